@@ -1,0 +1,289 @@
+//! The file system: every error names the path, and what must not be torn is written beside and renamed.
+
+#![expect(clippy::disallowed_methods, reason = "this module is what the rest of the program calls instead of std::fs")]
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A failed operation on a path.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {operation} {path}", path = path.display())]
+pub struct FsError {
+    /// What was tried, a verb: `read`, `write`, `rename`.
+    pub operation: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FsError {
+    /// An error of `operation` on `path`.
+    #[must_use]
+    pub fn new(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { operation, path: path.to_owned(), source }
+    }
+
+    /// Whether the path was not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// The result of a file operation.
+pub type Result<T> = std::result::Result<T, FsError>;
+
+/// Turns an absent file into `None`.
+///
+/// # Errors
+/// Every error but "not found".
+pub fn optional<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.is_not_found() => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The whole file.
+///
+/// # Errors
+/// With the path.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| FsError::new("read", path, e))
+}
+
+/// The whole file, at most `bytes_max` bytes of it: a longer file is an error, not a part.
+///
+/// # Errors
+/// With the path.
+pub fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    let bytes = metadata(path)?.len();
+    if bytes > bytes_max {
+        let why = format!("{bytes} bytes is over the limit of {bytes_max}");
+        return Err(FsError::new("read", path, io::Error::new(io::ErrorKind::FileTooLarge, why)));
+    }
+    read(path)
+}
+
+/// The whole file as UTF-8.
+///
+/// # Errors
+/// With the path; also when it is not UTF-8.
+pub fn read_to_string(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| FsError::new("read", path, e))
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// With the path.
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| FsError::new("open", path, e))
+}
+
+/// Creates or empties a file for writing. What must not be torn goes through [`write_atomic`].
+///
+/// # Errors
+/// With the path.
+pub fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|e| FsError::new("create", path, e))
+}
+
+/// Opens a file for appending, creating it.
+///
+/// # Errors
+/// With the path.
+pub fn append(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|e| FsError::new("open", path, e))
+}
+
+/// Replaces a file's content so that a reader, or a crash, sees the old bytes or the new ones: written to a
+/// temporary name beside it, synced, renamed. Missing parent folders are made.
+///
+/// # Errors
+/// With the path; the old content is then untouched.
+pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_atomic_with(path, |file| file.write_all(bytes.as_ref()))
+}
+
+/// As [`write_atomic`], with a writer: what `write` puts into the file appears whole or not at all.
+///
+/// # Errors
+/// With the path; the old content is then untouched.
+pub fn write_atomic_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        create_dir_all(parent)?;
+    }
+    let partial = beside(path);
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
+        write(&mut file)?;
+        file.sync_data()
+    })();
+    let renamed = written.and_then(|()| fs::rename(&partial, path));
+    renamed.map_err(|e| {
+        // The partial file is of no use to anybody; that it could not be removed changes nothing for the caller.
+        let _ = fs::remove_file(&partial);
+        FsError::new("write", path, e)
+    })
+}
+
+/// A name beside `path` that no other writer uses: hidden, with the process id and a counter.
+#[must_use]
+pub fn beside(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{name}.{}-{unique}.partial", std::process::id()))
+}
+
+/// Makes a folder and its parents.
+///
+/// # Errors
+/// With the path.
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).map_err(|e| FsError::new("create", path, e))
+}
+
+/// The paths in a folder, sorted by name.
+///
+/// # Errors
+/// With the path.
+pub fn read_dir(path: &Path) -> Result<Vec<PathBuf>> {
+    let wrap = |e| FsError::new("list", path, e);
+    let entries = fs::read_dir(path).map_err(wrap)?;
+    let mut paths = entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>().map_err(wrap)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Every file below a folder, sorted by path; links are not followed.
+///
+/// # Errors
+/// With the path that failed.
+pub fn walk(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in read_dir(&folder)? {
+            let kind = fs::symlink_metadata(&path).map_err(|e| FsError::new("inspect", &path, e))?;
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Size, times and kind of a path.
+///
+/// # Errors
+/// With the path.
+pub fn metadata(path: &Path) -> Result<Metadata> {
+    fs::metadata(path).map_err(|e| FsError::new("inspect", path, e))
+}
+
+/// Moves a file or folder within one file system.
+///
+/// # Errors
+/// With the destination.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|e| FsError::new("rename to", to, e))
+}
+
+/// Copies a file.
+///
+/// # Errors
+/// With the destination.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map(|_| ()).map_err(|e| FsError::new("copy to", to, e))
+}
+
+/// Removes a file; one that is not there is no error.
+///
+/// # Errors
+/// With the path.
+pub fn remove_file(path: &Path) -> Result<()> {
+    optional(fs::remove_file(path).map_err(|e| FsError::new("remove", path, e))).map(|_| ())
+}
+
+/// Removes a folder and all below it; one that is not there is no error.
+///
+/// # Errors
+/// With the path.
+pub fn remove_dir_all(path: &Path) -> Result<()> {
+    optional(fs::remove_dir_all(path).map_err(|e| FsError::new("remove", path, e))).map(|_| ())
+}
+
+/// Writes a file that only its owner may read, never readable by others in between.
+///
+/// # Errors
+/// With the path.
+pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_atomic_with(path, |file| {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        }
+        file.write_all(bytes.as_ref())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/file.txt");
+        write_atomic(&path, "old").unwrap();
+        let error = write_atomic_with(&path, |file| {
+            file.write_all(b"half of the n")?;
+            Err(io::Error::new(io::ErrorKind::StorageFull, "no space"))
+        });
+        assert_eq!(error.unwrap_err().path, path);
+        assert_eq!(read_to_string(&path).unwrap(), "old");
+        assert_eq!(read_dir(path.parent().unwrap()).unwrap(), [path.clone()]);
+    }
+
+    #[test]
+    fn the_error_names_the_path() {
+        let missing = Path::new("/nowhere/at all");
+        let error = read(missing).unwrap_err();
+        assert_eq!(error.to_string(), "could not read /nowhere/at all");
+        assert!(optional::<Vec<u8>>(Err(error)).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("big");
+        write_atomic(&path, [0; 100]).unwrap();
+        assert!(read_limited(&path, 99).is_err());
+        assert_eq!(read_limited(&path, 100).unwrap().len(), 100);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_is_its_owners() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        write_private(&path, "secret").unwrap();
+        assert_eq!(metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

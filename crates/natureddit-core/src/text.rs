@@ -1,0 +1,59 @@
+//! Titles as keys: two titles that say the same have one normalised form.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// The form under which titles are compared: NFKC, lower case, without bracketed tags such as `[OC]` or
+/// `[4000x3000]` (unless nothing else is left), letters and digits only, single spaces.
+#[must_use]
+pub fn normalise_title(title: &str) -> String {
+    let folded: String = title.nfkc().flat_map(char::to_lowercase).collect();
+    let bare = words(&without_brackets(&folded));
+    if bare.is_empty() { words(&folded) } else { bare }
+}
+
+fn without_brackets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find(['[', '(']) {
+        let close = if rest[open..].starts_with('[') { ']' } else { ')' };
+        let Some(length) = rest[open..].find(close) else { break };
+        out.push_str(&rest[..open]);
+        out.push(' ');
+        rest = &rest[open + length + 1..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn words(text: &str) -> String {
+    let spaced = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    spaced.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn tags_case_and_width_do_not_matter() {
+        let plain = normalise_title("Sunrise over Lake Tahoe");
+        assert_eq!(normalise_title("Sunrise over  LAKE Tahoe! [OC] [4032×3024] (2021)"), plain);
+        assert_eq!(normalise_title("Sunrise over Lake Tahoe"), plain);
+    }
+
+    #[test]
+    fn a_title_of_tags_only_keeps_its_words() {
+        assert_eq!(normalise_title("[OC]"), "oc");
+        assert_eq!(normalise_title("[unclosed"), "unclosed");
+        assert_eq!(normalise_title("🌲🌲"), "");
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(title in ".{0,60}") {
+            let once = normalise_title(&title);
+            prop_assert_eq!(normalise_title(&once), once);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Posts and photos on disk: sources, collecting, dataset, labels.

@@ -1,0 +1,197 @@
+//! From bytes to pixels: the header first, then the limits, then the picture.
+
+use std::io::{Cursor, ErrorKind};
+
+use image::codecs::bmp::BmpDecoder;
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, Limits};
+
+use crate::jpeg::Jpeg;
+use crate::{Format, ImageError, ImageLimits, Photo, gif};
+
+/// The longest side of a photo: what is longer could not be stored as JPEG.
+const SIDE_MAX: u32 = u16::MAX as u32;
+
+/// What a header tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// What kind of file it is.
+    pub format: Format,
+    /// The width as it is seen, after turning by `orientation`, in pixels.
+    pub width: u32,
+    /// The height as it is seen, after turning by `orientation`, in pixels.
+    pub height: u32,
+    /// The EXIF orientation, 1 (upright) to 8.
+    pub orientation: u8,
+    /// Whether pixels can be transparent; whether any is, only decoding shows.
+    pub has_alpha: bool,
+    /// Whether the file is an animation.
+    pub animated: bool,
+}
+
+/// Reads the header only; what is over the limits is refused without allocating for it.
+///
+/// # Errors
+/// [`ImageError`], every kind but [`ImageError::Animated`].
+pub fn inspect(bytes: &[u8], limits: &ImageLimits) -> Result<ImageInfo, ImageError> {
+    Opened::new(bytes, limits).map(|opened| opened.info)
+}
+
+/// Decodes a photo as a person would see it: upright, RGB, transparency on white.
+///
+/// # Errors
+/// [`ImageError`]; a photo that lacks a part is refused, never filled up.
+pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Photo, ImageError> {
+    Opened::new(bytes, limits)?.decode()
+}
+
+/// A file whose header is read and within the limits.
+pub(crate) struct Opened<'a> {
+    /// What the header told.
+    pub(crate) info: ImageInfo,
+    decoder: Decoder<'a>,
+}
+
+enum Decoder<'a> {
+    Jpeg(Box<Jpeg<'a>>),
+    Other(Box<dyn ImageDecoder + 'a>),
+}
+
+impl<'a> Opened<'a> {
+    /// Reads the header and checks it against `limits`.
+    pub(crate) fn new(bytes: &'a [u8], limits: &ImageLimits) -> Result<Self, ImageError> {
+        if bytes.len() as u64 > limits.bytes_max {
+            return Err(ImageError::TooManyBytes { bytes: bytes.len() as u64, bytes_max: limits.bytes_max });
+        }
+        let mut opened = Self::read_header(Format::sniff(bytes)?, bytes, limits)?;
+        let ImageInfo { width, height, orientation, .. } = opened.info;
+        if u64::from(width) * u64::from(height) > limits.pixels_max {
+            return Err(ImageError::TooManyPixels { width, height, pixels_max: limits.pixels_max });
+        }
+        if width.max(height) > SIDE_MAX {
+            return Err(ImageError::SideTooLong { width, height, side_max: SIDE_MAX });
+        }
+        // Orientations 5 to 8 lie on their side.
+        if orientation >= 5 {
+            (opened.info.width, opened.info.height) = (height, width);
+        }
+        Ok(opened)
+    }
+
+    fn read_header(format: Format, bytes: &'a [u8], limits: &ImageLimits) -> Result<Self, ImageError> {
+        let reader = Cursor::new(bytes);
+        let opened = match format {
+            Format::Jpeg => return Self::jpeg(bytes),
+            Format::Png => PngDecoder::with_limits(reader, decoder_limits(limits)).and_then(|decoder| {
+                let animated = decoder.is_apng()?;
+                Ok(Self::other(format, decoder, animated))
+            }),
+            Format::WebP if is_cut_webp(bytes) => return Err(ImageError::Truncated { format }),
+            Format::WebP => WebPDecoder::new(reader).map(|decoder| {
+                let animated = decoder.has_animation();
+                Self::other(format, decoder, animated)
+            }),
+            Format::Gif => GifDecoder::new(reader).and_then(|mut decoder| {
+                decoder.set_limits(decoder_limits(limits))?;
+                Ok(Self::other(format, decoder, gif::is_animated(bytes)))
+            }),
+            Format::Bmp => BmpDecoder::new(reader).map(|decoder| Self::other(format, decoder, false)),
+        };
+        opened.map_err(|e| refuse(format, &e))
+    }
+
+    fn jpeg(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        let jpeg = Jpeg::open(bytes)?;
+        let (width, height) = jpeg.dimensions();
+        let orientation = jpeg.exif().map_or(1, read_orientation);
+        let info = ImageInfo { format: Format::Jpeg, width, height, orientation, has_alpha: false, animated: false };
+        Ok(Self { info, decoder: Decoder::Jpeg(Box::new(jpeg)) })
+    }
+
+    fn other(format: Format, mut decoder: impl ImageDecoder + 'a, animated: bool) -> Self {
+        let (width, height) = decoder.dimensions();
+        // A damaged EXIF block does not spoil the picture.
+        let exif = decoder.exif_metadata().unwrap_or_default();
+        let orientation = exif.map_or(1, |exif| read_orientation(&exif));
+        let has_alpha = decoder.color_type().has_alpha();
+        let info = ImageInfo { format, width, height, orientation, has_alpha, animated };
+        Self { info, decoder: Decoder::Other(Box::new(decoder)) }
+    }
+
+    /// The pixels.
+    pub(crate) fn decode(self) -> Result<Photo, ImageError> {
+        let ImageInfo { format, orientation, animated, .. } = self.info;
+        if animated {
+            return Err(ImageError::Animated { format });
+        }
+        let photo = match self.decoder {
+            Decoder::Jpeg(jpeg) => {
+                let (width, height) = jpeg.dimensions();
+                Photo { width, height, rgb: jpeg.decode()? }
+            }
+            Decoder::Other(decoder) => flatten(DynamicImage::from_decoder(decoder).map_err(|e| refuse(format, &e))?),
+        };
+        Ok(turn(photo, orientation))
+    }
+}
+
+/// Whether there is less than the RIFF header announces. The decoder reads the picture alone and would not miss the
+/// EXIF block that follows it, and with it the orientation.
+fn is_cut_webp(bytes: &[u8]) -> bool {
+    const RIFF_HEADER: usize = 8;
+    let announced = bytes.get(4..RIFF_HEADER).map(|size| u32::from_le_bytes([size[0], size[1], size[2], size[3]]));
+    announced.is_none_or(|size| bytes.len() - RIFF_HEADER < size as usize)
+}
+
+/// What a decoder may allocate beside the picture: frames, metadata.
+fn decoder_limits(limits: &ImageLimits) -> Limits {
+    const METADATA_BYTES_MAX: u64 = 16 << 20;
+    let mut decoder_limits = Limits::no_limits();
+    decoder_limits.max_alloc = Some(limits.pixels_max.saturating_mul(4).saturating_add(METADATA_BYTES_MAX));
+    decoder_limits
+}
+
+fn refuse(format: Format, error: &image::ImageError) -> ImageError {
+    match error {
+        image::ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => ImageError::Truncated { format },
+        other => ImageError::Corrupt { format, reason: other.to_string() },
+    }
+}
+
+/// The orientation, 1 to 8, of an EXIF block; 1 where it says none.
+fn read_orientation(exif: &[u8]) -> u8 {
+    // Some writers of WebP and PNG keep the prefix that belongs to JPEG.
+    let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    Orientation::from_exif_chunk(tiff).map_or(1, Orientation::to_exif)
+}
+
+/// RGB of 8 bits, transparency on white.
+fn flatten(image: DynamicImage) -> Photo {
+    let (width, height) = (image.width(), image.height());
+    if !image.color().has_alpha() {
+        return Photo { width, height, rgb: image.into_rgb8().into_raw() };
+    }
+    let rgba = image.into_rgba8().into_raw();
+    let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
+    for pixel in rgba.chunks_exact(4) {
+        let alpha = u32::from(pixel[3]);
+        let on_white = |value: u8| ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
+        rgb.extend([on_white(pixel[0]), on_white(pixel[1]), on_white(pixel[2])]);
+    }
+    Photo { width, height, rgb }
+}
+
+/// Undoes an EXIF orientation.
+fn turn(photo: Photo, orientation: u8) -> Photo {
+    match Orientation::from_exif(orientation) {
+        None | Some(Orientation::NoTransforms) => photo,
+        Some(orientation) => {
+            let mut image = DynamicImage::ImageRgb8(photo.into_image());
+            image.apply_orientation(orientation);
+            Photo { width: image.width(), height: image.height(), rgb: image.into_rgb8().into_raw() }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! JPEG, by `zune-jpeg`.
+
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+use crate::{Format, ImageError};
+
+/// The longest side that a JPEG header can state.
+const SIDE_MAX: usize = u16::MAX as usize;
+
+/// A JPEG whose headers are read.
+pub(crate) struct Jpeg<'a> {
+    bytes: &'a [u8],
+    decoder: JpegDecoder<ZCursor<&'a [u8]>>,
+}
+
+impl<'a> Jpeg<'a> {
+    /// Reads the headers; allocates nothing for the pixels.
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        let options = DecoderOptions::new_fast()
+            .set_strict_mode(true)
+            .set_max_width(SIDE_MAX)
+            .set_max_height(SIDE_MAX)
+            .jpeg_set_out_colorspace(ColorSpace::RGB);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.decode_headers().map_err(|e| refuse(bytes, &e))?;
+        Ok(Self { bytes, decoder })
+    }
+
+    /// Width and height as they are stored.
+    pub(crate) fn dimensions(&self) -> (u32, u32) {
+        let (width, height) = self.decoder.dimensions().unwrap_or_default();
+        (width as u32, height as u32)
+    }
+
+    /// The EXIF block, from its TIFF header on.
+    pub(crate) fn exif(&self) -> Option<&[u8]> {
+        self.decoder.exif().map(Vec::as_slice)
+    }
+
+    /// The pixels, RGB. CMYK and YCCK are taken as inverted, as Adobe writes them and as Pillow and the browsers
+    /// read them.
+    pub(crate) fn decode(mut self) -> Result<Vec<u8>, ImageError> {
+        if !has_end(self.bytes) {
+            return Err(ImageError::Truncated { format: Format::Jpeg });
+        }
+        self.decoder.decode().map_err(|e| refuse(self.bytes, &e))
+    }
+}
+
+fn refuse(bytes: &[u8], error: &DecodeErrors) -> ImageError {
+    // Where the file is cut, what the decoder stumbles upon is of no interest.
+    if !has_end(bytes) {
+        return ImageError::Truncated { format: Format::Jpeg };
+    }
+    ImageError::Corrupt { format: Format::Jpeg, reason: error.to_string() }
+}
+
+/// Whether the end-of-image marker is there. The decoder alone misses a file that is cut in its last rows, and
+/// between two scans of a progressive one; whatever is cut lacks this marker.
+fn has_end(bytes: &[u8]) -> bool {
+    // Nearly every file ends with it. Where more follows (a second picture, padding) the segments must be walked,
+    // for a thumbnail in the EXIF segment has such a marker of its own.
+    bytes.ends_with(&[0xFF, EOI]) || walk_to_end(bytes).is_some()
+}
+
+const EOI: u8 = 0xD9;
+const SOI: u8 = 0xD8;
+const TEM: u8 = 0x01;
+const RST0: u8 = 0xD0;
+const RST7: u8 = 0xD7;
+
+/// The offset behind the end-of-image marker (ITU-T T.81, annex B).
+fn walk_to_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        // A marker is FF and a code; FF 00 is a stuffed FF of the entropy-coded data, FF FF a fill byte.
+        at += bytes.get(at..)?.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF))?;
+        let code = bytes[at + 1];
+        at += 2;
+        match code {
+            EOI => return Some(at),
+            SOI | TEM | RST0..=RST7 => {}
+            _ => at += usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_found_behind_a_thumbnail_and_before_padding() {
+        let segment = [0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9];
+        let scan = [0xFF, 0xDA, 0, 2, 1, 2, 0xFF, 0, 3, 0xFF, 0xD0, 4];
+        let file = [&[0xFF, 0xD8][..], &segment, &scan, &[0xFF, 0xFF, 0xD9], &[0; 9]].concat();
+        assert_eq!(walk_to_end(&file), Some(file.len() - 9));
+        let cut = file.len() - 10;
+        assert!((0..cut).all(|end| walk_to_end(&file[..end]).is_none()));
+    }
+}

@@ -1,0 +1,135 @@
+//! Decoded pixels, and what is done with them.
+
+use std::fmt;
+
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+
+use crate::PerceptualHash;
+
+/// A photo, upright, three bytes a pixel.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Photo {
+    /// In pixels, 1 to 65535.
+    pub width: u32,
+    /// In pixels, 1 to 65535.
+    pub height: u32,
+    /// Red, green, blue; row by row from the top; `width * height * 3` bytes.
+    pub rgb: Vec<u8>,
+}
+
+impl Photo {
+    /// The photo at `width` x `height` pixels, whatever its shape: bilinear with a kernel as wide as a source pixel
+    /// is small, so that shrinking does not alias (what Pillow calls `BILINEAR`). Zero counts as one.
+    ///
+    /// # Panics
+    /// When `rgb` has not the length it must have.
+    #[must_use]
+    pub fn resize(&self, width: u32, height: u32) -> Self {
+        let (width, height) = (width.max(1), height.max(1));
+        if (width, height) == (self.width, self.height) {
+            return self.clone();
+        }
+        let mut rgb = vec![0; width as usize * height as usize * 3];
+        let source = TypedImageRef::<U8x3>::from_buffer(self.width, self.height, &self.rgb).expect(INVARIANT);
+        let mut resized = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb).expect(INVARIANT);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        // Only a crop can fail, and there is none.
+        Resizer::new().resize_typed(&source, &mut resized, &options).expect(INVARIANT);
+        Self { width, height, rgb }
+    }
+
+    /// The photo with its long side at most `long_side_max` pixels, in the same proportions; a smaller one is
+    /// untouched, and no side becomes zero.
+    #[must_use]
+    pub fn fit_within(self, long_side_max: u32) -> Self {
+        let long_side = self.width.max(self.height);
+        if long_side <= long_side_max {
+            return self;
+        }
+        let scale = |side: u32| {
+            let (side, long_side) = (u64::from(side), u64::from(long_side));
+            // Rounded to the nearest; at most `long_side_max`, so that it fits.
+            ((side * u64::from(long_side_max) + long_side / 2) / long_side) as u32
+        };
+        self.resize(scale(self.width), scale(self.height))
+    }
+
+    /// A baseline JPEG of `quality` 1 to 100.
+    ///
+    /// # Panics
+    /// When `rgb` has not the length it must have, or a side is over 65535.
+    #[must_use]
+    pub fn to_jpeg(&self, quality: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+        encoder.encode(&self.rgb, self.width, self.height, image::ExtendedColorType::Rgb8).expect(INVARIANT);
+        bytes
+    }
+
+    /// What the photo looks like, in 64 bits: near for copies that were shrunk or encoded again.
+    ///
+    /// # Panics
+    /// When `rgb` has not the length it must have.
+    #[must_use]
+    pub fn perceptual_hash(&self) -> PerceptualHash {
+        PerceptualHash::of(self)
+    }
+
+    pub(crate) fn into_image(self) -> RgbImage {
+        RgbImage::from_raw(self.width, self.height, self.rgb).expect(INVARIANT)
+    }
+}
+
+const INVARIANT: &str = "a photo has 1 to 65535 pixels a side, and three bytes a pixel";
+
+impl fmt::Debug for Photo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Photo({} x {})", self.width, self.height)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn photo(width: u32, height: u32) -> Photo {
+        Photo { width, height, rgb: (0..width * height * 3).map(|i| (i * 7 % 251) as u8).collect() }
+    }
+
+    #[test]
+    fn shrinking_averages_instead_of_picking() {
+        let checkered = Photo { width: 64, height: 64, rgb: [[0; 3], [255; 3]].concat().repeat(64 * 32) };
+        let small = checkered.resize(4, 4);
+        assert!(small.rgb.iter().all(|&value| (120..=135).contains(&value)), "{:?}", small.rgb);
+    }
+
+    #[test]
+    fn a_flat_photo_stays_flat_at_any_size() {
+        let flat = Photo { width: 31, height: 17, rgb: [10, 120, 250].repeat(31 * 17) };
+        for (width, height) in [(1, 1), (224, 224), (3, 90), (31, 1)] {
+            let resized = flat.resize(width, height);
+            assert_eq!(resized.rgb, [10, 120, 250].repeat((width * height) as usize));
+        }
+    }
+
+    #[test]
+    fn fitting_keeps_the_proportions_and_never_enlarges() {
+        let size = |photo: Photo| (photo.width, photo.height);
+        assert_eq!(size(photo(400, 300).fit_within(100)), (100, 75));
+        assert_eq!(size(photo(300, 400).fit_within(100)), (75, 100));
+        assert_eq!(size(photo(200, 200).fit_within(100)), (100, 100));
+        assert_eq!(size(photo(100, 50).fit_within(100)), (100, 50));
+        assert_eq!(size(photo(5000, 2).fit_within(100)), (100, 1));
+        assert_eq!(size(photo(1, 5000).fit_within(100)), (1, 100));
+    }
+
+    #[test]
+    fn better_quality_takes_more_bytes() {
+        let photo = photo(64, 64);
+        assert!(photo.to_jpeg(30).len() < photo.to_jpeg(90).len());
+    }
+}

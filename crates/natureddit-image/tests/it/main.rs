@@ -1,0 +1,17 @@
+//! Files of every format, whole and broken, through the public interface.
+
+mod broken;
+mod files;
+mod formats;
+mod normalise;
+mod shared_photos;
+
+use natureddit_image::ImageLimits;
+
+/// Roomy limits, for tests that are not about them.
+const LIMITS: ImageLimits = ImageLimits { bytes_max: 20_000_000, pixels_max: 50_000_000 };
+
+/// The reason for which a file is refused, or `ok`.
+fn outcome(bytes: &[u8]) -> &'static str {
+    natureddit_image::decode(bytes, &LIMITS).map_or_else(|e| e.code(), |_| "ok")
+}

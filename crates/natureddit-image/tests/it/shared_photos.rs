@@ -1,0 +1,32 @@
+//! Real photos, where the steering repository lies beside this one.
+
+use std::path::Path;
+
+use natureddit_core::fs;
+use natureddit_image::{decode, inspect};
+
+use crate::{LIMITS, outcome};
+
+#[test]
+fn all_shared_photos_decode_and_their_halves_do_not() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/photos"));
+    if !folder.exists() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let files = ["fauna", "flora", "landscape"].map(|class| fs::walk(&folder.join(class)).unwrap()).concat();
+    assert_eq!(files.len(), 897);
+    for (index, path) in files.iter().enumerate() {
+        let bytes = fs::read(path).unwrap();
+        let info = inspect(&bytes, &LIMITS).unwrap();
+        let photo = decode(&bytes, &LIMITS).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!((photo.width, photo.height), (info.width, info.height));
+        // A part of the files is enough for the cuts.
+        if index % 9 == 0 {
+            for percent in [50, 95, 99] {
+                let code = outcome(&bytes[..bytes.len() * percent / 100]);
+                assert!(["truncated", "corrupt"].contains(&code), "{} cut at {percent} %: {code}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A model as a folder of data: graphs, head, tokenizer, configs, and a manifest with the hash of each.
+//!
+//! ```text
+//! manifest.json         this format's version, model name, classes, encoders, lineage, SHA-256 and size of each file
+//! labels.json           {"0": "fauna", ...}, TorchServe's index_to_name form
+//! preprocess.json       what decides the tensors the encoders see
+//! image_encoder.onnx    pixels [n, 3, 224, 224] -> features
+//! text_encoder.onnx     input_ids, attention_mask [n, tokens] -> embedding
+//! tokenizer.json        Hugging Face tokenizers
+//! head.safetensors      standardisation and the linear layer
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs::{self, FsError};
+use natureddit_core::{ClassNames, ContentHash};
+use serde::{Deserialize, Serialize};
+
+use crate::encoder::{EncoderFiles, EncoderPair};
+use crate::error::ModelError;
+use crate::head::Head;
+use crate::preprocess::{PREPROCESS_VERSION, PreprocessConfig};
+use crate::weights::WeightsError;
+
+/// The version of this folder's form.
+const FORMAT: u32 = 1;
+/// Far above any manifest; a larger file is not one.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+const MANIFEST: &str = "manifest.json";
+const LABELS: &str = "labels.json";
+const PREPROCESS: &str = "preprocess.json";
+const IMAGE_ENCODER: &str = "image_encoder.onnx";
+const TEXT_ENCODER: &str = "text_encoder.onnx";
+const TOKENIZER: &str = "tokenizer.json";
+const HEAD: &str = "head.safetensors";
+const FILES: [&str; 6] = [LABELS, PREPROCESS, IMAGE_ENCODER, TEXT_ENCODER, TOKENIZER, HEAD];
+
+/// What a bundle says of itself. It holds no time and no version, so that equal content is equal bytes; the version
+/// is the name of the folder it was pushed to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The version of the folder's form.
+    pub format: u32,
+    /// The model's name.
+    pub name: String,
+    /// The classes in the order of the probabilities.
+    pub classes: ClassNames,
+    /// The image encoder.
+    pub image_encoder: EncoderRecord,
+    /// The text encoder.
+    pub text_encoder: EncoderRecord,
+    /// Where the model comes from: hashes of the examples and the trainer's settings.
+    pub lineage: BTreeMap<String, String>,
+    /// The version of the program that wrote it.
+    pub producer: String,
+    /// Every other file of the folder.
+    pub files: BTreeMap<String, FileRecord>,
+}
+
+/// An encoder as the manifest names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderRecord {
+    /// Its name in the config.
+    pub name: String,
+    /// How many features it gives.
+    pub features: usize,
+    /// What decides these features (weights, graph, preprocessing).
+    pub hash: ContentHash,
+    /// The licence of its weights.
+    pub licence: String,
+}
+
+/// A file as the manifest names it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRecord {
+    /// SHA-256 of its content.
+    pub sha256: ContentHash,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Why a folder was not taken as a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The manifest or a config is not what it should be.
+    #[error("{path} is not valid: {reason}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file is not the one the manifest names.
+    #[error("{path} is corrupted: its SHA-256 is {found}, the manifest says {expected}", path = path.display())]
+    Corrupted {
+        /// The file.
+        path: PathBuf,
+        /// The manifest's hash.
+        expected: ContentHash,
+        /// The file's.
+        found: ContentHash,
+    },
+    /// The head cannot be read.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+impl BundleError {
+    fn format(path: &Path, reason: impl ToString) -> Self {
+        Self::Format { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
+/// What a bundle is made of.
+#[derive(Debug)]
+pub struct BundleParts<'a> {
+    /// The model's name.
+    pub name: &'a str,
+    /// The classes.
+    pub classes: &'a ClassNames,
+    /// Which encoders.
+    pub encoders: &'a EncoderPair,
+    /// Their weights.
+    pub files: &'a EncoderFiles,
+    /// The trained head.
+    pub head: &'a Head,
+    /// Where the model comes from.
+    pub lineage: BTreeMap<String, String>,
+}
+
+/// A bundle whose every file has the hash its manifest names.
+#[derive(Clone, Debug)]
+pub struct ModelBundle {
+    dir: PathBuf,
+    /// What the bundle says of itself.
+    pub manifest: Manifest,
+    preprocess: PreprocessConfig,
+}
+
+impl ModelBundle {
+    /// Writes a bundle into an empty folder, its manifest last.
+    ///
+    /// # Errors
+    /// When the weights are not what the encoders need, or a file cannot be written.
+    pub fn write(dir: &Path, parts: BundleParts<'_>) -> Result<Self, ModelError> {
+        let graphs = parts.encoders.build(parts.files)?;
+        let preprocess = parts.encoders.preprocess();
+        let labels: BTreeMap<usize, &str> = parts.classes.names().enumerate().collect();
+        write_json(&dir.join(LABELS), &labels)?;
+        write_json(&dir.join(PREPROCESS), &preprocess)?;
+        fs::write_atomic(&dir.join(IMAGE_ENCODER), &graphs.image).map_err(BundleError::from)?;
+        fs::write_atomic(&dir.join(TEXT_ENCODER), &graphs.text).map_err(BundleError::from)?;
+        fs::copy(&parts.files.tokenizer, &dir.join(TOKENIZER)).map_err(BundleError::from)?;
+        parts.head.write(&dir.join(HEAD))?;
+
+        let EncoderPair { image, text, .. } = *parts.encoders;
+        let record = |name: &str, features, hash, licence: &str| EncoderRecord {
+            name: name.to_owned(),
+            features,
+            hash,
+            licence: licence.to_owned(),
+        };
+        let manifest = Manifest {
+            format: FORMAT,
+            name: parts.name.to_owned(),
+            classes: parts.classes.clone(),
+            image_encoder: record(image.name, image.features, parts.encoders.image_hash(), image.weights.licence),
+            text_encoder: record(text.name, text.features, parts.encoders.text_hash(), text.weights.licence),
+            lineage: parts.lineage,
+            producer: concat!("natureddit ", env!("CARGO_PKG_VERSION")).to_owned(),
+            files: FILES.iter().map(|name| file_record(dir, name)).collect::<Result<_, _>>()?,
+        };
+        write_json(&dir.join(MANIFEST), &manifest)?;
+        Ok(Self { dir: dir.to_owned(), manifest, preprocess })
+    }
+
+    /// Reads a bundle and checks the hash of every file.
+    ///
+    /// # Errors
+    /// [`BundleError::Corrupted`] names a file that is not the one the manifest names; [`BundleError::Format`] a
+    /// manifest of another form, or one whose files are not exactly those of a bundle.
+    pub fn read(dir: &Path) -> Result<Self, BundleError> {
+        let path = dir.join(MANIFEST);
+        let manifest: Manifest = read_json(&path)?;
+        if manifest.format != FORMAT {
+            return Err(BundleError::format(&path, format!("format {} is not {FORMAT}", manifest.format)));
+        }
+        if !manifest.files.keys().map(String::as_str).eq(sorted(FILES)) {
+            return Err(BundleError::format(&path, format!("its files must be {}", FILES.join(", "))));
+        }
+        for (name, expected) in &manifest.files {
+            let path = dir.join(name);
+            let found = ContentHash::of_file(&path)?;
+            if found != expected.sha256 {
+                return Err(BundleError::Corrupted { path, expected: expected.sha256, found });
+            }
+        }
+        let preprocess: PreprocessConfig = read_json(&dir.join(PREPROCESS))?;
+        if preprocess.version != PREPROCESS_VERSION {
+            let reason = format!("preprocessing version {} is not {PREPROCESS_VERSION}", preprocess.version);
+            return Err(BundleError::format(&dir.join(PREPROCESS), reason));
+        }
+        Ok(Self { dir: dir.to_owned(), manifest, preprocess })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How its inputs are prepared.
+    #[must_use]
+    pub fn preprocess(&self) -> &PreprocessConfig {
+        &self.preprocess
+    }
+
+    /// The trained head.
+    ///
+    /// # Errors
+    /// When its tensors do not fit the manifest.
+    pub fn head(&self) -> Result<Head, BundleError> {
+        let Manifest { classes, image_encoder, text_encoder, .. } = &self.manifest;
+        Ok(Head::read(&self.dir.join(HEAD), classes.len(), image_encoder.features, text_encoder.features)?)
+    }
+
+    pub(crate) fn graphs(&self) -> (PathBuf, PathBuf) {
+        (self.dir.join(IMAGE_ENCODER), self.dir.join(TEXT_ENCODER))
+    }
+
+    pub(crate) fn tokenizer(&self) -> PathBuf {
+        self.dir.join(TOKENIZER)
+    }
+}
+
+fn sorted(mut names: [&str; FILES.len()]) -> [&str; FILES.len()] {
+    names.sort_unstable();
+    names
+}
+
+fn file_record(dir: &Path, name: &str) -> Result<(String, FileRecord), BundleError> {
+    let path = dir.join(name);
+    let record = FileRecord { sha256: ContentHash::of_file(&path)?, bytes: fs::metadata(&path)?.len() };
+    Ok((name.to_owned(), record))
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), BundleError> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|e| BundleError::format(path, e))?;
+    text.push('\n');
+    Ok(fs::write_atomic(path, text)?)
+}
+
+fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, BundleError> {
+    let bytes = fs::read_limited(path, MANIFEST_BYTES_MAX)?;
+    serde_json::from_slice(&bytes).map_err(|e| BundleError::format(path, e))
+}

@@ -1,0 +1,23 @@
+//! What can go wrong between the files of a model and its answer.
+
+use crate::bundle::BundleError;
+use crate::preprocess::TokenizerError;
+use crate::runtime::RuntimeError;
+use crate::weights::WeightsError;
+
+/// A model that cannot be built, loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A bundle folder is not usable.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A weights file is not usable.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A tokenizer file is not usable.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// ONNX Runtime refused.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}

@@ -1,0 +1,33 @@
+//! The model: preprocessing, encoders, ONNX graphs, training, metrics, bundle, predictor.
+//!
+//! What is absent: no type of ONNX Runtime, burn or the tokenizer stands in a public signature; nothing here knows a
+//! dataset file, a tracker or HTTP; nothing is fetched: files of assets are handed in.
+
+mod bundle;
+mod embedder;
+mod encoder;
+mod error;
+mod feature_table;
+mod head;
+mod input;
+pub mod metrics;
+mod onnx;
+mod predictor;
+mod preprocess;
+mod runtime;
+pub mod train;
+mod weights;
+
+pub use bundle::{BundleError, BundleParts, Manifest, ModelBundle};
+pub use embedder::Embedder;
+pub use encoder::{
+    EncoderFiles, EncoderPair, Features, ImageEncoder, TextEncoder, image_encoder_from_config, text_encoder_from_config,
+};
+pub use error::ModelError;
+pub use feature_table::{read_features, write_features};
+pub use head::Head;
+pub use input::{InputError, ModelInput};
+pub use predictor::{Prediction, Predictor, PredictorOptions};
+pub use preprocess::{ImagePreprocess, InputLimits, Prepared, PreprocessConfig, Preprocessor, TextPreprocess};
+pub use runtime::{Runtime, RuntimeError, onnx_runtime_asset};
+pub use weights::{Tensor, WeightsError};

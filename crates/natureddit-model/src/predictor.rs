@@ -1,0 +1,89 @@
+//! A bundle loaded and answering.
+
+use natureddit_core::{Class, ClassNames};
+
+use crate::bundle::ModelBundle;
+use crate::encoder::{Encoders, Features};
+use crate::error::ModelError;
+use crate::head::Head;
+use crate::preprocess::{InputLimits, Prepared, Preprocessor};
+use crate::runtime::Runtime;
+
+/// What a predictor may use.
+#[derive(Clone, Copy, Debug)]
+pub struct PredictorOptions {
+    /// How large an input may be.
+    pub limits: InputLimits,
+    /// How many threads one call may use.
+    pub threads: usize,
+}
+
+/// The model's answer for one input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The most probable class.
+    pub class: Class,
+    /// The probability of each class, in the order of the names.
+    pub probabilities: Vec<f32>,
+}
+
+impl Prediction {
+    /// The answer that goes with these probabilities; of equal ones the first wins.
+    #[must_use]
+    pub fn new(probabilities: Vec<f32>) -> Self {
+        let best =
+            (0..probabilities.len()).fold(0, |best, i| if probabilities[i] > probabilities[best] { i } else { best });
+        Self { class: Class(best), probabilities }
+    }
+}
+
+/// A loaded model. One thread owns it; many may prepare inputs for it.
+#[derive(Debug)]
+pub struct Predictor {
+    preprocessor: Preprocessor,
+    encoders: Encoders,
+    head: Head,
+    classes: ClassNames,
+}
+
+impl Predictor {
+    /// Loads the graphs, tokenizer and head of a bundle.
+    ///
+    /// # Errors
+    /// [`ModelError`] naming the file that is not usable.
+    pub fn load(bundle: &ModelBundle, runtime: &Runtime, options: &PredictorOptions) -> Result<Self, ModelError> {
+        let (image, text) = bundle.graphs();
+        let encoders = Encoders::open_files(runtime, (&image, &text), bundle.preprocess(), options.threads)?;
+        let preprocessor = Preprocessor::read(bundle.preprocess().clone(), &bundle.tokenizer(), options.limits)?;
+        Ok(Self { preprocessor, encoders, head: bundle.head()?, classes: bundle.manifest.classes.clone() })
+    }
+
+    /// The preprocessing of this model, to be called from any thread.
+    #[must_use]
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    /// The classes in the order of the probabilities.
+    #[must_use]
+    pub fn classes(&self) -> &ClassNames {
+        &self.classes
+    }
+
+    /// The features of each input, in order.
+    ///
+    /// # Errors
+    /// When an encoder fails.
+    pub fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, ModelError> {
+        Ok(self.encoders.encode(inputs)?)
+    }
+
+    /// An answer for each input, in order.
+    ///
+    /// # Errors
+    /// When an encoder fails.
+    pub fn predict(&mut self, inputs: &[Prepared]) -> Result<Vec<Prediction>, ModelError> {
+        let features = self.encode(inputs)?;
+        Ok(features.iter().map(|features| Prediction::new(self.head.probabilities(features))).collect())
+    }
+}

@@ -1,0 +1,57 @@
+//! The safetensors format, through the library of that name.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use natureddit_core::fs;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::{Tensor, Tensors, WeightsError};
+
+/// Every `f32` tensor of the file; tensors of other types (position ids) are left out.
+pub(crate) fn read_safetensors(path: &Path) -> Result<Tensors, WeightsError> {
+    let bytes = fs::read(path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| WeightsError::format(path, e.to_string()))?;
+    let floats = file.tensors().into_iter().filter(|(_, view)| view.dtype() == Dtype::F32);
+    Ok(floats.map(|(name, view)| (name, tensor(&view))).collect())
+}
+
+fn tensor(view: &TensorView<'_>) -> Tensor {
+    let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    Tensor { shape: view.shape().to_vec(), data }
+}
+
+/// Writes the tensors in name order, so that equal tensors give equal bytes.
+pub(crate) fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), WeightsError> {
+    let bytes: BTreeMap<&str, Vec<u8>> = tensors
+        .iter()
+        .map(|(name, t)| (name.as_str(), t.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), &bytes[name.as_str()]);
+        views.push((name.clone(), view.map_err(|e| WeightsError::format(path, e.to_string()))?));
+    }
+    let file = safetensors::serialize(views, None).map_err(|e| WeightsError::format(path, e.to_string()))?;
+    Ok(fs::write_atomic(path, file)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_survive_the_file_and_garbage_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let tensors = Tensors::from([
+            ("b".to_owned(), Tensor { shape: vec![2, 2], data: vec![1.0, -2.0, 3.5, f32::MIN_POSITIVE] }),
+            ("a".to_owned(), Tensor { shape: vec![1], data: vec![0.25] }),
+        ]);
+        write_safetensors(&path, &tensors).unwrap();
+        assert_eq!(read_safetensors(&path).unwrap(), tensors);
+
+        fs::write_atomic(&path, b"<html>").unwrap();
+        assert!(matches!(read_safetensors(&path), Err(WeightsError::Format { .. })));
+    }
+}

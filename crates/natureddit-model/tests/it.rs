@@ -1,0 +1,212 @@
+//! The real encoders against stored answers, and a bundle from training to prediction.
+
+use std::path::Path;
+use std::process::Command;
+
+use natureddit_core::{Class, Progress, fs};
+use natureddit_model::train::{Sample, TrainError, train_head};
+use natureddit_model::{
+    BundleError, Embedder, Features, InputError, ModelBundle, ModelInput, Predictor, PredictorOptions, Runtime,
+    RuntimeError,
+};
+use natureddit_testkit::{LIMITS, assets, bundle, classes, photo, shared, trainer};
+use serde_json::Value;
+
+/// The published agreement between ONNX Runtime in Python and ours.
+const TOLERANCE: f32 = 1e-4;
+
+fn embedder() -> Embedder {
+    let assets = assets();
+    Embedder::build(&assets.pair, &assets.files, &assets.runtime, LIMITS, 2).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn the_image_encoder_answers_as_the_reference() {
+    let Some(shared) = shared("reference photos") else { return };
+    let reference: Value = serde_json::from_slice(&fs::read(&shared.join("reference/encoders.json")).unwrap()).unwrap();
+    let items = reference["image"]["items"].as_array().unwrap();
+    let photos: Vec<Vec<u8>> = items
+        .iter()
+        .map(|item| fs::read(&shared.join("reference").join(item["png"].as_str().unwrap())).unwrap())
+        .collect();
+    let inputs: Vec<ModelInput<'_>> = photos.iter().map(|p| ModelInput { text: None, image: Some(p) }).collect();
+    let answers = embedder().embed(&inputs).unwrap();
+    for (item, answer) in items.iter().zip(answers) {
+        let found = answer.unwrap().image.unwrap();
+        let gap = distance(&found, &numbers(&item["features"]));
+        assert!(gap < TOLERANCE, "{} is off by {gap}", item["png"]);
+    }
+}
+
+#[test]
+fn the_text_encoder_answers_as_the_reference() {
+    let Some(shared) = shared("reference titles") else { return };
+    let reference: Value = serde_json::from_slice(&fs::read(&shared.join("reference/encoders.json")).unwrap()).unwrap();
+    let mut embedder = embedder();
+    let mut compared = 0;
+    for item in reference["text"]["items"].as_array().unwrap() {
+        let title = item["title"].as_str().unwrap();
+        let tokens = item["ids"].as_array().unwrap().len();
+        // An empty title counts as none, and the reference reads longer ones than the default of 64 tokens.
+        if title.trim().is_empty() || tokens > 64 {
+            continue;
+        }
+        let answer = embedder.embed(&[ModelInput { text: Some(title), image: None }]).unwrap().remove(0).unwrap();
+        let gap = distance(&answer.text.unwrap(), &numbers(&item["embedding"]));
+        assert!(gap < TOLERANCE, "{title:?} is off by {gap}");
+        compared += 1;
+    }
+    assert!(compared >= 3, "only {compared} titles compared");
+}
+
+/// The first values of "Bullfrog at the reserve, Wisconsin", computed with Python's onnxruntime from the same weights.
+#[test]
+fn a_known_title_has_its_known_embedding() {
+    let input = ModelInput { text: Some("Bullfrog at the reserve, Wisconsin"), image: None };
+    let answer = embedder().embed(&[input]).unwrap().remove(0).unwrap().text.unwrap();
+    let length: f32 = answer.iter().map(|v| v * v).sum();
+    assert!((length - 1.0).abs() < 1e-5);
+    let gap = distance(&answer[..KNOWN_TITLE.len()], &KNOWN_TITLE);
+    assert!(gap < TOLERANCE, "off by {gap}");
+}
+
+const KNOWN_TITLE: [f32; 6] = [0.049602, 0.015429, -0.016748, 0.07444, 0.061786, 0.035521];
+
+#[test]
+fn an_unreadable_photo_does_not_disturb_its_neighbours() {
+    let good = photo(Class(0), 1);
+    let inputs = [
+        ModelInput { text: None, image: Some(&good) },
+        ModelInput { text: Some("  "), image: None },
+        ModelInput { text: Some("a title"), image: Some(b"<html>not a photo</html>") },
+        ModelInput { text: Some("a title"), image: Some(&good) },
+    ];
+    let answers = embedder().embed(&inputs).unwrap();
+    assert!(matches!(answers[1], Err(InputError::Empty)));
+    assert!(matches!(answers[2], Err(InputError::Image(_))));
+    let (first, last) = (answers[0].as_ref().unwrap(), answers[3].as_ref().unwrap());
+    assert!(distance(first.image.as_ref().unwrap(), last.image.as_ref().unwrap()) < 1e-5);
+    assert!(first.text.is_none() && last.text.is_some());
+}
+
+fn predictor(bundle: &ModelBundle) -> Predictor {
+    Predictor::load(bundle, &assets().runtime, &PredictorOptions { limits: LIMITS, threads: 2 }).unwrap()
+}
+
+#[test]
+fn a_bundle_learns_is_written_read_and_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = bundle(folder.path(), "shapes");
+    let read = ModelBundle::read(folder.path()).unwrap();
+    assert_eq!(read.manifest, written.manifest);
+
+    let mut predictor = predictor(&read);
+    let unseen: Vec<Vec<u8>> = (0..12).map(|i| photo(Class(i % 3), 1000 + i as u64)).collect();
+    let prepared: Vec<_> = unseen
+        .iter()
+        .map(|image| predictor.preprocessor().prepare(&ModelInput { text: None, image: Some(image) }).unwrap())
+        .collect();
+    let answers = predictor.predict(&prepared).unwrap();
+    let right = answers.iter().enumerate().filter(|(i, answer)| answer.class == Class(i % 3)).count();
+    assert!(right >= 11, "{right} of 12 photos alone");
+    assert!(answers.iter().all(|a| (a.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5));
+
+    let alone = predictor.predict(&prepared[..1]).unwrap();
+    assert!(distance(&alone[0].probabilities, &answers[0].probabilities) < 1e-4, "batch neighbours change the answer");
+
+    let title = ModelInput { text: Some("a pattern of upright stripes"), image: None };
+    let title = predictor.preprocessor().prepare(&title).unwrap();
+    let answer = predictor.predict(&[title]).unwrap().remove(0);
+    assert_eq!(classes().name(answer.class), "stripes");
+}
+
+#[test]
+fn a_corrupted_bundle_is_refused_by_its_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = bundle(folder.path(), "shapes");
+    for name in ["head.safetensors", "image_encoder.onnx", "tokenizer.json", "labels.json"] {
+        let path = folder.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut damaged = whole.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        fs::write_atomic(&path, &damaged).unwrap();
+        match ModelBundle::read(folder.path()) {
+            Err(BundleError::Corrupted { path: named, .. }) => assert_eq!(named, path),
+            other => panic!("{name}: {other:?}"),
+        }
+        fs::write_atomic(&path, &whole).unwrap();
+    }
+    fs::remove_file(&folder.path().join("labels.json")).unwrap();
+    assert!(matches!(ModelBundle::read(folder.path()), Err(BundleError::File(_))));
+}
+
+fn toy_features(count: usize) -> Vec<Features> {
+    let row = |i: usize| {
+        let mut image = vec![0.1; 1280];
+        image[i % 3] = 2.0 + (i / 3) as f32 * 0.01;
+        Features { image: Some(image), text: None }
+    };
+    (0..count).map(row).collect()
+}
+
+fn samples(features: &[Features]) -> Vec<Sample<'_>> {
+    features.iter().enumerate().map(|(i, features)| Sample { features, class: Class(i % 3), weight: 1.0 }).collect()
+}
+
+#[test]
+fn training_twice_gives_the_same_head() {
+    let features = toy_features(30);
+    let rows = samples(&features);
+    let train =
+        || train_head(&rows[..24], &rows[24..], &classes(), &assets().pair, &trainer(), &Progress::silent()).unwrap();
+    let (one, two) = (train(), train());
+    assert_eq!(one.head, two.head);
+    assert_eq!(one.epochs, two.epochs);
+    assert!(one.epochs.last().unwrap().eval_loss.unwrap() < one.epochs[0].eval_loss.unwrap());
+}
+
+#[test]
+fn a_class_without_a_row_is_named() {
+    let features = toy_features(30);
+    let rows: Vec<Sample<'_>> = samples(&features).into_iter().filter(|sample| sample.class != Class(1)).collect();
+    let trained = train_head(&rows, &[], &classes(), &assets().pair, &trainer(), &Progress::silent());
+    assert_eq!(trained.unwrap_err(), TrainError::ClassMissing("stripes".to_owned()));
+}
+
+#[test]
+fn the_runtime_is_not_loaded_without_the_telemetry_switch() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_without_the_telemetry_switch", "--nocapture"])
+        .env_remove("ORT_DISABLE_TELEMETRY")
+        .env("NATUREDDIT_TEST_CHILD", "1")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && printed.contains("refused without the switch"), "{printed}");
+}
+
+/// Does nothing by itself: the test above runs it in a process without the variable.
+#[test]
+fn child_without_the_telemetry_switch() {
+    #[expect(clippy::disallowed_methods, reason = "only the parent test sets it")]
+    if std::env::var_os("NATUREDDIT_TEST_CHILD").is_some() {
+        assert!(matches!(Runtime::load(Path::new("any.so")), Err(RuntimeError::Telemetry)));
+        println!("refused without the switch");
+    }
+}
+
+#[test]
+fn what_is_no_runtime_is_refused_with_its_path() {
+    let missing = Runtime::load(Path::new("/nowhere/libonnxruntime.so")).unwrap_err();
+    assert!(missing.to_string().contains("/nowhere/libonnxruntime.so"), "{missing}");
+}

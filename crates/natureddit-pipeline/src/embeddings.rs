@@ -1,0 +1,159 @@
+//! Features by content hash, kept between runs so that only new photos and titles go through the encoders.
+//!
+//! One append-only file per encoder, `<hash of the encoder>.features`: a 16-byte header (`NRFEAT01`, the width as
+//! `u64`), then records of `[32-byte content hash][width x f32][4-byte check]`, little-endian. A record whose check
+//! does not hold ends the file: it and what follows are cut off, so a torn write costs its own record.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs::{self, FsError};
+use natureddit_core::{ContentHash, ContentHasher};
+
+const MAGIC: &[u8; 8] = b"NRFEAT01";
+const HEADER_LEN: usize = 16;
+const HASH_LEN: usize = 32;
+const CHECK_LEN: usize = 4;
+
+/// The cached features of one encoder.
+#[derive(Debug)]
+pub struct EmbeddingCache {
+    path: PathBuf,
+    file: File,
+    width: usize,
+    features: HashMap<[u8; HASH_LEN], Vec<f32>>,
+}
+
+impl EmbeddingCache {
+    /// Opens the cache of the encoder with this hash, creating it; `width` is how many features it gives.
+    ///
+    /// # Errors
+    /// When the file cannot be read or repaired.
+    pub fn open(dir: &Path, encoder: &ContentHash, width: usize) -> Result<Self, FsError> {
+        fs::create_dir_all(dir)?;
+        let path = dir.join(format!("{encoder}.features"));
+        let bytes = fs::optional(fs::read(&path))?.unwrap_or_default();
+        let header = [MAGIC.as_slice(), &(width as u64).to_le_bytes()].concat();
+        let mut features = HashMap::new();
+        let mut intact = 0;
+        if bytes.starts_with(&header) {
+            let records = bytes[HEADER_LEN..].chunks_exact(record_len(width));
+            for record in records.take_while(|record| is_whole(record)) {
+                let (hash, values) = parse(record);
+                features.insert(hash, values);
+                intact += record.len();
+            }
+            intact += HEADER_LEN;
+        }
+        let mut file = fs::append(&path)?;
+        let repaired = (|| {
+            file.set_len(intact as u64)?;
+            if intact == 0 { file.write_all(&header) } else { Ok(()) }
+        })();
+        repaired.map_err(|e: io::Error| FsError::new("repair", &path, e))?;
+        Ok(Self { path, file, width, features })
+    }
+
+    /// The features of the content with this hash.
+    #[must_use]
+    pub fn get(&self, content: &ContentHash) -> Option<&[f32]> {
+        self.features.get(content.as_bytes()).map(Vec::as_slice)
+    }
+
+    /// Adds features; they are on their way to the disk when this returns.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    ///
+    /// # Panics
+    /// When there are not as many features as the encoder gives.
+    pub fn insert(&mut self, content: &ContentHash, features: Vec<f32>) -> Result<(), FsError> {
+        assert_eq!(features.len(), self.width, "features of an encoder");
+        let mut record = Vec::with_capacity(record_len(self.width));
+        record.extend_from_slice(content.as_bytes());
+        record.extend(features.iter().flat_map(|value| value.to_le_bytes()));
+        let check = check(&record);
+        record.extend_from_slice(&check);
+        self.file.write_all(&record).map_err(|e| FsError::new("append to", &self.path, e))?;
+        self.features.insert(*content.as_bytes(), features);
+        Ok(())
+    }
+}
+
+fn record_len(width: usize) -> usize {
+    HASH_LEN + width * 4 + CHECK_LEN
+}
+
+fn check(content: &[u8]) -> [u8; CHECK_LEN] {
+    let hash = ContentHasher::new().part(content).finish();
+    std::array::from_fn(|i| hash.as_bytes()[i])
+}
+
+fn is_whole(record: &[u8]) -> bool {
+    let (content, found) = record.split_at(record.len() - CHECK_LEN);
+    check(content) == found
+}
+
+fn parse(record: &[u8]) -> ([u8; HASH_LEN], Vec<f32>) {
+    let values = &record[HASH_LEN..record.len() - CHECK_LEN];
+    let values = values.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    (std::array::from_fn(|i| record[i]), values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoder() -> ContentHash {
+        ContentHash::of(b"encoder")
+    }
+
+    fn filled(dir: &Path, count: u8) -> EmbeddingCache {
+        let mut cache = EmbeddingCache::open(dir, &encoder(), 3).unwrap();
+        for i in 0..count {
+            cache.insert(&ContentHash::of(&[i]), vec![f32::from(i); 3]).unwrap();
+        }
+        cache
+    }
+
+    #[test]
+    fn features_are_there_when_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path(), 5);
+        let again = EmbeddingCache::open(folder.path(), &encoder(), 3).unwrap();
+        assert_eq!(again.get(&ContentHash::of(&[4])), Some([4.0; 3].as_slice()));
+        assert_eq!(again.get(&ContentHash::of(&[5])), None);
+    }
+
+    #[test]
+    fn a_cache_of_another_width_starts_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path(), 5);
+        let other = EmbeddingCache::open(folder.path(), &encoder(), 4).unwrap();
+        assert!(other.features.is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_file_torn_anywhere_keeps_every_whole_record_and_can_grow(cut in 0_usize..200, garbage in 0_usize..40) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = filled(folder.path(), 4).path;
+            let mut bytes = fs::read(&path).unwrap();
+            let whole = cut.min(bytes.len()).saturating_sub(HEADER_LEN) / record_len(3);
+            bytes.truncate(cut);
+            bytes.resize(bytes.len() + garbage, 0x5a);
+            fs::write_atomic(&path, &bytes).unwrap();
+
+            let mut cache = EmbeddingCache::open(folder.path(), &encoder(), 3).unwrap();
+            prop_assert!(cache.features.len() >= whole);
+            cache.insert(&ContentHash::of(b"new"), vec![9.0; 3]).unwrap();
+            let again = EmbeddingCache::open(folder.path(), &encoder(), 3).unwrap();
+            prop_assert_eq!(again.features.len(), cache.features.len());
+            prop_assert!((0..whole as u8).all(|i| again.get(&ContentHash::of(&[i])).is_some()));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Content hashes of files that have not been touched since they were last read.
+//!
+//! A file is known by (path, size, mtime, inode); while these stay, so does its hash, and it is not read. A change that
+//! keeps all of them goes unseen: whoever doubts reads everything with `verify`. The table is a cache: a lost or
+//! damaged one costs only reading.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use natureddit_core::fs::{self, FsError};
+use natureddit_core::{ContentHash, ContentHasher};
+use serde::{Deserialize, Serialize};
+
+/// The table of known files, read from and written to one JSON file.
+#[derive(Debug)]
+pub struct FileStates {
+    table_path: PathBuf,
+    /// Read every file, whatever the table says.
+    verify: bool,
+    table: BTreeMap<PathBuf, FileState>,
+    changed: bool,
+}
+
+/// What a file looked like when it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct FileState {
+    size: u64,
+    mtime_ns: u64,
+    inode: u64,
+    hash: ContentHash,
+}
+
+impl FileStates {
+    /// Reads the table; an absent or damaged one is empty. With `verify`, every file is read again.
+    #[must_use]
+    pub fn read(table_path: &Path, verify: bool) -> Self {
+        let table = match fs::optional(fs::read(table_path)) {
+            Ok(bytes) => bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(%error, "the table of known files is not readable, so files are read again");
+                BTreeMap::new()
+            }
+        };
+        Self { table_path: table_path.to_owned(), verify, table, changed: false }
+    }
+
+    /// The hash of a file's content.
+    ///
+    /// # Errors
+    /// When it cannot be inspected or read; the error says whether it is not there.
+    pub fn hash_file(&mut self, path: &Path) -> Result<ContentHash, FsError> {
+        let metadata = fs::metadata(path)?;
+        let mtime = metadata.modified().map_err(|e| FsError::new("inspect", path, e))?;
+        // A time from before 1970 or after 2554 is 0 here: such a file is known by its size and inode alone.
+        let mtime_ns = mtime.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
+        let (size, inode) = (metadata.len(), inode(&metadata));
+        if let Some(known) = self.table.get(path)
+            && !self.verify
+            && (known.size, known.mtime_ns, known.inode) == (size, mtime_ns, inode)
+        {
+            return Ok(known.hash);
+        }
+        let hash = ContentHash::of_file(path)?;
+        let state = FileState { size, mtime_ns, inode, hash };
+        if self.table.insert(path.to_owned(), state) != Some(state) {
+            self.changed = true;
+        }
+        Ok(hash)
+    }
+
+    /// The hash of all files below a folder, by their relative paths and contents; empty folders and links do not count.
+    ///
+    /// # Errors
+    /// When the folder is not there or a file cannot be read.
+    pub fn hash_folder(&mut self, folder: &Path) -> Result<ContentHash, FsError> {
+        let mut hasher = ContentHasher::new();
+        for path in fs::walk(folder)? {
+            let hash = self.hash_file(&path)?;
+            let relative = path.strip_prefix(folder).unwrap_or(&path);
+            for name in relative.components() {
+                hasher.part(name.as_os_str().as_encoded_bytes());
+            }
+            // Names are never empty, so an empty part ends the path.
+            hasher.part("").part(hash.as_bytes());
+        }
+        Ok(hasher.finish())
+    }
+
+    /// The hash of some files of a folder; one that is not there counts as absent, which differs from empty.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn hash_files(&mut self, folder: &Path, names: &[&str]) -> Result<ContentHash, FsError> {
+        let mut hasher = ContentHasher::new();
+        for name in names {
+            if let Some(hash) = fs::optional(self.hash_file(&folder.join(name)))? {
+                hasher.part(name).part(hash.as_bytes());
+            }
+        }
+        Ok(hasher.finish())
+    }
+
+    /// Tells the table that a folder was renamed, so that its files need not be read again.
+    pub(crate) fn folder_renamed(&mut self, from: &Path, to: &Path) {
+        let inside: Vec<PathBuf> = self.table.keys().filter(|path| path.starts_with(from)).cloned().collect();
+        for path in inside {
+            if let (Some(state), Ok(relative)) = (self.table.remove(&path), path.strip_prefix(from)) {
+                self.table.insert(to.join(relative), state);
+                self.changed = true;
+            }
+        }
+    }
+
+    /// Writes the table if it changed, without the files that are gone.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self) -> Result<(), FsError> {
+        if !self.changed {
+            return Ok(());
+        }
+        self.table.retain(|path, _| path.exists());
+        let entries: serde_json::Map<_, _> = self.table.iter().filter_map(table_entry).collect();
+        fs::write_atomic(&self.table_path, serde_json::Value::Object(entries).to_string())?;
+        self.changed = false;
+        Ok(())
+    }
+}
+
+/// A row of the table; a path that is not UTF-8 has no JSON text and is left out.
+fn table_entry((path, state): (&PathBuf, &FileState)) -> Option<(String, serde_json::Value)> {
+    Some((path.to_str()?.to_owned(), serde_json::to_value(state).ok()?))
+}
+
+#[cfg(unix)]
+fn inode(metadata: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &std::fs::Metadata) -> u64 {
+    0
+}

@@ -1,0 +1,28 @@
+//! The pipeline: artifacts, components, runner, cache, metadata.
+//!
+//! A [`Component`] reads its input folders and writes its output folders; a [`Graph`] says which output is whose
+//! input; the [`Runner`] runs what is stale, in order, and writes down in the [`Metadata`] store what it did.
+//!
+//! What is absent: no component opens the metadata store, no cache key holds an id, a path or a time, and nothing here
+//! opens a socket.
+
+pub mod artifact;
+pub mod cache;
+pub mod component;
+pub mod components;
+pub mod examples;
+pub mod file_state;
+pub mod graph;
+pub mod grouping;
+pub mod metadata;
+pub mod runner;
+pub mod split;
+
+pub use artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};
+pub use cache::{StaleReason, cache_key};
+pub use component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+pub use examples::{Example, read_split};
+pub use graph::{External, Graph, Input, Node};
+pub use metadata::Metadata;
+pub use runner::{Outcome, RunError, RunEvent, RunOptions, RunReport, Runner};
+pub use split::Split;

@@ -1,0 +1,2 @@
+//! A simulated Reddit on loopback: seeded corpus, drawn pictures, truth.
+mod scene;

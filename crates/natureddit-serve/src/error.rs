@@ -1,0 +1,145 @@
+//! The one status map: what can go wrong with a request, and which status, type and message the client sees.
+//!
+//! The body is that of TorchServe, JSON with `code`, `type` and `message`; its exception names are kept where it has
+//! one for the case. Unlike TorchServe, which answers 503 "Prediction failed" to whatever a handler cannot read, bad
+//! input is the client's error (400) and says what is wrong.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use natureddit_model::InputError;
+use serde::Serialize;
+
+use crate::batcher::{BatchError, SubmitError};
+use crate::reply::json;
+
+/// After how many seconds a client that was turned away may try again. A full queue is worked off within that time.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Why a request is not answered with a prediction.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// No such path.
+    #[error("Requested resource is not found, please refer to API document.")]
+    ResourceNotFound,
+    /// The path exists, but not with this method.
+    #[error("Requested method is not allowed, please refer to API document.")]
+    MethodNotAllowed,
+    /// No model of that name is loaded.
+    #[error("Model not found: {0}")]
+    ModelNotFound(String),
+    /// The model is loaded, but not in that version.
+    #[error("Model version: {version} does not exist for model: {model}")]
+    ModelVersionNotFound {
+        /// The model asked for.
+        model: String,
+        /// The version asked for, as it stood in the path.
+        version: String,
+    },
+    /// The body is over the limit.
+    #[error("the body is over the limit of {bytes_max} bytes")]
+    BodyTooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the body did not arrive within {} seconds", .0.as_secs_f64())]
+    BodyTooSlow(Duration),
+    /// The body broke off.
+    #[error("the body could not be read: {0}")]
+    BodyBroken(String),
+    /// The content type is none that can be read.
+    #[error("content type {0:?} is not read here: send multipart/form-data with text and image, or an image")]
+    ContentType(String),
+    /// A multipart body that cannot be taken apart.
+    #[error("malformed multipart body: {0}")]
+    Multipart(String),
+    /// A field that was given twice.
+    #[error("field {0:?} is given twice")]
+    FieldTwice(&'static str),
+    /// More parts than a request needs.
+    #[error("the body has more than {parts_max} parts")]
+    TooManyParts {
+        /// The limit.
+        parts_max: usize,
+    },
+    /// The text is not UTF-8.
+    #[error("text is not UTF-8: {0}")]
+    TextNotUtf8(std::str::Utf8Error),
+    /// What was sent cannot be classified.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Too many requests are waiting or being read.
+    #[error("the server is busy: too many requests are waiting")]
+    Busy,
+    /// The model is being unloaded.
+    #[error("the model is shutting down")]
+    ShuttingDown,
+    /// No answer in time.
+    #[error("no answer within {} seconds", .0.as_secs_f64())]
+    ResponseTimeout(Duration),
+    /// The model failed or the server has a fault; the log says which.
+    #[error("Prediction failed")]
+    Internal,
+}
+
+impl ApiError {
+    /// The status and TorchServe's name for the case.
+    fn status(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::ResourceNotFound => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowedException"),
+            Self::ModelNotFound(_) => (StatusCode::NOT_FOUND, "ModelNotFoundException"),
+            Self::ModelVersionNotFound { .. } => (StatusCode::NOT_FOUND, "ModelVersionNotFoundException"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException"),
+            Self::BodyTooSlow(_) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException"),
+            Self::ContentType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeException"),
+            Self::BodyBroken(_)
+            | Self::Multipart(_)
+            | Self::FieldTwice(_)
+            | Self::TooManyParts { .. }
+            | Self::TextNotUtf8(_)
+            | Self::Input(_) => (StatusCode::BAD_REQUEST, "BadRequestException"),
+            Self::Busy | Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
+            Self::ResponseTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ResponseTimeoutException"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Full => Self::Busy,
+            SubmitError::Closed => Self::ShuttingDown,
+        }
+    }
+}
+
+impl From<BatchError> for ApiError {
+    /// The batcher has logged what it was; to the client it is all the same.
+    fn from(_: BatchError) -> Self {
+        Self::Internal
+    }
+}
+
+/// The body of an error.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: u16,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    message: String,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, kind) = self.status();
+        let mut response = json(status, &ErrorBody { code: status.as_u16(), kind, message: self.to_string() });
+        if matches!(self, Self::Busy | Self::ShuttingDown) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}

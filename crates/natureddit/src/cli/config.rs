@@ -1,0 +1,55 @@
+//! `natureddit config`: about the settings file.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::error::{CliError, Exit};
+use super::session::Session;
+
+const EXAMPLES: &str = "\
+Examples:
+  natureddit config check                       the project the current folder is in
+  natureddit --project my-project config check  another project
+  natureddit --config other.toml config check   a file of another name";
+
+/// Look after the settings file
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say whether the settings are right, and which differ from the defaults
+    Check,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    file: Option<PathBuf>,
+    keys_set: Vec<String>,
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.as_deref().unwrap_or(std::path::Path::new("the defaults"));
+        write!(f, "{} is right; ", file.display())?;
+        match self.keys_set.len() {
+            0 => write!(f, "every key has its default"),
+            count => write!(f, "it sets {count} key{}:", if count == 1 { "" } else { "s" }),
+        }?;
+        self.keys_set.iter().try_for_each(|key| write!(f, "\n  {key}"))
+    }
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    let Command::Check = args.command;
+    let config = session.config()?;
+    session.output.result(&Checked { file: config.file, keys_set: config.keys_set })?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,120 @@
+//! Errors at the edge of the program: a chain of causes, hints what to do, an exit code.
+
+use std::process::ExitCode;
+
+use super::hints;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It did what was asked.
+    Ok,
+    /// It could not, or found what it looked for to be wrong.
+    Failed,
+    /// It was asked something that makes no sense.
+    Usage,
+}
+
+impl Exit {
+    /// The exit of a command line that clap answers itself, with help or with an error.
+    pub(super) fn of_clap(message: &clap::Error) -> Self {
+        if message.use_stderr() { Self::Usage } else { Self::Ok }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Ok => Self::SUCCESS,
+            Exit::Failed => Self::FAILURE,
+            Exit::Usage => Self::from(2),
+        }
+    }
+}
+
+/// Why a command failed. Anything that converts into [`anyhow::Error`] converts into it with `?`.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    error: anyhow::Error,
+    hints: Vec<String>,
+    exit: Exit,
+}
+
+impl CliError {
+    /// A command line that makes no sense in a way clap cannot see.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { error: anyhow::Error::msg(message.into()), hints: Vec::new(), exit: Exit::Usage }
+    }
+
+    /// The exit of the program.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The message, then its causes from the outermost to the first; a cause that a message repeats is left out.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let mut messages: Vec<String> = Vec::new();
+        for message in self.error.chain().map(ToString::to_string) {
+            if messages.last() != Some(&message) {
+                messages.push(message);
+            }
+        }
+        messages
+    }
+
+    /// What to do about it: what the command said, else what the first cause that is known asks for.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        if self.hints.is_empty() { self.error.chain().find_map(hints::of).into_iter().collect() } else { self.hints.clone() }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for CliError {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), hints: Vec::new(), exit: Exit::Failed }
+    }
+}
+
+/// Attaches hints to the error of a result.
+pub(crate) trait HintExt<T> {
+    /// Says what to do about the error.
+    fn hint(self, hint: impl Into<String>) -> Result<T, CliError>;
+}
+
+impl<T, E: Into<CliError>> HintExt<T> for Result<T, E> {
+    fn hint(self, hint: impl Into<String>) -> Result<T, CliError> {
+        self.map_err(|error| {
+            let mut error = error.into();
+            error.hints.push(hint.into());
+            error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use anyhow::Context;
+    use natureddit_core::fs;
+
+    use super::*;
+
+    #[test]
+    fn causes_follow_the_message_and_hints_come_from_the_command_first() {
+        let missing = || fs::read(Path::new("/nowhere/x")).context("could not load the labels");
+        let error: CliError = missing().hint("run `natureddit label import`").unwrap_err();
+        let messages = error.messages();
+        assert_eq!(messages[..2], ["could not load the labels", "could not read /nowhere/x"]);
+        assert_eq!(messages.len(), 3);
+        assert_eq!(error.hints(), ["run `natureddit label import`"]);
+        assert_eq!(error.exit(), Exit::Failed);
+        assert_eq!(CliError::from(missing().unwrap_err()).hints(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cause_that_only_repeats_its_message_is_left_out() {
+        let transparent = crate::config::ConfigError::from(fs::read(Path::new("/nowhere/x")).unwrap_err());
+        let messages = CliError::from(anyhow::Error::new(transparent)).messages();
+        assert_eq!(messages.len(), 2, "{messages:?}");
+    }
+}

@@ -1,0 +1,90 @@
+//! What every command shares: the options before it, the environment, where its words go.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs::FsError;
+
+use super::error::CliError;
+use super::logging;
+use super::output::Output;
+use crate::config::{Config, ConfigError, Environment, Location};
+
+/// The options that every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(super) struct GlobalArgs {
+    /// The project folder [default: the nearest one with a natureddit.toml, from the current folder upwards]
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "config")]
+    project: Option<PathBuf>,
+    /// The settings file, in the project folder
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the result as JSON, and no progress
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show no progress
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Log what is done
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+/// One run of the program.
+pub(crate) struct Session {
+    /// Where a command's words go.
+    pub(crate) output: Output,
+    environment: Environment,
+    global: GlobalArgs,
+}
+
+impl Session {
+    pub(super) fn new(global: GlobalArgs) -> Self {
+        Self { output: Output::new(global.json, global.quiet), environment: Environment::read(), global }
+    }
+
+    pub(super) fn start_logging(&self) -> Result<(), CliError> {
+        logging::start(self.environment.log_filter.as_deref(), self.global.verbose, self.output.above_bars())
+    }
+
+    /// The settings of the project the command is about; an error outside of one.
+    pub(crate) fn config(&self) -> Result<Config, CliError> {
+        Ok(Config::read(&self.location()?, &self.environment)?)
+    }
+
+    /// As [`Session::config`], and outside of a project the defaults. A project that was named must be there.
+    pub(crate) fn config_or_defaults(&self) -> Result<Config, CliError> {
+        match self.location() {
+            Err(ConfigError::NotFound { searched_above: true, .. }) => self.defaults(),
+            location => Ok(Config::read(&location?, &self.environment)?),
+        }
+    }
+
+    /// The settings of a project that sets none, in the current folder.
+    pub(crate) fn defaults(&self) -> Result<Config, CliError> {
+        Ok(Config::defaults(&working_dir()?, &self.environment)?)
+    }
+
+    /// The folder to make a project in: `dir`, else the one named with `--project`, else the current one.
+    pub(crate) fn new_project_folder(&self, dir: Option<&Path>) -> Result<PathBuf, CliError> {
+        if self.global.config.is_some() || (dir.is_some() && self.global.project.is_some()) {
+            return Err(CliError::usage("a new project takes one folder, and no --config or --project beside it"));
+        }
+        let named = dir.or(self.global.project.as_deref());
+        Ok(working_dir()?.join(named.unwrap_or(Path::new(""))))
+    }
+
+    fn location(&self) -> Result<Location, ConfigError> {
+        let here = working_dir()?;
+        match (&self.global.project, &self.global.config) {
+            (Some(folder), _) => Location::of_project(&here.join(folder)),
+            (None, Some(file)) => Ok(Location::of_file(&here.join(file))),
+            (None, None) => Location::find(&here),
+        }
+    }
+}
+
+fn working_dir() -> Result<PathBuf, FsError> {
+    env::current_dir().map_err(|e| FsError::new("find", Path::new("the current folder"), e))
+}

@@ -1,0 +1,154 @@
+//! The settings: `natureddit.toml` over the defaults, checked once at the start.
+//!
+//! `natureddit.example.toml` is the one place where defaults and keys are written down: it is the layer under the
+//! user's file, the list of valid keys and types, and what `natureddit init` writes. A file goes through three steps:
+//! `Document` (TOML, only known keys, right types), `RawConfig` (merged with the defaults), [`Config`] (ranges
+//! checked, paths resolved, texts parsed). Secrets come from the [`Environment`] only.
+
+mod assets;
+mod check;
+mod collect;
+mod document;
+mod environment;
+mod error;
+mod evaluator;
+mod examples;
+mod location;
+mod model;
+mod nearest;
+mod net;
+mod project;
+mod raw;
+mod sandbox;
+mod serve;
+mod trainer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs;
+
+pub use assets::AssetsConfig;
+pub use check::parse_moment;
+pub use collect::{CollectConfig, SourceName};
+pub use environment::Environment;
+pub use error::{ConfigError, Place};
+pub use evaluator::EvaluatorConfig;
+pub use examples::{ExamplesConfig, HashBuckets};
+pub use location::Location;
+pub use model::ModelConfig;
+pub use net::NetConfig;
+pub use project::ProjectConfig;
+pub use sandbox::SandboxConfig;
+pub use serve::{ServeConfig, TlsConfig};
+pub use trainer::{ClassWeights, TrainerConfig};
+
+use check::Checker;
+use document::Document;
+use raw::RawConfig;
+
+/// The name of a project's settings file.
+pub const FILE_NAME: &str = "natureddit.toml";
+
+/// Every key with its default and what it means.
+pub const EXAMPLE: &str = include_str!("../../../natureddit.example.toml");
+
+/// The longest settings file that is read; the example has a twentieth of it.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file they were read from; `None` when they are the defaults.
+    pub file: Option<PathBuf>,
+    /// The keys that file sets, sorted: `collect.since`.
+    pub keys_set: Vec<String>,
+    /// The project's folder, where relative paths start.
+    pub root: PathBuf,
+    /// `[project]`
+    pub project: ProjectConfig,
+    /// `[collect]`
+    pub collect: CollectConfig,
+    /// `[net]`
+    pub net: NetConfig,
+    /// `[assets]`
+    pub assets: AssetsConfig,
+    /// `[examples]`
+    pub examples: ExamplesConfig,
+    /// `[model]`
+    pub model: ModelConfig,
+    /// `[trainer]`
+    pub trainer: TrainerConfig,
+    /// `[evaluator]`
+    pub evaluator: EvaluatorConfig,
+    /// `[serve]`
+    pub serve: ServeConfig,
+    /// `[sandbox]`
+    pub sandbox: SandboxConfig,
+}
+
+impl Config {
+    /// Reads a project's settings.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the file, from its top.
+    pub fn read(location: &Location, environment: &Environment) -> Result<Self, ConfigError> {
+        let bytes = fs::read_limited(&location.file, FILE_BYTES_MAX)?;
+        let name = location.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
+            ConfigError::Syntax { place: Place { file: name.clone(), line: Some(line) }, message: "not UTF-8".into() }
+        })?;
+        let config = Self::parse(name, &text, &location.root, environment)?;
+        Ok(Self { file: Some(location.file.clone()), ..config })
+    }
+
+    /// The defaults, for a command that needs no project; `root` is where relative paths start.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoHome`] where the environment names no folder for the cache.
+    pub fn defaults(root: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::check(&Document::empty("the defaults".into()), root, environment)
+    }
+
+    fn parse(file: String, text: &str, root: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let document = Document::parse(file, text, &example()?)?;
+        Self::check(&document, root, environment)
+    }
+
+    fn check(document: &Document, root: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let raw: RawConfig = document.merged_onto(example()?).try_into().map_err(ConfigError::BuiltIn)?;
+        let checker = Checker { document, root, environment };
+        Ok(Self {
+            file: None,
+            keys_set: document.keys(),
+            root: root.to_owned(),
+            project: ProjectConfig::check(raw.project, &checker)?,
+            collect: CollectConfig::check(raw.collect, &checker)?,
+            net: NetConfig::check(raw.net, &checker)?,
+            assets: AssetsConfig::check(raw.assets, &checker)?,
+            examples: ExamplesConfig::check(raw.examples, &checker)?,
+            model: ModelConfig::check(raw.model, &checker)?,
+            trainer: TrainerConfig::check(raw.trainer, &checker)?,
+            evaluator: EvaluatorConfig::check(raw.evaluator, &checker)?,
+            serve: ServeConfig::check(raw.serve, &checker)?,
+            sandbox: SandboxConfig::check(&raw.sandbox, &checker)?,
+        })
+    }
+}
+
+/// The example with every key commented out: what a new project's settings file holds.
+#[must_use]
+pub fn commented_example() -> String {
+    let comment = |line: &str| match line.chars().next() {
+        None | Some('#' | '[') => format!("{line}\n"),
+        Some(_) => format!("#{line}\n"),
+    };
+    EXAMPLE.lines().map(comment).collect()
+}
+
+fn example() -> Result<toml::Table, ConfigError> {
+    toml::from_str(EXAMPLE).map_err(ConfigError::BuiltIn)
+}

@@ -1,0 +1,97 @@
+//! `[collect]`: which posts and photos, and from where.
+
+use jiff::Timestamp;
+use url::Url;
+
+use super::ConfigError;
+use super::check::{BYTES, Checker, PIXELS, TableChecker};
+use super::raw::RawCollect;
+
+/// Where posts come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceName {
+    /// An API in the shape of Pushshift.
+    Pushshift,
+}
+
+/// The checked `[collect]`.
+#[derive(Clone, Debug)]
+pub struct CollectConfig {
+    /// Where posts come from.
+    pub source: SourceName,
+    /// The subreddits' names without `r/`; at least one.
+    pub subreddits: Vec<String>,
+    /// The first moment to collect.
+    pub since: Option<Timestamp>,
+    /// The moment to stop before, later than `since`.
+    pub until: Option<Timestamp>,
+    /// Posts asked for at once, 1 to 100.
+    pub page_size: u32,
+    /// The largest page, in bytes.
+    pub page_bytes_max: u64,
+    /// Who asks, as sites see it: printable ASCII.
+    pub user_agent: String,
+    /// Smaller photos are dropped, in bytes; less than `image_bytes_max`.
+    pub image_bytes_min: u64,
+    /// Larger photos are dropped, in bytes.
+    pub image_bytes_max: u64,
+    /// Photos of more pixels are dropped.
+    pub image_pixels_max: u64,
+    /// The most pixels on the long side of a stored photo.
+    pub long_side_max: u32,
+    /// The quality of stored JPEG files, 1 to 100.
+    pub jpeg_quality: u8,
+    /// Whether posts marked as not safe for work are collected.
+    pub include_over_18: bool,
+    /// Photos fetched from one host at the same time.
+    pub downloads_per_host_max: usize,
+    /// The address of the Pushshift-shaped API.
+    pub pushshift_base_url: Url,
+}
+
+impl CollectConfig {
+    pub(super) fn check(raw: RawCollect, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+        let at = checker.table("collect");
+        let since = at.moment("since", &raw.since)?;
+        let until = at.moment("until", &raw.until)?;
+        if since.zip(until).is_some_and(|(since, until)| since >= until) {
+            return Err(at.bad("until", &raw.until, format!("later than collect.since = {:?}", raw.since)));
+        }
+        let image_bytes_max = at.integer("image_bytes_max", raw.image_bytes_max, BYTES)?;
+        Ok(Self {
+            source: at.one_of("source", &raw.source, &[("pushshift", SourceName::Pushshift)])?,
+            user_agent: user_agent(&raw.user_agent, &at)?,
+            subreddits: subreddits(raw.subreddits, &at)?,
+            since,
+            until,
+            page_size: at.integer("page_size", raw.page_size, 1..=100)?,
+            page_bytes_max: at.integer("page_bytes_max", raw.page_bytes_max, BYTES)?,
+            image_bytes_min: at.integer("image_bytes_min", raw.image_bytes_min, 0..=raw.image_bytes_max)?,
+            image_bytes_max,
+            image_pixels_max: at.integer("image_pixels_max", raw.image_pixels_max, PIXELS)?,
+            long_side_max: at.integer("long_side_max", raw.long_side_max, 64..=16_384)?,
+            jpeg_quality: at.integer("jpeg_quality", raw.jpeg_quality, 1..=100)?,
+            include_over_18: raw.include_over_18,
+            downloads_per_host_max: at.integer("downloads_per_host_max", raw.downloads_per_host_max, 1..=64)?,
+            pushshift_base_url: checker.table("collect.pushshift").url("base_url", &raw.pushshift.base_url)?,
+        })
+    }
+}
+
+fn subreddits(names: Vec<String>, at: &TableChecker<'_>) -> Result<Vec<String>, ConfigError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let good = |name: &String| (2..=21).contains(&name.len()) && name.chars().all(plain);
+    if names.is_empty() || names.len() > 100 || !names.iter().all(good) {
+        return Err(at.bad("subreddits", names, "1 to 100 names of 2 to 21 letters, digits or '_', without \"r/\""));
+    }
+    Ok(names)
+}
+
+/// Fills in the program's version; what is left must be fit for an HTTP header.
+fn user_agent(text: &str, at: &TableChecker<'_>) -> Result<String, ConfigError> {
+    let filled = text.replace("{version}", env!("CARGO_PKG_VERSION"));
+    if filled.trim().is_empty() || !filled.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(at.bad("user_agent", text, "printable ASCII, not empty"));
+    }
+    Ok(filled)
+}

@@ -1,0 +1,161 @@
+//! The settings as TOML holds them: every key of `natureddit.example.toml`, nothing checked but its type.
+//!
+//! Numbers are as wide as TOML's, so that one out of range is reported with its range and not by serde. What each key
+//! means is said in the example file, once; what it must be, in the checked table of the same name.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) project: RawProject,
+    pub(super) collect: RawCollect,
+    pub(super) net: RawNet,
+    pub(super) assets: RawAssets,
+    pub(super) examples: RawExamples,
+    pub(super) model: RawModel,
+    pub(super) trainer: RawTrainer,
+    pub(super) evaluator: RawEvaluator,
+    pub(super) serve: RawServe,
+    pub(super) sandbox: RawSandbox,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProject {
+    pub(super) name: String,
+    pub(super) classes: Vec<String>,
+    pub(super) data_dir: String,
+    pub(super) labels_dir: String,
+    pub(super) pipeline_root: String,
+    pub(super) models_dir: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCollect {
+    pub(super) source: String,
+    pub(super) subreddits: Vec<String>,
+    pub(super) since: String,
+    pub(super) until: String,
+    pub(super) page_size: i64,
+    pub(super) page_bytes_max: i64,
+    pub(super) user_agent: String,
+    pub(super) image_bytes_min: i64,
+    pub(super) image_bytes_max: i64,
+    pub(super) image_pixels_max: i64,
+    pub(super) long_side_max: i64,
+    pub(super) jpeg_quality: i64,
+    pub(super) include_over_18: bool,
+    pub(super) downloads_per_host_max: i64,
+    pub(super) pushshift: RawPushshift,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPushshift {
+    pub(super) base_url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNet {
+    pub(super) connect_timeout: String,
+    pub(super) total_timeout: String,
+    pub(super) retries_max: i64,
+    pub(super) backoff: String,
+    pub(super) backoff_max: String,
+    pub(super) redirects_max: i64,
+    pub(super) host_map: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAssets {
+    pub(super) cache_dir: String,
+    pub(super) folder: String,
+    pub(super) hub_url: String,
+    pub(super) python: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExamples {
+    pub(super) near_duplicate_distance_max: i64,
+    pub(super) hash_buckets: RawHashBuckets,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHashBuckets {
+    pub(super) train: i64,
+    pub(super) eval: i64,
+    pub(super) test: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawModel {
+    pub(super) name: String,
+    pub(super) image_encoder: String,
+    pub(super) text_encoder: String,
+    pub(super) image_bytes_max: i64,
+    pub(super) image_pixels_max: i64,
+    pub(super) title_tokens_max: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTrainer {
+    pub(super) epochs_max: i64,
+    pub(super) batch_size: i64,
+    pub(super) learning_rate: f64,
+    pub(super) weight_decay: f64,
+    pub(super) text_dropout: f64,
+    pub(super) image_dropout: f64,
+    pub(super) class_weights: String,
+    pub(super) early_stopping_patience: i64,
+    pub(super) extra_title_weight: f64,
+    pub(super) seed: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEvaluator {
+    pub(super) bootstrap_samples: i64,
+    pub(super) confidence: f64,
+    pub(super) test_examples_min: i64,
+    pub(super) majority_gain_min: f64,
+    pub(super) champion_loss_max: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawServe {
+    pub(super) inference_address: String,
+    pub(super) batch_size_max: i64,
+    pub(super) batch_delay_max: String,
+    pub(super) queue_len_max: i64,
+    pub(super) body_bytes_max: i64,
+    pub(super) response_timeout: String,
+    pub(super) threads: i64,
+    pub(super) tls: RawTls,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) cert_file: String,
+    pub(super) key_file: String,
+    pub(super) dir: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSandbox {
+    pub(super) port: i64,
+    pub(super) seed: i64,
+    pub(super) posts: i64,
+}

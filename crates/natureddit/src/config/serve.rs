@@ -1,0 +1,84 @@
+//! `[serve]`: where and within which limits predictions are served.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ConfigError;
+use super::check::{BYTES, Checker};
+use super::raw::{RawServe, RawTls};
+
+/// The checked `[serve]`.
+#[derive(Clone, Debug)]
+pub struct ServeConfig {
+    /// Where predictions are served.
+    pub inference_address: SocketAddr,
+    /// The most requests in one run of the model.
+    pub batch_size_max: usize,
+    /// The longest a request waits for others.
+    pub batch_delay_max: Duration,
+    /// Requests that may wait.
+    pub queue_len_max: usize,
+    /// The largest request body, in bytes.
+    pub body_bytes_max: u64,
+    /// A request that waits longer is given up.
+    pub response_timeout: Duration,
+    /// Processor cores the model uses; 0 means all.
+    pub threads: usize,
+    /// The certificate.
+    pub tls: TlsConfig,
+}
+
+/// Where the server's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsConfig {
+    /// Two PEM files of the user's.
+    Files {
+        /// The certificate chain.
+        cert: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// A self-signed certificate, made on the first start.
+    SelfSigned {
+        /// Where it is kept.
+        dir: PathBuf,
+    },
+}
+
+impl ServeConfig {
+    pub(super) fn check(raw: RawServe, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let at = checker.table("serve");
+        let bad_address =
+            || at.bad("inference_address", &raw.inference_address, "an IP address and a port: \"127.0.0.1:8080\"");
+        let response_timeout = Duration::from_millis(1)..=60 * MINUTE;
+        Ok(Self {
+            inference_address: raw.inference_address.parse().map_err(|_| bad_address())?,
+            batch_size_max: at.integer("batch_size_max", raw.batch_size_max, 1..=1_024)?,
+            batch_delay_max: at.duration("batch_delay_max", &raw.batch_delay_max, Duration::ZERO..=MINUTE)?,
+            queue_len_max: at.integer("queue_len_max", raw.queue_len_max, 1..=1_000_000)?,
+            body_bytes_max: at.integer("body_bytes_max", raw.body_bytes_max, BYTES)?,
+            response_timeout: at.duration("response_timeout", &raw.response_timeout, response_timeout)?,
+            threads: at.integer("threads", raw.threads, 0..=1_024)?,
+            tls: TlsConfig::check(&raw.tls, checker)?,
+        })
+    }
+}
+
+impl TlsConfig {
+    fn check(raw: &RawTls, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+        let at = checker.table("serve.tls");
+        let cert = at.optional_path("cert_file", &raw.cert_file)?;
+        let key = at.optional_path("key_file", &raw.key_file)?;
+        match (cert, key) {
+            (Some(cert), Some(key)) => Ok(Self::Files { cert, key }),
+            (None, None) => {
+                let dir = at.path_or("dir", &raw.dir, |env| env.data_home.as_ref(), "natureddit/tls")?;
+                Ok(Self::SelfSigned { dir })
+            }
+            (Some(_), None) => Err(at.bad("cert_file", &raw.cert_file, "set together with serve.tls.key_file")),
+            (None, Some(_)) => Err(at.bad("key_file", &raw.key_file, "set together with serve.tls.cert_file")),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+use toml::{Table, Value};
+
+use super::*;
+
+fn environment() -> Environment {
+    Environment { cache_home: Some("/home/a/.cache".into()), data_home: Some("/home/a/data".into()), log_filter: None }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(FILE_NAME.into(), text, Path::new("/project"), &environment())
+}
+
+fn error(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+/// Every key of the example with its table, in order; tables themselves are keys too.
+fn keys(path: &str, table: &Table) -> Vec<(String, String, Value)> {
+    let mut found = Vec::new();
+    for (name, value) in table {
+        found.push((path.to_owned(), name.clone(), value.clone()));
+        if let Value::Table(below) = value {
+            found.extend(keys(&document::join(path, name), below));
+        }
+    }
+    found
+}
+
+fn all_keys() -> Vec<(String, String, Value)> {
+    keys("", &example().unwrap())
+}
+
+/// A file that sets one key: two comment lines, so that the key is on line 4 (or 3 at the top), then the key.
+fn file_with(table: &str, key: &str, value: &str) -> (String, usize) {
+    if table.is_empty() {
+        (format!("# one\n# two\n{key} = {value}\n"), 3)
+    } else {
+        (format!("# one\n# two\n[{table}]\n{key} = {value}\n"), 4)
+    }
+}
+
+#[test]
+fn the_example_the_commented_example_and_an_empty_file_are_the_same_settings() {
+    let without_keys = |text| {
+        let config = parse(text).unwrap();
+        format!("{:?}", Config { keys_set: Vec::new(), ..config })
+    };
+    let defaults = format!("{:?}", Config::defaults(Path::new("/project"), &environment()).unwrap());
+    assert_eq!(without_keys(EXAMPLE), defaults);
+    assert_eq!(without_keys(&commented_example()), defaults);
+    assert_eq!(parse(&commented_example()).unwrap().keys_set, Vec::<String>::new());
+}
+
+#[test]
+fn every_key_of_the_example_has_a_comment_above_it() {
+    let lines: Vec<&str> = EXAMPLE.lines().collect();
+    let mut keys_seen = 0;
+    for (above, line) in lines.iter().zip(&lines[1..]) {
+        if line.contains(" = ") && !line.starts_with('#') {
+            assert!(above.starts_with("# "), "no comment above {line}");
+            keys_seen += 1;
+        }
+    }
+    assert_eq!(keys_seen, all_keys().iter().filter(|(_, _, value)| !value.is_table()).count());
+}
+
+#[test]
+fn the_users_file_lies_over_the_defaults() {
+    let config = parse("collect.subreddits = [\"pics\"]\n[trainer]\nlearning_rate = 1\n").unwrap();
+    assert_eq!(config.collect.subreddits, ["pics"]);
+    assert!((config.trainer.learning_rate - 1.0).abs() < f64::EPSILON);
+    assert_eq!(config.trainer.epochs_max, 200);
+    assert_eq!(config.keys_set, ["collect.subreddits", "trainer.learning_rate"]);
+    assert!(config.collect.user_agent.starts_with(concat!("natureddit/", env!("CARGO_PKG_VERSION"), " ")));
+}
+
+#[test]
+fn paths_start_at_the_project_and_empty_ones_at_the_users_folders() {
+    let config = parse("[project]\ndata_dir = \"/big/data\"\n").unwrap();
+    assert_eq!(config.project.data_dir, Path::new("/big/data"));
+    assert_eq!(config.project.models_dir, Path::new("/project/models"));
+    assert_eq!(config.assets.cache_dir, Path::new("/home/a/.cache/natureddit"));
+    assert_eq!(config.assets.folder, None);
+    assert_eq!(config.serve.tls, TlsConfig::SelfSigned { dir: "/home/a/data/natureddit/tls".into() });
+}
+
+#[test]
+fn without_a_home_folder_the_key_to_set_is_named() {
+    let nobody = Environment { cache_home: None, data_home: None, log_filter: None };
+    let error = Config::defaults(Path::new("/project"), &nobody).unwrap_err();
+    assert_eq!(error.hint().unwrap(), "set HOME, or assets.cache_dir in natureddit.toml");
+}
+
+#[test]
+fn the_error_nearest_to_the_top_is_told() {
+    let text = "[trainer]\nepochs = 1\n[collect]\npage_sise = 3\n";
+    assert_eq!(error(text), "unknown key \"trainer.epochs\" in natureddit.toml line 2");
+}
+
+#[test]
+fn what_is_not_toml_is_told_with_its_line() {
+    let told = error("[collect]\nsource = \"pushshift\n");
+    assert!(told.starts_with("natureddit.toml line 2: "), "{told}");
+    let told = error("[sandbox]\nport = 99999999999999999999\n");
+    assert!(told.starts_with("natureddit.toml line 2: "), "{told}");
+}
+
+#[test]
+fn keys_that_must_agree_are_compared() {
+    let cases = [
+        ("[collect]\nsince = \"2021-02-01\"\nuntil = \"2021-01-01\"", "line 3: must be later than collect.since"),
+        ("[collect]\nimage_bytes_min = 60_000_000", "line 2: must be from 0 to 50000000"),
+        ("[net]\nbackoff = \"2m\"", "backoff_max = \"60s\" in natureddit.toml: must be a duration"),
+        ("[serve.tls]\ncert_file = \"a.pem\"", "line 2: must be set together with serve.tls.key_file"),
+        ("[trainer]\nimage_dropout = 0.8", "line 2: must be so that it and trainer.text_dropout = 0.15"),
+        ("[project]\nclasses = [\"a\"]", "needs at least two classes"),
+        ("[net.host_map]\n\"http://x\" = \"http://y\"", "line 2: must be set for a host name"),
+        ("[net.host_map]\n\"i.redd.it\" = \"y\"", "line 2: must be an address"),
+    ];
+    for (text, part) in cases {
+        let told = error(text);
+        assert!(told.contains(part), "{told:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn every_number_has_a_range_that_is_told_with_key_value_and_line() {
+    for (table, name, value) in all_keys() {
+        let out = match value {
+            Value::Integer(_) => "-1",
+            Value::Float(_) => "-0.5",
+            _ => continue,
+        };
+        let (text, line) = file_with(&table, &name, out);
+        let told = error(&text);
+        let start = format!("{table}.{name} = {out} in natureddit.toml line {line}: must be ");
+        assert!(told.starts_with(&start), "{told:?} does not start with {start:?}");
+        assert!(error(&text.replace(out, "nan")).contains("must be"), "{table}.{name} takes nan");
+    }
+}
+
+#[test]
+fn every_key_refuses_every_other_type() {
+    for (table, name, value) in all_keys() {
+        for other in ["\"x\"", "1", "0.5", "true", "2021-01-01", "[\"x\"]", "[1]", "{ x = 1 }"] {
+            let (text, line) = file_with(&table, &name, other);
+            let fits = matches!(
+                (&value, other),
+                (Value::String(_), "\"x\"")
+                    | (Value::Integer(_) | Value::Float(_), "1")
+                    | (Value::Float(_), "0.5")
+                    | (Value::Boolean(_), "true")
+                    | (Value::Array(_), "[\"x\"]")
+                    | (Value::Table(_), "{ x = 1 }")
+            );
+            if fits {
+                continue;
+            }
+            let told = error(&text);
+            let key = document::join(&table, &name);
+            let start = format!("{key} in natureddit.toml line {line} must be ");
+            assert!(told.starts_with(&start), "{text:?}: {told:?} does not start with {start:?}");
+        }
+    }
+}
+
+#[test]
+fn every_text_that_means_something_refuses_another() {
+    // Any text is a path, and a command may be called anything.
+    let free = |name: &str| name.ends_with("dir") || name.ends_with("_root") || matches!(name, "folder" | "python");
+    for (table, name, value) in all_keys() {
+        if value.is_str() && !free(&name) {
+            let (text, line) = file_with(&table, &name, "\"\\u001b !\"");
+            let told = error(&text);
+            let start = format!("{table}.{name} = \"\\u{{1b}} !\" in natureddit.toml line {line}: must be ");
+            assert!(told.starts_with(&start) || name.ends_with("_file"), "{told:?} does not start with {start:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_type_comes_with_an_example() {
+    let error = parse("[collect]\npage_size = \"100\"").unwrap_err();
+    assert_eq!(error.to_string(), "collect.page_size in natureddit.toml line 2 must be an integer, not a string");
+    assert_eq!(error.hint().unwrap(), "for example: page_size = 100");
+}
+
+proptest! {
+    #[test]
+    fn a_key_with_one_wrong_letter_is_told_with_the_right_one(
+        key in prop::sample::select(all_keys()),
+        at in any::<prop::sample::Index>(),
+        letter in "[a-z_]",
+    ) {
+        let (table, name, value) = key;
+        let at = at.index(name.len());
+        let mut typo = name.clone();
+        typo.replace_range(at..=at, &letter);
+        let siblings: Vec<_> = all_keys().into_iter().filter(|(t, _, _)| *t == table).map(|(_, n, _)| n).collect();
+        prop_assume!(!siblings.contains(&typo));
+
+        let (text, line) = file_with(&table, &typo, &if value.is_table() { "{}".into() } else { value.to_string() });
+        let error = parse(&text).unwrap_err();
+        let typo = document::join(&table, &typo);
+        prop_assert_eq!(error.to_string(), format!("unknown key \"{typo}\" in natureddit.toml line {line}"));
+        let right = document::join(&table, &name);
+        prop_assert_eq!(error.hint().unwrap(), format!("did you mean \"{right}\"?"));
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "[\\[\\]a-z_.= \"0-9\\n#{}-]{0,80}") {
+        let _ = parse(&text);
+    }
+}

@@ -1,0 +1,88 @@
+//! `natureddit config check`.
+
+use insta::assert_snapshot;
+
+use crate::natureddit::Natureddit;
+
+fn check(settings: &str) -> Natureddit {
+    Natureddit::new().file("natureddit.toml", settings).args(["config", "check"])
+}
+
+#[test]
+fn good_settings_are_right_and_the_keys_they_set_are_told() {
+    assert_snapshot!(check("[trainer]\nseed = 1\nepochs_max = 5\n").snapshot());
+}
+
+#[test]
+fn good_settings_as_json() {
+    assert_snapshot!(check("[trainer]\nseed = 1\n").args(["--json"]).snapshot());
+}
+
+#[test]
+fn the_settings_of_a_folder_above_are_found() {
+    let mut command = Natureddit::new().file("natureddit.toml", "").file("data/images/x", "");
+    let images = command.dir().join("data/images");
+    command = command.args(["config", "check"]).in_dir(&images);
+    assert_snapshot!(command.snapshot());
+}
+
+#[test]
+fn outside_of_a_project_the_way_to_make_one_is_told() {
+    assert_snapshot!(Natureddit::new().args(["--project", ".", "config", "check"]).snapshot());
+}
+
+#[test]
+fn a_typo_is_told_with_the_nearest_key() {
+    assert_snapshot!(check("[project]\nname = \"x\"\n[collekt]\n").snapshot());
+}
+
+#[test]
+fn a_typo_in_a_table_is_told_with_the_nearest_key_of_the_table() {
+    assert_snapshot!(check("[collect]\n\npage_sise = 10\n").snapshot());
+}
+
+#[test]
+fn a_key_in_the_wrong_table_is_sent_to_its_own() {
+    assert_snapshot!(check("[serve]\nepochs_max = 10\n").snapshot());
+}
+
+#[test]
+fn an_error_as_json_is_on_both_outputs() {
+    assert_snapshot!(check("[collect]\npage_sise = 10\n").args(["--json"]).snapshot());
+}
+
+#[test]
+fn a_wrong_type_is_told_with_an_example() {
+    assert_snapshot!(check("[collect]\nsubreddits = \"EarthPorn\"\n").snapshot());
+}
+
+#[test]
+fn a_value_out_of_range_is_told_with_the_range() {
+    assert_snapshot!(check("[trainer]\nepochs_max = 0\n").snapshot());
+}
+
+#[test]
+fn a_wrong_word_is_told_with_the_choices() {
+    assert_snapshot!(check("[trainer]\nclass_weights = \"balance\"\n").snapshot());
+}
+
+#[test]
+fn a_wrong_duration_is_told_with_the_form_and_the_range() {
+    assert_snapshot!(check("[net]\ntotal_timeout = \"60\"\n").snapshot());
+}
+
+#[test]
+fn what_is_not_toml_is_told_with_its_line() {
+    assert_snapshot!(check("[trainer]\nseed =\n").snapshot());
+}
+
+#[test]
+fn what_is_not_text_is_told_with_its_line() {
+    let command = Natureddit::new().file("natureddit.toml", b"[trainer]\nseed = \xff\n").args(["config", "check"]);
+    assert_snapshot!(command.snapshot());
+}
+
+#[test]
+fn a_settings_file_that_is_not_there_is_told_with_its_cause() {
+    assert_snapshot!(Natureddit::new().args(["--config", "other.toml", "config", "check"]).snapshot());
+}

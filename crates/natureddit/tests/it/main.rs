@@ -1,0 +1,7 @@
+//! The whole program from outside: exit code, standard output and standard error of its commands.
+
+mod config_check;
+mod doctor;
+mod help;
+mod init;
+mod natureddit;

@@ -1,0 +1,208 @@
+//! `cargo xtask bench`: the bars the project promises, measured.
+
+mod server;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use crate::arguments::Arguments;
+use crate::json::Json;
+use crate::process::{Failure, output, run};
+use crate::table::aligned;
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+Measures the bars the project promises and says which are met; exits with 1 if one is missed.
+
+usage: cargo xtask bench [loop] [--photos DIR]
+
+  loop          the whole loop on real photos: demo, second run, cross-validation, server
+  --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)
+
+Each figure is of this program alone: no peer is installed or measured beside it.";
+
+/// How often the run with nothing changed is timed; the median counts.
+const UNCHANGED_RUNS: usize = 5;
+
+/// `cargo xtask bench`.
+pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
+    if arguments.help(HELP) {
+        return Ok(());
+    }
+    let photos = arguments.path("--photos")?;
+    match arguments.word().as_deref() {
+        None | Some("loop") => {}
+        Some(other) => return Err(Failure::usage(format!("no bench `{other}`"), "cargo xtask bench --help")),
+    }
+    arguments.finish("cargo xtask bench --help")?;
+
+    let workspace = Workspace::find()?;
+    let photos = match photos {
+        Some(photos) => photos
+            .canonicalize()
+            .map_err(|error| Failure::new(format!("no folder of photos {}: {error}", photos.display())))?,
+        None => match workspace.shared_photos() {
+            Some(photos) => photos,
+            None => {
+                println!("skipped: ../shared/photos is absent");
+                return Ok(());
+            }
+        },
+    };
+    measure_loop(&workspace, &photos)
+}
+
+fn measure_loop(workspace: &Workspace, photos: &Path) -> Result<(), Failure> {
+    workspace.build_natureddit()?;
+    // Fetching assets is not what is measured.
+    run(workspace.natureddit().args(["model", "pull"]))?;
+    let folder = workspace.empty_folder("bench")?;
+
+    let (mut figures, project) = measure_demo(workspace, photos, &folder.join("demo"))?;
+    figures.push(measure_unchanged_run(workspace, &project)?);
+    figures.push(measure_cross_validation(workspace, photos, &folder.join("all-labelled"))?);
+    figures.extend(server::measure(workspace, photos, &project)?);
+
+    let rows: Vec<_> = std::iter::once(["figure", "measured", "bar", ""].map(str::to_owned))
+        .chain(figures.iter().map(Figure::row))
+        .collect();
+    let cores = available_parallelism().map_or(1, usize::from);
+    println!("\n{}\nmeasured once, alone, on {cores} cores; the bars are for two", aligned(&rows));
+    match figures.iter().filter(|figure| !figure.is_met()).count() {
+        0 => Ok(()),
+        missed => Err(Failure::new(format!("{missed} of {} bars missed", figures.len()))),
+    }
+}
+
+/// The whole demo, and the embedding in it. The demo's `--json` report ends with a line
+/// `{"steps": [{"name": .., "seconds": ..}, ..], "embedding": {"photos": .., "seconds": ..}, ..}`.
+fn measure_demo(workspace: &Workspace, photos: &Path, dir: &Path) -> Result<(Vec<Figure>, PathBuf), Failure> {
+    let start = Instant::now();
+    let report = demo(workspace, photos, dir, &[])?;
+    let wall = start.elapsed().as_secs_f64();
+    print_steps(&report);
+    let embedded = number(&report, &["embedding", "photos"])?;
+    let seconds = number(&report, &["embedding", "seconds"])?;
+    let figures = vec![
+        Figure { name: "demo --no-serve on real photos", value: wall, unit: "s", bar: Bar::Under(60.0) },
+        Figure {
+            name: "embedding, decoding included",
+            value: embedded / seconds,
+            unit: "photos/s",
+            bar: Bar::AtLeast(120.0),
+        },
+    ];
+    Ok((figures, dir.to_owned()))
+}
+
+fn demo(workspace: &Workspace, photos: &Path, dir: &Path, more: &[&str]) -> Result<Json, Failure> {
+    let mut command = workspace.natureddit();
+    command.args(["demo", "--no-serve", "--json", "--photos"]).arg(photos).arg("--dir").arg(dir).args(more);
+    report(&mut command)
+}
+
+fn print_steps(report: &Json) {
+    let Some(Json::List(steps)) = report.get(&["steps"]) else { return };
+    let rows: Vec<_> = steps
+        .iter()
+        .filter_map(|step| match (step.get(&["name"]), step.number(&["seconds"])) {
+            (Some(Json::Text(name)), Some(seconds)) => Some([format!("  {name}"), format!("{seconds:.2} s")]),
+            _ => None,
+        })
+        .collect();
+    print!("{}", aligned(&rows));
+}
+
+fn measure_unchanged_run(workspace: &Workspace, project: &Path) -> Result<Figure, Failure> {
+    let mut seconds = Vec::new();
+    for _ in 0..UNCHANGED_RUNS {
+        let start = Instant::now();
+        output(workspace.natureddit().arg("run").current_dir(project))?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    let value = seconds[UNCHANGED_RUNS / 2];
+    Ok(Figure { name: "run with nothing changed", value, unit: "s", bar: Bar::Under(0.3) })
+}
+
+/// On every labelled photo: the demo itself keeps some labels back.
+fn measure_cross_validation(workspace: &Workspace, photos: &Path, dir: &Path) -> Result<Figure, Failure> {
+    demo(workspace, photos, dir, &["--labelled", "1"])?;
+    let mut command = workspace.natureddit();
+    let report = report(command.args(["model", "cross-validate", "--json"]).current_dir(dir))?;
+    let value = number(&report, &["macro_f1_mean"])?;
+    Ok(Figure { name: "macro-F1, mean of 5 grouped folds", value, unit: "", bar: Bar::AtLeast(0.97) })
+}
+
+/// The last line that a command with `--json` prints.
+fn report(command: &mut Command) -> Result<Json, Failure> {
+    let printed = output(command)?;
+    let line = printed.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Json::parse(line).map_err(|reason| Failure::new(format!("the report `{line:.80}` is not JSON: {reason}")))
+}
+
+fn number(report: &Json, path: &[&str]) -> Result<f64, Failure> {
+    report.number(path).ok_or_else(|| Failure::new(format!("the report has no number `{}`", path.join("."))))
+}
+
+/// What was measured and what it must reach.
+struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    bar: Bar,
+}
+
+enum Bar {
+    Under(f64),
+    AtLeast(f64),
+}
+
+impl Figure {
+    fn is_met(&self) -> bool {
+        match self.bar {
+            Bar::Under(bar) => self.value < bar,
+            Bar::AtLeast(bar) => self.value >= bar,
+        }
+    }
+
+    fn row(&self) -> [String; 4] {
+        let verdict = if self.is_met() { "met" } else { "MISSED" };
+        let bar = format!("{} {}", self.bar, self.unit);
+        [self.name.to_owned(), format!("{:.3} {}", self.value, self.unit), bar, verdict.to_owned()]
+    }
+}
+
+impl fmt::Display for Bar {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bar::Under(bar) => write!(out, "< {bar}"),
+            Bar::AtLeast(bar) => write!(out, ">= {bar}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_met_or_missed() {
+        let figure = |value, bar| Figure { name: "it", value, unit: "s", bar };
+        assert_eq!(figure(0.25, Bar::Under(0.3)).row(), ["it", "0.250 s", "< 0.3 s", "met"]);
+        assert_eq!(figure(0.3, Bar::Under(0.3)).row()[3], "MISSED");
+        assert!(figure(120.0, Bar::AtLeast(120.0)).is_met());
+        assert!(!figure(f64::NAN, Bar::AtLeast(120.0)).is_met() && !figure(f64::NAN, Bar::Under(1.0)).is_met());
+    }
+
+    #[test]
+    fn a_report_without_its_number_is_a_failure_that_names_it() {
+        let report = Json::parse(r#"{"embedding": {"photos": 897}}"#).unwrap();
+        assert_eq!(number(&report, &["embedding", "photos"]).unwrap(), 897.0);
+        let failure = number(&report, &["embedding", "seconds"]).unwrap_err();
+        assert_eq!(failure.to_string(), "error: the report has no number `embedding.seconds`");
+    }
+}
