@@ -31,7 +31,7 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     program(&workspace, &mut log)?;
 
     // The tests come last, so that the log ends with what they say.
-    println!("\n{}", log.table());
+    print!("\n{}", log.table());
     let mut count = TestCount::default();
     log.step("cargo test --release --workspace", || {
         count = test(&mut workspace.cargo(&["test", "--release", "--workspace"]))?;

@@ -242,6 +242,20 @@ pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     })
 }
 
+/// Removes what a killed [`write_atomic`] left in a folder (not below it). Nothing else may be writing there.
+///
+/// # Errors
+/// With the path; a folder that is not there is no error.
+pub fn remove_partials(folder: &Path) -> Result<()> {
+    for path in optional(read_dir(folder))?.unwrap_or_default() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".partial") {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +272,17 @@ mod tests {
         assert_eq!(error.unwrap_err().path, path);
         assert_eq!(read_to_string(&path).unwrap(), "old");
         assert_eq!(read_dir(path.parent().unwrap()).unwrap(), [path.clone()]);
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("photo.jpg");
+        write_atomic(&kept, "whole").unwrap();
+        create(&beside(&kept)).unwrap();
+        remove_partials(folder.path()).unwrap();
+        assert_eq!(read_dir(folder.path()).unwrap(), [kept]);
+        remove_partials(&folder.path().join("absent")).unwrap();
     }
 
     #[test]

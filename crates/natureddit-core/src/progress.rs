@@ -29,9 +29,11 @@ pub enum Unit {
     Bytes,
 }
 
+type Watch = dyn Fn(ProgressEvent<'_>) + Send + Sync;
+
 /// Where progress goes; cheap to clone, silent by default.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<dyn Fn(ProgressEvent<'_>) + Send + Sync>>);
+pub struct Progress(Option<Arc<Watch>>);
 
 impl Progress {
     /// Tells `watch` of every event.

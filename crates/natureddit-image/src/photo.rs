@@ -22,8 +22,8 @@ pub struct Photo {
 }
 
 impl Photo {
-    /// The photo at `width` x `height` pixels, whatever its shape: bilinear with a kernel as wide as a source pixel
-    /// is small, so that shrinking does not alias (what Pillow calls `BILINEAR`). Zero counts as one.
+    /// The photo at `width` x `height` pixels, whatever its shape: bilinear, with a kernel that widens as the photo
+    /// shrinks, so that nothing aliases (what Pillow calls `BILINEAR`). Zero counts as one.
     ///
     /// # Panics
     /// When `rgb` has not the length it must have.

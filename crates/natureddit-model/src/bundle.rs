@@ -28,7 +28,6 @@ const FORMAT: u32 = 1;
 /// Far above any manifest; a larger file is not one.
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
-const MANIFEST: &str = "manifest.json";
 const LABELS: &str = "labels.json";
 const PREPROCESS: &str = "preprocess.json";
 const IMAGE_ENCODER: &str = "image_encoder.onnx";
@@ -146,6 +145,9 @@ pub struct ModelBundle {
 }
 
 impl ModelBundle {
+    /// The file that names all others by their hash.
+    pub const MANIFEST: &str = "manifest.json";
+
     /// Writes a bundle into an empty folder, its manifest last.
     ///
     /// # Errors
@@ -178,7 +180,7 @@ impl ModelBundle {
             producer: concat!("natureddit ", env!("CARGO_PKG_VERSION")).to_owned(),
             files: FILES.iter().map(|name| file_record(dir, name)).collect::<Result<_, _>>()?,
         };
-        write_json(&dir.join(MANIFEST), &manifest)?;
+        write_json(&dir.join(Self::MANIFEST), &manifest)?;
         Ok(Self { dir: dir.to_owned(), manifest, preprocess })
     }
 
@@ -188,7 +190,7 @@ impl ModelBundle {
     /// [`BundleError::Corrupted`] names a file that is not the one the manifest names; [`BundleError::Format`] a
     /// manifest of another form, or one whose files are not exactly those of a bundle.
     pub fn read(dir: &Path) -> Result<Self, BundleError> {
-        let path = dir.join(MANIFEST);
+        let path = dir.join(Self::MANIFEST);
         let manifest: Manifest = read_json(&path)?;
         if manifest.format != FORMAT {
             return Err(BundleError::format(&path, format!("format {} is not {FORMAT}", manifest.format)));

@@ -15,6 +15,7 @@ mod onnx;
 mod predictor;
 mod preprocess;
 mod runtime;
+mod store;
 pub mod train;
 mod weights;
 
@@ -30,4 +31,5 @@ pub use input::{InputError, ModelInput};
 pub use predictor::{Prediction, Predictor, PredictorOptions};
 pub use preprocess::{ImagePreprocess, InputLimits, Prepared, PreprocessConfig, Preprocessor, TextPreprocess};
 pub use runtime::{Runtime, RuntimeError, onnx_runtime_asset};
-pub use weights::{Tensor, WeightsError};
+pub use store::versions;
+pub use weights::WeightsError;

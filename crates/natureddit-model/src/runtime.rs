@@ -1,6 +1,7 @@
 //! ONNX Runtime, loaded from a shared library the user's machine has pulled. No type of it leaves this crate.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{Asset, AssetSource, WheelTag};
@@ -60,12 +61,15 @@ pub enum RuntimeError {
     Run(String),
 }
 
-/// The loaded library; cheap to clone. One process loads it once.
+/// The loaded library; cheap to clone. A process loads it once and keeps it.
 #[derive(Clone, Debug)]
 pub struct Runtime(Environment);
 
+/// ONNX Runtime allows one environment a process; whoever comes second gets the first one's.
+static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+
 impl Runtime {
-    /// Loads the shared library at `library`.
+    /// Loads the shared library at `library`, or gives the one this process has loaded already.
     ///
     /// # Errors
     /// [`RuntimeError::Telemetry`] unless `ORT_DISABLE_TELEMETRY=1` is in the environment: the builds on PyPI
@@ -80,10 +84,16 @@ impl Runtime {
         if !disabled {
             return Err(RuntimeError::Telemetry);
         }
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*loaded {
+            return Ok(runtime.clone());
+        }
         let failed = |reason: String| RuntimeError::Load { path: library.to_owned(), reason };
         let builder = ort::init_from(library).map_err(|e| failed(e.to_string()))?;
         let environment = builder.with_name("natureddit").with_telemetry(false).build();
-        environment.map(Self).map_err(|e| failed(e.to_string()))
+        let runtime = environment.map(Self).map_err(|e| failed(e.to_string()))?;
+        *loaded = Some(runtime.clone());
+        Ok(runtime)
     }
 
     /// Opens a graph from its bytes.

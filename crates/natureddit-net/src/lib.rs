@@ -1,1 +1,18 @@
 //! The one door out: an HTTP client with retries, limits and an address guard, and the assets it pulls and verifies.
+//!
+//! What is absent: no other crate opens an outbound connection, no body is read without a limit, and no address that a
+//! post links to is connected to before it was judged public.
+
+pub mod assets;
+mod client;
+mod error;
+mod guard;
+mod host_map;
+mod limiter;
+pub mod own_server;
+mod retry;
+
+pub use client::{Client, ClientConfig, Download, Request, Response};
+pub use error::{NetError, redacted};
+pub use host_map::HostMap;
+pub use retry::RetryPolicy;

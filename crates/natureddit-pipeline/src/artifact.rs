@@ -67,11 +67,9 @@ impl ArtifactType {
     #[must_use]
     pub fn declared_properties(self) -> &'static [(&'static str, PropertyType)] {
         match self {
-            Self::Examples | Self::TransformedExamples => &[
-                ("span", PropertyType::Int),
-                ("version", PropertyType::Int),
-                ("split_names", PropertyType::Text),
-            ],
+            Self::Examples | Self::TransformedExamples => {
+                &[("span", PropertyType::Int), ("version", PropertyType::Int), ("split_names", PropertyType::Text)]
+            }
             _ => &[],
         }
     }

@@ -81,10 +81,16 @@ pub trait Component: Send + Sync {
     /// # Errors
     /// Whatever went wrong; the run then records it, and the half-made outputs are removed.
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()>;
+
+    /// What an earlier execution with these folders made outside of its outputs and that is no longer there as it was:
+    /// the component then runs again. Most components make nothing outside of their outputs.
+    fn lost_effect(&self, _io: &ExecutionIo) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// The folders of one execution.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ExecutionIo {
     pub(crate) inputs: BTreeMap<&'static str, InputFolder>,
     pub(crate) outputs: BTreeMap<&'static str, PathBuf>,

@@ -10,6 +10,8 @@ pub mod artifact;
 pub mod cache;
 pub mod component;
 pub mod components;
+pub mod cross_validation;
+pub mod embeddings;
 pub mod examples;
 pub mod file_state;
 pub mod graph;
@@ -17,6 +19,7 @@ pub mod grouping;
 pub mod metadata;
 pub mod runner;
 pub mod split;
+pub mod training_graph;
 
 pub use artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};
 pub use cache::{StaleReason, cache_key};

@@ -18,7 +18,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::runtime::Runtime;
 
 pub use lineage::{Lineage, LineageNode, NodeId, ParseNodeIdError};
-pub(crate) use read::{FinishedExecution, LastExecution, StoredArtifact};
+pub(crate) use read::{FinishedExecution, StoredArtifact};
 pub(crate) use record::{ArtifactRecord, ExecutionRecord, ExecutionState};
 
 /// The schema this program writes and reads.

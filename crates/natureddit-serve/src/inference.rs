@@ -33,7 +33,7 @@ pub(crate) struct Inference {
 impl Inference {
     /// Serves `registry`, preparing inputs on at most `threads` threads at a time.
     pub(crate) fn new(registry: Registry, limits: RequestLimits, threads: usize) -> Self {
-        let admissions = Semaphore::new(limits.requests_max);
+        let admissions = Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS));
         Self { registry, limits, admissions, preparations: Arc::new(Semaphore::new(threads.max(1))) }
     }
 

@@ -18,4 +18,4 @@ pub use registry::{LoadError, LoadedModel, ModelsConfig, load_models};
 pub use request::RequestLimits;
 pub use server::{ServeConfig, ServeError, Server};
 pub use store::{ModelChoice, StoreError};
-pub use tls::{TlsError, TlsFiles};
+pub use tls::{CERTIFICATE_FILE, TlsError, TlsFiles};

@@ -87,6 +87,12 @@ impl LoadedModel {
         Self { name: name.to_owned(), version, classes, prepare: Box::new(prepare), batcher }
     }
 
+    /// The model's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     fn load(bundle: BundleFolder, config: &ModelsConfig, runtime: &Runtime) -> Result<Self, LoadError> {
         let BundleFolder { name, version, folder } = bundle;
         let read = ModelBundle::read(&folder).map_err(ModelError::from);

@@ -16,15 +16,16 @@ use crate::error::ApiError;
 /// Parts of a multipart body; two are used, the rest is there for clients that send more.
 const PARTS_MAX: usize = 16;
 
-/// How much of a body that is turned away is still read and thrown away, in bodies of the largest size. A client that
-/// is still writing when the connection closes often never sees the answer; and reading on keeps the connection,
-/// which costs both sides less than a new handshake.
+/// A body that is turned away is still read, and thrown away, up to this many times the largest size: a client that is
+/// still writing when the connection closes often never sees the answer, and reading on keeps the connection, which
+/// costs both sides less than a new handshake.
 const DISCARDED_BODIES_MAX: usize = 4;
 
 /// Limits on requests.
 #[derive(Clone, Debug)]
 pub struct RequestLimits {
-    /// Requests that are read, prepared and waited for at one time; one more is answered 503.
+    /// Requests that are read, prepared and waited for at one time; one more is answered 503. Times
+    /// `body_bytes_max` this is the memory that bodies may take.
     pub requests_max: usize,
     /// Bytes in a body; one more is answered 413.
     pub body_bytes_max: usize,
@@ -67,13 +68,11 @@ impl PredictionInput {
     }
 }
 
-/// Reads and throws away the body of a request that is turned away for another reason; see
-/// [`DISCARDED_BODIES_MAX`].
+/// Reads and throws away the body of a request that is turned away for another reason.
 pub(crate) async fn discard(request: Request, limits: &RequestLimits) {
     if !expects_continue(request.headers()) {
-        let reading = BodyReader { kept_max: 0, read_max: limits.body_bytes_max }.read(request.into_body());
         // Whether it came whole is of no interest.
-        let _ = tokio::time::timeout(limits.body_timeout, reading).await;
+        let _ = tokio::time::timeout(limits.body_timeout, collect(request.into_body(), 0, limits)).await;
     }
 }
 
@@ -93,39 +92,32 @@ async fn read_body(body: Body, waits: bool, limits: &RequestLimits) -> Result<By
     if waits && body.size_hint().lower() > bytes_max as u64 {
         return Err(ApiError::BodyTooLarge { bytes_max });
     }
-    let reader = BodyReader { kept_max: bytes_max, read_max: DISCARDED_BODIES_MAX.saturating_mul(bytes_max) };
-    match tokio::time::timeout(limits.body_timeout, reader.read(body)).await {
-        Err(_) => Err(ApiError::BodyTooSlow(limits.body_timeout)),
+    match tokio::time::timeout(limits.body_timeout, collect(body, bytes_max, limits)).await {
+        Err(_elapsed) => Err(ApiError::BodyTooSlow(limits.body_timeout)),
         Ok(Err(error)) => Err(ApiError::BodyBroken(error.to_string())),
         Ok(Ok(None)) => Err(ApiError::BodyTooLarge { bytes_max }),
         Ok(Ok(Some(bytes))) => Ok(bytes),
     }
 }
 
-/// Reads a body of at most `kept_max` bytes; of a longer one nothing is kept, and no more than `read_max` is read.
-struct BodyReader {
-    kept_max: usize,
-    read_max: usize,
-}
-
-impl BodyReader {
-    /// `None` when the body is longer than what may be kept.
-    async fn read(self, mut body: Body) -> Result<Option<Bytes>, axum::Error> {
-        let mut kept = BytesMut::new();
-        let mut read = 0_usize;
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let Ok(data) = frame?.into_data() else { continue };
-            read = read.saturating_add(data.len());
-            if read <= self.kept_max {
-                kept.extend_from_slice(&data);
-            } else if read <= self.read_max {
-                kept = BytesMut::new();
-            } else {
-                break;
-            }
+/// A body of at most `bytes_max` bytes, or `None` for a longer one, of which no more than [`DISCARDED_BODIES_MAX`]
+/// allows is read.
+async fn collect(mut body: Body, bytes_max: usize, limits: &RequestLimits) -> Result<Option<Bytes>, axum::Error> {
+    let read_max = limits.body_bytes_max.saturating_mul(DISCARDED_BODIES_MAX);
+    let mut kept = BytesMut::new();
+    let mut read = 0_usize;
+    while read <= read_max
+        && let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await
+    {
+        let Ok(data) = frame?.into_data() else { continue };
+        read = read.saturating_add(data.len());
+        if read <= bytes_max {
+            kept.extend_from_slice(&data);
+        } else {
+            kept = BytesMut::new();
         }
-        Ok((read <= self.kept_max).then(|| kept.freeze()))
     }
+    Ok((read <= bytes_max).then(|| kept.freeze()))
 }
 
 async fn read_multipart(request: Request) -> Result<PredictionInput, ApiError> {

@@ -93,7 +93,7 @@ fn find_newest(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
         if is_model_name(&name)
             && let Some((version, folder)) = versions(&path)?.pop_last()
         {
-            newest.push(BundleFolder { name, version: version, folder });
+            newest.push(BundleFolder { name, version, folder });
         }
     }
     if newest.is_empty() { Err(StoreError::Empty(store.to_owned())) } else { Ok(newest) }
@@ -111,7 +111,7 @@ fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFolder, Store
             Ok(BundleFolder { name, version, folder: folder.clone() })
         }
         ModelChoice::Newest(_) => match versions(&store.join(&name))?.pop_last() {
-            Some((version, folder)) => Ok(BundleFolder { name, version: version, folder }),
+            Some((version, folder)) => Ok(BundleFolder { name, version, folder }),
             None => Err(StoreError::NotFound { name, store: store.to_owned() }),
         },
         ModelChoice::Version(_, version) => match versions(&store.join(&name))?.remove(version) {
@@ -153,7 +153,7 @@ mod tests {
 
     fn bundle(store: &Path, name: &str, version: u64) -> BundleFolder {
         let folder = store.join(name).join(version.to_string());
-        BundleFolder { name: name.to_owned(), version: version, folder }
+        BundleFolder { name: name.to_owned(), version, folder }
     }
 
     #[test]

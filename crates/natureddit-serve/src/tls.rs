@@ -15,6 +15,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// How long a self-signed certificate is valid. Who trusts it does so by its bytes, so changing it often only hurts.
 const SELF_SIGNED_YEARS: i32 = 10;
 
+/// The name of a self-signed certificate in its folder.
+pub const CERTIFICATE_FILE: &str = "certificate.pem";
+
 /// Where the server's certificate and private key come from.
 #[derive(Clone, Debug)]
 pub enum TlsFiles {
@@ -81,7 +84,7 @@ pub(crate) fn read_tls(files: &TlsFiles, clock: &Clock) -> Result<ServerConfig, 
     match files {
         TlsFiles::Given { certificate, key } => server_config(certificate, key),
         TlsFiles::SelfSigned { folder, host } => {
-            let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+            let (certificate, key) = (folder.join(CERTIFICATE_FILE), folder.join("key.pem"));
             if fs::optional(fs::metadata(&certificate))?.is_none() {
                 write_self_signed(folder, host.as_deref(), clock)?;
             }
@@ -119,14 +122,14 @@ fn write_self_signed(folder: &Path, host: Option<&str>, clock: &Clock) -> Result
     let certificate = self_signed_params(host, clock)?.self_signed(&key)?;
     let partial = fs::beside(folder);
     fs::write_private(&partial.join("key.pem"), key.serialize_pem())?;
-    fs::write_atomic(&partial.join("certificate.pem"), certificate.pem())?;
+    fs::write_atomic(&partial.join(CERTIFICATE_FILE), certificate.pem())?;
     let Err(error) = fs::rename(&partial, folder) else {
         tracing::info!(folder = %folder.display(), "made a self-signed certificate");
         return Ok(());
     };
     fs::remove_dir_all(&partial)?;
     // Another server was first: its pair is as good.
-    let other = fs::optional(fs::metadata(&folder.join("certificate.pem")))?;
+    let other = fs::optional(fs::metadata(&folder.join(CERTIFICATE_FILE)))?;
     other.map(|_| ()).ok_or_else(|| error.into())
 }
 

@@ -96,7 +96,7 @@ impl Config {
     /// The first thing that is wrong with the file, from its top.
     pub fn read(location: &Location, environment: &Environment) -> Result<Self, ConfigError> {
         let bytes = fs::read_limited(&location.file, FILE_BYTES_MAX)?;
-        let name = location.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name: Box<str> = location.file.file_name().unwrap_or_default().to_string_lossy().into();
         let text = String::from_utf8(bytes).map_err(|e| {
             let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
             ConfigError::Syntax { place: Place { file: name.clone(), line: Some(line) }, message: "not UTF-8".into() }
@@ -113,7 +113,7 @@ impl Config {
         Self::check(&Document::empty("the defaults".into()), root, environment)
     }
 
-    fn parse(file: String, text: &str, root: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+    fn parse(file: Box<str>, text: &str, root: &Path, environment: &Environment) -> Result<Self, ConfigError> {
         let document = Document::parse(file, text, &example()?)?;
         Self::check(&document, root, environment)
     }

@@ -72,7 +72,8 @@ fn is_listed_unsafe(path: &str) -> bool {
 }
 
 fn is_test_or_example(path: &str) -> bool {
-    path.split('/').any(|part| matches!(part, "tests" | "examples" | "benches" | "tests.rs" | "build.rs"))
+    let is_test = path.ends_with("/tests.rs") || path.ends_with("_test.rs") || path.ends_with("_tests.rs");
+    is_test || path.split('/').any(|part| matches!(part, "tests" | "examples" | "benches" | "build.rs"))
 }
 
 #[cfg(test)]
@@ -117,7 +118,12 @@ mod tests {
     fn a_library_does_not_print_and_a_program_and_a_test_may() {
         assert_eq!(found(LIBRARY, "fn a() { println!(); }").len(), 1);
         assert_eq!(found(LIBRARY, "fn a() { eprint!(\"\"); }").len(), 1);
-        for path in ["crates/natureddit/src/cli/run.rs", "xtask/src/main.rs", "crates/natureddit-data/tests/it.rs"] {
+        for path in [
+            "crates/natureddit/src/cli/run.rs",
+            "xtask/src/main.rs",
+            "crates/a/tests/it.rs",
+            "crates/a/src/scene_test.rs",
+        ] {
             assert_eq!(found(path, "fn a() { println!(); }"), [""; 0], "{path}");
         }
         assert_eq!(found(LIBRARY, "#[cfg(test)]\nmod tests {\n fn a() { println!(); }\n}"), [""; 0]);

@@ -1,5 +1,7 @@
 //! Broken, hostile and foreign files: each is refused with its reason, and none panics.
 
+use std::sync::LazyLock;
+
 use image::GrayImage;
 use natureddit_image::{Format, ImageLimits, decode, inspect};
 use proptest::prelude::*;
@@ -9,10 +11,11 @@ use crate::files::{
 };
 use crate::{LIMITS, outcome};
 
-fn valid() -> Vec<(Format, Vec<u8>)> {
+/// One good file of each format.
+static VALID: LazyLock<[(Format, Vec<u8>); 5]> = LazyLock::new(|| {
     let formats = [Format::Jpeg, Format::Png, Format::WebP, Format::Gif, Format::Bmp];
-    formats.map(|format| (format, encode(&scene(40, 30).into(), format, Some(6)))).to_vec()
-}
+    formats.map(|format| (format, encode(&scene(40, 30).into(), format, Some(6))))
+});
 
 #[test]
 fn a_jpeg_cut_anywhere_is_refused() {
@@ -26,8 +29,8 @@ fn a_jpeg_cut_anywhere_is_refused() {
 
 #[test]
 fn a_cut_file_of_any_format_is_refused_or_whole() {
-    for (format, bytes) in valid() {
-        let whole = decode(&bytes, &LIMITS).unwrap();
+    for (format, bytes) in &*VALID {
+        let whole = decode(bytes, &LIMITS).unwrap();
         for end in 0..bytes.len() {
             if let Ok(photo) = decode(&bytes[..end], &LIMITS) {
                 assert!(photo == whole, "{format} cut at {end} of {} shows a part", bytes.len());
@@ -50,7 +53,8 @@ fn a_bomb_is_refused_by_its_header() {
     let mut bmp = encode(&small.into(), Format::Bmp, None);
     bmp[18..22].copy_from_slice(&50_000_u32.to_le_bytes());
     bmp[22..26].copy_from_slice(&50_000_u32.to_le_bytes());
-    let bombs = [with_png_size(png.clone(), 50_000, 50_000), with_jpeg_size(jpeg, 50_000, 50_000), gif, bmp, huge_webp()];
+    let bombs =
+        [with_png_size(png.clone(), 50_000, 50_000), with_jpeg_size(jpeg, 50_000, 50_000), gif, bmp, huge_webp()];
     for bomb in bombs {
         let error = inspect(&bomb, &LIMITS).unwrap_err();
         assert_eq!(error.code(), "too_many_pixels", "{error}");
@@ -110,7 +114,7 @@ proptest! {
         kind in 0_usize..5,
         bytes in proptest::collection::vec(any::<u8>(), 0..400),
     ) {
-        let (_, valid) = &valid()[kind];
+        let (_, valid) = &VALID[kind];
         let mut file = valid[..18].to_vec();
         file.extend(bytes);
         let _ = decode(&file, &LIMITS);
@@ -122,7 +126,7 @@ proptest! {
         changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
         cut in proptest::option::of(any::<proptest::sample::Index>()),
     ) {
-        let (_, mut file) = valid().swap_remove(kind);
+        let (_, mut file) = VALID[kind].clone();
         for (at, byte) in changes {
             let at = at.index(file.len());
             file[at] = byte;

@@ -14,11 +14,11 @@ pub(crate) use safetensors_file::{read_safetensors, write_safetensors};
 
 /// A dense tensor: row-major `data`, as many values as the product of `shape`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
+pub(crate) struct Tensor {
     /// The size of each dimension.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// The values, last dimension fastest.
-    pub data: Vec<f32>,
+    pub(crate) data: Vec<f32>,
 }
 
 /// Named tensors.

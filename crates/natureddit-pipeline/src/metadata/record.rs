@@ -9,7 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::{
     ARTIFACT_LIVE, CACHE_KEY, COMPONENT_VERSION, CONTENT_HASH, ERROR, EVENT_INPUT, EVENT_OUTPUT, EXEC_PROPERTIES,
-    INPUT_HASHES, IS_EXTERNAL, KIND_ARTIFACT, KIND_CONTEXT, KIND_EXECUTION, Metadata, MetadataError,
+    INPUT_HASHES, IS_EXTERNAL, KIND_ARTIFACT, KIND_CONTEXT, KIND_EXECUTION, Metadata, MetadataError, StoredArtifact,
 };
 use crate::artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};
 use crate::cache::{Fingerprint, canonical_json};
@@ -46,9 +46,10 @@ pub(crate) struct ExecutionRecord<'a> {
 }
 
 /// An artifact of an execution: one the store has, or one to be added.
+#[derive(Clone)]
 pub(crate) enum ArtifactRecord {
     /// An artifact of an earlier execution.
-    Known(ArtifactId),
+    Known(StoredArtifact),
     /// Something outside the pipeline: found again by type, URI and content, or added.
     External { artifact_type: ArtifactType, uri: String, hash: ContentHash },
     /// A new output.
@@ -62,11 +63,11 @@ impl Metadata {
         self.wait(async |connection| sqlx::query_scalar(sql).fetch_one(connection).await).map(ExecutionId)
     }
 
-    /// Writes an execution; gives the ids of its outputs by key.
+    /// Writes an execution; gives its outputs by key, as they are stored.
     pub(crate) fn record(
         &mut self,
         record: ExecutionRecord<'_>,
-    ) -> std::result::Result<BTreeMap<&'static str, ArtifactId>, MetadataError> {
+    ) -> std::result::Result<BTreeMap<String, StoredArtifact>, MetadataError> {
         self.wait(async |connection| {
             let mut transaction = connection.begin().await?;
             let outputs = insert(&mut transaction, record).await?;
@@ -76,7 +77,7 @@ impl Metadata {
     }
 }
 
-async fn insert(db: &mut SqliteConnection, record: ExecutionRecord<'_>) -> Result<BTreeMap<&'static str, ArtifactId>> {
+async fn insert(db: &mut SqliteConnection, record: ExecutionRecord<'_>) -> Result<BTreeMap<String, StoredArtifact>> {
     let now = record.finished.as_millisecond();
     insert_execution(db, &record).await?;
     let node = format!("{}.{}", record.pipeline, record.component);
@@ -89,7 +90,7 @@ async fn insert(db: &mut SqliteConnection, record: ExecutionRecord<'_>) -> Resul
     }
     let mut seen = BTreeSet::new();
     for (key, artifact) in record.inputs {
-        let artifact = artifact_id(db, artifact, now).await?;
+        let artifact = stored_artifact(db, artifact, now).await?.id;
         // The same folder at two inputs is one event: ML Metadata has room for one path only.
         if seen.insert(artifact) {
             insert_event(db, record.id, artifact, EVENT_INPUT, key, record.started.as_millisecond()).await?;
@@ -98,10 +99,10 @@ async fn insert(db: &mut SqliteConnection, record: ExecutionRecord<'_>) -> Resul
     }
     let mut outputs = BTreeMap::new();
     for (key, artifact) in record.outputs {
-        let artifact = artifact_id(db, artifact, now).await?;
-        insert_event(db, record.id, artifact, EVENT_OUTPUT, key, now).await?;
-        attribute(db, &contexts, artifact).await?;
-        outputs.insert(key, artifact);
+        let artifact = stored_artifact(db, artifact, now).await?;
+        insert_event(db, record.id, artifact.id, EVENT_OUTPUT, key, now).await?;
+        attribute(db, &contexts, artifact.id).await?;
+        outputs.insert(key.to_owned(), artifact);
     }
     Ok(outputs)
 }
@@ -152,17 +153,19 @@ fn columns(value: &PropertyValue) -> (Option<i64>, Option<f64>, Option<String>) 
     }
 }
 
-async fn artifact_id(db: &mut SqliteConnection, artifact: ArtifactRecord, now: i64) -> Result<ArtifactId> {
+async fn stored_artifact(db: &mut SqliteConnection, artifact: ArtifactRecord, now: i64) -> Result<StoredArtifact> {
     match artifact {
-        ArtifactRecord::Known(id) => Ok(id),
+        ArtifactRecord::Known(stored) => Ok(stored),
         ArtifactRecord::New { artifact_type, uri, hash, properties } => {
-            insert_artifact(db, artifact_type, &uri, hash, false, &properties, now).await
+            let id = insert_artifact(db, artifact_type, &uri, hash, false, &properties, now).await?;
+            Ok(StoredArtifact { id, uri, hash })
         }
         ArtifactRecord::External { artifact_type, uri, hash } => {
-            match external_artifact(db, artifact_type, &uri, hash).await? {
-                Some(id) => Ok(id),
-                None => insert_artifact(db, artifact_type, &uri, hash, true, &BTreeMap::new(), now).await,
-            }
+            let id = match external_artifact(db, artifact_type, &uri, hash).await? {
+                Some(id) => id,
+                None => insert_artifact(db, artifact_type, &uri, hash, true, &BTreeMap::new(), now).await?,
+            };
+            Ok(StoredArtifact { id, uri, hash })
         }
     }
 }

@@ -13,7 +13,7 @@ impl Stage {
     /// Any backdrop for something that stands or grows.
     pub(super) fn backdrop(&mut self) {
         match self.rng.random_range(0..5) {
-            0 => self.soft(|s| s.lights()),
+            0 => self.soft(Self::lights),
             1 => self.soft(|s| s.wash(0.0)),
             2 => self.soft(|s| {
                 s.wash(0.0);
@@ -151,4 +151,3 @@ impl Stage {
         }
     }
 }
-

@@ -78,6 +78,35 @@ impl Canvas {
         (0.5 - distance * scale).clamp(0.0, 1.0)
     }
 
+    /// A skyline: the height `curve` gives for each column.
+    pub(crate) fn line(&self, curve: impl Fn(f32) -> f32) -> Vec<f32> {
+        (0..self.width).map(|x| curve(self.point(x, 0).x)).collect()
+    }
+
+    /// The column in which an x lies, which is the place in a [`Canvas::line`]; borrows nothing.
+    pub(crate) fn columns(&self) -> impl Fn(f32) -> usize + use<> {
+        let (half, scale, last) = (self.half().x, self.scale, self.width - 1);
+        move |x| (((x + half) * scale).max(0.0) as usize).min(last)
+    }
+
+    /// Fills everything below a skyline; `ink` also gets how deep below it a point lies.
+    pub(crate) fn under(&mut self, line: &[f32], ink: impl Fn(Vec2, f32) -> Colour) {
+        let half = self.half();
+        let top = line.iter().copied().fold(half.y, f32::min);
+        let (_, rows) = self.clip(Bounds { low: vec2(-half.x, top - 1.0 / self.scale), high: half });
+        for y in rows {
+            for (x, &edge) in line.iter().enumerate() {
+                let p = self.point(x, y);
+                let cover = Self::cover(self.scale, edge - p.y);
+                if cover > 0.0 {
+                    let colour = ink(p, (p.y - edge).max(0.0));
+                    let pixel = &mut self.pixels[y * self.width + x];
+                    *pixel = pixel.mix(colour, cover);
+                }
+            }
+        }
+    }
+
     /// A disc whose rim fades over `soft`.
     pub(crate) fn disc(&mut self, centre: Vec2, radius: f32, soft: f32, opacity: f32, colour: Colour) {
         let soft = soft.max(1.0 / self.scale);
@@ -133,8 +162,6 @@ impl Canvas {
         let axis = petal.tip - petal.base;
         let length = axis.length().max(1e-4);
         let along = axis * (1.0 / length);
-        // The half-width is sin(pi u^k): k puts the widest place where `belly` says.
-        let power = 0.5f32.ln() / petal.belly.clamp(0.05, 0.95).ln();
         self.stamp(Bounds::around([petal.base, petal.tip], petal.width + 2.0 / scale), |p| {
             let own = p - petal.base;
             let u = own.dot(along) / length;
@@ -142,7 +169,10 @@ impl Canvas {
                 return (Colour { r: 0.0, g: 0.0, b: 0.0 }, 0.0);
             }
             let across = own.dot(vec2(-along.y, along.x));
-            let half = petal.width * (u.powf(power) * std::f32::consts::PI).sin().max(0.0).powf(0.7);
+            // Two half parabolas that meet where the petal is widest, made rounder.
+            let t = if u < petal.belly { 1.0 - u / petal.belly } else { (u - petal.belly) / (1.0 - petal.belly) };
+            let round = 1.0 - t * t;
+            let half = petal.width * round * (1.5 - 0.5 * round);
             let cover = Self::cover(scale, across.abs() - half);
             if cover <= 0.0 {
                 return (Colour { r: 0.0, g: 0.0, b: 0.0 }, 0.0);

@@ -5,7 +5,6 @@ use rand_chacha::ChaCha8Rng;
 
 use super::canvas::Canvas;
 use super::colour::Colour;
-use super::noise::Noise;
 
 /// How a picture is developed; chosen without regard to what it shows.
 pub(crate) struct Film {
@@ -29,28 +28,31 @@ impl Film {
         }
     }
 
-    /// The finished picture as 8-bit RGB.
-    pub(crate) fn develop(&self, canvas: &Canvas, noise: &Noise, seed: u64) -> image::RgbImage {
-        let mut bytes = Vec::with_capacity(canvas.pixels.len() * 3);
-        let mut state = seed | 1;
-        for (y, row) in canvas.pixels.chunks(canvas.width).enumerate() {
-            for (x, &pixel) in row.iter().enumerate() {
-                let p = canvas.point(x, y);
-                let shade = 1.0 - self.vignette * p.dot(p);
-                let toned = self.tone(pixel * shade);
-                // Grain both fine (single pixels, xorshift) and soft (a few pixels wide).
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                let fine = (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5;
-                let soft = noise.value(p * 210.0) - 0.5;
-                let grain = self.grain * (0.6 * fine + 0.4 * soft);
-                let byte = |v: f32| ((v + grain).clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
-                bytes.extend([byte(toned.r), byte(toned.g), byte(toned.b)]);
+    /// The finished picture as 8-bit RGB, enlarged when it is to be larger than it was drawn.
+    pub(crate) fn develop(&self, mut canvas: Canvas, seed: u64, width: u32, height: u32) -> image::RgbImage {
+        let (half, step) = (canvas.half(), 1.0 / canvas.scale);
+        for (y, row) in canvas.pixels.chunks_mut(canvas.width).enumerate() {
+            let py = y as f32 * step - half.y;
+            for (x, pixel) in row.iter_mut().enumerate() {
+                let px = x as f32 * step - half.x;
+                *pixel = self.tone(*pixel * (1.0 - self.vignette * (px * px + py * py)));
             }
         }
-        let (width, height) = (canvas.width as u32, canvas.height as u32);
-        image::RgbImage::from_raw(width, height, bytes).unwrap_or_default()
+        let canvas = match (width as usize, height as usize) {
+            (wide, high) if (wide, high) == (canvas.width, canvas.height) => canvas,
+            (wide, high) => canvas.resized(wide, high),
+        };
+        let mut picture = image::RgbImage::new(width, height);
+        let mut state = seed | 1;
+        for (out, pixel) in picture.as_chunks_mut::<3>().0.iter_mut().zip(&canvas.pixels) {
+            // Grain is the top bits of a xorshift generator, fast enough for every pixel.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let grain = self.grain * ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5);
+            *out = [pixel.r, pixel.g, pixel.b].map(|v| ((v + grain) * 255.0 + 0.5) as u8);
+        }
+        picture
     }
 
     fn tone(&self, pixel: Colour) -> Colour {

@@ -9,7 +9,7 @@ use super::canvas::Petal;
 use super::colour::{BLACK, Colour, WHITE};
 use super::geometry::Place;
 use super::{Stage, Subject, Vec2, vec2};
-use bloom::{CLASSIC, DAISY, DAHLIA, LILY, POPPY, SUNFLOWER, bells, bloom, dandelion, iris, spikes, tulips};
+use bloom::{CLASSIC, DAHLIA, DAISY, LILY, POPPY, SUNFLOWER, bells, bloom, dandelion, iris, spikes, tulips};
 use leaf::{broad_leaf, fern, succulent, twig};
 use stem::{berries, blossom, bonsai, cactus, mushrooms, wheat};
 

@@ -47,7 +47,12 @@ fn conifer(s: &mut Stage, foot: Vec2, height: f32, colour: Colour) {
         let half = width * (1.0 - 0.8 * tier as f32 / tiers as f32);
         let top = low - height * 0.34;
         let droop = height * 0.03;
-        let shape = [vec2(foot.x - half, low + droop), vec2(foot.x, low), vec2(foot.x + half, low + droop), vec2(foot.x, top.max(foot.y - height))];
+        let shape = [
+            vec2(foot.x - half, low + droop),
+            vec2(foot.x, low),
+            vec2(foot.x + half, low + droop),
+            vec2(foot.x, top.max(foot.y - height)),
+        ];
         s.canvas.polygon(&shape, |p| colour * (0.85 + 0.3 * smooth_side(p.x - foot.x, half)));
     }
     s.canvas.stroke(foot, foot + vec2(0.0, -height * 0.15), height * 0.018, height * 0.015, colour * 0.6);

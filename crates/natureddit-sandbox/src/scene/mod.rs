@@ -5,6 +5,8 @@ mod backdrop;
 mod body;
 mod canvas;
 mod colour;
+#[cfg(test)]
+mod colour_test;
 mod fauna;
 mod film;
 mod flora;
@@ -23,7 +25,7 @@ use geometry::{Place, Vec2, vec2};
 use noise::Noise;
 
 /// The longer side a scene is drawn at; larger pictures are enlarged from it, which takes far less time.
-const DRAWN_SIDE_MAX: usize = 860;
+const DRAWN_SIDE_MAX: usize = 640;
 
 /// What kind of scene a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,9 +87,7 @@ pub(crate) fn draw(subject: &Subject, seed: u64, width: u32, height: u32) -> ima
         rng,
     };
     (subject.draw)(&mut stage);
-    let Stage { canvas, noise, .. } = stage;
-    let canvas = if shrink > 1.0 { canvas.resized(wide, high) } else { canvas };
-    film.develop(&canvas, &noise, seed)
+    film.develop(stage.canvas, seed, width, height)
 }
 
 fn light(rng: &mut ChaCha8Rng) -> Light {
@@ -115,11 +115,6 @@ impl Stage {
             angle: self.range(-0.08, 0.08),
             mirrored: self.chance(0.5),
         }
-    }
-
-    /// A colour under the scene's light on a surface.
-    fn lit(&self, surface: &Surface, colour: Colour) -> Colour {
-        colour * self.light.on(surface.normal)
     }
 
     /// A soft dark patch on the ground under something.

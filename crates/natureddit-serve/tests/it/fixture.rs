@@ -1,7 +1,8 @@
 //! A server on a free port, with models that need no weights.
 
+use std::io;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use natureddit_core::{ClassNames, Clock, fs};
@@ -47,6 +48,8 @@ impl Fixture {
     pub(crate) async fn start_with(models: Vec<LoadedModel>, change: impl FnOnce(&mut ServeConfig)) -> Self {
         // Without this reqwest has no cryptography; the second test to install it is told that it is there.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // One log for all tests: a subscriber of one thread would miss what another thread registered first.
+        let _ = tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).try_init();
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(folder.path());
         change(&mut config);
@@ -79,6 +82,26 @@ impl Fixture {
     pub(crate) async fn ask(&self, text: &'static str) -> Response {
         self.post("/predictions/nature").multipart(Form::new().text("text", text)).send().await.unwrap()
     }
+}
+
+static LOGGED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Writes to [`LOGGED`].
+struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOGGED.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What all tests so far have logged.
+pub(crate) fn logged() -> String {
+    String::from_utf8(LOGGED.lock().unwrap().clone()).unwrap()
 }
 
 /// The status, type and message of an error, having checked that it is JSON of TorchServe's form.

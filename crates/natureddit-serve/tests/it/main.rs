@@ -1,4 +1,5 @@
-//! The server from outside: requests over real HTTPS, to models whose answers and moments the tests decide.
+//! The server from outside: requests over real HTTPS, to models whose answers and
+//! moments the tests decide, and to real ones.
 
 mod fixture;
 mod limits;

@@ -2,10 +2,11 @@
 
 use natureddit_model::Prepared;
 use natureddit_serve::{ServeConfig, ServeError, Server};
+use reqwest::multipart::Form;
 use reqwest::{Client, StatusCode, Version};
 use tokio::net::TcpStream;
 
-use crate::fixture::{Fixture, Gate, config, error, gated, nature, post_form, steady};
+use crate::fixture::{Fixture, Gate, config, error, gated, logged, nature, post_form, steady};
 
 #[tokio::test]
 async fn ping_answers_byte_for_byte_as_torchserve() {
@@ -84,4 +85,19 @@ async fn an_address_that_is_taken_is_named() {
     let Err(error) = Server::start(config, Vec::new()).await else { panic!("the address was taken") };
     assert!(matches!(error, ServeError::Listen { address, .. } if address == taken));
     assert_eq!(error.to_string(), format!("could not listen on {taken}"));
+}
+
+#[tokio::test]
+async fn the_log_has_one_line_a_request_and_nothing_of_its_content() {
+    let fixture = Fixture::start(vec![steady(1, [0.0, 1.0, 0.0])]).await;
+    let form = Form::new().text("text", "a purple quagga");
+    let response = fixture.post("/predictions/nature?token=hidden").multipart(form).send().await.unwrap();
+    let id = response.headers()["x-request-id"].to_str().unwrap();
+    let log = logged();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(id)).collect();
+    let [line] = lines[..] else { panic!("{lines:?}") };
+    for part in [" INFO ", "method=POST", "path=\"/predictions/nature\"", "status=200", "milliseconds="] {
+        assert!(line.contains(part), "{line}");
+    }
+    assert!(!log.contains("quagga") && !log.contains("hidden"), "{log}");
 }

@@ -51,7 +51,7 @@ impl CliError {
         self.exit
     }
 
-    /// The message, then its causes from the outermost to the first; a cause that a message repeats is left out.
+    /// The message, then its causes from the outermost to the first: never empty. A cause that only repeats is left out.
     pub(crate) fn messages(&self) -> Vec<String> {
         let mut messages: Vec<String> = Vec::new();
         for message in self.error.chain().map(ToString::to_string) {
@@ -64,7 +64,11 @@ impl CliError {
 
     /// What to do about it: what the command said, else what the first cause that is known asks for.
     pub(crate) fn hints(&self) -> Vec<String> {
-        if self.hints.is_empty() { self.error.chain().find_map(hints::of).into_iter().collect() } else { self.hints.clone() }
+        if self.hints.is_empty() {
+            self.error.chain().find_map(hints::of).into_iter().collect()
+        } else {
+            self.hints.clone()
+        }
     }
 }
 

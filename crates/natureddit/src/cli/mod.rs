@@ -3,14 +3,26 @@
 //! Results go to the standard output, everything else (progress, logs, errors) to the standard error; the exit code
 //! is 0 for success, 1 for failure and 2 for a command line that makes no sense.
 
+mod collect;
 mod config;
+mod dataset;
+mod demo;
 mod doctor;
 mod error;
+mod evaluation;
 mod hints;
 mod init;
+mod label;
+mod lineage;
 mod logging;
+mod model;
 mod output;
+mod predict;
 mod progress;
+mod run;
+mod sandbox;
+mod score;
+mod serve;
 mod session;
 
 use std::process::ExitCode;
@@ -22,8 +34,11 @@ use session::{GlobalArgs, Session};
 
 const EXAMPLES: &str = "\
 Examples:
+  natureddit demo                   the whole loop on a simulated Reddit, into ./natureddit-demo
   natureddit init my-project        make a project folder with a commented settings file
-  natureddit config check           say whether the settings are right
+  natureddit collect --last 1d      posts and photos of the last day into the dataset
+  natureddit run                    the pipeline: examples, features, training, evaluation, push
+  natureddit serve                  answer predictions over HTTPS
   natureddit doctor                 say whether this machine has what the program needs
 
 Environment:
@@ -43,7 +58,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Init(init::Args),
+    Collect(collect::Args),
+    Dataset(dataset::Args),
+    Label(label::Args),
+    Run(run::Args),
+    Lineage(lineage::Args),
+    Model(model::Args),
+    Predict(predict::Args),
+    Score(score::Args),
+    Serve(serve::Args),
+    Sandbox(sandbox::Args),
     Config(config::Args),
     Doctor(doctor::Args),
 }
@@ -51,7 +77,18 @@ enum Command {
 impl Command {
     fn run(&self, session: &Session) -> Result<Exit, CliError> {
         match self {
+            Self::Demo(args) => demo::run(args, session),
             Self::Init(args) => init::run(args, session),
+            Self::Collect(args) => collect::run(args, session),
+            Self::Dataset(args) => dataset::run(args, session),
+            Self::Label(args) => label::run(args, session),
+            Self::Run(args) => run::run(args, session),
+            Self::Lineage(args) => lineage::run(args, session),
+            Self::Model(args) => model::run(args, session),
+            Self::Predict(args) => predict::run(args, session),
+            Self::Score(args) => score::run(args, session),
+            Self::Serve(args) => serve::run(args, session),
+            Self::Sandbox(args) => sandbox::run(args, session),
             Self::Config(args) => config::run(args, session),
             Self::Doctor(args) => doctor::run(args, session),
         }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use anyhow::Context;
 use console::style;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use natureddit_core::Progress;
@@ -37,7 +38,7 @@ impl Output {
         match written {
             // Who closes the pipe has read enough.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => Ok(written?),
+            written => written.context("could not write the result to the standard output"),
         }
     }
 
@@ -46,13 +47,32 @@ impl Output {
         if self.quiet { Progress::silent() } else { progress::to(self.bars.clone()) }
     }
 
+    /// Tells what is going on: a line on the standard error, unless nobody wants to hear.
+    pub(crate) fn note(&self, text: &str) {
+        self.tell(&format!("      {text}"));
+    }
+
+    /// Begins a step that has a name.
+    pub(crate) fn heading(&self, text: &str) {
+        self.tell(&style(text).for_stderr().bold().to_string());
+    }
+
+    fn tell(&self, line: &str) {
+        if !self.quiet {
+            // That a closed standard error shows nothing is no reason to stop the work.
+            let _ = self.bars.suspend(|| writeln!(io::stderr(), "{line}"));
+        }
+    }
+
     /// Prints an error with its causes and hints, with `--json` also as JSON on the standard output; gives the exit.
     pub(super) fn error(&self, error: &CliError) -> Exit {
         let (messages, hints) = (error.messages(), error.hints());
-        self.bars.suspend(|| eprint_error(&messages, &hints));
+        // Nobody is left to tell when the standard error or output cannot be written.
+        let _ = self.above_bars().write_all(error_text(&messages, &hints).as_bytes());
         if self.json {
-            let report = serde_json::json!({ "error": { "messages": messages, "hints": hints } });
-            // Nobody is left to tell when neither of the two can be written.
+            let report = serde_json::json!({
+                "error": { "message": messages[0], "caused_by": messages[1..], "hints": hints }
+            });
             let _ = writeln!(io::stdout().lock(), "{report:#}");
         }
         error.exit()
@@ -64,14 +84,13 @@ impl Output {
     }
 }
 
-fn eprint_error(messages: &[String], hints: &[String]) {
-    for (at, message) in messages.iter().enumerate() {
-        let word = if at == 0 { style("error:").for_stderr().red().bold() } else { style("  caused by:").for_stderr() };
-        eprintln!("{word} {message}");
-    }
-    for hint in hints {
-        eprintln!("{} {hint}", style("hint:").for_stderr().cyan());
-    }
+fn error_text(messages: &[String], hints: &[String]) -> String {
+    let error = style("error:").for_stderr().red().bold();
+    let hint = style("hint:").for_stderr().cyan();
+    let mut lines = vec![format!("{error} {}", messages[0])];
+    lines.extend(messages[1..].iter().map(|cause| format!("  caused by: {cause}")));
+    lines.extend(hints.iter().map(|text| format!("{hint} {text}")));
+    lines.join("\n") + "\n"
 }
 
 /// The standard error, written above the progress bars.

@@ -1,5 +1,6 @@
 //! Progress on the standard error: a bar for the step under way, one line for each that is finished.
 
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ pub(super) fn to(bars: MultiProgress) -> Progress {
         // A panic elsewhere leaves a step half counted at worst.
         let mut step = under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = advance(&mut step, event, &bars) {
-            bars.suspend(|| eprintln!("{} {line}", style("done:").for_stderr().green()));
+            // That a closed standard error shows no progress is no reason to stop the work.
+            let _ = bars.suspend(|| writeln!(io::stderr(), "{} {line}", style("done:").for_stderr().green()));
         }
     })
 }
@@ -33,7 +35,7 @@ struct Step {
 fn advance(step: &mut Option<Step>, event: ProgressEvent<'_>, bars: &MultiProgress) -> Option<String> {
     match event {
         ProgressEvent::Start { what, total, unit } => {
-            let ended = step.take().map(|step| step.end());
+            let ended = step.take().map(Step::end);
             let bar = bars.add(bar(what, total, unit));
             *step = Some(Step { what: what.to_owned(), unit, done: 0, started: Instant::now(), bar });
             ended
@@ -45,7 +47,7 @@ fn advance(step: &mut Option<Step>, event: ProgressEvent<'_>, bars: &MultiProgre
             }
             None
         }
-        ProgressEvent::Finish => step.take().map(|step| step.end()),
+        ProgressEvent::Finish => step.take().map(Step::end),
     }
 }
 

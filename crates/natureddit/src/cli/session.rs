@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use natureddit_core::Clock;
 use natureddit_core::fs::FsError;
 
 use super::error::CliError;
@@ -35,13 +36,15 @@ pub(super) struct GlobalArgs {
 pub(crate) struct Session {
     /// Where a command's words go.
     pub(crate) output: Output,
+    /// The time.
+    pub(crate) clock: Clock,
     environment: Environment,
     global: GlobalArgs,
 }
 
 impl Session {
     pub(super) fn new(global: GlobalArgs) -> Self {
-        Self { output: Output::new(global.json, global.quiet), environment: Environment::read(), global }
+        Self { output: Output::new(global.json, global.quiet), clock: Clock::System, environment: Environment::read(), global }
     }
 
     pub(super) fn start_logging(&self) -> Result<(), CliError> {
@@ -66,23 +69,39 @@ impl Session {
         Ok(Config::defaults(&working_dir()?, &self.environment)?)
     }
 
+    /// As [`Session::defaults`], for a project that is about to be made in `dir`.
+    pub(crate) fn defaults_in(&self, dir: &Path) -> Result<Config, CliError> {
+        Ok(Config::defaults(&below(&working_dir()?, dir), &self.environment)?)
+    }
+
+    /// The settings of the project in `dir`, whatever folder the command was started in.
+    pub(crate) fn config_in(&self, dir: &Path) -> Result<Config, CliError> {
+        let location = Location::of_project(&below(&working_dir()?, dir))?;
+        Ok(Config::read(&location, &self.environment)?)
+    }
+
     /// The folder to make a project in: `dir`, else the one named with `--project`, else the current one.
     pub(crate) fn new_project_folder(&self, dir: Option<&Path>) -> Result<PathBuf, CliError> {
         if self.global.config.is_some() || (dir.is_some() && self.global.project.is_some()) {
             return Err(CliError::usage("a new project takes one folder, and no --config or --project beside it"));
         }
         let named = dir.or(self.global.project.as_deref());
-        Ok(working_dir()?.join(named.unwrap_or(Path::new(""))))
+        Ok(below(&working_dir()?, named.unwrap_or(Path::new(""))))
     }
 
     fn location(&self) -> Result<Location, ConfigError> {
         let here = working_dir()?;
         match (&self.global.project, &self.global.config) {
-            (Some(folder), _) => Location::of_project(&here.join(folder)),
-            (None, Some(file)) => Ok(Location::of_file(&here.join(file))),
+            (Some(folder), _) => Location::of_project(&below(&here, folder)),
+            (None, Some(file)) => Ok(Location::of_file(&below(&here, file))),
             (None, None) => Location::find(&here),
         }
     }
+}
+
+/// A path seen from a folder, without the `.` that people and shells put into it.
+fn below(here: &Path, path: &Path) -> PathBuf {
+    here.join(path).components().collect()
 }
 
 fn working_dir() -> Result<PathBuf, FsError> {

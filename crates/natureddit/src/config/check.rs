@@ -48,7 +48,7 @@ impl TableChecker<'_> {
     pub(super) fn bad(&self, key: &str, value: impl Debug, must_be: impl Into<String>) -> ConfigError {
         let key = format!("{}.{key}", self.path);
         let place = self.checker.document.place(&key);
-        ConfigError::BadValue { key, value: format!("{value:?}"), place, must_be: must_be.into() }
+        ConfigError::BadValue { key, value: format!("{value:?}"), place, must_be: must_be.into(), nearest: None }
     }
 
     /// A whole number in `range`, which must fit `T`.
@@ -68,8 +68,7 @@ impl TableChecker<'_> {
     pub(super) fn duration(&self, key: &str, text: &str, range: RangeInclusive<Duration>) -> Result<Duration> {
         let shown = |duration: &Duration| format!("{:#}", SignedDuration::try_from(*duration).unwrap_or_default());
         let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-        let must_be =
-            || format!("a duration such as \"30s\", from {} to {}", shown(range.start()), shown(range.end()));
+        let must_be = || format!("a duration such as \"30s\", from {} to {}", shown(range.start()), shown(range.end()));
         parsed.filter(|duration| range.contains(duration)).ok_or_else(|| self.bad(key, text, must_be()))
     }
 
@@ -90,14 +89,16 @@ impl TableChecker<'_> {
     }
 
     /// One of a few words.
-    pub(super) fn one_of<T: Copy>(&self, key: &str, text: &str, words: &[(&str, T)]) -> Result<T> {
+    pub(super) fn one_of<T: Copy>(&self, key: &str, text: &str, words: &[(&'static str, T)]) -> Result<T> {
         if let Some((_, meant)) = words.iter().find(|(word, _)| *word == text) {
             return Ok(*meant);
         }
         let quoted: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-        let guess = nearest::spelling(text, words.iter().map(|(word, _)| *word));
-        let guess = guess.filter(|_| words.len() > 1).map_or(String::new(), |word| format!(" (did you mean {word:?}?)"));
-        Err(self.bad(key, text, format!("{}{guess}", quoted.join(" or "))))
+        let mut error = self.bad(key, text, quoted.join(" or "));
+        if let ConfigError::BadValue { nearest, .. } = &mut error {
+            *nearest = nearest::spelling(text, words.iter().map(|(word, _)| *word));
+        }
+        Err(error)
     }
 
     /// A name that is safe as a folder and in an address: 1 to 64 letters, digits, `-`, `_` and `.`, not beginning

@@ -14,7 +14,7 @@ const OPEN_TABLES: [&str; 1] = ["net.host_map"];
 /// A settings file that sets only keys of the example, to values of the same types.
 #[derive(Debug)]
 pub(super) struct Document {
-    file: String,
+    file: Box<str>,
     /// The line of every key that is not a table.
     lines: BTreeMap<String, usize>,
     table: Table,
@@ -22,13 +22,13 @@ pub(super) struct Document {
 
 impl Document {
     /// A file that sets nothing.
-    pub(super) fn empty(file: String) -> Self {
+    pub(super) fn empty(file: Box<str>) -> Self {
         Self { file, lines: BTreeMap::new(), table: Table::new() }
     }
 
     /// Parses `text` and compares it with the example, whose keys and value types are all there are; `file` is how
     /// errors name it. The error nearest to the top is reported.
-    pub(super) fn parse(file: String, text: &str, example: &Table) -> Result<Self, ConfigError> {
+    pub(super) fn parse(file: Box<str>, text: &str, example: &Table) -> Result<Self, ConfigError> {
         let syntax = |error: &toml::de::Error| {
             let line = error.span().map(|span| line_at(text, span.start));
             let message = error.message().trim().replace('\n', ", ");
@@ -121,7 +121,7 @@ impl Comparison<'_> {
     }
 
     fn place(&self, line: usize) -> Place {
-        Place { file: self.file.to_owned(), line: Some(line) }
+        Place { file: self.file.into(), line: Some(line) }
     }
 }
 

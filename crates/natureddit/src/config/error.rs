@@ -63,6 +63,8 @@ pub enum ConfigError {
         place: Place,
         /// The range, the list of choices or the form it must have.
         must_be: String,
+        /// The choice that was probably meant.
+        nearest: Option<&'static str>,
     },
     /// A folder has no default because nobody is logged in.
     #[error("{key} is not set and there is no home folder to take its default from")]
@@ -84,6 +86,7 @@ impl ConfigError {
                 Some("run `natureddit init` to make a project here, or name one with --project".into())
             }
             Self::UnknownKey { nearest: Some(nearest), .. } => Some(format!("did you mean \"{nearest}\"?")),
+            Self::BadValue { nearest: Some(nearest), .. } => Some(format!("did you mean \"{nearest}\"?")),
             Self::UnknownKey { nearest: None, .. } => {
                 Some("`natureddit init` in an empty folder writes a file that lists every key".into())
             }
@@ -98,7 +101,7 @@ impl ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file as the user would name it.
-    pub file: String,
+    pub file: Box<str>,
     /// The line, from 1; `None` for a value that no line of the file sets.
     pub line: Option<usize>,
 }

@@ -17,6 +17,8 @@ pub struct ModelConfig {
     pub image_bytes_max: u64,
     /// The most pixels of a photo.
     pub image_pixels_max: u64,
+    /// The longest title, in bytes of UTF-8.
+    pub title_bytes_max: usize,
     /// Titles are cut after so many tokens, 8 to 512.
     pub title_tokens_max: usize,
 }
@@ -32,6 +34,7 @@ impl ModelConfig {
             text_encoder: at.one_of("text_encoder", &raw.text_encoder, &[(TEXT_ENCODER, TEXT_ENCODER)])?,
             image_bytes_max: at.integer("image_bytes_max", raw.image_bytes_max, BYTES)?,
             image_pixels_max: at.integer("image_pixels_max", raw.image_pixels_max, PIXELS)?,
+            title_bytes_max: at.integer("title_bytes_max", raw.title_bytes_max, 1..=1_000_000)?,
             title_tokens_max: at.integer("title_tokens_max", raw.title_tokens_max, 8..=512)?,
         })
     }

@@ -103,6 +103,7 @@ pub(super) struct RawModel {
     pub(super) text_encoder: String,
     pub(super) image_bytes_max: i64,
     pub(super) image_pixels_max: i64,
+    pub(super) title_bytes_max: i64,
     pub(super) title_tokens_max: i64,
 }
 
@@ -138,9 +139,14 @@ pub(super) struct RawServe {
     pub(super) batch_size_max: i64,
     pub(super) batch_delay_max: String,
     pub(super) queue_len_max: i64,
+    pub(super) requests_max: i64,
     pub(super) body_bytes_max: i64,
+    pub(super) header_timeout: String,
+    pub(super) body_timeout: String,
     pub(super) response_timeout: String,
+    pub(super) drain_timeout: String,
     pub(super) threads: i64,
+    pub(super) preparation_threads: i64,
     pub(super) tls: RawTls,
 }
 

@@ -17,14 +17,24 @@ pub struct ServeConfig {
     pub batch_size_max: usize,
     /// The longest a request waits for others.
     pub batch_delay_max: Duration,
-    /// Requests that may wait.
+    /// Requests that may wait for the model.
     pub queue_len_max: usize,
+    /// Requests that are read, prepared and waited for at the same time.
+    pub requests_max: usize,
     /// The largest request body, in bytes.
-    pub body_bytes_max: u64,
-    /// A request that waits longer is given up.
+    pub body_bytes_max: usize,
+    /// The longest the head of a request may take to arrive.
+    pub header_timeout: Duration,
+    /// The longest a body may take to arrive.
+    pub body_timeout: Duration,
+    /// The longest an answer may take once the body is there.
     pub response_timeout: Duration,
+    /// The longest a stopping server waits for requests that are under way.
+    pub drain_timeout: Duration,
     /// Processor cores the model uses; 0 means all.
     pub threads: usize,
+    /// Inputs prepared at the same time; 0 means one for each core.
+    pub preparation_threads: usize,
     /// The certificate.
     pub tls: TlsConfig,
 }
@@ -52,15 +62,20 @@ impl ServeConfig {
         let at = checker.table("serve");
         let bad_address =
             || at.bad("inference_address", &raw.inference_address, "an IP address and a port: \"127.0.0.1:8080\"");
-        let response_timeout = Duration::from_millis(1)..=60 * MINUTE;
+        let timeout = |key, text| at.duration(key, text, Duration::from_millis(1)..=60 * MINUTE);
         Ok(Self {
             inference_address: raw.inference_address.parse().map_err(|_| bad_address())?,
             batch_size_max: at.integer("batch_size_max", raw.batch_size_max, 1..=1_024)?,
             batch_delay_max: at.duration("batch_delay_max", &raw.batch_delay_max, Duration::ZERO..=MINUTE)?,
+            requests_max: at.integer("requests_max", raw.requests_max, 1..=100_000)?,
             queue_len_max: at.integer("queue_len_max", raw.queue_len_max, 1..=1_000_000)?,
             body_bytes_max: at.integer("body_bytes_max", raw.body_bytes_max, BYTES)?,
-            response_timeout: at.duration("response_timeout", &raw.response_timeout, response_timeout)?,
+            header_timeout: timeout("header_timeout", &raw.header_timeout)?,
+            body_timeout: timeout("body_timeout", &raw.body_timeout)?,
+            response_timeout: timeout("response_timeout", &raw.response_timeout)?,
+            drain_timeout: at.duration("drain_timeout", &raw.drain_timeout, Duration::ZERO..=60 * MINUTE)?,
             threads: at.integer("threads", raw.threads, 0..=1_024)?,
+            preparation_threads: at.integer("preparation_threads", raw.preparation_threads, 0..=1_024)?,
             tls: TlsConfig::check(&raw.tls, checker)?,
         })
     }

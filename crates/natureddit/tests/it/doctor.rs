@@ -21,8 +21,7 @@ fn every_check_is_told_and_the_exit_code_follows_from_them() {
     let (run, report) = report(Natureddit::new().file("natureddit.toml", ""));
     let checks = report["checks"].as_array().unwrap();
     let names: Vec<_> = checks.iter().map(|finding| finding["check"].as_str().unwrap()).collect();
-    let expected =
-        ["settings", "project folder", "cache folder", "pip", "disk space", "memory", "processor cores"];
+    let expected = ["settings", "project folder", "cache folder", "pip", "disk space", "memory", "processor cores"];
     assert_eq!(names, expected);
     let failed = checks.iter().any(|finding| finding["status"] == "fail");
     assert_eq!(report["ok"], !failed);
@@ -56,7 +55,10 @@ fn a_python_that_is_not_there_is_told_with_what_to_do() {
     let settings = "[assets]\npython = \"python-that-is-not-there\"\n";
     let (_, report) = report(Natureddit::new().file("natureddit.toml", settings));
     let pip = finding(&report, "pip");
-    assert_eq!((pip["status"].as_str(), pip["found"].as_str()), (Some("warn"), Some("python-that-is-not-there was not found")));
+    assert_eq!(
+        (pip["status"].as_str(), pip["found"].as_str()),
+        (Some("warn"), Some("python-that-is-not-there was not found"))
+    );
 }
 
 #[test]

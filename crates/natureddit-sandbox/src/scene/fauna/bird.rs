@@ -145,7 +145,8 @@ pub(super) fn branch(s: &mut Stage, through: Vec2, radius: f32) {
     let points: Vec<_> = (-6..=6)
         .map(|step| {
             let x = through.x + step as f32 / 5.0 * half.x;
-            let off = 0.06 * (s.noise.value(vec2(x * 3.0 + wobble, 0.5)) - s.noise.value(vec2(through.x * 3.0 + wobble, 0.5)));
+            let off = 0.06
+                * (s.noise.value(vec2(x * 3.0 + wobble, 0.5)) - s.noise.value(vec2(through.x * 3.0 + wobble, 0.5)));
             (vec2(x, through.y + (x - through.x) * tilt + off), radius * (1.0 - 0.05 * step as f32))
         })
         .collect();
@@ -188,7 +189,11 @@ pub(super) fn swimming(s: &mut Stage, bird: &Bird) {
 }
 
 pub(super) fn flying(s: &mut Stage) {
-    if s.chance(0.6) { s.open_sky() } else { s.backdrop() }
+    if s.chance(0.6) {
+        s.open_sky();
+    } else {
+        s.backdrop();
+    }
     let mut place = s.place(0.7, 1.05);
     place.angle = s.range(-0.35, 0.35);
     let size = place.size;
@@ -197,14 +202,19 @@ pub(super) fn flying(s: &mut Stage) {
     let tail = s.range(0.04, 0.1);
     for feather in -3..=3 {
         let spread = feather as f32 * tail / 2.0;
-        let petal = Petal { base: place.at(0.0, 0.1), tip: place.at(spread * 1.6, 0.32), width: 0.022 * size, belly: 0.8 };
+        let petal =
+            Petal { base: place.at(0.0, 0.1), tip: place.at(spread * 1.6, 0.32), width: 0.022 * size, belly: 0.8 };
         s.canvas.petal(&petal, |u, v| colour.mix(WHITE, 0.25 * u) * (0.75 - 0.2 * v));
     }
     for side in [-1.0f32, 1.0] {
         wing(s, &place, side, lift, colour);
     }
     let mut mass = Body::new(0.03 * size, 0.004 * size);
-    mass.chain(&[(place.at(0.0, 0.14), 0.03 * size), (place.at(0.0, 0.0), 0.06 * size), (place.at(0.0, -0.13), 0.04 * size)]);
+    mass.chain(&[
+        (place.at(0.0, 0.14), 0.03 * size),
+        (place.at(0.0, 0.0), 0.06 * size),
+        (place.at(0.0, -0.13), 0.04 * size),
+    ]);
     let (noise, light, head) = (&s.noise, &s.light, s.palette.bright);
     let nose = place.at(0.0, -0.13);
     mass.draw(&mut s.canvas, noise, |f| {

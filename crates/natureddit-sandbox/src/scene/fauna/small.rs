@@ -38,7 +38,9 @@ pub(super) fn butterfly(s: &mut Stage) {
         s.canvas.disc(feeler[2], 0.011 * size, 0.003, 1.0, edge);
     }
     let mut mass = Body::new(0.02 * size, 0.006 * size);
-    mass.chain(&[(0.2, 0.016), (0.05, 0.03), (-0.06, 0.034), (-0.12, 0.026)].map(|(y, r)| (place.at(0.0, y), r * size)));
+    mass.chain(
+        &[(0.2, 0.016), (0.05, 0.03), (-0.06, 0.034), (-0.12, 0.026)].map(|(y, r)| (place.at(0.0, y), r * size)),
+    );
     let (noise, light) = (&s.noise, &s.light);
     mass.draw(&mut s.canvas, noise, |f| edge.mix(base, 0.25 * noise.value(f.p * 90.0)) * light.on(f.normal) * 1.3);
 }
@@ -71,7 +73,8 @@ pub(super) fn beetle(s: &mut Stage) {
     }
     let shine = |p: Vec2| 0.65 + 0.5 * smoothstep(0.7, 0.0, (p - vec2(-0.3, -0.4)).length());
     s.canvas.ellipse(place.at(0.0, -0.3), vec2(0.1, 0.09) * size, place.angle, |p| dark * shine(p) * 1.3);
-    s.canvas.ellipse(place.at(0.0, -0.2), vec2(0.17, 0.1) * size, place.angle, |p| dark.mix(base, 0.2) * shine(p) * 1.2);
+    s.canvas
+        .ellipse(place.at(0.0, -0.2), vec2(0.17, 0.1) * size, place.angle, |p| dark.mix(base, 0.2) * shine(p) * 1.2);
     let (spotted, spots) = (s.chance(0.6), s.palette.accent.mix(BLACK, 0.6));
     s.canvas.ellipse(place.at(0.0, 0.06), vec2(0.24, 0.3) * size, place.angle, |p| {
         let cell = vec2(p.x.abs() * 2.6, p.y * 2.6 + 0.3);
@@ -92,7 +95,8 @@ fn big_leaf(s: &mut Stage) {
     let leaf = Petal { base: axis * -0.75, tip: axis * 0.8, width: s.range(0.28, 0.45), belly: 0.45 };
     let noise = &s.noise;
     s.canvas.petal(&leaf, |u, v| {
-        let vein = smoothstep(0.03, 0.0, v.abs()).max(0.6 * smoothstep(0.93, 0.99, ((u - v.abs() * 0.25) * 40.0).cos()));
+        let vein =
+            smoothstep(0.03, 0.0, v.abs()).max(0.6 * smoothstep(0.93, 0.99, ((u - v.abs() * 0.25) * 40.0).cos()));
         green.mix(WHITE, 0.35 * vein) * (0.75 + 0.3 * noise.value(vec2(u * 30.0, v * 12.0)) - 0.15 * v)
     });
 }
@@ -122,9 +126,7 @@ pub(super) fn spider(s: &mut Stage) {
     mass.limb(place.at(0.0, -0.1), place.at(0.0, -0.04), 0.08 * size, 0.08 * size);
     mass.limb(place.at(0.0, 0.1), place.at(0.0, 0.2), 0.11 * size, 0.14 * size);
     let (noise, light) = (&s.noise, &s.light);
-    mass.draw(&mut s.canvas, noise, |f| {
-        coat(noise, f, Marking::Stripes, (base, marks), size) * light.on(f.normal)
-    });
+    mass.draw(&mut s.canvas, noise, |f| coat(noise, f, Marking::Stripes, (base, marks), size) * light.on(f.normal));
     for side in [-1.0, 1.0] {
         s.eye(place.at(side * 0.03, -0.155), 0.014 * size, BLACK);
     }
@@ -153,7 +155,10 @@ pub(super) fn dragonfly(s: &mut Stage) {
         }
     }
     let mut mass = Body::new(0.015 * size, 0.0);
-    mass.chain(&[(0.46, 0.014), (0.1, 0.016), (0.0, 0.022), (-0.08, 0.045), (-0.17, 0.045)].map(|(y, r)| (place.at(0.0, y), r * size)));
+    mass.chain(
+        &[(0.46, 0.014), (0.1, 0.016), (0.0, 0.022), (-0.08, 0.045), (-0.17, 0.045)]
+            .map(|(y, r)| (place.at(0.0, y), r * size)),
+    );
     let (noise, light) = (&s.noise, &s.light);
     mass.draw(&mut s.canvas, noise, |f| {
         let own = (f.p - place.centre).turned(-place.angle) * (1.0 / size);
@@ -200,7 +205,12 @@ pub(super) fn snake(s: &mut Stage) {
     let across = vec2(-ahead.y, ahead.x) * size;
     for side in [-1.0, 1.0] {
         let fork = nose + ahead * (0.09 * size) + across * (0.025 * side);
-        s.canvas.path(&[nose, nose + ahead * (0.06 * size), fork], 0.004 * size, 0.002 * size, crate::scene::colour::rgb(0x8a1f2a));
+        s.canvas.path(
+            &[nose, nose + ahead * (0.06 * size), fork],
+            0.004 * size,
+            0.002 * size,
+            crate::scene::colour::rgb(0x8a1f2a),
+        );
         s.eye(end + ahead * (0.06 * size) + across * (0.027 * side), 0.012 * size, s.palette.accent);
     }
 }
@@ -220,7 +230,11 @@ pub(super) fn lizard(s: &mut Stage) {
     for (t, ahead) in [(0.42, -0.07), (0.72, 0.09)] {
         for side in [-1.0f32, 1.0] {
             let root = -0.5 + 0.88 * t;
-            let points = [(root, 0.0, 0.034), (root + ahead, side * 0.13, 0.024), (root + ahead * 0.2 + 0.03, side * 0.2, 0.018)];
+            let points = [
+                (root, 0.0, 0.034),
+                (root + ahead, side * 0.13, 0.024),
+                (root + ahead * 0.2 + 0.03, side * 0.2, 0.018),
+            ];
             mass.chain(&points.map(|(x, y, r)| (place.at(x, y), r * size)));
             for toe in [-0.05, 0.0, 0.05] {
                 let tip = place.at(root + ahead * 0.2 + 0.05 + toe, side * 0.255);
@@ -272,7 +286,9 @@ pub(super) fn turtle(s: &mut Stage) {
     s.shadow(place.at(0.0, 0.24), vec2(0.48, 0.07) * size);
     let skin = s.palette.growth.mix(s.palette.coat, 0.5);
     let mut mass = Body::new(0.03 * size, 0.0);
-    mass.chain(&[(0.2, 0.08, 0.07), (0.38, -0.04, 0.05), (0.46, -0.05, 0.055)].map(|(x, y, r)| (place.at(x, y), r * size)));
+    mass.chain(
+        &[(0.2, 0.08, 0.07), (0.38, -0.04, 0.05), (0.46, -0.05, 0.055)].map(|(x, y, r)| (place.at(x, y), r * size)),
+    );
     for x in [-0.24, -0.12, 0.14, 0.25] {
         mass.limb(place.at(x, 0.1), place.at(x * 1.15, 0.22), 0.06 * size, 0.045 * size);
     }

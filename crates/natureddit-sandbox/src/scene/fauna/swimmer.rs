@@ -41,14 +41,16 @@ fn one_fish(s: &mut Stage, place: &Place, deep: f32) {
     let low = [(-0.14, deep * 0.6), (-0.16, deep + 0.12), (-0.02, deep * 0.8)].map(|(x, y)| place.at(x, y));
     s.canvas.polygon(&low, rays);
     let mut mass = Body::new(0.05 * size, 0.0);
-    let joints = [(-0.34, 0.0, 0.03), (-0.18, 0.0, deep * 0.6), (0.05, 0.0, deep), (0.24, 0.01, deep * 0.7), (0.36, 0.02, 0.03)];
+    let joints =
+        [(-0.34, 0.0, 0.03), (-0.18, 0.0, deep * 0.6), (0.05, 0.0, deep), (0.24, 0.01, deep * 0.7), (0.36, 0.02, 0.03)];
     mass.chain(&joints.map(|(x, y, r)| (place.at(x, y), r * size)));
     let (noise, light) = (&s.noise, &s.light);
     let inverse = |p: crate::scene::Vec2| (p - place.centre).turned(-place.angle) * (1.0 / size);
     mass.draw(&mut s.canvas, noise, |f| {
         let own = inverse(f.p);
         let scales = 0.8 + 0.25 * ((own.x * 120.0).sin() * (own.y * 120.0).sin()).abs();
-        let stripe = if striped { smoothstep(0.4, 0.6, (own.x * 24.0).sin()) } else { smoothstep(-0.2, -0.6, f.normal[1]) };
+        let stripe =
+            if striped { smoothstep(0.4, 0.6, (own.x * 24.0).sin()) } else { smoothstep(-0.2, -0.6, f.normal[1]) };
         base.mix(marks, stripe).mix(WHITE, 0.4 * smoothstep(0.3, 0.9, f.normal[1])) * scales * light.on(f.normal)
     });
     let side = Petal { base: place.at(0.1, 0.03), tip: place.at(-0.06, 0.09), width: 0.04 * size, belly: 0.7 };
@@ -75,7 +77,9 @@ pub(super) fn whale(s: &mut Stage) {
     let (noise, light) = (&s.noise, &s.light);
     mass.draw(&mut s.canvas, noise, |f| {
         let blotch = noise.fractal(f.p * 9.0, 3);
-        base.mix(belly, smoothstep(0.25, 0.45, f.normal[1] + 0.25 * (blotch - 0.5))) * (0.8 + 0.3 * blotch) * light.on(f.normal)
+        base.mix(belly, smoothstep(0.25, 0.45, f.normal[1] + 0.25 * (blotch - 0.5)))
+            * (0.8 + 0.3 * blotch)
+            * light.on(f.normal)
     });
     let flipper = Petal { base: place.at(0.14, 0.06), tip: place.at(-0.05, 0.3), width: 0.05 * size, belly: 0.4 };
     s.canvas.petal(&flipper, |_, v| base * (0.65 - 0.15 * v));

@@ -24,8 +24,7 @@ const BASE: Bloom =
 pub(super) const DAISY: Bloom = Bloom { petals: (11, 24), width: 0.14, belly: 0.7, centre: 0.26, ..BASE };
 pub(super) const SUNFLOWER: Bloom =
     Bloom { petals: (16, 26), layers: 2, width: 0.14, belly: 0.5, centre: 0.42, ..BASE };
-pub(super) const DAHLIA: Bloom =
-    Bloom { petals: (14, 20), layers: 6, width: 0.17, belly: 0.6, centre: 0.05, ..BASE };
+pub(super) const DAHLIA: Bloom = Bloom { petals: (14, 20), layers: 6, width: 0.17, belly: 0.6, centre: 0.05, ..BASE };
 pub(super) const POPPY: Bloom =
     Bloom { petals: (4, 6), width: 0.52, belly: 0.66, centre: 0.15, speckle: 0.8, stamens: true, ..BASE };
 pub(super) const LILY: Bloom =
@@ -139,8 +138,11 @@ pub(super) fn tulips(s: &mut Stage) {
             blade(s, foot, height, bend, 0.09 * size, green);
         }
         let (colour, throat) = (s.palette.bright, s.palette.accent);
-        for (tip, width, shade) in [(-0.2, 0.2, 0.6), (0.2, 0.2, 0.65), (-0.28, 0.22, 0.85), (0.28, 0.22, 0.8), (0.0, 0.26, 1.0)] {
-            let petal = Petal { base: place.at(tip * 0.25, 0.46), tip: place.at(tip, -0.5), width: width * size, belly: 0.42 };
+        for (tip, width, shade) in
+            [(-0.2, 0.2, 0.6), (0.2, 0.2, 0.65), (-0.28, 0.22, 0.85), (0.28, 0.22, 0.8), (0.0, 0.26, 1.0)]
+        {
+            let petal =
+                Petal { base: place.at(tip * 0.25, 0.46), tip: place.at(tip, -0.5), width: width * size, belly: 0.42 };
             one_petal(s, &petal, colour * shade, throat, 0.35);
         }
     }
@@ -160,7 +162,14 @@ pub(super) fn iris(s: &mut Stage) {
     stalk(s, &[(place.at(0.0, 0.1), 0.025 * size), (foot, 0.03 * size)], green);
     let (colour, throat) = (s.palette.bright, s.palette.accent);
     // Three petals stand up, three fall down.
-    let petals = [((-0.22, -0.42), 0.17), ((0.22, -0.42), 0.17), ((0.0, -0.5), 0.19), ((-0.48, 0.28), 0.17), ((0.48, 0.28), 0.17), ((0.0, 0.5), 0.19)];
+    let petals = [
+        ((-0.22, -0.42), 0.17),
+        ((0.22, -0.42), 0.17),
+        ((0.0, -0.5), 0.19),
+        ((-0.48, 0.28), 0.17),
+        ((0.48, 0.28), 0.17),
+        ((0.0, 0.5), 0.19),
+    ];
     for (at, ((x, y), width)) in petals.into_iter().enumerate() {
         let petal = Petal { base: place.at(0.0, 0.02), tip: place.at(x, y), width: width * size, belly: 0.66 };
         let shade = if at < 3 { 0.85 } else { 1.0 };
@@ -196,7 +205,19 @@ pub(super) fn bells(s: &mut Stage) {
 
 fn bell(s: &mut Stage, place: &Place) {
     let (colour, ambient, light) = (s.palette.bright, s.light.ambient, s.light.direction[0]);
-    let outline = [(-0.12, -0.5), (0.12, -0.5), (0.3, -0.2), (0.32, 0.2), (0.52, 0.5), (0.25, 0.38), (0.0, 0.54), (-0.25, 0.38), (-0.52, 0.5), (-0.32, 0.2), (-0.3, -0.2)];
+    let outline = [
+        (-0.12, -0.5),
+        (0.12, -0.5),
+        (0.3, -0.2),
+        (0.32, 0.2),
+        (0.52, 0.5),
+        (0.25, 0.38),
+        (0.0, 0.54),
+        (-0.25, 0.38),
+        (-0.52, 0.5),
+        (-0.32, 0.2),
+        (-0.3, -0.2),
+    ];
     let (centre, angle, size) = (place.centre, place.angle, place.size);
     s.canvas.polygon(&outline.map(|(x, y)| place.at(x, y)), |p| {
         let own = (p - centre).turned(-angle) * (1.0 / size);

@@ -29,7 +29,8 @@ fn one_mushroom(s: &mut Stage, place: &Place) {
     let width = s.range(0.06, 0.11);
     let foot = place.at(0.02, 0.48);
     s.shadow(foot, vec2(0.3, 0.06) * size);
-    let joints = [(place.at(0.0, -0.08), width * 0.8 * size), (place.at(0.01, 0.25), width * size), (foot, width * 1.35 * size)];
+    let joints =
+        [(place.at(0.0, -0.08), width * 0.8 * size), (place.at(0.01, 0.25), width * size), (foot, width * 1.35 * size)];
     stalk(s, &joints, pale);
     // The gills show as a dark ellipse under the cap.
     let (flat, tall) = (s.range(0.36, 0.48), s.range(0.28, 0.45));
@@ -138,7 +139,9 @@ pub(super) fn blossom(s: &mut Stage) {
             for k in 0..5 {
                 let tip = centre + Vec2::towards(turn + TAU * k as f32 / 5.0) * radius;
                 let petal = Petal { base: centre, tip, width: radius * 0.42, belly: 0.68 };
-                s.canvas.petal(&petal, |u, v| colour.mix(heart, 0.5 * smoothstep(0.4, 0.0, u)) * (0.8 + 0.25 * u - 0.15 * v * v));
+                s.canvas.petal(&petal, |u, v| {
+                    colour.mix(heart, 0.5 * smoothstep(0.4, 0.0, u)) * (0.8 + 0.25 * u - 0.15 * v * v)
+                });
             }
             for k in 0..9 {
                 let end = centre + Vec2::towards(TAU * k as f32 / 9.0 + turn) * (radius * 0.45);
@@ -180,7 +183,13 @@ pub(super) fn bonsai(s: &mut Stage) {
     s.shadow(place.at(0.0, 0.47), vec2(0.4, 0.07) * size);
     let bark = s.palette.coat * 0.85;
     let lean = s.range(-0.15, 0.15);
-    let trunk = [(0.0, 0.46, 0.075), (0.05 + lean * 0.3, 0.25, 0.05), (-0.04 + lean, 0.05, 0.042), (lean, -0.15, 0.03), (lean + 0.03, -0.3, 0.015)];
+    let trunk = [
+        (0.0, 0.46, 0.075),
+        (0.05 + lean * 0.3, 0.25, 0.05),
+        (-0.04 + lean, 0.05, 0.042),
+        (lean, -0.15, 0.03),
+        (lean + 0.03, -0.3, 0.015),
+    ];
     let mut body = Body::new(0.03 * size, 0.008 * size);
     body.chain(&trunk.map(|(x, y, r)| (place.at(x, y), r * size)));
     let crowns = [(-0.32, 0.02), (0.33, -0.05), (-0.24, -0.2), (0.22, -0.26), (0.0, -0.38)];
@@ -231,7 +240,8 @@ pub(super) fn wheat(s: &mut Stage) {
             let up = curve(t + 0.02) - curve(t);
             let up = up * (1.0 / up.length().max(1e-4));
             let tip = curve(t) + up.turned(side * 0.5) * 0.065;
-            s.canvas.petal(&Petal { base: curve(t), tip, width: 0.014, belly: 0.5 }, |_, v| gold * (0.95 - 0.3 * v.abs()));
+            s.canvas
+                .petal(&Petal { base: curve(t), tip, width: 0.014, belly: 0.5 }, |_, v| gold * (0.95 - 0.3 * v.abs()));
             s.canvas.stroke(tip, tip + up.turned(side * 0.25) * 0.11, 0.0016, 0.0008, gold * 1.1);
         }
     }

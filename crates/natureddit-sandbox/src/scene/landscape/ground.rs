@@ -55,7 +55,8 @@ impl Range {
         let slope = noise.ridged(q, 4) - noise.ridged(vec2(q.x + 0.12, q.y), 4);
         let light = 0.8 + 2.2 * slope.clamp(-0.2, 0.2);
         let grain = 0.9 + 0.2 * noise.value(p * 90.0);
-        let snow = smoothstep(self.snow + 0.05, self.snow - 0.06, deep + 0.12 * (noise.value(q * 2.0) - 0.5) + 0.3 * slope);
+        let snow =
+            smoothstep(self.snow + 0.05, self.snow - 0.06, deep + 0.12 * (noise.value(q * 2.0) - 0.5) + 0.3 * slope);
         let snow = if self.snow < 1.0 && layer.tall > 0.15 { snow } else { 0.0 };
         let mist = 1.0 - 0.35 * smoothstep(0.0, 0.4, deep);
         Some(layer.colour.mix(WHITE, 0.8 * snow) * (light * grain * mist))
@@ -63,7 +64,13 @@ impl Range {
 }
 
 /// Sky and mountains down to `horizon`, as a colour for every point above it.
-pub(super) fn view<'a>(noise: &'a Noise, sky: &'a Sky, range: &'a Range, crests: &'a [Vec<f32>], half: f32) -> impl Fn(Vec2) -> Colour + 'a {
+pub(super) fn view<'a>(
+    noise: &'a Noise,
+    sky: &'a Sky,
+    range: &'a Range,
+    crests: &'a [Vec<f32>],
+    half: f32,
+) -> impl Fn(Vec2) -> Colour + 'a {
     let columns = crests.len() as f32;
     move |p| {
         let column = (((p.x + half) / (2.0 * half) * columns).max(0.0) as usize).min(crests.len() - 1);
@@ -102,19 +109,15 @@ fn trees_along(s: &mut Stage, level: f32, count: usize, height: (f32, f32), colo
 
 /// Grass, heath or gravel from `level` down, finer in the distance.
 pub(super) fn meadow(s: &mut Stage, level: f32) {
-    let half = s.canvas.half();
     let (ground, growth) = (s.palette.ground, s.palette.growth);
-    let (noise, scale, row) = (&s.noise, s.canvas.scale, 20.0);
-    let bounds = Bounds { low: vec2(-half.x, level - 0.12), high: half };
-    s.canvas.stamp(bounds, |p| {
-        let edge = level + hill(noise, p.x, 1.2, 0.04, row);
-        let depth = (p.y - edge).max(0.0);
+    let noise = &s.noise;
+    let line = s.canvas.line(|x| level + hill(noise, x, 1.2, 0.04, 20.0));
+    s.canvas.under(&line, |p, depth| {
         let zoom = 1.0 / (0.06 + depth);
         let q = vec2(p.x * zoom * 1.2, zoom * 3.0);
         let tuft = noise.fractal(vec2(q.x * 5.0, q.y * 2.0 + p.y * 40.0), 3);
         let patch = noise.fractal(vec2(p.x * zoom * 0.4, zoom), 2);
-        let colour = ground.mix(growth, smoothstep(0.35, 0.65, patch)) * (0.55 + 0.75 * tuft);
-        (colour, (0.5 + (p.y - edge) * scale).clamp(0.0, 1.0))
+        ground.mix(growth, smoothstep(0.35, 0.65, patch)) * (0.55 + 0.75 * tuft)
     });
 }
 
@@ -132,14 +135,12 @@ pub(super) fn hills(s: &mut Stage) {
         let mixed = s.palette.growth.mix(s.palette.ground, s.range(0.0, 1.0));
         let colour = s.palette.sky_low.mix(mixed, 0.35 + 0.65 * near);
         let (furrow, slant) = (if s.chance(0.4) { 0.3 } else { 0.0 }, s.range(-0.6, 0.6));
-        let (noise, scale) = (&s.noise, s.canvas.scale);
-        let bounds = Bounds { low: vec2(-half.x, base - 0.3), high: half };
-        s.canvas.stamp(bounds, |p| {
-            let edge = base + hill(noise, p.x, rough, tall, row);
-            let texture = 0.75 + 0.4 * noise.fractal(vec2(p.x * 26.0, p.y * 60.0), 3);
-            let line = furrow * ((p.x * slant + p.y * 1.5) * 130.0 / (0.6 + near)).sin();
-            let round = 1.1 - 0.9 * (p.y - edge).clamp(0.0, 0.5);
-            (colour * (texture * round * (1.0 + 0.5 * line)), (0.5 + (p.y - edge) * scale).clamp(0.0, 1.0))
+        let noise = &s.noise;
+        let line = s.canvas.line(|x| base + hill(noise, x, rough, tall, row));
+        s.canvas.under(&line, |p, depth| {
+            let texture = 0.75 + 0.4 * noise.fractal(vec2(p.x * 26.0, p.y * 60.0), 2);
+            let rows = furrow * ((p.x * slant + p.y * 1.5) * 130.0 / (0.6 + near)).sin();
+            colour * (texture * (1.1 - 0.9 * depth.min(0.5)) * (1.0 + 0.5 * rows))
         });
         for _ in 0..s.rng.random_range(0..14) {
             let x = s.range(-half.x, half.x);
@@ -174,7 +175,11 @@ pub(super) fn forest(s: &mut Stage) {
         let bounds = Bounds { low: vec2(-half.x, level - 0.25), high: half };
         // Mist between this row and the one behind it.
         s.canvas.stamp(bounds, |p| {
-            (mist, 0.5 * smoothstep(level - 0.25, level, p.y) * (0.4 + 0.6 * noise.fractal(vec2(p.x * 3.0 + near * 9.0, p.y * 6.0), 3)))
+            (
+                mist,
+                0.5 * smoothstep(level - 0.25, level, p.y)
+                    * (0.4 + 0.6 * noise.fractal(vec2(p.x * 3.0 + near * 9.0, p.y * 6.0), 3)),
+            )
         });
         let count = (28.0 * half.x / (0.4 + near)) as usize;
         trees_along(s, level, count, (0.1 + 0.12 * near, 0.18 + 0.26 * near), colour);
@@ -256,21 +261,19 @@ pub(super) fn dunes(s: &mut Stage) {
         let near = (layer as f32 + 1.0) / layers as f32;
         let base = horizon + 0.06 + (half.y - horizon) * (near - 1.0 / layers as f32) * 0.85;
         let (row, rough) = (s.range(0.0, 50.0), s.range(0.7, 1.4) / (0.4 + 0.6 * near));
-        let (noise, scale) = (&s.noise, s.canvas.scale);
+        let noise = &s.noise;
         let colour = s.palette.sky_low.mix(sand, 0.45 + 0.55 * near);
-        let bounds = Bounds { low: vec2(-half.x, base - 0.35), high: half };
-        s.canvas.stamp(bounds, |p| {
-            // One smooth octave of ridges: long slopes that meet in a sharp crest.
-            let crest = |x: f32| base - 0.2 * (1.0 - (2.0 * noise.value(vec2(x * rough + row, row)) - 1.0).abs() - 0.5);
-            let edge = crest(p.x);
-            let deep = p.y - edge;
+        // One smooth octave of ridges: long slopes that meet in a sharp crest.
+        let crest = |x: f32| base - 0.2 * (0.5 - (2.0 * noise.value(vec2(x * rough + row, row)) - 1.0).abs());
+        let line = s.canvas.line(crest);
+        s.canvas.under(&line, |p, deep| {
             // The crest's shadow side winds down the dune.
             let wind = p.x + deep * 0.9 * side + 0.05 * noise.value(vec2(p.x * 4.0, p.y * 9.0 + row));
             let slope = (crest(wind + 0.01) - crest(wind - 0.01)) / 0.02 * side;
             let lit = smoothstep(-0.12, 0.12, slope);
             let ripple = 0.06 * ((p.y * 260.0 + 14.0 * noise.fractal(p * 5.0, 2)) / (0.3 + near)).sin();
             let grain = 0.92 + 0.16 * noise.value(p * 160.0);
-            (colour * ((0.5 + 0.55 * lit + ripple) * grain), (0.5 + deep * scale).clamp(0.0, 1.0))
+            colour * ((0.5 + 0.55 * lit + ripple) * grain)
         });
     }
 }
@@ -279,24 +282,25 @@ pub(super) fn canyon(s: &mut Stage) {
     let sky = Sky::new(s, 0.1);
     let noise = &s.noise;
     s.canvas.shade(|p| sky.at(noise, p));
-    let half = s.canvas.half();
     let (rock, band) = (s.palette.coat, s.palette.ground.mix(s.palette.bright, 0.3));
     for layer in 0..4 {
         let near = (layer as f32 + 1.0) / 4.0;
-        let (row, base, tall) = (s.range(0.0, 50.0), -0.2 + 0.55 * near, s.range(0.16, 0.3));
-        let rough = s.range(0.8, 1.5);
-        let (noise, scale, low) = (&s.noise, s.canvas.scale, s.palette.sky_low);
-        s.canvas.stamp(Bounds { low: vec2(-half.x, base - 0.4), high: half }, |p| {
-            // Terraces: a hill line cut into steps has flat tops and steep walls.
-            let raw = noise.fractal(vec2(p.x * rough + row, row), 4) * 3.2;
+        let (row, base, tall) = (s.range(0.0, 50.0), -0.16 + 0.5 * near, s.range(0.14, 0.24));
+        let rough = s.range(1.6, 2.8);
+        let (noise, low) = (&s.noise, s.palette.sky_low);
+        // Terraces: a hill line cut into steps has flat tops and steep walls.
+        let line = s.canvas.line(|x| {
+            let raw = noise.fractal(vec2(x * rough + row, row), 4) * 4.5;
             let step = raw.floor() + smoothstep(0.42, 0.58, raw - raw.floor());
-            let edge = base - tall * (step / 1.6 - 1.0) + 0.012 * noise.value(vec2(p.x * 40.0, row));
-            let deep = p.y - edge;
-            let strata = noise.value(vec2(p.x * 1.2, p.y * 42.0 + row)) * 0.7 + 0.3 * noise.value(vec2(p.x * 3.0, p.y * 110.0));
+            base - tall * (step / 1.5 - 1.4) + 0.012 * noise.value(vec2(x * 40.0, row))
+        });
+        s.canvas.under(&line, |p, deep| {
+            let strata =
+                noise.value(vec2(p.x * 1.2, p.y * 42.0 + row)) * 0.7 + 0.3 * noise.value(vec2(p.x * 3.0, p.y * 110.0));
             let cracks = 0.75 + 0.4 * noise.fractal(vec2(p.x * 34.0, p.y * 5.0), 3);
             let scree = smoothstep(0.12, 0.4, deep);
-            let colour = rock.mix(band, smoothstep(0.35, 0.65, strata)).mix(band, 0.5 * scree);
-            (low.mix(colour * cracks, 0.35 + 0.65 * near), (0.5 + deep * scale).clamp(0.0, 1.0))
+            let colour = rock.mix(band, 0.6 * smoothstep(0.35, 0.65, strata)).mix(band, 0.5 * scree);
+            low.mix(colour * cracks, 0.35 + 0.65 * near)
         });
     }
 }

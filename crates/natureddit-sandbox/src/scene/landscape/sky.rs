@@ -39,7 +39,7 @@ impl Sky {
             // Clouds lie flatter and closer together towards the horizon.
             let flat = 1.0 / (0.25 + height);
             let q = vec2(p.x * self.cloud_scale.x * (0.4 + 0.4 * flat), (self.horizon - p.y) * self.cloud_scale.y);
-            let cloud = noise.fractal(q, 5);
+            let cloud = noise.fractal(q, 4);
             let cover = smoothstep(0.62 - 0.2 * self.clouds, 0.85 - 0.15 * self.clouds, cloud);
             let shade = noise.value(vec2(q.x, q.y + 0.35));
             colour = colour.mix(self.low.mix(WHITE, 0.55) * (0.65 + 0.4 * shade), cover * 0.85);
@@ -66,11 +66,12 @@ pub(super) fn aurora(s: &mut Stage) {
     for band in 0..s.rng.random_range(2..4) {
         let (height, row, strength) = (s.range(-0.35, 0.05), band as f32 * 7.0, s.range(0.4, 0.85));
         let noise = &s.noise;
+        let hem = s.canvas.line(|x| height + 0.3 * (noise.fractal(vec2(x * 1.6 + row, row), 3) - 0.5));
+        let rays = s.canvas.line(|x| 0.45 + 0.55 * noise.value(vec2(x * 22.0 + row, row + 3.0)));
         let bounds = Bounds { low: half * -1.0, high: half };
+        let column = s.canvas.columns();
         s.canvas.stamp(bounds, |p| {
-            let line = height + 0.3 * (noise.fractal(vec2(p.x * 1.6 + row, row), 3) - 0.5);
-            let above = line - p.y;
-            let rays = 0.45 + 0.55 * noise.value(vec2(p.x * 22.0 + row, row + 3.0));
+            let (above, rays) = (hem[column(p.x)] - p.y, rays[column(p.x)]);
             let curtain = smoothstep(-0.03, 0.02, above) * smoothstep(0.45 * rays + 0.05, 0.0, above);
             (first.mix(second, smoothstep(0.0, 0.35, above)) * 1.2, curtain * rays * strength)
         });
@@ -110,13 +111,9 @@ fn foreground(s: &mut Stage) {
     let (level, sharp, row) = (s.range(0.1, 0.32), s.chance(0.5), s.range(0.0, 50.0));
     let dark = s.palette.ground * s.range(0.08, 0.3);
     let noise = &s.noise;
-    let line = |x: f32| level + if sharp { ridge(noise, x, 1.8, 0.2, row) } else { hill(noise, x, 1.3, 0.1, row) };
-    let bounds = Bounds { low: vec2(-half.x, -0.2), high: half };
-    let scale = s.canvas.scale;
-    s.canvas.stamp(bounds, |p| {
-        let texture = 0.7 + 0.6 * noise.fractal(p * 25.0, 3);
-        (dark * texture, (0.5 + (p.y - line(p.x)) * scale).clamp(0.0, 1.0))
-    });
+    let curve = |x: f32| level + if sharp { ridge(noise, x, 1.8, 0.2, row) } else { hill(noise, x, 1.3, 0.1, row) };
+    let line = s.canvas.line(curve);
+    s.canvas.under(&line, |p, _| dark * (0.7 + 0.6 * noise.fractal(p * 25.0, 2)));
     if s.chance(0.6) {
         for _ in 0..s.rng.random_range(8..40) {
             let x = s.range(-half.x, half.x);

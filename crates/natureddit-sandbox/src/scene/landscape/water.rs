@@ -64,7 +64,8 @@ fn island(s: &mut Stage, horizon: f32) {
     let bounds = Bounds { low: vec2(from, horizon - 0.2), high: vec2(from + wide, horizon) };
     s.canvas.stamp(bounds, |p| {
         let t = (p.x - from) / wide;
-        let tall = 0.12 * noise.ridged(vec2(p.x * 3.0 + row, row), 4) * smoothstep(0.0, 0.25, t) * smoothstep(1.0, 0.7, t);
+        let tall =
+            0.12 * noise.ridged(vec2(p.x * 3.0 + row, row), 4) * smoothstep(0.0, 0.25, t) * smoothstep(1.0, 0.7, t);
         (colour * (0.8 + 0.3 * noise.value(p * 40.0)), (0.5 + (p.y - horizon + tall) * scale).clamp(0.0, 1.0))
     });
 }
@@ -97,12 +98,18 @@ pub(super) fn coast(s: &mut Stage) {
         let (row, reach) = (s.range(0.0, 50.0), half.x * (0.25 - 0.45 * near));
         let (top, foot) = (horizon - 0.28 + 0.08 * near, horizon + 0.05 + 0.3 * near);
         let (noise, scale, low) = (&s.noise, s.canvas.scale, s.palette.sky_low);
+        let column = s.canvas.columns();
+        let brow = s.canvas.line(|x| top + 0.1 * (noise.fractal(vec2(x * 3.0 + row, row), 4) - 0.5));
+        let shore = s.canvas.line(|x| foot + 0.03 * (noise.value(vec2(x * 20.0, row)) - 0.5));
         s.canvas.stamp(Bounds { low: vec2(-half.x, top - 0.1), high: vec2(half.x, foot + 0.1) }, |p| {
             let inland = p.x * side + reach * 0.6 + 0.12 * (noise.ridged(vec2(p.y * 3.0 + row, row), 3) - 0.5);
-            let crest = top + 0.1 * (noise.fractal(vec2(p.x * 3.0 + row, row), 4) - 0.5) + 0.25 * smoothstep(0.2, 0.0, inland);
-            let shore = foot + 0.03 * (noise.value(vec2(p.x * 20.0, row)) - 0.5);
+            let crest = brow[column(p.x)] + 0.25 * smoothstep(0.2, 0.0, inland);
+            let shore = shore[column(p.x)];
             let distance = (crest - p.y).max(p.y - shore).max(-inland);
-            let wall = noise.fractal(vec2(p.x * 26.0, p.y * 7.0 + row), 4);
+            if distance * scale > 0.5 {
+                return (low, 0.0);
+            }
+            let wall = noise.fractal(vec2(p.x * 26.0, p.y * 7.0 + row), 3);
             let turf = smoothstep(0.06, 0.03, p.y - crest + 0.03 * wall);
             let surf = smoothstep(0.025, 0.0, shore - p.y);
             let colour = (rock * (0.35 + 1.1 * wall)).mix(grass * 0.9, turf).mix(WHITE, 0.8 * surf);
@@ -175,9 +182,11 @@ pub(super) fn waterfall(s: &mut Stage) {
     let (rock, moss) = (s.palette.coat.mix(s.palette.ground, 0.4), s.palette.growth);
     let (middle, wide, pool) = (s.range(-0.3, 0.3), s.range(0.04, 0.16), s.range(0.2, 0.34));
     let (row, water) = (s.range(0.0, 50.0), s.palette.sky_top.mix(s.palette.sky_low, 0.4));
-    let noise = &s.noise;
+    let (noise, column) = (&s.noise, s.canvas.columns());
+    let notch = |x: f32| 0.08 * smoothstep(0.2, 0.0, (x - middle).abs());
+    let line = s.canvas.line(|x| top + ridge(noise, x, 1.6, 0.12, row) + notch(x));
     s.canvas.shade(|p| {
-        let crest = top + ridge(noise, p.x, 1.6, 0.12, row) + 0.08 * smoothstep(0.2, 0.0, (p.x - middle).abs());
+        let crest = line[column(p.x)];
         let wander = middle + 0.04 * (noise.value(vec2(p.y * 6.0, row)) - 0.5);
         let spread = wide * (1.0 + 0.9 * smoothstep(top, pool, p.y));
         let edge = (p.x - wander).abs() - spread + 0.05 * (noise.value(vec2(p.x * 30.0, p.y * 9.0)) - 0.5);
@@ -189,10 +198,13 @@ pub(super) fn waterfall(s: &mut Stage) {
         let land = if p.y < crest {
             sky.at(noise, p)
         } else {
-            let wall = noise.fractal(vec2(p.x * 11.0, p.y * 5.0 + row), 5);
+            let wall = noise.fractal(vec2(p.x * 11.0, p.y * 5.0 + row), 4);
             let ledge = smoothstep(0.5, 0.7, noise.value(vec2(p.x * 5.0, p.y * 22.0 + row)));
             (rock * (0.25 + 1.2 * wall)).mix(moss, 0.6 * ledge) * 0.95
         };
+        if edge > 0.03 {
+            return land;
+        }
         let streak = noise.fractal(vec2(p.x * 70.0, p.y * 4.0 - 3.0), 3);
         let fall = smoothstep(0.02, -0.02, edge) * smoothstep(crest - 0.005, crest + 0.02, p.y);
         land.mix(WHITE * (0.62 + 0.5 * streak), fall)

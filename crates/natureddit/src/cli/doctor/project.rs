@@ -10,7 +10,7 @@ use crate::config::{Config, FILE_NAME};
 /// Settings that could be read.
 pub(super) fn settings(config: &Config) -> Finding {
     match &config.file {
-        Some(file) => Finding::ok("settings", format!("{}, {} keys set", file.display(), config.keys_set.len())),
+        Some(file) => Finding::ok("settings", format!("{}, keys set: {}", file.display(), config.keys_set.len())),
         None => Finding::warn(
             "settings",
             format!("no {FILE_NAME} here; the defaults are used"),

@@ -1,0 +1,169 @@
+//! `labels.csv`: who chose which class for a post, and when. Lines are only ever added; of several for one post the last
+//! counts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs::{self, FsError};
+use natureddit_core::{ClassNames, Clock, PostId};
+use serde::Serialize;
+
+use crate::dataset::Dataset;
+use crate::table::{Row, Table, TableError, format_utc, table_bytes};
+
+/// The name of the file in the folder of labels.
+pub const LABELS_FILE: &str = "labels.csv";
+
+/// The columns of `labels.csv`.
+pub const LABEL_COLUMNS: [&str; 5] = ["id", "img_name", "choice", "labelled_by", "labelled_at"];
+
+/// One choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The post.
+    pub id: PostId,
+    /// Its photo at that time.
+    pub img_name: String,
+    /// The name of the class.
+    pub choice: String,
+    /// Who chose.
+    pub labelled_by: String,
+    /// When, as ISO 8601, UTC.
+    pub labelled_at: String,
+}
+
+/// Every choice, in the order they were made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    path: PathBuf,
+    labels: Vec<Label>,
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LabelImport {
+    /// Choices added.
+    pub added: u64,
+    /// Choices that were the latest already.
+    pub unchanged: u64,
+    /// Ids that the dataset does not have.
+    pub unknown_ids: u64,
+}
+
+impl Labels {
+    /// Reads `labels.csv` in a folder; one that is not there is empty.
+    ///
+    /// # Errors
+    /// [`TableError`] with the file and line.
+    pub fn read(labels_dir: &Path) -> Result<Self, TableError> {
+        let path = labels_dir.join(LABELS_FILE);
+        let Some(table) = Table::read_optional(&path)? else { return Ok(Self { path, labels: Vec::new() }) };
+        let columns = table.only_columns(LABEL_COLUMNS)?;
+        let labels = table.rows().map(|row| read_label(row, columns)).collect::<Result<_, _>>()?;
+        Ok(Self { path, labels })
+    }
+
+    /// Every choice, in the order they were made.
+    #[must_use]
+    pub fn all(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// The choice that counts for each post.
+    #[must_use]
+    pub fn latest(&self) -> BTreeMap<&PostId, &str> {
+        // A map keeps the last of several values for one key.
+        self.labels.iter().map(|label| (&label.id, label.choice.as_str())).collect()
+    }
+
+    /// Adds the choices of a CSV file that has at least the columns `id` and `choice`. A choice that is the latest already
+    /// is not added again.
+    ///
+    /// # Errors
+    /// [`TableError`] naming the first line with a bad id or a choice that is no class; then nothing is added.
+    pub fn import(
+        &mut self,
+        file: &Path,
+        classes: &ClassNames,
+        dataset: &Dataset,
+        labelled_by: &str,
+        clock: &Clock,
+    ) -> Result<LabelImport, TableError> {
+        let labelled_at = format_utc(clock.now().as_second());
+        let mut import = LabelImport::default();
+        let mut added = Vec::new();
+        let mut latest: BTreeMap<PostId, String> =
+            self.latest().into_iter().map(|(id, choice)| (id.clone(), choice.to_owned())).collect();
+        for (id, choice) in read_choices(file, classes)? {
+            let Some(row) = dataset.posts.get(&id) else {
+                import.unknown_ids += 1;
+                continue;
+            };
+            if latest.get(&id) == Some(&choice) {
+                import.unchanged += 1;
+                continue;
+            }
+            latest.insert(id.clone(), choice.clone());
+            added.push(Label {
+                id,
+                img_name: row.img_name.clone(),
+                choice,
+                labelled_by: labelled_by.to_owned(),
+                labelled_at: labelled_at.clone(),
+            });
+        }
+        import.added = added.len() as u64;
+        self.append(added)?;
+        Ok(import)
+    }
+
+    /// Adds lines: old bytes and new ones are written as one, so that no crash leaves half a line.
+    fn append(&mut self, added: Vec<Label>) -> Result<(), FsError> {
+        if added.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = fs::optional(fs::read(&self.path))?.unwrap_or_default();
+        if bytes.last().is_some_and(|&byte| byte != b'\n') {
+            bytes.push(b'\n');
+        }
+        let header = bytes.is_empty().then_some(LABEL_COLUMNS);
+        let lines = table_bytes(header, added.iter().map(label_cells));
+        bytes.extend(lines.map_err(|e| FsError::new("write", &self.path, e))?);
+        fs::write_atomic(&self.path, &bytes)?;
+        self.labels.extend(added);
+        Ok(())
+    }
+}
+
+/// The ids and choices of a file, in order; all of them are good or there is an error.
+fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(PostId, String)>, TableError> {
+    let table = Table::read(file)?;
+    let [id, choice] = table.columns(["id", "choice"])?;
+    let read = |row: Row<'_>| Ok((row.parse(id, "id")?, read_choice(row, choice, classes)?));
+    table.rows().map(read).collect()
+}
+
+/// A column as the name of a class.
+pub(crate) fn read_choice(row: Row<'_>, column: usize, classes: &ClassNames) -> Result<String, TableError> {
+    let choice = row.text(column);
+    if classes.class(choice).is_none() {
+        return Err(row.error(format!("choice: {choice:?} is none of the classes {classes}")));
+    }
+    Ok(choice.to_owned())
+}
+
+fn read_label(row: Row<'_>, [id, img_name, choice, by, at]: [usize; 5]) -> Result<Label, TableError> {
+    let text = |column| row.text(column).to_owned();
+    Ok(Label {
+        id: row.parse(id, "id")?,
+        img_name: text(img_name),
+        choice: text(choice),
+        labelled_by: text(by),
+        labelled_at: text(at),
+    })
+}
+
+fn label_cells(label: &Label) -> [String; 5] {
+    let Label { id, img_name, choice, labelled_by, labelled_at } = label.clone();
+    [id.to_string(), img_name, choice, labelled_by, labelled_at]
+}

@@ -1,0 +1,219 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a server gives when a range holds more posts than a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    OldestAscending,
+    OldestDescending,
+    OldestShuffled,
+    NewestDescending,
+    NewestAscending,
+}
+
+#[derive(Clone, Debug)]
+struct Server {
+    /// Sorted by time; posts of one second in any order.
+    posts: Vec<(PostId, i64)>,
+    after_included: bool,
+    before_included: bool,
+    delivery: Delivery,
+    size_max: u32,
+    repeats_records: bool,
+}
+
+impl Server {
+    fn page(&self, request: PageRequest) -> Vec<(PostId, i64)> {
+        let PageRequest { after, before, size } = request;
+        let after = if self.after_included { after } else { after + 1 };
+        let before = if self.before_included { before } else { before - 1 };
+        let range: Vec<_> = self.posts.iter().filter(|(_, t)| (after..=before).contains(t)).cloned().collect();
+        let size = size.min(self.size_max) as usize;
+        let mut page = match self.delivery {
+            Delivery::NewestAscending | Delivery::NewestDescending => {
+                range[range.len().saturating_sub(size)..].to_vec()
+            }
+            _ => range[..size.min(range.len())].to_vec(),
+        };
+        match self.delivery {
+            Delivery::OldestDescending | Delivery::NewestDescending => page.reverse(),
+            Delivery::OldestShuffled => {
+                let middle = page.len() / 3;
+                page.rotate_left(middle);
+            }
+            _ => {}
+        }
+        if self.repeats_records && page.len() > 1 {
+            page.insert(1, page[0].clone());
+        }
+        page
+    }
+}
+
+/// Pages through the window; the ids in the order they came, and the gaps.
+fn collect(server: &Server, window: Window, size: u32) -> (Vec<PostId>, Vec<Gap>) {
+    let mut pager = Pager::new(window, size, server.size_max);
+    let mut ids = Vec::new();
+    let mut requests = 0;
+    while let Some(request) = pager.next_page() {
+        requests += 1;
+        assert!(requests < 10 * server.posts.len() + 20, "paging does not end: {request:?}");
+        let page = server.page(request);
+        for position in pager.accept(page.len(), &page).unwrap() {
+            ids.push(page[position].0.clone());
+        }
+    }
+    (ids, pager.into_gaps())
+}
+
+fn posts(seconds: impl IntoIterator<Item = i64>) -> Vec<(PostId, i64)> {
+    let mut seconds: Vec<_> = seconds.into_iter().collect();
+    seconds.sort_unstable();
+    let id = |number: usize| format!("p{number}").parse().unwrap();
+    seconds.into_iter().enumerate().map(|(number, second)| (id(number), second)).collect()
+}
+
+fn server(posts: Vec<(PostId, i64)>) -> Server {
+    Server {
+        posts,
+        after_included: false,
+        before_included: false,
+        delivery: Delivery::OldestAscending,
+        size_max: 100,
+        repeats_records: false,
+    }
+}
+
+fn window(since: i64, until: i64) -> Window {
+    Window::new(since, until).unwrap()
+}
+
+#[test]
+fn a_tie_across_the_edge_of_a_page_loses_nothing() {
+    for after_included in [false, true] {
+        let server = Server { after_included, ..server(posts((0..99).chain([99; 5]).chain([100, 101]))) };
+        let (ids, gaps) = collect(&server, window(0, 1000), 100);
+        assert_eq!((ids.len(), gaps.len()), (106, 0));
+    }
+}
+
+#[test]
+fn the_window_is_half_open_whatever_the_server_includes() {
+    for (after_included, before_included) in [(false, false), (true, true)] {
+        let server = Server { after_included, before_included, ..server(posts([9, 10, 19, 20])) };
+        let (ids, _) = collect(&server, window(10, 20), 100);
+        assert_eq!(ids, ["p1".parse().unwrap(), "p2".parse().unwrap()]);
+    }
+}
+
+#[test]
+fn a_second_that_fills_a_page_asks_for_a_larger_one() {
+    let server = server(posts([5; 60].into_iter().chain([6; 3])));
+    let (ids, gaps) = collect(&server, window(0, 100), 25);
+    assert_eq!((ids.len(), gaps.len()), (63, 0));
+}
+
+#[test]
+fn a_second_over_the_largest_page_is_a_gap_and_is_walked_past() {
+    for after_included in [false, true] {
+        let server = Server { after_included, ..server(posts([1, 2].into_iter().chain([5; 250]).chain([6, 7]))) };
+        let (ids, gaps) = collect(&server, window(0, 100), 100);
+        assert_eq!(gaps, [Gap { second: 5 }]);
+        for end in ["p0", "p1", "p252", "p253"] {
+            assert!(ids.contains(&end.parse().unwrap()), "{end} is missing, after included: {after_included}");
+        }
+    }
+}
+
+#[test]
+fn posts_beside_the_window_that_fill_pages_hide_nothing() {
+    let crowd = || [9; 150].into_iter().chain([10, 15, 19]).chain([20; 150]);
+    for delivery in [Delivery::OldestAscending, Delivery::NewestDescending] {
+        let server = Server { after_included: true, before_included: true, delivery, ..server(posts(crowd())) };
+        let (ids, gaps) = collect(&server, window(10, 20), 100);
+        assert_eq!((ids.len(), gaps.len()), (3, 0), "{delivery:?}");
+    }
+}
+
+#[test]
+fn an_empty_window_takes_one_request() {
+    let mut pager = Pager::new(window(0, 10), 100, 100);
+    assert_eq!(pager.accept(0, &[]), Ok(Vec::new()));
+    assert_eq!(pager.next_page(), None);
+}
+
+#[test]
+fn a_server_that_ignores_the_window_is_an_error() {
+    let mut pager = Pager::new(window(1000, 2000), 100, 100);
+    let page = posts([50_000, 50_001]);
+    let error = pager.accept(2, &page).unwrap_err();
+    assert_eq!(error, PagingError::WindowIgnored { after: 999, before: 2000, second: 50_000 });
+}
+
+#[test]
+fn impossible_windows_are_refused() {
+    assert!(Window::new(5, 5).is_err());
+    assert!(Window::new(-1, 5).is_err());
+    assert!(Window::new(0, i64::MAX).is_err());
+}
+
+fn deliveries() -> impl Strategy<Value = Delivery> {
+    use Delivery::*;
+    prop_oneof![
+        Just(OldestAscending),
+        Just(OldestDescending),
+        Just(OldestShuffled),
+        Just(NewestDescending),
+        Just(NewestAscending)
+    ]
+}
+
+/// Up to 40 seconds near each other, each with up to `ties_max` posts.
+fn corpora(ties_max: usize) -> impl Strategy<Value = Vec<(PostId, i64)>> {
+    proptest::collection::btree_map(0_i64..60, 1..=ties_max, 0..40)
+        .prop_map(|seconds| posts(seconds.into_iter().flat_map(|(second, ties)| vec![second; ties])))
+}
+
+fn servers(ties_max: usize, size_max: u32) -> impl Strategy<Value = Server> {
+    (corpora(ties_max), any::<[bool; 3]>(), deliveries()).prop_map(move |(posts, flags, delivery)| Server {
+        posts,
+        after_included: flags[0],
+        before_included: flags[1],
+        repeats_records: flags[2],
+        delivery,
+        size_max,
+    })
+}
+
+fn truth(server: &Server, window: Window) -> BTreeSet<PostId> {
+    server.posts.iter().filter(|(_, second)| window.contains(*second)).map(|(id, _)| id.clone()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    // Eight posts and a repeated record leave room in a page of ten: a page that is full might hide more.
+    #[test]
+    fn every_post_of_the_window_is_collected_once(
+        server in servers(8, 10), size in 1_u32..=10, since in 0_i64..30, length in 1_i64..60,
+    ) {
+        let window = window(since, since + length);
+        let (ids, gaps) = collect(&server, window, size);
+        let unique: BTreeSet<_> = ids.iter().cloned().collect();
+        prop_assert_eq!(unique.len(), ids.len());
+        prop_assert_eq!(unique, truth(&server, window));
+        prop_assert!(gaps.is_empty());
+    }
+
+    #[test]
+    fn a_post_that_is_not_collected_lies_in_a_gap(
+        server in servers(25, 10), size in 1_u32..=10, since in 0_i64..30, length in 1_i64..60,
+    ) {
+        let window = window(since, since + length);
+        let (ids, gaps) = collect(&server, window, size);
+        for (id, second) in server.posts.iter().filter(|(_, second)| window.contains(*second)) {
+            prop_assert!(ids.contains(id) || gaps.contains(&Gap { second: *second }), "{} of {}", id, second);
+        }
+    }
+}

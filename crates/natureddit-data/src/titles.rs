@@ -1,0 +1,99 @@
+//! `titles.csv`: labelled titles without a photo, which the text half of the model learns from as well.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use natureddit_core::{ClassNames, PostId};
+use serde::Serialize;
+
+use crate::labels::read_choice;
+use crate::table::{Row, Table, TableError, without_control, write_table};
+
+/// The name of the file in the folder of labels.
+pub const TITLES_FILE: &str = "titles.csv";
+
+/// The columns of `titles.csv`.
+pub const TITLE_COLUMNS: [&str; 3] = ["id", "title", "choice"];
+
+/// A title and its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelledTitle {
+    /// The post it was written for.
+    pub id: PostId,
+    /// The title, not empty.
+    pub title: String,
+    /// The name of the class.
+    pub choice: String,
+}
+
+/// Every labelled title by its post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Titles {
+    path: PathBuf,
+    titles: BTreeMap<PostId, LabelledTitle>,
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TitleImport {
+    /// Titles added.
+    pub added: u64,
+    /// Titles whose text or choice is another now.
+    pub changed: u64,
+    /// Titles that were there already.
+    pub unchanged: u64,
+}
+
+impl Titles {
+    /// Reads `titles.csv` in a folder; one that is not there is empty.
+    ///
+    /// # Errors
+    /// [`TableError`] with the file and line.
+    pub fn read(labels_dir: &Path, classes: &ClassNames) -> Result<Self, TableError> {
+        let path = labels_dir.join(TITLES_FILE);
+        let titles = match Table::read_optional(&path)? {
+            Some(table) => read_titles(&table, classes)?,
+            None => Vec::new(),
+        };
+        let titles = titles.into_iter().map(|title| (title.id.clone(), title)).collect();
+        Ok(Self { path, titles })
+    }
+
+    /// Every title, in the order of the ids.
+    pub fn all(&self) -> impl Iterator<Item = &LabelledTitle> {
+        self.titles.values()
+    }
+
+    /// Adds the titles of a CSV file that has at least the columns `id`, `title` and `choice`; a title whose id is known
+    /// takes the place of the known one.
+    ///
+    /// # Errors
+    /// [`TableError`] naming the first bad line; then nothing is added.
+    pub fn import(&mut self, file: &Path, classes: &ClassNames) -> Result<TitleImport, TableError> {
+        let mut import = TitleImport::default();
+        let mut titles = self.titles.clone();
+        for title in read_titles(&Table::read(file)?, classes)? {
+            match titles.insert(title.id.clone(), title.clone()) {
+                None => import.added += 1,
+                Some(old) if old == title => import.unchanged += 1,
+                Some(_) => import.changed += 1,
+            }
+        }
+        let cells = |title: &LabelledTitle| [title.id.to_string(), title.title.clone(), title.choice.clone()];
+        write_table(&self.path, TITLE_COLUMNS, titles.values().map(cells))?;
+        self.titles = titles;
+        Ok(import)
+    }
+}
+
+fn read_titles(table: &Table, classes: &ClassNames) -> Result<Vec<LabelledTitle>, TableError> {
+    let [id, title, choice] = table.columns(TITLE_COLUMNS)?;
+    let read = |row: Row<'_>| {
+        let text = without_control(row.text(title));
+        if text.trim().is_empty() {
+            return Err(row.error("title: there is none".to_owned()));
+        }
+        Ok(LabelledTitle { id: row.parse(id, "id")?, title: text, choice: read_choice(row, choice, classes)? })
+    };
+    table.rows().map(read).collect()
+}

@@ -1,0 +1,93 @@
+use std::path::Path;
+
+use natureddit_core::{ClassNames, Clock, fs};
+use natureddit_data::{Dataset, LabelImport, Labels, TitleImport, Titles};
+
+use crate::reddit::{Reddit, config, run};
+
+fn classes() -> ClassNames {
+    ClassNames::new(["fauna", "flora", "landscape"].map(str::to_owned).to_vec()).unwrap()
+}
+
+async fn dataset(dir: &Path) -> Dataset {
+    run(Reddit::with_photos(4)).await.collect(&config(dir)).await.unwrap();
+    Dataset::read(dir).unwrap()
+}
+
+fn import(labels_dir: &Path, csv: &str, dataset: &Dataset) -> Result<LabelImport, String> {
+    let file = labels_dir.join("import.csv");
+    fs::write_atomic(&file, csv).unwrap();
+    let mut labels = Labels::read(labels_dir).unwrap();
+    let clock = Clock::fixed(1_651_363_200);
+    let result = labels.import(&file, &classes(), dataset, "ann", &clock).map_err(|e| e.to_string());
+    assert_eq!(labels, Labels::read(labels_dir).unwrap());
+    result
+}
+
+#[tokio::test]
+async fn choices_are_added_once_and_the_latest_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(&folder.path().join("data")).await;
+    let dir = folder.path().join("labels");
+    let csv = "choice,note,id\nfauna,x,p000\nflora,y,t3_p001\nfauna,z,p999\n";
+    let expected = LabelImport { added: 2, unchanged: 0, unknown_ids: 1 };
+    assert_eq!(import(&dir, csv, &dataset), Ok(expected));
+    let written = fs::read_to_string(&dir.join("labels.csv")).unwrap();
+    assert_eq!(
+        written,
+        "id,img_name,choice,labelled_by,labelled_at\n\
+         p000,p000_0.png,fauna,ann,2022-05-01T00:00:00\n\
+         p001,p001_0.png,flora,ann,2022-05-01T00:00:00\n"
+    );
+    let again = LabelImport { added: 0, unchanged: 2, unknown_ids: 1 };
+    assert_eq!(import(&dir, csv, &dataset), Ok(again));
+    assert_eq!(fs::read_to_string(&dir.join("labels.csv")).unwrap(), written);
+
+    import(&dir, "id,choice\np000,landscape\n", &dataset).unwrap();
+    let labels = Labels::read(&dir).unwrap();
+    assert_eq!(labels.all().len(), 3);
+    let latest: Vec<_> = labels.latest().into_iter().map(|(id, choice)| (id.as_str(), choice)).collect();
+    assert_eq!(latest, [("p000", "landscape"), ("p001", "flora")]);
+}
+
+#[tokio::test]
+async fn one_bad_line_keeps_the_whole_import_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(&folder.path().join("data")).await;
+    let dir = folder.path().join("labels");
+    for (csv, problem) in [
+        (
+            "id,choice\np000,fauna\np001,Flora\n",
+            "line 3: choice: \"Flora\" is none of the classes fauna, flora, landscape",
+        ),
+        ("id,choice\n../a,fauna\n", "line 2: id: not a post id (1 to 32 letters, digits, '-' or '_'): \"../a\""),
+        ("id,choice\np000\n", "line 2: 1 columns instead of 2"),
+        ("id,label\np000,fauna\n", "the header has no column \"choice\""),
+    ] {
+        let error = import(&dir, csv, &dataset).unwrap_err();
+        assert!(error.contains("import.csv") && error.ends_with(problem), "{error}");
+        assert!(!dir.join("labels.csv").exists());
+    }
+}
+
+#[test]
+fn titles_are_imported_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("titles_reddit.csv");
+    let mut titles = Titles::read(folder.path(), &classes()).unwrap();
+    let csv = "id,subreddit,title,choice,created_utc\nb,x,\"A, rose\",flora,1\na,x,A bear\u{7},fauna,2\n";
+    fs::write_atomic(&file, csv).unwrap();
+    let first = titles.import(&file, &classes()).unwrap();
+    assert_eq!(first, TitleImport { added: 2, changed: 0, unchanged: 0 });
+    let written = fs::read_to_string(&folder.path().join("titles.csv")).unwrap();
+    assert_eq!(written, "id,title,choice\na,A bear,fauna\nb,\"A, rose\",flora\n");
+    let second = titles.import(&file, &classes()).unwrap();
+    assert_eq!(second, TitleImport { added: 0, changed: 0, unchanged: 2 });
+    assert_eq!(fs::read_to_string(&folder.path().join("titles.csv")).unwrap(), written);
+    assert_eq!(Titles::read(folder.path(), &classes()).unwrap(), titles);
+
+    fs::write_atomic(&file, "id,title,choice\nc,fine,fauna\na, ,fauna\n").unwrap();
+    let error = titles.import(&file, &classes()).unwrap_err().to_string();
+    assert!(error.ends_with("line 3: title: there is none"), "{error}");
+    assert_eq!(titles.all().count(), 2);
+}

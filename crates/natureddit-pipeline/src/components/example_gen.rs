@@ -1,0 +1,188 @@
+//! ExampleGen: labelled posts and extra titles, in splits that share no group.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use natureddit_core::text::normalise_title;
+use natureddit_core::{ClassNames, PostId};
+use natureddit_data::{Dataset, LabelledTitle, Labels, PostRow, Titles};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::write_json;
+use crate::artifact::ArtifactType;
+use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+use crate::examples::{Example, ExampleSource, write_split};
+use crate::grouping::{Member, group};
+use crate::split::{HashBuckets, Split};
+
+/// The file with the [`ExampleCounts`].
+pub const EXAMPLES_FILE: &str = "examples.json";
+
+/// Makes examples of a dataset and its labels.
+pub struct ExampleGen {
+    /// What is told apart; a label of another name makes no example.
+    pub classes: ClassNames,
+    /// How large each split is.
+    pub hash_buckets: HashBuckets,
+    /// Photos whose perceptual hashes differ in at most so many of 64 bits are one group.
+    pub near_duplicate_distance_max: u32,
+}
+
+/// What became of the dataset and the labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExampleCounts {
+    /// Posts in each split, by class.
+    pub posts: BTreeMap<Split, BTreeMap<String, usize>>,
+    /// Titles without a photo, all in the training split, by class.
+    pub titles: BTreeMap<String, usize>,
+    /// Groups that have a labelled post.
+    pub groups: usize,
+    /// Posts nobody chose a class for.
+    pub posts_unlabelled: usize,
+    /// Labels whose choice is no class.
+    pub labels_of_other_classes: usize,
+    /// Labels of posts that are not in the dataset.
+    pub labels_without_post: usize,
+    /// Extra titles that equal one the model is judged by, or are of such a post.
+    pub titles_dropped: usize,
+    /// Extra titles without a letter or digit.
+    pub titles_without_words: usize,
+}
+
+impl Component for ExampleGen {
+    fn spec(&self) -> &'static ComponentSpec {
+        const {
+            &ComponentSpec {
+                id: "ExampleGen",
+                version: 1,
+                inputs: &[Port::new("dataset", ArtifactType::Dataset), Port::new("labels", ArtifactType::Labels)],
+                outputs: &[Port::new("examples", ArtifactType::Examples)],
+            }
+        }
+    }
+
+    fn exec_properties(&self) -> Value {
+        json!({
+            "classes": self.classes,
+            "hash_buckets": self.hash_buckets,
+            "near_duplicate_distance_max": self.near_duplicate_distance_max,
+        })
+    }
+
+    fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
+        let dataset = Dataset::read(io.input("dataset"))?;
+        let labels = Labels::read(io.input("labels"))?;
+        let titles = Titles::read(io.input("labels"), &self.classes)?;
+        let (splits, counts) = self.examples(&dataset, &labels, titles.all());
+        let posts: usize = counts.posts.values().flat_map(BTreeMap::values).sum();
+        anyhow::ensure!(posts > 0, "no photo of the dataset has a label among {}", self.classes);
+        for split in Split::ALL {
+            write_split(io.output("examples"), split, &splits[&split])?;
+            cx.set_detail(split.name(), splits[&split].len());
+        }
+        cx.set_detail("titles_dropped", counts.titles_dropped);
+        cx.set_property("examples", "split_names", r#"["train", "eval", "test"]"#);
+        write_json(&io.output("examples").join(EXAMPLES_FILE), &counts)
+    }
+}
+
+/// The examples of each split.
+type Splits = BTreeMap<Split, Vec<Example>>;
+
+impl ExampleGen {
+    fn examples<'a>(
+        &self,
+        dataset: &Dataset,
+        labels: &Labels,
+        titles: impl Iterator<Item = &'a LabelledTitle>,
+    ) -> (Splits, ExampleCounts) {
+        let mut counts = ExampleCounts::default();
+        let mut splits = self.posts(dataset, labels, &mut counts);
+        let titles = titles_learnt(titles, &splits, &mut counts);
+        splits.entry(Split::Train).or_default().extend(titles);
+        (splits, counts)
+    }
+
+    /// The labelled posts in their splits, in the order of the dataset. All posts are grouped, also those without a
+    /// label: a label that comes later then moves nobody.
+    fn posts(&self, dataset: &Dataset, labels: &Labels, counts: &mut ExampleCounts) -> Splits {
+        let rows = dataset.rows();
+        let members: Vec<Member<'_>> = rows.iter().map(|row| member(row)).collect();
+        let groups = group(&members, self.near_duplicate_distance_max);
+        let mut splits: Splits = Split::ALL.into_iter().map(|split| (split, Vec::new())).collect();
+        let mut choices = labels.latest();
+        let mut labelled_groups = BTreeSet::new();
+        for (row, group) in rows.into_iter().zip(groups) {
+            let Some(choice) = choices.remove(&row.post.id) else {
+                counts.posts_unlabelled += 1;
+                continue;
+            };
+            if self.classes.class(choice).is_none() {
+                counts.labels_of_other_classes += 1;
+                continue;
+            }
+            let split = self.hash_buckets.split(group.as_str());
+            labelled_groups.insert(group);
+            *counts.posts.entry(split).or_default().entry(choice.to_owned()).or_default() += 1;
+            splits.entry(split).or_default().push(example(row, choice, group));
+        }
+        counts.labels_without_post = choices.len();
+        counts.groups = labelled_groups.len();
+        splits
+    }
+}
+
+/// The extra titles that may be learnt from: none that the model is judged by.
+fn titles_learnt<'a>(
+    titles: impl Iterator<Item = &'a LabelledTitle>,
+    splits: &Splits,
+    counts: &mut ExampleCounts,
+) -> Vec<Example> {
+    let judged = || [&splits[&Split::Eval], &splits[&Split::Test]].into_iter().flatten();
+    let judged_titles: HashSet<String> = judged().map(|example| normalise_title(&example.title)).collect();
+    let judged_posts: HashSet<&PostId> = judged().map(|example| &example.id).collect();
+    let mut learnt = Vec::new();
+    for LabelledTitle { id, title, choice } in titles {
+        let normalised = normalise_title(title);
+        if normalised.is_empty() {
+            counts.titles_without_words += 1;
+        } else if judged_titles.contains(&normalised) || judged_posts.contains(id) {
+            counts.titles_dropped += 1;
+        } else {
+            *counts.titles.entry(choice.clone()).or_default() += 1;
+            learnt.push(Example {
+                id: id.clone(),
+                title: title.clone(),
+                img_name: String::new(),
+                sha256: None,
+                choice: choice.clone(),
+                group: id.to_string(),
+                source: ExampleSource::Title,
+            });
+        }
+    }
+    learnt
+}
+
+fn member(row: &PostRow) -> Member<'_> {
+    let post = &row.post;
+    Member {
+        id: &post.id,
+        created_utc: post.created_utc,
+        author: &post.author,
+        title: &post.title,
+        perceptual_hash: u64::from_str_radix(&row.phash.to_string(), 16).ok(),
+    }
+}
+
+fn example(row: &PostRow, choice: &str, group: &PostId) -> Example {
+    Example {
+        id: row.post.id.clone(),
+        title: row.post.title.clone(),
+        img_name: row.img_name.clone(),
+        sha256: Some(row.sha256),
+        choice: choice.to_owned(),
+        group: group.to_string(),
+        source: ExampleSource::Post,
+    }
+}

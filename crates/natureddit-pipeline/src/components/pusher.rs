@@ -1,0 +1,105 @@
+//! Pusher: a blessed model becomes the next version in the model store.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use natureddit_core::fs::{self, FsError};
+use natureddit_model::{ModelBundle, versions};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::evaluator::is_blessed;
+use super::{read_json, write_json};
+use crate::artifact::ArtifactType;
+use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+
+/// The file that says where a model was pushed; absent where it was not blessed.
+pub const PUSHED_FILE: &str = "pushed.json";
+
+/// Where a model was pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushed {
+    /// The model's name.
+    pub name: String,
+    /// The version it became.
+    pub version: u64,
+}
+
+/// Pushes a model.
+pub struct Pusher {
+    /// The model store: `<name>/<version>/`.
+    pub models_dir: PathBuf,
+    /// The model's name.
+    pub name: String,
+}
+
+impl Component for Pusher {
+    fn spec(&self) -> &'static ComponentSpec {
+        const {
+            &ComponentSpec {
+                id: "Pusher",
+                version: 1,
+                inputs: &[
+                    Port::new("model", ArtifactType::Model),
+                    Port::new("blessing", ArtifactType::ModelBlessing),
+                ],
+                outputs: &[Port::new("pushed_model", ArtifactType::PushedModel)],
+            }
+        }
+    }
+
+    fn exec_properties(&self) -> Value {
+        json!({ "name": self.name })
+    }
+
+    fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
+        let blessed = is_blessed(io.input("blessing"))?;
+        cx.set_property("pushed_model", "pushed", blessed);
+        if !blessed {
+            return Ok(());
+        }
+        let version = self.push(io.input("model"))?;
+        cx.set_property("pushed_model", "pushed_version", version.to_string());
+        write_json(&io.output("pushed_model").join(PUSHED_FILE), &Pushed { name: self.name.clone(), version })
+    }
+
+    /// A version that was deleted from the model store is pushed again.
+    fn lost_effect(&self, io: &ExecutionIo) -> Option<PathBuf> {
+        let pushed: Pushed = read_json(&io.output("pushed_model").join(PUSHED_FILE)).ok()?;
+        let dir = self.models_dir.join(&pushed.name).join(pushed.version.to_string());
+        let same = is_same_bundle(&dir, io.input("model")).unwrap_or(false);
+        (!same).then_some(dir)
+    }
+}
+
+impl Pusher {
+    /// Copies the bundle to the next free version, visible only when it is whole; the newest version is kept when it
+    /// is the same bundle.
+    fn push(&self, model: &Path) -> anyhow::Result<u64> {
+        let store = self.models_dir.join(&self.name);
+        fs::create_dir_all(&store)?;
+        let newest = versions(&store)?.pop_last();
+        if let Some((version, dir)) = &newest
+            && is_same_bundle(dir, model)?
+        {
+            return Ok(*version);
+        }
+        let version = newest.map_or(1, |(version, _)| version + 1);
+        let target = store.join(version.to_string());
+        let partial = fs::beside(&target);
+        fs::create_dir_all(&partial)?;
+        for file in fs::read_dir(model)? {
+            let name = file.file_name().context("a file in a bundle has a name")?;
+            fs::copy(&file, &partial.join(name))?;
+        }
+        ModelBundle::read(&partial).context("the copied bundle is not whole")?;
+        fs::rename(&partial, &target)?;
+        Ok(version)
+    }
+}
+
+/// Whether two folders are the same bundle: their manifests name the same files by hash.
+pub(crate) fn is_same_bundle(a: &Path, b: &Path) -> Result<bool, FsError> {
+    let manifest = |dir: &Path| fs::optional(fs::read(&dir.join(ModelBundle::MANIFEST)));
+    Ok(matches!((manifest(a)?, manifest(b)?), (Some(a), Some(b)) if a == b))
+}

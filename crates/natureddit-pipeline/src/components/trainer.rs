@@ -1,0 +1,116 @@
+//! Trainer: a fusion head over the features, and the bundle that carries it.
+
+use std::collections::BTreeMap;
+
+use natureddit_core::{Class, ClassNames};
+use natureddit_model::train::{Sample, TrainerConfig, train_head};
+use natureddit_model::{BundleParts, EncoderPair, Features, ModelBundle};
+use serde_json::{Value, json};
+
+use super::{AssetLoader, read_transformed};
+use crate::artifact::ArtifactType;
+use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+use crate::examples::{Example, ExampleSource, read_split};
+use crate::split::Split;
+
+/// Trains a model.
+pub struct Trainer {
+    /// The model's name.
+    pub name: String,
+    /// The classes.
+    pub classes: ClassNames,
+    /// Which encoders.
+    pub encoders: EncoderPair,
+    /// How the head is trained.
+    pub config: TrainerConfig,
+    /// How much a title without a photo counts beside a whole post.
+    pub extra_title_weight: f32,
+    /// Finds or pulls the encoders that go into the bundle.
+    pub assets: AssetLoader,
+}
+
+impl Component for Trainer {
+    fn spec(&self) -> &'static ComponentSpec {
+        const {
+            &ComponentSpec {
+                id: "Trainer",
+                version: 1,
+                inputs: &[
+                    Port::new("examples", ArtifactType::Examples),
+                    Port::new("transformed_examples", ArtifactType::TransformedExamples),
+                ],
+                outputs: &[Port::new("model", ArtifactType::Model)],
+            }
+        }
+    }
+
+    fn exec_properties(&self) -> Value {
+        json!({
+            "name": self.name,
+            "classes": self.classes,
+            "image_encoder": self.encoders.image_hash(),
+            "text_encoder": self.encoders.text_hash(),
+            "config": self.config,
+            "extra_title_weight": self.extra_title_weight,
+        })
+    }
+
+    fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
+        let rows = |split| -> anyhow::Result<Vec<(Example, Features)>> {
+            let examples = read_split(io.input("examples"), split)?;
+            let features = read_transformed(io.input("transformed_examples"), split, &self.encoders)?;
+            Ok(examples.into_iter().zip(features).collect())
+        };
+        let (train, eval) = (rows(Split::Train)?, rows(Split::Eval)?);
+        let samples = |rows| labelled_samples(rows, &self.classes, self.extra_title_weight);
+        let (train, eval): (Vec<Sample<'_>>, Vec<Sample<'_>>) = (samples(&train), samples(&eval));
+        let trained = train_head(&train, &eval, &self.classes, &self.encoders, &self.config, &cx.progress)?;
+
+        let best = trained.epochs[trained.best_epoch];
+        cx.set_detail("train_rows", train.len());
+        cx.set_detail("eval_rows", eval.len());
+        cx.set_detail("epochs", trained.epochs.len());
+        cx.set_detail("best_epoch", trained.best_epoch);
+        cx.set_detail("train_loss", best.train_loss);
+        if let Some(loss) = best.eval_loss {
+            cx.set_detail("eval_loss", loss);
+        }
+        let files = (self.assets)(&cx.progress)?.encoders;
+        let parts = BundleParts {
+            name: &self.name,
+            classes: &self.classes,
+            encoders: &self.encoders,
+            files: &files,
+            head: &trained.head,
+            lineage: self.lineage(io),
+        };
+        ModelBundle::write(io.output("model"), parts)?;
+        Ok(())
+    }
+}
+
+impl Trainer {
+    /// What the model was made from, by content.
+    fn lineage(&self, io: &ExecutionIo) -> BTreeMap<String, String> {
+        let mut lineage = BTreeMap::from([("trainer".to_owned(), self.exec_properties()["config"].to_string())]);
+        for key in ["examples", "transformed_examples"] {
+            lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
+        }
+        lineage
+    }
+}
+
+/// The rows that can be learnt from: of a known class, with a photo or a title.
+pub(crate) fn labelled_samples<'a>(
+    rows: &'a [(Example, Features)],
+    classes: &ClassNames,
+    extra_title_weight: f32,
+) -> Vec<Sample<'a>> {
+    let sample = |(example, features): &'a (Example, Features)| {
+        let class: Class = classes.class(&example.choice)?;
+        let weight = if example.source == ExampleSource::Title { extra_title_weight } else { 1.0 };
+        let usable = weight > 0.0 && (features.image.is_some() || features.text.is_some());
+        usable.then_some(Sample { features, class, weight })
+    };
+    rows.iter().filter_map(sample).collect()
+}

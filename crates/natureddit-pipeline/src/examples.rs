@@ -1,0 +1,128 @@
+//! Labelled examples on disk: one `examples.csv` a split.
+
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs::{self, FsError};
+use natureddit_core::{ContentHash, PostId};
+use serde::{Deserialize, Serialize};
+
+use crate::split::Split;
+
+/// A labelled post with its photo, or a labelled title alone. Its fields are the columns of `examples.csv`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// The post.
+    pub id: PostId,
+    /// Its title, unescaped; may be empty.
+    pub title: String,
+    /// The photo's name in `data/images`; empty for a title alone.
+    pub img_name: String,
+    /// The hash of the photo's bytes.
+    pub sha256: Option<ContentHash>,
+    /// The name of its class.
+    pub choice: String,
+    /// The key of its group: the id of the group's oldest post. A title alone is a group of its own.
+    pub group: String,
+    /// Whether it has a photo.
+    pub source: ExampleSource,
+}
+
+/// Where an example is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExampleSource {
+    /// A post with its photo.
+    Post,
+    /// A title without a photo.
+    Title,
+}
+
+/// A file of examples that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExamplesError {
+    /// The file itself.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// What is in it.
+    #[error("{} does not hold examples", path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// Which row, and why.
+        source: csv::Error,
+    },
+}
+
+/// The examples of one split of an Examples artifact.
+///
+/// # Errors
+/// When `Split-<name>/examples.csv` is not there or holds something else.
+pub fn read_split(examples_dir: &Path, split: Split) -> Result<Vec<Example>, ExamplesError> {
+    let path = path(examples_dir, split);
+    let bytes = fs::read(&path)?;
+    let rows: Result<_, csv::Error> = csv::Reader::from_reader(bytes.as_slice()).into_deserialize().collect();
+    rows.map_err(|source| ExamplesError::Csv { path, source })
+}
+
+/// Writes the examples of one split, in their order.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_split(examples_dir: &Path, split: Split, examples: &[Example]) -> Result<(), ExamplesError> {
+    let path = path(examples_dir, split);
+    let bad = |source| ExamplesError::Csv { path: path.clone(), source };
+    // The header is written by hand, so that a split without examples has it too.
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(["id", "title", "img_name", "sha256", "choice", "group", "source"]).map_err(bad)?;
+    for example in examples {
+        writer.serialize(example).map_err(bad)?;
+    }
+    let bytes = writer.into_inner().map_err(|e| bad(e.into_error().into()))?;
+    Ok(fs::write_atomic(&path, bytes)?)
+}
+
+fn path(examples_dir: &Path, split: Split) -> PathBuf {
+    examples_dir.join(split.folder_name()).join("examples.csv")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn example() -> impl Strategy<Value = Example> {
+        let source = prop_oneof![Just(ExampleSource::Post), Just(ExampleSource::Title)];
+        ("[a-z0-9]{1,8}", any::<String>(), any::<String>(), any::<Option<u8>>(), "[a-z]{1,6}", source).prop_map(
+            |(id, title, img_name, hash, choice, source)| Example {
+                id: id.parse().unwrap(),
+                title,
+                img_name,
+                sha256: hash.map(|byte| ContentHash::of(&[byte])),
+                choice,
+                group: id,
+                source,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn examples_survive_their_file(examples in proptest::collection::vec(example(), 0..6)) {
+            let folder = tempfile::tempdir().unwrap();
+            write_split(folder.path(), Split::Eval, &examples).unwrap();
+            prop_assert_eq!(read_split(folder.path(), Split::Eval).unwrap(), examples);
+        }
+    }
+
+    #[test]
+    fn the_error_names_the_file_and_the_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Split-train/examples.csv");
+        fs::write_atomic(&path, "id,title,img_name,sha256,choice,group,source\na/b,x,,,flora,a,post\n").unwrap();
+        let error = read_split(folder.path(), Split::Train).unwrap_err();
+        assert_eq!(error.to_string(), format!("{} does not hold examples", path.display()));
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("line: 2") && source.contains("not a post id"), "{source}");
+    }
+}

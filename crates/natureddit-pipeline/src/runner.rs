@@ -1,0 +1,190 @@
+//! Runs what is stale, in order, and says why.
+//!
+//! For each component the runner makes the cache key ([`crate::cache`]) and looks for an execution that ended well with
+//! the same key and whose outputs are still there, unchanged. Otherwise the component fills temporary folders beside
+//! its outputs' final places; they are hashed, renamed, and written down in one transaction. So whatever is interrupted
+//! leaves either nothing or a whole execution; temporary folders of a killed run are swept by the next.
+//!
+//! Compute is synchronous: from async code, call [`Runner::run`] on a thread of its own (`spawn_blocking`).
+
+mod execute;
+mod inputs;
+mod layout;
+mod report;
+mod session;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use natureddit_core::fs::FsError;
+use natureddit_core::{Clock, Progress};
+
+pub use report::{ComponentReport, Outcome, OutputReport, RunEvent, RunReport};
+
+use crate::cache::StaleReason;
+use crate::graph::{Graph, ResolveError};
+use crate::metadata::{Metadata, MetadataError};
+use layout::Layout;
+use session::Session;
+
+/// Where a pipeline lives.
+#[derive(Clone, Debug)]
+pub struct RunnerConfig {
+    /// The pipeline's name in the metadata store.
+    pub pipeline: String,
+    /// The project folder; URIs are relative to it, so that it can be moved.
+    pub project_dir: PathBuf,
+    /// The folder of all outputs and of the metadata store, normally `pipeline` in the project folder.
+    pub pipeline_root: PathBuf,
+}
+
+/// What to run, and what not to believe.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Only this component; the others' latest outputs are taken as they are.
+    pub only: Option<String>,
+    /// This component and all that read from it; the others' latest outputs are taken as they are.
+    pub from: Option<String>,
+    /// Components that run even where nothing changed.
+    pub force: BTreeSet<String>,
+    /// Reads every file of the cached outputs again instead of trusting size, mtime and inode.
+    pub verify: bool,
+}
+
+/// Why there was no run, or why it could not go on. A component that failed is not among these: the report tells of it.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another process runs the same pipeline.
+    #[error("another run is at work in {}", .0.display())]
+    Locked(PathBuf),
+    /// A component was named that is not in the graph.
+    #[error("there is no component {name:?}; there are {}", known.join(", "))]
+    UnknownComponent {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: Vec<&'static str>,
+    },
+    /// A part of the pipeline was asked for, and what it reads was never made.
+    #[error("{component} needs the output of {from}, which has not run yet")]
+    NothingToReuse {
+        /// The component that was to run.
+        component: &'static str,
+        /// The component whose output is missing.
+        from: &'static str,
+    },
+    /// A part of the pipeline was asked for, and what it reads is no longer as it was made.
+    #[error("{component} needs the output of {from}, and {reason}")]
+    CannotReuse {
+        /// The component that was to run.
+        component: &'static str,
+        /// The component whose output is missing or changed.
+        from: &'static str,
+        /// What is wrong with it.
+        reason: StaleReason,
+    },
+    /// An external input could not be looked up.
+    #[error("could not look up the input {key:?} of {component}")]
+    Resolve {
+        /// Whose input.
+        component: &'static str,
+        /// The input.
+        key: &'static str,
+        /// Why.
+        source: ResolveError,
+    },
+    /// A required external input is not there.
+    #[error("the input {key:?} of {component} is not there")]
+    InputAbsent {
+        /// Whose input.
+        component: &'static str,
+        /// The input.
+        key: &'static str,
+    },
+    /// The metadata store failed.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The pipeline's folder could not be read or written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+/// Runs the graphs of one pipeline folder.
+#[derive(Debug)]
+pub struct Runner {
+    pipeline: String,
+    layout: Layout,
+    clock: Clock,
+    progress: Progress,
+}
+
+impl Runner {
+    /// A runner of that pipeline. Components report to `progress`.
+    #[must_use]
+    pub fn new(config: RunnerConfig, clock: Clock, progress: Progress) -> Self {
+        let layout = Layout { project_dir: config.project_dir, root: config.pipeline_root };
+        Self { pipeline: config.pipeline, layout, clock, progress }
+    }
+
+    /// The file of the metadata store.
+    #[must_use]
+    pub fn metadata_path(&self) -> PathBuf {
+        self.layout.metadata()
+    }
+
+    /// The path of an artifact's URI.
+    #[must_use]
+    pub fn path(&self, uri: &str) -> PathBuf {
+        self.layout.path(uri)
+    }
+
+    /// Runs what is stale, telling `watch` of each component. When one fails, the rest is not run: see
+    /// [`RunReport::failure`].
+    ///
+    /// # Errors
+    /// See [`RunError`]; what was finished before stays finished.
+    pub fn run(
+        &self,
+        graph: &Graph,
+        options: &RunOptions,
+        watch: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<RunReport, RunError> {
+        let selected = selected(graph, options)?;
+        // Held until the end; the system lets go of it even when the process is killed.
+        let _lock = self.layout.lock()?;
+        self.layout.sweep(graph)?;
+        let metadata = Metadata::open_or_create(&self.layout.metadata())?;
+        let mut session = Session::new(self, options, metadata)?;
+        let report = session.run(graph, &selected, watch);
+        // Closed even after an error, so that what was finished is kept; the first error is the one that is told.
+        let closed = session.close();
+        let report = report?;
+        closed?;
+        Ok(report)
+    }
+}
+
+/// The components the options ask for.
+fn selected(graph: &Graph, options: &RunOptions) -> Result<BTreeSet<&'static str>, RunError> {
+    let known: Vec<&'static str> = graph.specs().map(|spec| spec.id).collect();
+    let find = |name: &String| {
+        let unknown = || RunError::UnknownComponent { name: name.clone(), known: known.clone() };
+        known.iter().copied().find(|id| id == name).ok_or_else(unknown)
+    };
+    options.force.iter().try_for_each(|name| find(name).map(|_| ()))?;
+    let mut selected: BTreeSet<&'static str> = known.iter().copied().collect();
+    if let Some(name) = &options.from {
+        let downstream = graph.downstream(find(name)?);
+        selected.retain(|id| downstream.contains(id));
+    }
+    if let Some(name) = &options.only {
+        let only = find(name)?;
+        selected.retain(|&id| id == only);
+    }
+    Ok(selected)
+}
+
+fn milliseconds_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

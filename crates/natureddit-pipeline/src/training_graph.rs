@@ -1,0 +1,147 @@
+//! The pipeline of a project: which component reads whose output.
+
+use std::path::PathBuf;
+
+use natureddit_core::ClassNames;
+use natureddit_core::fs::FsError;
+use natureddit_model::train::TrainerConfig;
+use natureddit_model::{EncoderPair, InputLimits, ModelBundle, versions};
+
+use crate::components::AssetLoader;
+use crate::components::evaluator::{Evaluator, EvaluatorConfig};
+use crate::components::example_gen::ExampleGen;
+use crate::components::pusher::{Pusher, is_same_bundle};
+use crate::components::trainer::Trainer;
+use crate::components::transform::Transform;
+use crate::graph::{External, Graph, GraphError, Input, Node, Resolution, ResolveError};
+use crate::split::HashBuckets;
+
+/// Everything the components of a project need to know.
+#[derive(Clone)]
+pub struct TrainingConfig {
+    /// The classes.
+    pub classes: ClassNames,
+    /// Holds `posts.csv` and `images/`.
+    pub data_dir: PathBuf,
+    /// Holds `labels.csv` and `titles.csv`.
+    pub labels_dir: PathBuf,
+    /// Holds what the components keep between runs.
+    pub pipeline_root: PathBuf,
+    /// The model store.
+    pub models_dir: PathBuf,
+    /// The model's name.
+    pub model_name: String,
+    /// How large each split is.
+    pub hash_buckets: HashBuckets,
+    /// Photos whose perceptual hashes differ in at most so many bits share a split.
+    pub near_duplicate_distance_max: u32,
+    /// The encoders.
+    pub encoders: EncoderPair,
+    /// The largest photo and title.
+    pub limits: InputLimits,
+    /// How many threads the encoders use.
+    pub threads: usize,
+    /// How the head is trained.
+    pub trainer: TrainerConfig,
+    /// How much a title without a photo counts beside a whole post.
+    pub extra_title_weight: f32,
+    /// What a model must reach.
+    pub evaluator: EvaluatorConfig,
+    /// Finds or pulls the assets.
+    pub assets: AssetLoader,
+}
+
+/// ExampleGen, Transform, Trainer, Evaluator, Pusher.
+///
+/// # Errors
+/// Never for these components; see [`GraphError`].
+pub fn training_graph(config: &TrainingConfig) -> Result<Graph, GraphError> {
+    let mut nodes = feature_nodes(config);
+    nodes.extend([trainer(config), evaluator(config), pusher(config)]);
+    Graph::new(nodes)
+}
+
+/// The first part of [`training_graph`]: examples and their features.
+///
+/// # Errors
+/// As [`training_graph`].
+pub fn feature_graph(config: &TrainingConfig) -> Result<Graph, GraphError> {
+    Graph::new(feature_nodes(config))
+}
+
+fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
+    let example_gen = ExampleGen {
+        classes: config.classes.clone(),
+        hash_buckets: config.hash_buckets,
+        near_duplicate_distance_max: config.near_duplicate_distance_max,
+    };
+    let transform = Transform {
+        encoders: config.encoders,
+        images_dir: config.data_dir.join("images"),
+        cache_dir: config.pipeline_root.join("embeddings"),
+        limits: config.limits,
+        threads: config.threads,
+        assets: config.assets.clone(),
+    };
+    vec![
+        Node::new(example_gen)
+            .with("dataset", Input::files(config.data_dir.clone(), &["posts.csv"]))
+            .with("labels", Input::files(config.labels_dir.clone(), &["labels.csv", "titles.csv"])),
+        Node::new(transform).with("examples", Input::channel("ExampleGen", "examples")),
+    ]
+}
+
+fn trainer(config: &TrainingConfig) -> Node {
+    let trainer = Trainer {
+        name: config.model_name.clone(),
+        classes: config.classes.clone(),
+        encoders: config.encoders,
+        config: config.trainer.clone(),
+        extra_title_weight: config.extra_title_weight,
+        assets: config.assets.clone(),
+    };
+    Node::new(trainer)
+        .with("examples", Input::channel("ExampleGen", "examples"))
+        .with("transformed_examples", Input::channel("Transform", "transformed_examples"))
+}
+
+fn evaluator(config: &TrainingConfig) -> Node {
+    let evaluator = Evaluator {
+        classes: config.classes.clone(),
+        encoders: config.encoders,
+        config: config.evaluator.clone(),
+        images_dir: config.data_dir.join("images"),
+        limits: config.limits,
+        threads: config.threads,
+        assets: config.assets.clone(),
+    };
+    let store = config.models_dir.join(&config.model_name);
+    Node::new(evaluator)
+        .with("examples", Input::channel("ExampleGen", "examples"))
+        .with("transformed_examples", Input::channel("Transform", "transformed_examples"))
+        .with("model", Input::channel("Trainer", "model"))
+        .with("champion", Input::resolved(move |look| champion(&store, look)))
+}
+
+fn pusher(config: &TrainingConfig) -> Node {
+    let pusher = Pusher { models_dir: config.models_dir.clone(), name: config.model_name.clone() };
+    Node::new(pusher)
+        .with("model", Input::channel("Trainer", "model"))
+        .with("blessing", Input::channel("Evaluator", "blessing"))
+}
+
+/// The newest pushed model that is not the candidate itself: after the candidate was pushed the same one is found as
+/// before, and running again changes nothing.
+fn champion(store: &std::path::Path, look: &mut Resolution<'_>) -> Result<Option<External>, ResolveError> {
+    let Some(candidate) = look.input("model").map(|(path, _)| path.to_owned()) else {
+        return Ok(None);
+    };
+    let other = |dir: &PathBuf| -> Result<bool, FsError> { Ok(!is_same_bundle(dir, &candidate)?) };
+    for dir in versions(store)?.into_values().rev() {
+        if other(&dir)? {
+            let hash = look.hash_files(&dir, &[ModelBundle::MANIFEST])?;
+            return Ok(Some(External { path: dir, hash }));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,59 @@
+//! The last requests, for tests that ask how a client behaves.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+/// How many requests are remembered.
+const ENTRIES_MAX: usize = 10_000;
+
+/// One request and the status it got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogEntry {
+    /// Counted from 1 since the start.
+    pub number: u64,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query as sent.
+    pub path: String,
+    /// The client's name for itself; empty when it gave none.
+    pub user_agent: String,
+    /// The HTTP status; what the client read of the answer may be less when a fault was planned.
+    pub status: u16,
+}
+
+/// The last requests; older ones are forgotten.
+#[derive(Default)]
+pub(crate) struct RequestLog(Mutex<(u64, VecDeque<LogEntry>)>);
+
+impl RequestLog {
+    pub(crate) fn push(&self, method: String, path: String, user_agent: String, status: u16) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, entries) = &mut *log;
+        *count += 1;
+        if entries.len() == ENTRIES_MAX {
+            entries.pop_front();
+        }
+        entries.push_back(LogEntry { number: *count, method, path, user_agent, status });
+    }
+
+    pub(crate) fn entries(&self) -> Vec<LogEntry> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_forgets_the_oldest() {
+        let log = RequestLog::default();
+        for at in 0..ENTRIES_MAX + 3 {
+            log.push("GET".into(), format!("/{at}"), String::new(), 200);
+        }
+        let entries = log.entries();
+        assert_eq!((entries.len(), entries[0].number), (ENTRIES_MAX, 4));
+    }
+}

@@ -1,0 +1,143 @@
+//! `natureddit collect`: posts and photos of a window.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use natureddit_data::{CollectConfig, CollectError, CollectReport, PhotoConfig, SourceConfig, Window, collect};
+use natureddit_image::ImageLimits;
+use serde::Serialize;
+
+use super::error::{CliError, Exit, HintExt};
+use super::session::Session;
+use crate::config::{Config, SourceName, parse_moment};
+use crate::wiring;
+
+const EXAMPLES: &str = "\
+Examples:
+  natureddit collect --since 2022-05-01 --until 2022-05-08
+  natureddit collect --last 1d              the last day (also 12h, 90m)
+  natureddit collect                        collect.since and collect.until of the settings";
+
+/// Collect the posts and photos of a window into the dataset; running it again changes nothing
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The first moment, UTC: 2022-05-01 or 2022-05-01T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "last")]
+    since: Option<Timestamp>,
+    /// The moment to stop before [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "last")]
+    until: Option<Timestamp>,
+    /// So long until now: 1d, 12h, 90m
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    last: Option<i64>,
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    parse_moment(text).ok_or_else(|| "write 2022-05-01 or 2022-05-01T12:00:00Z".to_owned())
+}
+
+/// Seconds of a text such as `1d`, `12h`, `90m`.
+fn span(text: &str) -> Result<i64, String> {
+    let seconds = |count: &str, unit: i64| count.parse::<i64>().ok().filter(|&n| n > 0)?.checked_mul(unit);
+    let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
+    let parsed = units.iter().find_map(|(suffix, unit)| seconds(text.strip_suffix(suffix)?, *unit));
+    parsed.ok_or_else(|| "write a number of days, hours or minutes: 1d, 12h, 90m".to_owned())
+}
+
+/// What was collected.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Collected(pub(super) CollectReport);
+
+impl fmt::Display for Collected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CollectReport { posts_seen, posts_new, photos_stored, photos_present, dropped, gaps, .. } = &self.0;
+        writeln!(f, "{posts_seen} posts seen, {posts_new} new; {photos_stored} photos stored, {photos_present} were there")?;
+        if self.0.records_unreadable > 0 {
+            writeln!(f, "{} records could not be read", self.0.records_unreadable)?;
+        }
+        dropped.iter().try_for_each(|(reason, count)| writeln!(f, "  dropped {count}: {reason}"))?;
+        for gap in gaps {
+            writeln!(f, "  gap: r/{} has more posts in second {} than the source gives", gap.subreddit, gap.second)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    let config = session.config()?;
+    let window = window(args, &config, session)?;
+    let report = collect_window(&config, window, session)?;
+    session.output.result(&Collected(report))?;
+    Ok(Exit::Ok)
+}
+
+fn window(args: &Args, config: &Config, session: &Session) -> Result<Window, CliError> {
+    let now = session.clock.now();
+    let (since, until) = match args.last {
+        Some(seconds) => (Some(now.as_second().saturating_sub(seconds)), now.as_second()),
+        None => {
+            let since = args.since.or(config.collect.since);
+            let until = args.until.or(config.collect.until).unwrap_or(now);
+            (since.map(Timestamp::as_second), until.as_second())
+        }
+    };
+    let since = since.ok_or_else(|| CliError::usage("which window? name --since, --last or collect.since"))?;
+    Ok(Window::new(since, until)?)
+}
+
+/// Collects a window into the project's dataset.
+pub(super) fn collect_window(config: &Config, window: Window, session: &Session) -> Result<CollectReport, CliError> {
+    let client = wiring::client(config)?;
+    let collected = wiring::tokio_runtime()?.block_on(collect(
+        &collect_config(config, window),
+        &client,
+        &session.clock,
+        &session.output.progress(),
+    ));
+    match collected {
+        Err(error @ (CollectError::Source { .. } | CollectError::Paging { .. })) => {
+            Err(error).hint("what was collected is kept; run the same command again to go on")
+        }
+        other => Ok(other?),
+    }
+}
+
+fn collect_config(config: &Config, window: Window) -> CollectConfig {
+    let collect = &config.collect;
+    CollectConfig {
+        source: match collect.source {
+            SourceName::Pushshift => SourceConfig::Pushshift {
+                base_url: collect.pushshift_base_url.clone(),
+                page_bytes_max: collect.page_bytes_max,
+            },
+        },
+        subreddits: collect.subreddits.clone(),
+        window,
+        page_size: collect.page_size,
+        include_over_18: collect.include_over_18,
+        photos: PhotoConfig {
+            bytes_min: collect.image_bytes_min,
+            limits: ImageLimits { bytes_max: collect.image_bytes_max, pixels_max: collect.image_pixels_max },
+            long_side_max: collect.long_side_max,
+            jpeg_quality: collect.jpeg_quality,
+            in_flight_max: collect.downloads_per_host_max,
+        },
+        data_dir: config.project.data_dir.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_a_number_and_a_unit() {
+        assert_eq!(span("2d"), Ok(172_800));
+        assert_eq!(span("90m"), Ok(5_400));
+        for bad in ["", "d", "0d", "-1h", "1", "1w", "9223372036854775807d"] {
+            assert!(span(bad).is_err(), "{bad:?}");
+        }
+    }
+}

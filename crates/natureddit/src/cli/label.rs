@@ -1,0 +1,97 @@
+//! `natureddit label`: what people chose for the posts.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use natureddit_data::{Dataset, LabelImport, Labels, TitleImport, Titles};
+use serde::Serialize;
+
+use super::error::{CliError, Exit, HintExt};
+use super::session::Session;
+use crate::config::Config;
+
+const EXAMPLES: &str = "\
+Examples:
+  natureddit label import choices.csv                   a CSV file with the columns id and choice
+  natureddit label import choices.csv --by anna         say who chose
+  natureddit label import titles.csv --titles           labelled titles without a photo: id, title, choice";
+
+/// Import labels
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Add the choices of a CSV file; nothing is added if a line is wrong
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Who made the choices
+        #[arg(long, value_name = "NAME", default_value = "import")]
+        by: String,
+        /// The file holds titles without a photo, to learn from beside the posts
+        #[arg(long, conflicts_with = "by")]
+        titles: bool,
+    },
+}
+
+/// What an import of labels did.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Imported(LabelImport);
+
+impl fmt::Display for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LabelImport { added, unchanged, unknown_ids } = &self.0;
+        write!(f, "{added} labels added, {unchanged} were there already")?;
+        if *unknown_ids > 0 {
+            write!(f, ", {unknown_ids} are of posts that the dataset does not have")?;
+        }
+        Ok(())
+    }
+}
+
+/// What an import of titles did.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct ImportedTitles(TitleImport);
+
+impl fmt::Display for ImportedTitles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TitleImport { added, changed, unchanged } = &self.0;
+        write!(f, "{added} titles added, {changed} changed, {unchanged} were there already")
+    }
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    let Command::Import { file, by, titles } = &args.command;
+    let config = session.config()?;
+    if *titles {
+        session.output.result(&ImportedTitles(import_titles(&config, file)?))?;
+    } else {
+        session.output.result(&Imported(import_labels(&config, file, by, session)?))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Adds the choices of a file to the project's labels.
+pub(super) fn import_labels(config: &Config, file: &Path, by: &str, session: &Session) -> Result<LabelImport, CliError> {
+    let dataset = Dataset::read(&config.project.data_dir)?;
+    let mut labels = Labels::read(&config.project.labels_dir)?;
+    labels.import(file, &config.project.classes, &dataset, by, &session.clock).hint(expected("id and choice", config))
+}
+
+/// Adds the titles of a file to the project's.
+pub(super) fn import_titles(config: &Config, file: &Path) -> Result<TitleImport, CliError> {
+    let mut titles = Titles::read(&config.project.labels_dir, &config.project.classes)?;
+    titles.import(file, &config.project.classes).hint(expected("id, title and choice", config))
+}
+
+fn expected(columns: &str, config: &Config) -> String {
+    format!("the file needs a header line with {columns}; the choices are {}", config.project.classes)
+}

@@ -1,0 +1,123 @@
+//! `natureddit run`: the pipeline.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use anyhow::anyhow;
+use natureddit_core::fs;
+use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation};
+use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
+use natureddit_pipeline::training_graph::training_graph;
+use natureddit_pipeline::{RunEvent, RunOptions, RunReport, Runner};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::{CliError, Exit, HintExt};
+use super::evaluation::EvaluationTable;
+use super::session::Session;
+use crate::config::Config;
+use crate::wiring;
+
+const EXAMPLES: &str = "\
+Examples:
+  natureddit run                        run what is stale, and say why
+  natureddit run --force Trainer        train again although nothing changed
+  natureddit run --from Evaluator       only the Evaluator and what follows it
+  natureddit run --json                 the report for a program";
+
+/// Run the pipeline: examples, features, training, evaluation, push
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Run only this component, on the others' latest outputs
+    #[arg(long, value_name = "COMPONENT", conflicts_with = "from")]
+    only: Option<String>,
+    /// Run only this component and those that read from it
+    #[arg(long, value_name = "COMPONENT")]
+    from: Option<String>,
+    /// Run this component even if nothing changed; may be given more than once
+    #[arg(long, value_name = "COMPONENT")]
+    force: Vec<String>,
+    /// Read every cached output again instead of trusting size and time
+    #[arg(long)]
+    verify: bool,
+}
+
+/// What a run did and what came of it.
+#[derive(Serialize)]
+pub(super) struct Ran {
+    /// The runner's report.
+    #[serde(flatten)]
+    pub(super) report: RunReport,
+    /// What the Evaluator found, now or when its output was cached.
+    pub(super) evaluation: Option<Evaluation>,
+    /// Where the model was pushed, now or then.
+    pub(super) pushed: Option<Pushed>,
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.report)?;
+        if let Some(evaluation) = &self.evaluation {
+            writeln!(f, "\n{}", EvaluationTable(evaluation))?;
+        }
+        match &self.pushed {
+            Some(pushed) => write!(f, "pushed: {} version {}", pushed.name, pushed.version),
+            None => write!(f, "pushed: nothing"),
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    let options = RunOptions {
+        only: args.only.clone(),
+        from: args.from.clone(),
+        force: args.force.iter().cloned().collect::<BTreeSet<_>>(),
+        verify: args.verify,
+    };
+    let ran = run_pipeline(&session.config()?, &options, session)?;
+    session.output.result(&ran)?;
+    Ok(Exit::Ok)
+}
+
+/// Runs the pipeline of a project.
+pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Session) -> Result<Ran, CliError> {
+    let graph = training_graph(&wiring::training(config)?)?;
+    let runner = Runner::new(wiring::runner(config), session.clock.clone(), session.output.progress());
+    let mut watch = |event: RunEvent<'_>| {
+        if let RunEvent::Started { component, reason } = event {
+            session.output.note(&format!("{component}: {reason}"));
+        }
+    };
+    let report = runner.run(&graph, options, &mut watch)?;
+    if let Some((component, message)) = report.failure() {
+        return Err(anyhow!("{component} failed: {message}"))
+            .hint("what was finished before stays; mend it and `natureddit run` goes on from there");
+    }
+    let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
+    let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
+    Ok(Ran { report, evaluation, pushed })
+}
+
+/// A JSON file of an output of the run; `None` where the component was not selected or left no such file.
+fn read_output<T: DeserializeOwned>(
+    runner: &Runner,
+    report: &RunReport,
+    component: &str,
+    output: &str,
+    file: &str,
+) -> anyhow::Result<Option<T>> {
+    let Some(output) = report.component(component).and_then(|component| component.outputs.get(output)) else {
+        return Ok(None);
+    };
+    let path = runner.path(&output.uri).join(file);
+    read_json(&path)
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    let Some(bytes) = fs::optional(fs::read(path))? else {
+        return Ok(None);
+    };
+    Ok(Some(serde_json::from_slice(&bytes)?))
+}

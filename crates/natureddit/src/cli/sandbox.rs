@@ -1,0 +1,106 @@
+//! `natureddit sandbox`: the simulated Reddit.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use natureddit_sandbox::{AfterMode, Sandbox, SandboxConfig};
+use serde::Serialize;
+
+use super::error::{CliError, Exit, HintExt};
+use super::session::Session;
+use crate::config::Config;
+use crate::wiring;
+
+const EXAMPLES: &str = "\
+Examples:
+  natureddit sandbox                             drawn pictures, on the port of the settings
+  natureddit sandbox --port 9999 --seed 7        another corpus
+  natureddit sandbox --photos my-photos          your photos: my-photos/fauna/*, my-photos/flora/*, ...";
+
+/// Serve a simulated Reddit on this machine until Ctrl-C
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The port; 0 takes a free one [default: sandbox.port]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Where random numbers start [default: sandbox.seed]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many posts [default: sandbox.posts]
+    #[arg(long)]
+    posts: Option<usize>,
+    /// A folder of photos, one folder a class, with titles from its posts.csv
+    #[arg(long, value_name = "DIR")]
+    photos: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Serving {
+    url: String,
+    posts: usize,
+    since: String,
+    until: String,
+    /// What goes into `[net.host_map]` of a project that collects from here.
+    host_map: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} posts on {}  (Ctrl-C stops)\n", self.posts, self.url)?;
+        writeln!(f, "in natureddit.toml:\n\n[collect]\nsince = \"{}\"\nuntil = \"{}\"\n", self.since, self.until)?;
+        writeln!(f, "[net.host_map]")?;
+        self.host_map.iter().try_for_each(|(host, target)| writeln!(f, "\"{host}\" = \"{target}\""))
+    }
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    let config = session.config_or_defaults()?;
+    let runtime = wiring::tokio_runtime()?;
+    let mut wanted = sandbox_config(&config, args.photos.clone());
+    wanted.port = args.port.unwrap_or(wanted.port);
+    wanted.seed = args.seed.unwrap_or(wanted.seed);
+    wanted.posts = args.posts.unwrap_or(wanted.posts);
+    let sandbox = start(wanted, &runtime)?;
+    let window = sandbox.window();
+    session.output.result(&Serving {
+        url: format!("http://{}", sandbox.address()),
+        posts: sandbox.truth().posts.len(),
+        since: moment(window.since)?,
+        until: moment(window.until)?,
+        host_map: sandbox.host_map().into_iter().collect(),
+    })?;
+    runtime.block_on(async {
+        tokio::signal::ctrl_c().await.context("could not listen for Ctrl-C")?;
+        sandbox.stop().await;
+        anyhow::Ok(())
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// The simulator of the settings.
+pub(super) fn sandbox_config(config: &Config, photos: Option<PathBuf>) -> SandboxConfig {
+    SandboxConfig {
+        seed: config.sandbox.seed,
+        port: config.sandbox.port,
+        posts: config.sandbox.posts,
+        photos,
+        classes: config.project.classes.clone(),
+        subreddits: config.collect.subreddits.clone(),
+        after: AfterMode::Exclusive,
+        faults: Vec::new(),
+    }
+}
+
+/// Starts the simulator.
+pub(super) fn start(config: SandboxConfig, runtime: &tokio::runtime::Runtime) -> Result<Sandbox, CliError> {
+    runtime.block_on(Sandbox::start(config)).hint("`--port 0` takes any free port")
+}
+
+/// Seconds since the epoch as the settings take a moment.
+pub(super) fn moment(second: i64) -> anyhow::Result<String> {
+    Ok(Timestamp::from_second(second).context("the simulator's times are out of range")?.to_string())
+}

@@ -1,0 +1,136 @@
+//! `natureddit score`: a table of posts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use natureddit_core::{ClassNames, fs};
+use natureddit_model::{ModelInput, Prediction, Predictor, Prepared};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::error::{CliError, Exit, HintExt};
+use super::model::pushed_bundle;
+use super::session::Session;
+use crate::wiring;
+
+const EXAMPLES: &str = "\
+Examples:
+  natureddit score data/posts.csv --images data/images --out scores.csv
+  natureddit score titles.csv --images . --out scores.csv    rows without img_name are scored by their title";
+
+/// Posts read and decoded at once.
+const ROWS_AT_ONCE: usize = 64;
+
+/// Say what each post of a table shows
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// A CSV file with the columns id, title and img_name; others are passed over
+    table: PathBuf,
+    /// The folder that img_name is looked for in
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// The CSV file to write: id, label, and p_<class> for each class
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Which pushed version answers [default: the newest]
+    #[arg(long, value_name = "VERSION")]
+    model_version: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    img_name: String,
+}
+
+#[derive(Serialize)]
+struct Scored {
+    out: PathBuf,
+    scored: usize,
+    /// Rows without an answer, by reason; they are left out of the file.
+    skipped: BTreeMap<&'static str, usize>,
+}
+
+impl fmt::Display for Scored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "scored {} posts into {}", self.scored, self.out.display())?;
+        self.skipped.iter().try_for_each(|(reason, count)| write!(f, "\n  skipped {count}: {reason}"))
+    }
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    let config = session.config()?;
+    let rows = read_table(&args.table)
+        .hint("the table needs a header line with the columns id, title and img_name")?;
+    let bundle = pushed_bundle(&config, args.model_version)?;
+    let progress = session.output.progress();
+    let runtime = wiring::load_runtime(&config, &progress)?;
+    let mut predictor = Predictor::load(&bundle, &runtime, &wiring::predictor_options(&config))?;
+    let bytes_max = wiring::input_limits(&config).image.bytes_max;
+
+    let mut skipped = BTreeMap::new();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(header(predictor.classes()))?;
+    let mut scored = 0;
+    progress.start("scoring posts", Some(rows.len() as u64));
+    for chunk in rows.chunks(ROWS_AT_ONCE) {
+        let prepare = |row| prepare(row, &args.images, bytes_max, &predictor);
+        let prepared: Vec<Result<Prepared, &'static str>> = chunk.par_iter().map(prepare).collect();
+        let mut answerable = Vec::with_capacity(chunk.len());
+        let mut inputs = Vec::with_capacity(chunk.len());
+        for (row, prepared) in chunk.iter().zip(prepared) {
+            match prepared {
+                Ok(prepared) => {
+                    answerable.push(row);
+                    inputs.push(prepared);
+                }
+                Err(reason) => *skipped.entry(reason).or_default() += 1,
+            }
+        }
+        for (row, answer) in answerable.into_iter().zip(predictor.predict(&inputs)?) {
+            writer.write_record(record(row, &answer, predictor.classes()))?;
+            scored += 1;
+        }
+        progress.advance(chunk.len() as u64);
+    }
+    progress.finish();
+    let bytes = writer.into_inner().map_err(|e| anyhow!("could not finish the table: {}", e.error()))?;
+    fs::write_atomic_with(&args.out, |file| file.write_all(&bytes))?;
+    session.output.result(&Scored { out: args.out.clone(), scored, skipped })?;
+    Ok(Exit::Ok)
+}
+
+fn read_table(path: &Path) -> anyhow::Result<Vec<Row>> {
+    let bytes = fs::read(path)?;
+    let rows: Result<Vec<Row>, csv::Error> = csv::Reader::from_reader(bytes.as_slice()).into_deserialize().collect();
+    rows.with_context(|| format!("{} is not a table of posts", path.display()))
+}
+
+/// Reads the row's photo and prepares both; the reason where there is nothing to answer.
+fn prepare(row: &Row, images: &Path, bytes_max: u64, predictor: &Predictor) -> Result<Prepared, &'static str> {
+    let photo = if row.img_name.is_empty() {
+        None
+    } else {
+        let read = fs::read_limited(&images.join(&row.img_name), bytes_max);
+        Some(read.map_err(|e| if e.is_not_found() { "photo_missing" } else { "photo_unreadable" })?)
+    };
+    let input = ModelInput { text: Some(&row.title), image: photo.as_deref() };
+    predictor.preprocessor().prepare(&input).map_err(|e| e.code())
+}
+
+fn header(classes: &ClassNames) -> Vec<String> {
+    let probabilities = classes.names().map(|name| format!("p_{name}"));
+    ["id".to_owned(), "label".to_owned()].into_iter().chain(probabilities).collect()
+}
+
+fn record(row: &Row, answer: &Prediction, classes: &ClassNames) -> Vec<String> {
+    let probabilities = answer.probabilities.iter().map(|p| format!("{p:.6}"));
+    [row.id.clone(), classes.name(answer.class).to_owned()].into_iter().chain(probabilities).collect()
+}

@@ -1,0 +1,181 @@
+//! The one place that turns settings into the libraries' own.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use natureddit_core::{Asset, Progress};
+use natureddit_image::ImageLimits;
+use natureddit_model::metrics::Bootstrap;
+use natureddit_model::{
+    EncoderFiles, EncoderPair, InputLimits, PredictorOptions, Runtime, image_encoder_from_config, onnx_runtime_asset,
+    text_encoder_from_config,
+};
+use natureddit_net::assets::{AssetConfig, AssetStore};
+use natureddit_net::{Client, ClientConfig, HostMap, RetryPolicy};
+use natureddit_pipeline::components::evaluator::EvaluatorConfig;
+use natureddit_pipeline::components::{AssetLoader, ModelAssets};
+use natureddit_pipeline::runner::RunnerConfig;
+use natureddit_pipeline::split::HashBuckets;
+use natureddit_pipeline::training_graph::TrainingConfig;
+
+use crate::config::{ClassWeights, Config};
+
+/// A machine for which no ONNX Runtime is pinned.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no ONNX Runtime for this processor and system: only Linux on x86-64 with glibc is supported so far")]
+pub(crate) struct UnsupportedMachine;
+
+/// The async runtime of a command that needs one.
+pub(crate) fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().context("could not start the async runtime")
+}
+
+/// The HTTP client for sources and photos.
+pub(crate) fn client(config: &Config) -> anyhow::Result<Client> {
+    let net = &config.net;
+    Ok(Client::new(ClientConfig {
+        user_agent: config.collect.user_agent.clone(),
+        connect_timeout: net.connect_timeout,
+        total_timeout: net.total_timeout,
+        retry: RetryPolicy { retries_max: net.retries_max, backoff: net.backoff, backoff_max: net.backoff_max },
+        redirects_max: net.redirects_max,
+        requests_per_host_max: config.collect.downloads_per_host_max,
+        host_map: HostMap::new(net.host_map.clone()),
+    })?)
+}
+
+/// Where assets are kept.
+pub(crate) fn asset_store(config: &Config) -> anyhow::Result<AssetStore> {
+    let assets = &config.assets;
+    Ok(AssetStore::new(AssetConfig {
+        cache_dir: assets.cache_dir.clone(),
+        folder: assets.folder.clone(),
+        hub_url: assets.hub_url.clone(),
+        python: assets.python.clone(),
+    })?)
+}
+
+/// The encoders the settings name.
+pub(crate) fn encoders(config: &Config) -> anyhow::Result<EncoderPair> {
+    let model = &config.model;
+    Ok(EncoderPair {
+        image: image_encoder_from_config(model.image_encoder).context("the image encoder is not known")?,
+        text: text_encoder_from_config(model.text_encoder).context("the text encoder is not known")?,
+        title_tokens_max: model.title_tokens_max,
+    })
+}
+
+/// ONNX Runtime's library, which prediction needs.
+pub(crate) fn runtime_asset() -> Result<&'static Asset, UnsupportedMachine> {
+    onnx_runtime_asset().ok_or(UnsupportedMachine)
+}
+
+/// Every asset that training needs: the runtime, both encoders' weights, the tokenizer.
+pub(crate) fn training_assets(config: &Config) -> anyhow::Result<[&'static Asset; 4]> {
+    let EncoderPair { image, text, .. } = encoders(config)?;
+    Ok([runtime_asset()?, image.weights, text.weights, text.tokenizer])
+}
+
+/// Pulls what is missing of the training assets when it is called.
+pub(crate) fn asset_loader(config: &Config) -> anyhow::Result<AssetLoader> {
+    let store = asset_store(config)?;
+    let wanted = training_assets(config)?;
+    Ok(Arc::new(move |progress| {
+        let paths = tokio_runtime()?.block_on(store.pull_all(&wanted, progress))?;
+        let [runtime, image_weights, text_weights, tokenizer]: [PathBuf; 4] =
+            paths.try_into().ok().context("a path for every asset")?;
+        Ok(ModelAssets { runtime, encoders: EncoderFiles { image_weights, text_weights, tokenizer } })
+    }))
+}
+
+/// ONNX Runtime, pulled if need be and loaded.
+pub(crate) fn load_runtime(config: &Config, progress: &Progress) -> anyhow::Result<Runtime> {
+    let library = tokio_runtime()?.block_on(asset_store(config)?.pull(runtime_asset()?, progress))?;
+    Ok(Runtime::load(&library)?)
+}
+
+/// How many threads the encoders use.
+pub(crate) fn threads(config: &Config) -> usize {
+    all_cores_if_zero(config.serve.threads)
+}
+
+/// How many inputs a server prepares at the same time.
+pub(crate) fn preparation_threads(config: &Config) -> usize {
+    all_cores_if_zero(config.serve.preparation_threads)
+}
+
+fn all_cores_if_zero(threads: usize) -> usize {
+    if threads == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { threads }
+}
+
+/// How large an input to the model may be.
+pub(crate) fn input_limits(config: &Config) -> InputLimits {
+    let model = &config.model;
+    InputLimits {
+        image: ImageLimits { bytes_max: model.image_bytes_max, pixels_max: model.image_pixels_max },
+        text_bytes_max: model.title_bytes_max,
+    }
+}
+
+/// What a loaded model may use.
+pub(crate) fn predictor_options(config: &Config) -> PredictorOptions {
+    PredictorOptions { limits: input_limits(config), threads: threads(config) }
+}
+
+/// Where the pipeline of the project lives.
+pub(crate) fn runner(config: &Config) -> RunnerConfig {
+    RunnerConfig {
+        pipeline: config.project.name.clone(),
+        project_dir: config.root.clone(),
+        pipeline_root: config.project.pipeline_root.clone(),
+    }
+}
+
+/// What the components of the pipeline need to know.
+pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
+    let Config { project, examples, evaluator, model, .. } = config;
+    let buckets = examples.hash_buckets;
+    Ok(TrainingConfig {
+        classes: project.classes.clone(),
+        data_dir: project.data_dir.clone(),
+        labels_dir: project.labels_dir.clone(),
+        pipeline_root: project.pipeline_root.clone(),
+        models_dir: project.models_dir.clone(),
+        model_name: model.name.clone(),
+        hash_buckets: HashBuckets { train: buckets.train, eval: buckets.eval, test: buckets.test },
+        near_duplicate_distance_max: examples.near_duplicate_distance_max,
+        encoders: encoders(config)?,
+        limits: input_limits(config),
+        threads: threads(config),
+        trainer: trainer(config),
+        extra_title_weight: config.trainer.extra_title_weight as f32,
+        evaluator: EvaluatorConfig {
+            bootstrap: Bootstrap {
+                samples: evaluator.bootstrap_samples,
+                confidence: evaluator.confidence,
+                seed: config.trainer.seed,
+            },
+            test_examples_min: evaluator.test_examples_min,
+            majority_gain_min: evaluator.majority_gain_min,
+            champion_loss_max: evaluator.champion_loss_max,
+        },
+        assets: asset_loader(config)?,
+    })
+}
+
+fn trainer(config: &Config) -> natureddit_model::train::TrainerConfig {
+    let trainer = &config.trainer;
+    natureddit_model::train::TrainerConfig {
+        epochs_max: trainer.epochs_max,
+        batch_size: trainer.batch_size,
+        learning_rate: trainer.learning_rate,
+        weight_decay: trainer.weight_decay as f32,
+        image_dropout: trainer.image_dropout,
+        text_dropout: trainer.text_dropout,
+        class_weights: trainer.class_weights == ClassWeights::Balanced,
+        patience: trainer.early_stopping_patience,
+        seed: trainer.seed,
+    }
+}
