@@ -5,6 +5,7 @@
 //! files hold depends on the posts and photos only, not on how often or in how many attempts they were collected.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::path::PathBuf;
 
 use futures_util::StreamExt;
@@ -16,7 +17,7 @@ use natureddit_net::Client;
 use serde::Serialize;
 
 use crate::dataset::{Dataset, DatasetError, DroppedPost, PostRow};
-use crate::images::{FileState, PhotoConfig, PhotoError, PhotoStore, StoredPhoto};
+use crate::images::{FileState, PhotoConfig, PhotoError, PhotoStore, StoredPhoto, on_a_thread};
 use crate::media;
 use crate::paging::{Pager, PagingError, Window};
 use crate::record::Collected;
@@ -116,11 +117,11 @@ pub async fn collect(
     clock: &Clock,
     progress: &Progress,
 ) -> Result<CollectReport, CollectError> {
-    let mut collection = Collection::open(config, client, clock)?;
+    let mut collection = Collection::open(config, client, clock).await?;
     let result = collection.collect_all(progress).await;
     progress.finish();
     // Also after a failure: what was collected is kept.
-    collection.write()?;
+    collection.write().await?;
     result.map(|()| collection.report)
 }
 
@@ -146,16 +147,18 @@ enum Outcome {
 }
 
 impl<'a> Collection<'a> {
-    fn open(config: &'a CollectConfig, client: &Client, clock: &'a Clock) -> Result<Self, CollectError> {
+    async fn open(config: &'a CollectConfig, client: &Client, clock: &'a Clock) -> Result<Self, CollectError> {
         let store = PhotoStore::new(Dataset::images_dir(&config.data_dir), config.photos, client.clone());
         fs::remove_partials(&config.data_dir)?;
         fs::remove_partials(store.folder())?;
+        let data_dir = config.data_dir.clone();
+        let dataset = on_a_thread(move || Dataset::read(&data_dir)).await?;
         Ok(Self {
             config,
             clock,
             source: source::from_config(&config.source, client),
             store,
-            dataset: Dataset::read(&config.data_dir)?,
+            dataset,
             unwritten: 0,
             covered: Vec::new(),
             report: CollectReport::default(),
@@ -214,7 +217,7 @@ impl<'a> Collection<'a> {
             self.apply(id, outcome)?;
         }
         if self.unwritten >= UNWRITTEN_ROWS_MAX.max(self.dataset.posts.len() / 10) {
-            self.write()?;
+            self.write().await?;
         }
         Ok(())
     }
@@ -290,7 +293,7 @@ impl<'a> Collection<'a> {
             }
             Outcome::Dropped(post) => {
                 *self.report.dropped.entry(post.reason.clone()).or_default() += 1;
-                // A row whose photo is gone for good would be one that nothing can be learnt from.
+                // Nothing can be learnt from a row without its photo; should the photo come back, so does the row.
                 self.dataset.posts.remove(&id);
                 self.dataset.dropped.insert(id, post);
             }
@@ -298,7 +301,7 @@ impl<'a> Collection<'a> {
         Ok(())
     }
 
-    fn write(&mut self) -> Result<(), DatasetError> {
+    async fn write(&mut self) -> Result<(), DatasetError> {
         self.unwritten = 0;
         let now = self.clock.now();
         let collected = Collected {
@@ -307,6 +310,14 @@ impl<'a> Collection<'a> {
             subreddits: self.covered.clone(),
             window: self.config.window,
         };
-        self.dataset.write(&self.config.data_dir, collected)
+        let mut dataset = mem::take(&mut self.dataset);
+        let data_dir = self.config.data_dir.clone();
+        let (dataset, written) = on_a_thread(move || {
+            let written = dataset.write(&data_dir, collected);
+            (dataset, written)
+        })
+        .await;
+        self.dataset = dataset;
+        written
     }
 }

@@ -115,19 +115,24 @@ impl PhotoStore {
         })
     }
 
-    /// Runs work for the processor on a thread of its own, at most one a core.
+    /// Runs work for the processor, at most one piece a core.
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
-        let work = tokio::task::spawn_blocking(move || {
+        on_a_thread(move || {
             let result = work();
             // Held by the work itself, which goes on when nobody waits for it any more.
             drop(core);
             result
-        });
-        match work.await {
-            Ok(result) => result,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        })
+        .await
+    }
+}
+
+/// Runs what takes long away from the threads on which others wait. A panic of the work goes on here.
+pub(crate) async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -78,7 +78,6 @@ impl Client {
     }
 
     /// A request that is sent with [`Request::send`] or [`Request::open`].
-    #[must_use]
     pub fn get(&self, url: &str) -> Request {
         Request {
             client: self.clone(),

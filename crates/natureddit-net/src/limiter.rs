@@ -30,7 +30,8 @@ impl HostLimiter {
         if hosts.len() > IDLE_HOSTS_MAX {
             hosts.retain(|_, places| Arc::strong_count(places) > 1);
         }
-        let places = hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.requests_per_host_max)));
+        let places =
+            hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.requests_per_host_max)));
         Arc::clone(places)
     }
 }

@@ -1,7 +1,7 @@
 //! A step of the pipeline: what it takes and makes, and how it is run.
 //!
 //! A component knows folders, not the store: its inputs are folders it reads, its outputs are empty folders it fills.
-//! ```ignore
+//! ```text
 //! impl Component for Trainer {
 //!     fn spec(&self) -> &'static ComponentSpec {
 //!         const { &ComponentSpec {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use natureddit_core::{Class, ClassNames, Progress};
+use natureddit_core::{Asset, Class, ClassNames, Progress};
 use natureddit_image::ImageLimits;
 use natureddit_model::train::{Sample, TrainerConfig, train_head};
 use natureddit_model::{
@@ -16,6 +16,7 @@ use natureddit_model::{
 use natureddit_net::assets::{AssetConfig, AssetStore};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use url::Url;
 
 /// The limits every test reads inputs with.
 pub const LIMITS: InputLimits =
@@ -59,10 +60,31 @@ pub fn assets() -> &'static Assets {
         };
         let library = onnx_runtime_asset().expect("a runtime for this processor");
         let wanted = [library, pair.image.weights, pair.text.weights, pair.text.tokenizer];
-        let [library, image_weights, text_weights, tokenizer] = wanted.map(pull);
+        let paths: [PathBuf; 4] = pull(&wanted).try_into().expect("a path for each");
+        let [library, image_weights, text_weights, tokenizer] = paths;
         let runtime = Runtime::load(&library).expect("the runtime loads");
         Assets { runtime, library, pair, files: EncoderFiles { image_weights, text_weights, tokenizer } }
     })
+}
+
+/// Where the assets are kept: the program's own default, so that tests and program pull them once.
+///
+/// # Panics
+/// When the environment names no home.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "tests have no config; the rule is that of the config's default")]
+    let folder = |name| std::env::var_os(name).map(PathBuf::from);
+    let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    cache.expect("XDG_CACHE_HOME or HOME").join("natureddit")
+}
+
+fn pull(wanted: &[&Asset]) -> Vec<PathBuf> {
+    let hub_url = Url::parse("https://huggingface.co").expect("an address");
+    let config = AssetConfig { cache_dir: cache_dir(), folder: None, hub_url, python: "python3".to_owned() };
+    let store = AssetStore::new(config).expect("an asset store");
+    let runtime = tokio::runtime::Runtime::new().expect("an async runtime");
+    runtime.block_on(store.pull_all(wanted, &Progress::silent())).expect("the assets can be pulled")
 }
 
 /// A photo of a kind, as JPEG: discs, upright stripes, or a smooth sky over ground, in colours of the seed's choice.

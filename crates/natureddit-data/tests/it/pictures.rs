@@ -4,12 +4,13 @@
 pub(crate) fn png(side: u32, seed: u8) -> Vec<u8> {
     let mut rows = Vec::new();
     let mut noise = u32::from(seed) + 1;
+    let mut next = || {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (noise >> 24) as u8
+    };
     for _ in 0..side {
-        rows.push(0);
-        for _ in 0..3 * side {
-            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            rows.push((noise >> 24) as u8);
-        }
+        // Filter 0 before the row's pixels.
+        rows.extend(std::iter::once(0).chain((0..3 * side).map(|_| next())));
     }
     png_of(side, side, &rows)
 }

@@ -80,7 +80,11 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async move {
-        for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", "", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole"] {
+        for answer in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf",
+            "",
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole",
+        ] {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
             let _ = stream.read(&mut request).await.unwrap();
@@ -191,7 +195,10 @@ async fn only_the_host_map_leads_to_loopback() {
         assert_eq!(client.get(&direct).send().await.unwrap_err().code(), "address_refused");
     }
     assert_eq!(client.get(&url("/file")).send().await.unwrap_err().code(), "bad_url");
-    assert_eq!(client.get("no address?key=hunter2").send().await.unwrap_err().to_string(), "not an http or https address: no address");
+    assert_eq!(
+        client.get("no address?key=hunter2").send().await.unwrap_err().to_string(),
+        "not an http or https address: no address"
+    );
     assert_eq!(hits.get(), 0);
 }
 

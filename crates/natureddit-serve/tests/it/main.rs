@@ -1,6 +1,7 @@
-//! The server from outside: requests over real HTTPS, to models whose answers and
-//! moments the tests decide, and to real ones.
+//! The server from outside: requests over real HTTPS, to models whose answers and moments the tests
+//! decide, and to real ones.
 
+mod bundles;
 mod fixture;
 mod limits;
 mod predictions;

@@ -6,11 +6,12 @@ mod steps;
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use natureddit_data::{Dataset, Window};
 use natureddit_pipeline::RunOptions;
 
 use super::collect::{Collected, collect_window};
-use super::error::{CliError, Exit};
+use super::error::{CliError, Exit, HintExt};
 use super::label::{import_labels, import_titles};
 use super::run::run_pipeline;
 use super::session::Session;
@@ -74,6 +75,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     })?;
     steps.run("import the labels", || label(args, &config, &reddit, session))?;
     let ran = steps.run("run the pipeline", || run_pipeline(&config, &RunOptions::default(), session))?;
+    if ran.pushed.is_none() {
+        return Err(anyhow!("the model was not blessed, so there is nothing to serve\n\n{ran}"))
+            .hint("more posts or labels give a better model: --labelled 1, or more photos");
+    }
     let (server, ready, prediction) = steps.run("serve and ask over HTTPS", || {
         let post = project::post_to_predict(&config)?;
         let (server, ready) = project::start_server(&config, session, &runtime)?;

@@ -1,0 +1,87 @@
+//! Real bundles from a model store, with the encoders and the runtime.
+
+use std::path::Path;
+use std::time::Duration;
+
+use natureddit_core::{Class, fs};
+use natureddit_model::PredictorOptions;
+use natureddit_serve::{BatchLimits, LoadError, LoadedModel, ModelChoice, ModelsConfig, load_models};
+use natureddit_testkit::{LIMITS, assets, bundle, classes, photo};
+use reqwest::header::ACCEPT;
+use reqwest::multipart::{Form, Part};
+use tempfile::TempDir;
+
+use crate::fixture::Fixture;
+
+fn load(store: &Path, choices: Vec<ModelChoice>) -> Result<Vec<LoadedModel>, LoadError> {
+    let config = ModelsConfig {
+        model_store: store.to_owned(),
+        choices,
+        predictor: PredictorOptions { limits: LIMITS, threads: 2 },
+        batch: BatchLimits { batch_size_max: 8, batch_delay_max: Duration::from_millis(2), queue_len_max: 64 },
+    };
+    load_models(&config, &assets().runtime)
+}
+
+/// A model store with the model `shapes` in version 3.
+fn store() -> TempDir {
+    let store = tempfile::tempdir().unwrap();
+    let folder = store.path().join("shapes/3");
+    fs::create_dir_all(&folder).unwrap();
+    let _ = bundle(&folder, "shapes");
+    store
+}
+
+/// A server of that model. Pulling assets and loading block, and so happen off the test's runtime.
+async fn start() -> Fixture {
+    let models = tokio::task::spawn_blocking(|| load(store().path(), Vec::new()).unwrap());
+    Fixture::start(models.await.unwrap()).await
+}
+
+#[tokio::test]
+async fn photos_and_titles_are_told_apart_over_https() {
+    let fixture = start().await;
+    let titles = ["many round discs", "a pattern of upright stripes", "the horizon between sky and ground"];
+    for (class, title) in classes().classes().zip(titles) {
+        let image = || Part::bytes(photo(class, 1000));
+        let both = Form::new().text("text", title).part("image", image());
+        for form in [both, Form::new().text("text", title), Form::new().part("image", image())] {
+            let response = fixture.post("/predictions/shapes").multipart(form).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), classes().name(class));
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_share_a_batch_get_each_its_own_answer() {
+    let fixture = start().await;
+    let requests = (0..12).map(|i| {
+        let class = Class(i % 3);
+        let form = Form::new().part("image", Part::bytes(photo(class, 2000 + i as u64)));
+        let request = fixture.post("/predictions/shapes/3").header(ACCEPT, "application/json").multipart(form);
+        (class, tokio::spawn(request.send()))
+    });
+    for (class, request) in requests.collect::<Vec<_>>() {
+        let body: serde_json::Value = request.await.unwrap().unwrap().json().await.unwrap();
+        assert_eq!(body["label"], classes().name(class));
+        assert_eq!(body["version"], "3");
+        let sum: f64 = body["probabilities"].as_object().unwrap().values().filter_map(serde_json::Value::as_f64).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{body}");
+    }
+}
+
+#[test]
+fn a_corrupted_bundle_is_refused_by_its_hash() {
+    let store = store();
+    let head = store.path().join("shapes/3/head.safetensors");
+    let mut bytes = fs::read(&head).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write_atomic(&head, bytes).unwrap();
+    let Err(error) = load(store.path(), Vec::new()) else { panic!("a corrupted bundle was loaded") };
+    assert_eq!(error.to_string(), format!("could not load the model in {}", store.path().join("shapes/3").display()));
+    let LoadError::Bundle { source, .. } = error else { panic!("{error}") };
+    assert!(source.to_string().contains("head.safetensors is corrupted"), "{source}");
+    // As a bundle folder by name it is the same bundle.
+    let choice = ModelChoice::Folder("candidate".to_owned(), store.path().join("shapes/3"));
+    assert!(matches!(load(Path::new("/no store"), vec![choice]), Err(LoadError::Bundle { .. })));
+}
