@@ -79,7 +79,7 @@ class Server:
         self.url = f"https://127.0.0.1:{self.port}"
 
     def __enter__(self):
-        command = [self.project.program, "serve", "--port", str(self.port)]
+        command = [self.project.program, "serve", "--address", f"127.0.0.1:{self.port}"]
         self.process = subprocess.Popen(
             command, cwd=self.project.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )

@@ -62,7 +62,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// With the path.
 pub fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
-    let bytes = metadata(path)?.len();
+    let bytes = fs::metadata(path).map_err(|e| FsError::new("read", path, e))?.len();
     if bytes > bytes_max {
         let why = format!("{bytes} bytes is over the limit of {bytes_max}");
         return Err(FsError::new("read", path, io::Error::new(io::ErrorKind::FileTooLarge, why)));

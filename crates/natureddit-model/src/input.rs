@@ -19,7 +19,7 @@ pub enum InputError {
     Empty,
     /// The photo cannot be read.
     #[error("image: {0}")]
-    Image(#[from] ImageError),
+    Image(ImageError),
     /// The title is longer than the tokenizer is asked to read.
     #[error("text has {bytes} bytes, more than the limit of {bytes_max}")]
     TextTooLong {
@@ -31,6 +31,12 @@ pub enum InputError {
     /// The tokenizer failed.
     #[error("text could not be tokenised: {0}")]
     Text(String),
+}
+
+impl From<ImageError> for InputError {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
+    }
 }
 
 impl InputError {

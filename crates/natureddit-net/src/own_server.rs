@@ -43,10 +43,13 @@ pub async fn post_form(
     let mut form = Form::new();
     for FormField { name, value, file_name } in fields {
         let part = Part::stream(value);
-        form = form.part(name, match file_name {
-            Some(file_name) => part.file_name(file_name),
-            None => part,
-        });
+        form = form.part(
+            name,
+            match file_name {
+                Some(file_name) => part.file_name(file_name),
+                None => part,
+            },
+        );
     }
     let failed = |source| NetError::Connection { url: redacted(url), source };
     let request = client.post(url.clone()).header(ACCEPT, "application/json").multipart(form).timeout(timeout);

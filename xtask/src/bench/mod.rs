@@ -77,7 +77,7 @@ fn measure_loop(workspace: &Workspace, photos: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The whole demo, and the embedding in it. The demo's `--json` report ends with a line
+/// The whole demo, and the embedding in it. The demo's `--json` report is
 /// `{"steps": [{"name": .., "seconds": ..}, ..], "embedding": {"photos": .., "seconds": ..}, ..}`.
 fn measure_demo(workspace: &Workspace, photos: &Path, dir: &Path) -> Result<(Vec<Figure>, PathBuf), Failure> {
     let start = Instant::now();
@@ -137,11 +137,10 @@ fn measure_cross_validation(workspace: &Workspace, photos: &Path, dir: &Path) ->
     Ok(Figure { name: "macro-F1, mean of 5 grouped folds", value, unit: "", bar: Bar::AtLeast(0.97) })
 }
 
-/// The last line that a command with `--json` prints.
+/// What a command with `--json` prints.
 fn report(command: &mut Command) -> Result<Json, Failure> {
     let printed = output(command)?;
-    let line = printed.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Json::parse(line).map_err(|reason| Failure::new(format!("the report `{line:.80}` is not JSON: {reason}")))
+    Json::parse(&printed).map_err(|reason| Failure::new(format!("the report `{printed:.80}` is not JSON: {reason}")))
 }
 
 fn number(report: &Json, path: &[&str]) -> Result<f64, Failure> {

@@ -93,7 +93,7 @@ impl ServerProcess {
     fn start(workspace: &Workspace, project: &Path) -> Result<Self, Failure> {
         let port = free_port()?;
         let mut command = workspace.natureddit();
-        command.args(["serve", "--port", &port.to_string()]).current_dir(project);
+        command.args(["serve", "--address", &format!("127.0.0.1:{port}")]).current_dir(project);
         // One line a request would drown the table.
         command.env("NATUREDDIT_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.spawn().map_err(|error| not_started(&command, &error))?;

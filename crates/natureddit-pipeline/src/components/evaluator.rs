@@ -143,11 +143,7 @@ impl Evaluator {
     }
 
     /// Answers beside the truth; a post without an answer is left out.
-    fn pair(
-        &self,
-        posts: &[(Example, Features)],
-        answers: impl Iterator<Item = Option<Prediction>>,
-    ) -> Vec<Judged> {
+    fn pair(&self, posts: &[(Example, Features)], answers: impl Iterator<Item = Option<Prediction>>) -> Vec<Judged> {
         let judge = |((example, features), answer): (&(Example, Features), Option<Prediction>)| {
             let usable = features.image.is_some() || features.text.is_some();
             usable.then_some(Judged { truth: self.classes.class(&example.choice)?, prediction: answer? })

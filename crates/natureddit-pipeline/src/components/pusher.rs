@@ -39,10 +39,7 @@ impl Component for Pusher {
             &ComponentSpec {
                 id: "Pusher",
                 version: 1,
-                inputs: &[
-                    Port::new("model", ArtifactType::Model),
-                    Port::new("blessing", ArtifactType::ModelBlessing),
-                ],
+                inputs: &[Port::new("model", ArtifactType::Model), Port::new("blessing", ArtifactType::ModelBlessing)],
                 outputs: &[Port::new("pushed_model", ArtifactType::PushedModel)],
             }
         }

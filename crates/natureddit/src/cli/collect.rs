@@ -53,7 +53,10 @@ pub(super) struct Collected(pub(super) CollectReport);
 impl fmt::Display for Collected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CollectReport { posts_seen, posts_new, photos_stored, photos_present, dropped, gaps, .. } = &self.0;
-        writeln!(f, "{posts_seen} posts seen, {posts_new} new; {photos_stored} photos stored, {photos_present} were there")?;
+        writeln!(
+            f,
+            "{posts_seen} posts seen, {posts_new} new; {photos_stored} photos stored, {photos_present} were there"
+        )?;
         if self.0.records_unreadable > 0 {
             writeln!(f, "{} records could not be read", self.0.records_unreadable)?;
         }

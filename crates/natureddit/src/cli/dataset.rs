@@ -45,7 +45,13 @@ struct Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let labelled: usize = self.labelled.values().sum();
-        writeln!(f, "{}: {} posts, {labelled} labelled, {} dropped", self.data_dir.display(), self.posts, self.dropped)?;
+        writeln!(
+            f,
+            "{}: {} posts, {labelled} labelled, {} dropped",
+            self.data_dir.display(),
+            self.posts,
+            self.dropped
+        )?;
         self.labelled.iter().try_for_each(|(class, count)| writeln!(f, "  {count:6} {class}"))?;
         let Some(record) = &self.record else {
             return write!(f, "nothing was collected yet: `natureddit collect --last 1d`");

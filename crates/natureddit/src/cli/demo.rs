@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// The project folder to make; an earlier demo's is gone on with
     #[arg(long, value_name = "DIR", default_value = "natureddit-demo")]
     dir: PathBuf,
+    /// How many posts to draw [default: sandbox.posts]
+    #[arg(long, value_name = "COUNT", conflicts_with = "photos", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    posts: Option<u32>,
     /// The share of posts that are labelled, 0 to 1; the rest is left to predict
     #[arg(long, value_name = "SHARE", default_value_t = 0.7, value_parser = share)]
     labelled: f64,
@@ -58,9 +61,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let runtime = wiring::tokio_runtime()?;
     let defaults = session.defaults_in(&args.dir)?;
 
-    let reddit = steps.run("start a simulated Reddit", || {
-        project::start_sandbox(&defaults, args.photos.clone(), &args.dir, session, &runtime)
-    })?;
+    let reddit =
+        steps.run("start a simulated Reddit", || project::start_sandbox(&defaults, args, session, &runtime))?;
     let config = steps.run("make the project", || project::write_settings(&reddit, &args.dir, session))?;
     steps.run("pull the encoders", || {
         let wanted = wiring::training_assets(&config)?;
@@ -116,8 +118,12 @@ fn label(
     let dataset = Dataset::read(&config.project.data_dir)?;
     let choices = project::write_choices(reddit.truth(), &dataset, args.labelled, &config.project.labels_dir)?;
     let labels = import_labels(config, &choices, "demo", session)?;
-    session.output.note(&format!("{} posts labelled, {} of {} left to predict", labels.added + labels.unchanged,
-        dataset.posts.len() as u64 - labels.added - labels.unchanged, dataset.posts.len()));
+    session.output.note(&format!(
+        "{} posts labelled, {} of {} left to predict",
+        labels.added + labels.unchanged,
+        dataset.posts.len() as u64 - labels.added - labels.unchanged,
+        dataset.posts.len()
+    ));
     let titles = args.photos.as_ref().map(|photos| photos.join(TITLES_FILE)).filter(|file| file.is_file());
     if let Some(file) = titles {
         let titles = import_titles(config, &file)?;

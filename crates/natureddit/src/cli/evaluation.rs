@@ -23,7 +23,10 @@ pub(super) struct MetricsTable<'a>(pub(super) &'a Metrics);
 impl fmt::Display for MetricsTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Metrics { examples, accuracy, macro_f1, macro_f1_interval: [low, high], ece, .. } = self.0;
-        writeln!(f, "{examples} test posts: accuracy {accuracy:.3}, macro-F1 {macro_f1:.3} [{low:.3}, {high:.3}], ECE {ece:.3}")?;
+        writeln!(
+            f,
+            "{examples} test posts: accuracy {accuracy:.3}, macro-F1 {macro_f1:.3} [{low:.3}, {high:.3}], ECE {ece:.3}"
+        )?;
         let width = self.0.per_class.iter().map(|class| class.name.chars().count()).max().unwrap_or(0).max(5);
         writeln!(f, "\n{:width$}  precision  recall     F1  posts", "class")?;
         for class in &self.0.per_class {

@@ -80,7 +80,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 }
 
 /// Adds the choices of a file to the project's labels.
-pub(super) fn import_labels(config: &Config, file: &Path, by: &str, session: &Session) -> Result<LabelImport, CliError> {
+pub(super) fn import_labels(
+    config: &Config,
+    file: &Path,
+    by: &str,
+    session: &Session,
+) -> Result<LabelImport, CliError> {
     let dataset = Dataset::read(&config.project.data_dir)?;
     let mut labels = Labels::read(&config.project.labels_dir)?;
     labels.import(file, &config.project.classes, &dataset, by, &session.clock).hint(expected("id and choice", config))

@@ -174,8 +174,9 @@ pub(super) fn pushed_bundle(config: &Config, version: Option<u64>) -> Result<Mod
         (None, Some(version)) if !known.is_empty() => {
             Err(anyhow!("version {version} of {name} was never pushed")).hint(format!("there is {known}"))
         }
-        (None, _) => Err(anyhow!("no version of {name} was pushed yet"))
-            .hint("`natureddit run` trains, judges and pushes one"),
+        (None, _) => {
+            Err(anyhow!("no version of {name} was pushed yet")).hint("`natureddit run` trains, judges and pushes one")
+        }
     }
 }
 

@@ -22,10 +22,9 @@ Examples:
 /// Say what one post shows
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[group(id = "post", required = true, multiple = true, args = ["text", "image"])]
 pub(super) struct Args {
     /// The title
-    #[arg(long)]
+    #[arg(long, required_unless_present = "image")]
     text: Option<String>,
     /// The photo: JPEG, PNG, WebP, GIF or BMP
     #[arg(long, value_name = "FILE")]

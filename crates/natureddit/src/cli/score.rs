@@ -67,8 +67,7 @@ impl fmt::Display for Scored {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
-    let rows = read_table(&args.table)
-        .hint("the table needs a header line with the columns id, title and img_name")?;
+    let rows = read_table(&args.table).hint("the table needs a header line with the columns id, title and img_name")?;
     let bundle = pushed_bundle(&config, args.model_version)?;
     let progress = session.output.progress();
     let runtime = wiring::load_runtime(&config, &progress)?;

@@ -44,7 +44,12 @@ pub(crate) struct Session {
 
 impl Session {
     pub(super) fn new(global: GlobalArgs) -> Self {
-        Self { output: Output::new(global.json, global.quiet), clock: Clock::System, environment: Environment::read(), global }
+        Self {
+            output: Output::new(global.json, global.quiet),
+            clock: Clock::System,
+            environment: Environment::read(),
+            global,
+        }
     }
 
     pub(super) fn start_logging(&self) -> Result<(), CliError> {

@@ -5,3 +5,4 @@ mod doctor;
 mod help;
 mod init;
 mod natureddit;
+mod the_loop;

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -71,6 +71,11 @@ impl Natureddit {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Starts it and leaves it running; its folder is gone with `self`, so it must not need one.
+    pub(crate) fn spawn(mut self, stdout: Stdio) -> Child {
+        self.command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs it; exit code, standard output and standard error with what differs from run to run filtered out: the

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use url::Url;
 
+use super::Args;
 use super::report::AskedPrediction;
 use super::sandbox::{moment, sandbox_config, start};
 use super::serve;
@@ -27,17 +28,17 @@ const MADE_BY: &str = "# Made by `natureddit demo`";
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Starts the simulator: where an earlier demo had it, else on any free port.
+/// Starts the simulator on any free port.
 pub(super) fn start_sandbox(
     defaults: &Config,
-    photos: Option<PathBuf>,
-    dir: &Path,
+    args: &Args,
     session: &Session,
     runtime: &Runtime,
 ) -> Result<Sandbox, CliError> {
-    check_folder(dir)?;
-    let mut config = sandbox_config(defaults, photos);
+    check_folder(&args.dir)?;
+    let mut config = sandbox_config(defaults, args.photos.clone());
     config.port = 0;
+    config.posts = args.posts.map_or(config.posts, |posts| posts as usize);
     let reddit = start(config, runtime)?;
     let count = reddit.truth().posts.len();
     session.output.note(&format!("{count} posts on http://{}", reddit.address()));
@@ -64,10 +65,11 @@ pub(super) fn write_settings(reddit: &Sandbox, dir: &Path, session: &Session) ->
         "{MADE_BY}; `natureddit init` writes a file that explains every key.\n\n\
          [collect]\nsince = \"{since}\"\nuntil = \"{until}\"\n\n\
          # The simulated Reddit; `natureddit sandbox` in this folder starts it again.\n[net.host_map]\n{}\n\n\
-         [sandbox]\nport = {}\nseed = {}\n",
+         [sandbox]\nport = {}\nseed = {}\nposts = {}\n",
         hosts.join("\n"),
         reddit.address().port(),
         reddit.truth().seed,
+        reddit.truth().posts.len(),
     );
     fs::write_atomic(&dir.join(FILE_NAME), text)?;
     session.config_in(dir)
@@ -108,11 +110,7 @@ pub(super) fn post_to_predict(config: &Config) -> anyhow::Result<PostRow> {
 }
 
 /// Serves the pushed model at the configured address, or on any free port where that is taken.
-pub(super) fn start_server(
-    config: &Config,
-    session: &Session,
-    runtime: &Runtime,
-) -> Result<(Server, Ready), CliError> {
+pub(super) fn start_server(config: &Config, session: &Session, runtime: &Runtime) -> Result<(Server, Ready), CliError> {
     let progress = session.output.progress();
     let store = config.project.models_dir.as_path();
     let wanted = config.serve.inference_address;

@@ -78,7 +78,10 @@ impl fmt::Display for DemoReport {
         writeln!(f, "\nasked over HTTPS about a post without a label: {title:?}")?;
         write!(f, "  answer: {}", answer["label"].as_str().unwrap_or("none"))?;
         if let Some(probabilities) = answer["probabilities"].as_object() {
-            let parts: Vec<String> = probabilities.iter().map(|(class, p)| format!("{class} {p:.3}", p = p.as_f64().unwrap_or(0.0))).collect();
+            let parts: Vec<String> = probabilities
+                .iter()
+                .map(|(class, p)| format!("{class} {p:.3}", p = p.as_f64().unwrap_or(0.0)))
+                .collect();
             write!(f, "  ({})", parts.join(", "))?;
         }
         writeln!(f, "\n  truth:  {}", truth.as_deref().unwrap_or("unknown"))?;

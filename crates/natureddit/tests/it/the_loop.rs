@@ -1,0 +1,303 @@
+//! The loop on a small drawn corpus: one demo, and the other commands on the project it made.
+
+#![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use natureddit_testkit::cache_dir;
+use reqwest::blocking::multipart::{Form, Part};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::natureddit::{Natureddit, Run};
+
+/// A project made by `natureddit demo`, once for all tests; they only read it.
+struct Project {
+    _folder: TempDir,
+    dir: PathBuf,
+    report: Value,
+}
+
+fn project() -> &'static Project {
+    static PROJECT: OnceLock<Project> = OnceLock::new();
+    PROJECT.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("project");
+        let args = ["demo", "--no-serve", "--json", "--posts", "420", "--labelled", "0.9", "--dir"];
+        let mut demo = with_assets().args(args).args([dir.to_str().unwrap()]);
+        let Run { code, stdout, stderr } = demo.run();
+        assert_eq!(code, Some(0), "{stderr}");
+        Project { report: serde_json::from_str(&stdout).unwrap(), dir, _folder: folder }
+    })
+}
+
+/// The program with the machine's own assets, which the tests of the model have pulled or pull now.
+fn with_assets() -> Natureddit {
+    Natureddit::new().env("XDG_CACHE_HOME", cache_dir().parent().unwrap().to_str().unwrap())
+}
+
+/// The program in the project's folder.
+fn in_project() -> Natureddit {
+    with_assets().in_dir(&project().dir)
+}
+
+fn json(run: &Run) -> Value {
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+fn a_photo() -> PathBuf {
+    let photos = fs::read_dir(project().dir.join("data/images")).unwrap();
+    photos.map(|entry| entry.unwrap().path()).min().unwrap()
+}
+
+#[test]
+fn the_demo_ends_with_a_judged_model_and_an_answer_over_https() {
+    let report = &project().report;
+    assert_eq!(report["ran"]["evaluation"]["blessed"], true, "{}", report["ran"]["evaluation"]["reasons"]);
+    assert_eq!(report["ran"]["pushed"]["version"], 1);
+    assert!(report["ran"]["evaluation"]["metrics"]["macro_f1"].as_f64().unwrap() > 0.8);
+    let answer = &report["prediction"]["answer"];
+    assert!(["fauna", "flora", "landscape"].contains(&answer["label"].as_str().unwrap()), "{answer}");
+    assert!(report["prediction"]["curl"].as_str().unwrap().starts_with("curl -k https://127.0.0.1:"));
+    let dropped = report["collected"]["dropped"].as_object().unwrap();
+    assert!(dropped.len() > 5, "the corpus has many kinds of posts that are no photos: {dropped:?}");
+}
+
+#[test]
+fn running_again_finds_everything_cached_and_a_missing_version_is_pushed_again() {
+    // A copy, since this test changes its project.
+    let folder = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-a").arg(&project().dir).arg(folder.path().join("copy")).status().unwrap();
+    assert!(copied.success());
+    let dir = folder.path().join("copy");
+    let run = || json(&with_assets().in_dir(&dir).args(["run", "--json"]).run());
+    let outcomes = |report: &Value| -> Vec<String> {
+        let components = report["components"].as_array().unwrap();
+        components
+            .iter()
+            .map(|c| format!("{} {}", c["component"].as_str().unwrap(), c["outcome"].as_str().unwrap()))
+            .collect()
+    };
+    let cached = ["ExampleGen cached", "Transform cached", "Trainer cached", "Evaluator cached", "Pusher cached"];
+    assert_eq!(outcomes(&run()), cached);
+
+    fs::remove_dir_all(dir.join("models/naturedditTI/1")).unwrap();
+    let report = run();
+    assert_eq!(outcomes(&report)[4], "Pusher ran");
+    assert_eq!(report["components"][4]["reason"]["uri"], "models/naturedditTI/1");
+    assert!(dir.join("models/naturedditTI/1/manifest.json").is_file());
+    assert_eq!(outcomes(&run()), cached);
+}
+
+#[test]
+fn a_title_a_photo_or_both_are_predicted() {
+    let photo = a_photo();
+    for args in [
+        vec!["--text", "Sunrise over the mountains"],
+        vec!["--image", photo.to_str().unwrap()],
+        vec!["--text", "Sunrise over the mountains", "--image", photo.to_str().unwrap()],
+    ] {
+        let mut command = in_project().args(["predict", "--json"]);
+        for arg in args {
+            command = command.args([arg]);
+        }
+        let answer = json(&command.run());
+        let sum: f64 = answer["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-4, "{answer}");
+    }
+}
+
+#[test]
+fn what_cannot_be_predicted_is_said() {
+    let dir = project().dir.join("data");
+    let nothing = in_project().args(["predict"]).snapshot();
+    let no_photo = in_project().args(["predict", "--image", "posts.csv"]).in_dir(&dir).snapshot();
+    let missing = in_project().args(["predict", "--image", "no.jpg"]).snapshot();
+    let version = in_project().args(["predict", "--text", "x", "--model-version", "9"]).snapshot();
+    insta::assert_snapshot!([nothing, no_photo, missing, version].join("\n\n"));
+}
+
+#[test]
+fn a_table_is_scored_and_what_is_skipped_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, out) = (folder.path().join("table.csv"), folder.path().join("scores.csv"));
+    let photo = a_photo();
+    let name = photo.file_name().unwrap().to_str().unwrap();
+    fs::write(
+        &table,
+        format!("title,id,img_name\n\"A fox, \"\"red\"\"\",a,{name}\nonly a title,b,\n,c,\nx,d,no.jpg\n"),
+    )
+    .unwrap();
+    let images = photo.parent().unwrap().to_str().unwrap();
+    let args = ["score", table.to_str().unwrap(), "--images", images, "--out", out.to_str().unwrap(), "--json"];
+    let report = json(&in_project().args(args).run());
+    assert_eq!(report["scored"], 2);
+    assert_eq!(report["skipped"], serde_json::json!({ "empty_input": 1, "photo_missing": 1 }));
+    let scores = fs::read_to_string(out).unwrap();
+    let lines: Vec<&str> = scores.lines().collect();
+    assert_eq!(lines[0], "id,label,p_fauna,p_flora,p_landscape");
+    assert!(lines.len() == 3 && lines[1].starts_with("a,") && lines[2].starts_with("b,"), "{scores}");
+}
+
+#[test]
+fn the_project_tells_of_itself() {
+    let status = json(&in_project().args(["dataset", "status", "--json"]).run());
+    assert_eq!(status["posts"], status["record"]["posts"]);
+    assert!(status["labelled"]["fauna"].as_u64().unwrap() > 50, "{status}");
+
+    let listed = json(&in_project().args(["model", "list", "--json"]).run());
+    assert_eq!(listed["versions"][0]["version"], 1);
+    let shown = json(&in_project().args(["model", "show", "--json"]).run());
+    assert_eq!(shown["classes"], serde_json::json!(["fauna", "flora", "landscape"]));
+
+    let pushed = &project().report["ran"]["components"][4]["outputs"]["pushed_model"]["artifact"];
+    let lineage = in_project().args(["lineage", &pushed.to_string()]).run();
+    assert!(lineage.stdout.contains("Dataset") && lineage.stdout.contains("Trainer"), "{}", lineage.stdout);
+
+    let crossed = json(&in_project().args(["model", "cross-validate", "--folds", "3", "--json"]).run());
+    assert!(crossed["macro_f1_mean"].as_f64().unwrap() > 0.8, "{crossed}");
+}
+
+#[test]
+fn a_source_that_is_gone_keeps_the_dataset() {
+    let before = fs::read(project().dir.join("data/posts.csv")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "[net]\nretries_max = 0\n[net.host_map]\n\"api.pullpush.io\" = \"http://127.0.0.1:9\"\n";
+    fs::create_dir(folder.path().join("data")).unwrap();
+    fs::write(folder.path().join("natureddit.toml"), settings).unwrap();
+    fs::write(folder.path().join("data/posts.csv"), &before).unwrap();
+    let collect =
+        Natureddit::new().in_dir(folder.path()).args(["collect", "--since", "2022-05-01", "--until", "2022-05-02"]);
+    let Run { code, stderr, .. } = { collect }.run();
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("hint: what was collected is kept"), "{stderr}");
+    assert_eq!(fs::read(folder.path().join("data/posts.csv")).unwrap(), before);
+}
+
+#[test]
+fn labels_are_checked_before_any_is_added() {
+    let dataset = fs::read(project().dir.join("data/posts.csv")).unwrap();
+    let natureddit = Natureddit::new()
+        .file("natureddit.toml", "")
+        .file("data/posts.csv", dataset)
+        .file("choices.csv", "id,choice\nabc,fauna\nabd,fungi\n")
+        .args(["label", "import", "choices.csv"]);
+    insta::assert_snapshot!(natureddit.snapshot());
+}
+
+/// A running `natureddit serve`; killed when dropped.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    fn start(natureddit: Natureddit) -> Self {
+        let mut child = natureddit.args(["serve", "--address", "127.0.0.1:0"]).spawn(Stdio::piped());
+        let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let url = line.split(' ').find(|word| word.starts_with("https://")).unwrap().to_owned();
+        Self { child, url }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that takes the server's self-signed certificate.
+fn client() -> reqwest::blocking::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::blocking::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().unwrap()
+}
+
+#[test]
+fn the_server_answers_as_the_original_did_and_stops_when_told() {
+    let photo = fs::read(a_photo()).unwrap();
+    let natureddit = in_project();
+    let mut serving = Serving::start(natureddit);
+    let client = client();
+    let url = format!("{}/predictions/naturedditTI", serving.url);
+    let form = || Form::new().text("text", "A fox").part("image", Part::bytes(photo.clone()).file_name("a.jpg"));
+    let plain = client.post(&url).multipart(form()).send().unwrap();
+    assert_eq!(plain.status(), 200);
+    let label = plain.text().unwrap();
+    assert!(["fauna", "flora", "landscape"].contains(&label.as_str()), "{label:?}");
+
+    let answer: Value = client
+        .post(format!("{url}/1"))
+        .header("accept", "application/json")
+        .multipart(form())
+        .send()
+        .unwrap()
+        .json()
+        .unwrap();
+    assert_eq!(answer["label"], label);
+    let empty = client.post(&url).multipart(Form::new().text("other", "x")).send().unwrap();
+    assert_eq!(empty.status(), 400);
+    let error: Value = empty.json().unwrap();
+    assert!(error["message"].as_str().unwrap().contains("neither"), "{error}");
+
+    assert!(Command::new("kill").arg(serving.child.id().to_string()).status().unwrap().success());
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_corrupted_bundle_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = project().dir.join("models/naturedditTI/1");
+    let copied = Command::new("cp").arg("-a").arg(&bundle).arg(folder.path().join("7")).status().unwrap();
+    assert!(copied.success());
+    let head = folder.path().join("7/head.safetensors");
+    let mut bytes = fs::read(&head).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&head, bytes).unwrap();
+    let choice = format!("bad={}", folder.path().join("7").display());
+    let Run { code, stderr, .. } = in_project().args(["serve", "--models", &choice]).run();
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("head.safetensors is corrupted: its SHA-256 is "), "{stderr}");
+}
+
+#[test]
+fn no_telemetry_file_appears() {
+    let cache = cache_dir();
+    let settings = format!("[assets]\ncache_dir = {:?}\n", cache.to_str().unwrap());
+    let home = tempfile::tempdir().unwrap();
+    let home_text = home.path().to_str().unwrap().to_owned();
+    let models = project().dir.join("models");
+    let settings = format!("[project]\nmodels_dir = {:?}\n{settings}", models.to_str().unwrap());
+    let mut predict = Natureddit::new()
+        .file("natureddit.toml", settings)
+        .env("HOME", &home_text)
+        .env("XDG_CACHE_HOME", &format!("{home_text}/cache"))
+        .args(["predict", "--text", "A fox in the snow"]);
+    let Run { code, stderr, .. } = predict.run();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(files_below(home.path()), Vec::<PathBuf>::new());
+    assert_eq!(files_below(&predict.dir()), [predict.dir().join("natureddit.toml")]);
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[test]
+fn a_pipe_that_closes_early_is_no_error() {
+    let mut child = in_project().args(["model", "show", "--json"]).spawn(Stdio::piped());
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+}
