@@ -1,22 +1,29 @@
 //! Features for training: many inputs at once, on every core.
 
-use rayon::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-use crate::encoder::{EncoderFiles, EncoderPair, Encoders, Features};
+use crate::encoder::{BATCH_LEN, EncoderFiles, EncoderPair, Encoders, Features};
 use crate::error::ModelError;
 use crate::input::{InputError, ModelInput};
 use crate::preprocess::{InputLimits, Preprocessor};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, RuntimeError};
 
 /// An encoder pair built from its assets, with the preprocessing that goes with it.
+///
+/// Each core has encoders of its own that run on one thread: for many inputs that is faster than one pair of encoders
+/// on all cores, because nothing waits for the slowest part of an operator.
 #[derive(Debug)]
 pub struct Embedder {
     preprocessor: Preprocessor,
-    encoders: Encoders,
+    lanes: Vec<Encoders>,
 }
 
+/// What became of an input, and its place among the inputs.
+type Placed = (usize, Result<Features, InputError>);
+
 impl Embedder {
-    /// Builds both graphs from the weights and loads them.
+    /// Builds both graphs from the weights and loads them once a thread.
     ///
     /// # Errors
     /// [`ModelError`] when a file is not what it should be, or the runtime refuses a graph.
@@ -28,31 +35,70 @@ impl Embedder {
         threads: usize,
     ) -> Result<Self, ModelError> {
         let preprocess = pair.preprocess();
-        let encoders = Encoders::open(runtime, &pair.build(files)?, &preprocess, threads)?;
+        let graphs = pair.build(files)?;
+        let open = || Encoders::open(runtime, &graphs, &preprocess, 1);
+        let lanes = in_parallel((0..threads.max(1)).map(|_| open)).into_iter().collect::<Result<_, _>>()?;
         let preprocessor = Preprocessor::read(preprocess, &files.tokenizer, limits)?;
-        Ok(Self { preprocessor, encoders })
+        Ok(Self { preprocessor, lanes })
     }
 
-    /// The features of each input, in order: photos are decoded on every core, then encoded in batches. An input
-    /// that cannot be read gets its error and does not disturb the others. `inputs` are all in memory at once, so
-    /// callers pass a few dozen photos a call.
+    /// The features of each input, in order. An input that cannot be read gets its error and does not disturb the
+    /// others. `inputs` are all in memory at once, so callers pass a few dozen photos a call.
     ///
     /// # Errors
     /// [`ModelError`] when an encoder itself fails.
     pub fn embed(&mut self, inputs: &[ModelInput<'_>]) -> Result<Vec<Result<Features, InputError>>, ModelError> {
-        let prepared: Vec<_> = inputs.par_iter().map(|input| self.preprocessor.prepare(input)).collect();
-        let mut readable = Vec::with_capacity(inputs.len());
-        let mut outcomes = Vec::with_capacity(inputs.len());
-        for input in prepared {
-            outcomes.push(input.map(|prepared| {
-                readable.push(prepared);
-                Features::default()
-            }));
+        let mut order: Vec<usize> = (0..inputs.len()).collect();
+        // Titles of like length share a batch, so that little of it is padding.
+        order.sort_by_key(|&at| inputs[at].text.map_or(0, str::len));
+        let batches: Vec<&[usize]> = order.chunks(BATCH_LEN).collect();
+        let next = AtomicUsize::new(0);
+        let (preprocessor, batches, next) = (&self.preprocessor, &batches, &next);
+        let work = |lane| move || embed_batches(preprocessor, lane, inputs, batches, next);
+        let mut placed = Vec::with_capacity(inputs.len());
+        for done in in_parallel(self.lanes.iter_mut().map(work)) {
+            placed.extend(done?);
         }
-        let features = self.encoders.encode(&readable)?;
-        for (outcome, features) in outcomes.iter_mut().flatten().zip(features) {
-            *outcome = features;
-        }
-        Ok(outcomes)
+        placed.sort_by_key(|(at, _)| *at);
+        Ok(placed.into_iter().map(|(_, outcome)| outcome).collect())
     }
+}
+
+/// Takes batches until none is left.
+fn embed_batches(
+    preprocessor: &Preprocessor,
+    encoders: &mut Encoders,
+    inputs: &[ModelInput<'_>],
+    batches: &[&[usize]],
+    next: &AtomicUsize,
+) -> Result<Vec<Placed>, RuntimeError> {
+    let mut placed: Vec<Placed> = Vec::new();
+    while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let mut readable = Vec::with_capacity(batch.len());
+        let first = placed.len();
+        for &at in *batch {
+            let prepared = preprocessor.prepare(&inputs[at]);
+            placed.push((
+                at,
+                prepared.map(|prepared| {
+                    readable.push(prepared);
+                    Features::default()
+                }),
+            ));
+        }
+        let features = encoders.encode(&readable)?;
+        let read = placed[first..].iter_mut().filter_map(|(_, outcome)| outcome.as_mut().ok());
+        read.zip(features).for_each(|(outcome, features)| *outcome = features);
+    }
+    Ok(placed)
+}
+
+/// Runs every piece of work on a thread of its own and gives their results in order.
+fn in_parallel<T: Send>(work: impl Iterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = work.map(|piece| scope.spawn(piece)).collect();
+        let join =
+            |thread: thread::ScopedJoinHandle<'_, T>| thread.join().unwrap_or_else(|e| std::panic::resume_unwind(e));
+        threads.into_iter().map(join).collect()
+    })
 }

@@ -16,7 +16,7 @@ use crate::weights::WeightsError;
 const GRAPH_VERSION: u32 = 1;
 
 /// How many photos or titles go through an encoder at once.
-const BATCH_LEN: usize = 16;
+pub(crate) const BATCH_LEN: usize = 16;
 
 /// A network that turns pixels into features.
 #[derive(Clone, Copy, Debug)]

@@ -115,6 +115,9 @@ impl<'a> Work<'a> {
         }
         cx.set_detail("photos_to_embed", photos.len());
         cx.set_detail("titles_to_embed", titles.len());
+        if !(photos.is_empty() && titles.is_empty()) {
+            self.load_encoders(&cx.progress)?;
+        }
         let started = std::time::Instant::now();
         let unreadable = self.embed_photos(&photos.into_iter().collect::<Vec<_>>(), &cx.progress)?;
         cx.set_detail("photos_seconds", started.elapsed().as_secs_f64());
@@ -135,7 +138,6 @@ impl<'a> Work<'a> {
         if photos.is_empty() {
             return Ok(skipped);
         }
-        self.load_encoders(progress)?;
         progress.start("embedding photos", Some(photos.len() as u64));
         for chunk in photos.chunks(PHOTOS_AT_ONCE) {
             let mut readable = Vec::with_capacity(chunk.len());
@@ -166,7 +168,6 @@ impl<'a> Work<'a> {
         if titles.is_empty() {
             return Ok(());
         }
-        self.load_encoders(progress)?;
         progress.start("embedding titles", Some(titles.len() as u64));
         for chunk in titles.chunks(TITLES_AT_ONCE) {
             let inputs: Vec<ModelInput<'_>> =
@@ -183,12 +184,10 @@ impl<'a> Work<'a> {
     }
 
     fn load_encoders(&mut self, progress: &Progress) -> anyhow::Result<()> {
-        if self.embedder.is_none() {
-            let assets = (self.transform.assets)(progress)?;
-            let runtime = Runtime::load(&assets.runtime)?;
-            let Transform { encoders, limits, threads, .. } = self.transform;
-            self.embedder = Some(Embedder::build(encoders, &assets.encoders, &runtime, *limits, *threads)?);
-        }
+        let assets = (self.transform.assets)(progress)?;
+        let runtime = Runtime::load(&assets.runtime)?;
+        let Transform { encoders, limits, threads, .. } = self.transform;
+        self.embedder = Some(Embedder::build(encoders, &assets.encoders, &runtime, *limits, *threads)?);
         Ok(())
     }
 
