@@ -271,7 +271,7 @@ mod tests {
         });
         assert_eq!(error.unwrap_err().path, path);
         assert_eq!(read_to_string(&path).unwrap(), "old");
-        assert_eq!(read_dir(path.parent().unwrap()).unwrap(), [path.clone()]);
+        assert_eq!(read_dir(path.parent().unwrap()).unwrap(), std::slice::from_ref(&path));
     }
 
     #[test]

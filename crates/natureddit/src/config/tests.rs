@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::*;
 
 fn environment() -> Environment {
-    Environment { cache_home: Some("/home/a/.cache".into()), data_home: Some("/home/a/data".into()), log_filter: None }
+    Environment { cache_home: Some("/users/a/.cache".into()), data_home: Some("/users/a/data".into()), log_filter: None }
 }
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -82,9 +82,9 @@ fn paths_start_at_the_project_and_empty_ones_at_the_users_folders() {
     let config = parse("[project]\ndata_dir = \"/big/data\"\n").unwrap();
     assert_eq!(config.project.data_dir, Path::new("/big/data"));
     assert_eq!(config.project.models_dir, Path::new("/project/models"));
-    assert_eq!(config.assets.cache_dir, Path::new("/home/a/.cache/natureddit"));
+    assert_eq!(config.assets.cache_dir, Path::new("/users/a/.cache/natureddit"));
     assert_eq!(config.assets.folder, None);
-    assert_eq!(config.serve.tls, TlsConfig::SelfSigned { dir: "/home/a/data/natureddit/tls".into() });
+    assert_eq!(config.serve.tls, TlsConfig::SelfSigned { dir: "/users/a/data/natureddit/tls".into() });
 }
 
 #[test]
