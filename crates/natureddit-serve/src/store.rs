@@ -88,7 +88,7 @@ fn find_chosen(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder
 
 fn find_newest(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
     let mut newest = Vec::new();
-    for path in fs::read_dir(store)? {
+    for path in fs::optional(fs::read_dir(store))?.unwrap_or_default() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if is_model_name(&name)
             && let Some((version, folder)) = versions(&path)?.pop_last()
@@ -192,7 +192,7 @@ mod tests {
         assert!(matches!(find_bundles(store.path(), &twice), Err(StoreError::Twice { version: 2, .. })));
         let empty = tempfile::tempdir().unwrap();
         assert!(matches!(find_bundles(empty.path(), &[]), Err(StoreError::Empty(_))));
-        assert!(matches!(find_bundles(&empty.path().join("none"), &[]), Err(StoreError::File(_))));
+        assert!(matches!(find_bundles(&empty.path().join("none"), &[]), Err(StoreError::Empty(_))));
     }
 
     #[test]

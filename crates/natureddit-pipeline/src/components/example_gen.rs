@@ -171,7 +171,7 @@ fn member(row: &PostRow) -> Member<'_> {
         created_utc: post.created_utc,
         author: &post.author,
         title: &post.title,
-        perceptual_hash: u64::from_str_radix(&row.phash.to_string(), 16).ok(),
+        perceptual_hash: Some(row.phash.bits()),
     }
 }
 

@@ -125,7 +125,8 @@ fn collect_config(config: &Config, window: Window) -> CollectConfig {
             limits: ImageLimits { bytes_max: collect.image_bytes_max, pixels_max: collect.image_pixels_max },
             long_side_max: collect.long_side_max,
             jpeg_quality: collect.jpeg_quality,
-            in_flight_max: collect.downloads_per_host_max,
+            // While some wait for their host, others are decoded or come from another host.
+            in_flight_max: 3 * collect.downloads_per_host_max,
         },
         data_dir: config.project.data_dir.clone(),
     }

@@ -1,5 +1,6 @@
 //! `natureddit doctor`: whether this machine has what the program needs. It asks nothing of the network.
 
+mod assets;
 mod machine;
 mod project;
 
@@ -23,10 +24,11 @@ Examples:
 pub(super) struct Args {}
 
 /// Every check but that of the settings themselves, in the order they are told. A new one is a function and a line.
-const CHECKS: [fn(&Config) -> Finding; 6] = [
+const CHECKS: [fn(&Config) -> Finding; 7] = [
     project::project_folder,
     project::cache_folder,
     machine::pip,
+    assets::assets,
     machine::disk_space,
     machine::memory,
     machine::processor_cores,

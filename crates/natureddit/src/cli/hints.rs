@@ -4,6 +4,10 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
+use natureddit_model::{BundleError, RuntimeError};
+use natureddit_net::assets::AssetError;
+use natureddit_pipeline::RunError;
+use natureddit_pipeline::metadata::MetadataError;
 
 use crate::config::ConfigError;
 
@@ -12,10 +16,26 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return error.hint();
     }
-    if let Some(error) = cause.downcast_ref::<FsError>() {
-        return of_file_error(error);
+    if let Some(error) = cause.downcast_ref::<AssetError>() {
+        return error.hint().map(str::to_owned);
     }
-    None
+    if let Some(BundleError::Corrupted { path, .. }) = cause.downcast_ref::<BundleError>() {
+        let folder = path.parent().unwrap_or(path).display();
+        return Some(format!("remove {folder} and run `natureddit run`: it is pushed again"));
+    }
+    if let Some(RuntimeError::Load { path, .. }) = cause.downcast_ref::<RuntimeError>() {
+        return Some(format!("remove {} and run `natureddit model pull`", path.display()));
+    }
+    if let Some(RunError::Locked(_)) = cause.downcast_ref::<RunError>() {
+        return Some("wait until it is done, or stop it".to_owned());
+    }
+    if let Some(MetadataError::Open { path, .. } | MetadataError::Schema { path, .. }) = cause.downcast_ref() {
+        return Some(format!(
+            "move {} away: the next run makes a new one and every component runs again",
+            path.display()
+        ));
+    }
+    cause.downcast_ref::<FsError>().and_then(of_file_error)
 }
 
 fn of_file_error(error: &FsError) -> Option<String> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use clap::ArgGroup;
 use natureddit_core::fs;
 use natureddit_model::{ModelInput, Predictor};
 use serde::Serialize;
@@ -22,9 +23,10 @@ Examples:
 /// Say what one post shows
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("post").args(["text", "image"]).required(true).multiple(true))]
 pub(super) struct Args {
     /// The title
-    #[arg(long, required_unless_present = "image")]
+    #[arg(long)]
     text: Option<String>,
     /// The photo: JPEG, PNG, WebP, GIF or BMP
     #[arg(long, value_name = "FILE")]

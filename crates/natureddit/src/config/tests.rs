@@ -6,7 +6,11 @@ use toml::{Table, Value};
 use super::*;
 
 fn environment() -> Environment {
-    Environment { cache_home: Some("/users/a/.cache".into()), data_home: Some("/users/a/data".into()), log_filter: None }
+    Environment {
+        cache_home: Some("/users/a/.cache".into()),
+        data_home: Some("/users/a/data".into()),
+        log_filter: None,
+    }
 }
 
 fn parse(text: &str) -> Result<Config, ConfigError> {

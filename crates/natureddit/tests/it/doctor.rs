@@ -21,7 +21,8 @@ fn every_check_is_told_and_the_exit_code_follows_from_them() {
     let (run, report) = report(Natureddit::new().file("natureddit.toml", ""));
     let checks = report["checks"].as_array().unwrap();
     let names: Vec<_> = checks.iter().map(|finding| finding["check"].as_str().unwrap()).collect();
-    let expected = ["settings", "project folder", "cache folder", "pip", "disk space", "memory", "processor cores"];
+    let expected =
+        ["settings", "project folder", "cache folder", "pip", "encoders", "disk space", "memory", "processor cores"];
     assert_eq!(names, expected);
     let failed = checks.iter().any(|finding| finding["status"] == "fail");
     assert_eq!(report["ok"], !failed);
