@@ -68,30 +68,68 @@ fn the_demo_ends_with_a_judged_model_and_an_answer_over_https() {
     assert!(dropped.len() > 5, "the corpus has many kinds of posts that are no photos: {dropped:?}");
 }
 
+/// A copy of the project, for a test that changes it.
+fn copied() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("copy");
+    assert!(Command::new("cp").arg("-a").arg(&project().dir).arg(&dir).status().unwrap().success());
+    (folder, dir)
+}
+
+fn run_pipeline(dir: &Path) -> Value {
+    json(&with_assets().in_dir(dir).args(["run", "--json"]).run())
+}
+
+/// `Trainer ran`, `Pusher cached`.
+fn outcomes(report: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let outcome = |c: &Value| format!("{} {}", text(&c["component"]), text(&c["outcome"]));
+    report["components"].as_array().unwrap().iter().map(outcome).collect()
+}
+
+const ALL_CACHED: [&str; 5] =
+    ["ExampleGen cached", "Transform cached", "Trainer cached", "Evaluator cached", "Pusher cached"];
+
 #[test]
 fn running_again_finds_everything_cached_and_a_missing_version_is_pushed_again() {
-    // A copy, since this test changes its project.
-    let folder = tempfile::tempdir().unwrap();
-    let copied = Command::new("cp").arg("-a").arg(&project().dir).arg(folder.path().join("copy")).status().unwrap();
-    assert!(copied.success());
-    let dir = folder.path().join("copy");
-    let run = || json(&with_assets().in_dir(&dir).args(["run", "--json"]).run());
-    let outcomes = |report: &Value| -> Vec<String> {
-        let components = report["components"].as_array().unwrap();
-        components
-            .iter()
-            .map(|c| format!("{} {}", c["component"].as_str().unwrap(), c["outcome"].as_str().unwrap()))
-            .collect()
-    };
-    let cached = ["ExampleGen cached", "Transform cached", "Trainer cached", "Evaluator cached", "Pusher cached"];
-    assert_eq!(outcomes(&run()), cached);
+    let (_folder, dir) = copied();
+    assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED);
 
     fs::remove_dir_all(dir.join("models/naturedditTI/1")).unwrap();
-    let report = run();
+    let report = run_pipeline(&dir);
     assert_eq!(outcomes(&report)[4], "Pusher ran");
     assert_eq!(report["components"][4]["reason"]["uri"], "models/naturedditTI/1");
     assert!(dir.join("models/naturedditTI/1/manifest.json").is_file());
-    assert_eq!(outcomes(&run()), cached);
+    assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED);
+}
+
+#[test]
+fn new_labels_embed_only_new_photos_and_the_pushed_model_is_the_one_to_beat() {
+    let (_folder, dir) = copied();
+    let posts = fs::read_to_string(dir.join("data/posts.csv")).unwrap();
+    let labels = fs::read_to_string(dir.join("labels/labels.csv")).unwrap();
+    let ids = csv_column(&posts, "id");
+    let labelled = csv_column(&labels, "id");
+    let new: Vec<&String> = ids.iter().filter(|id| !labelled.contains(id)).take(5).collect();
+    let choices: String = new.iter().map(|id| format!("{id},fauna\n")).collect();
+    fs::write(dir.join("choices.csv"), format!("id,choice\n{choices}")).unwrap();
+    let imported = json(&with_assets().in_dir(&dir).args(["label", "import", "choices.csv", "--json"]).run());
+    assert_eq!(imported["added"], 5);
+
+    let report = run_pipeline(&dir);
+    assert_eq!(outcomes(&report)[..4], ["ExampleGen ran", "Transform ran", "Trainer ran", "Evaluator ran"]);
+    assert_eq!(report["components"][0]["reason"]["key"], "labels");
+    assert!(report["components"][1]["details"]["photos_to_embed"].as_u64().unwrap() <= 5, "{report}");
+    let champion = &report["evaluation"]["champion"]["macro_f1"];
+    assert!(champion.as_f64().unwrap() > 0.8, "judged on the same posts as the candidate: {champion}");
+    assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED, "having pushed changes nothing");
+}
+
+/// A column of a CSV file.
+fn csv_column(text: &str, column: &str) -> Vec<String> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let at = reader.headers().unwrap().iter().position(|name| name == column).unwrap();
+    reader.records().map(|record| record.unwrap()[at].to_owned()).collect()
 }
 
 #[test]
