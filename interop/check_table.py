@@ -53,11 +53,15 @@ def check_photos(checks, project, rows):
 
 
 def check_types(checks, project, rows):
-    """That pandas, left to guess, takes numbers for numbers and truth values for truth values."""
+    """That pandas, left to guess, takes numbers for numbers and truth values for truth values, and reads the moments,
+    which the original system wrote as text, as moments."""
     frame = pandas.read_csv(project.posts_csv)
-    for column, kind in [("created_utc", "i"), ("width", "i"), ("height", "i"), ("over_18", "b")]:
+    for column, kind in [("width", "i"), ("height", "i"), ("over_18", "b")]:
         checks.equal(f"{column}: kind", frame[column].dtype.kind, kind)
     checks.equal("sum of widths", int(frame["width"].sum()), sum(int(row["width"]) for row in rows))
+    moments = pandas.to_datetime(frame["created_utc"])
+    for moment, row in zip(moments, rows):
+        checks.equal(f"{row['id']}: created_utc", moment.isoformat(), row["created_utc"])
 
 
 if __name__ == "__main__":

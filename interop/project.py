@@ -62,10 +62,10 @@ class Project:
         return max(versions, key=lambda path: int(path.name))
 
     def run_json(self, *words):
-        """The last line that a command with --json prints."""
+        """What a command with --json prints."""
         command = [self.program, *words, "--json"]
         printed = subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        return json.loads(printed.stdout.decode().strip().splitlines()[-1])
+        return json.loads(printed.stdout)
 
 
 class Server:
