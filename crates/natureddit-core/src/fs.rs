@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this module is what the rest of the program calls instead of std::fs")]
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -242,6 +242,29 @@ pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     })
 }
 
+/// The lock of a file, held until it is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes the lock of a file without waiting, making the file and its folder; `None` while somebody else holds it, in this
+/// process or another. The file stays: its presence means nothing.
+///
+/// # Errors
+/// With the path.
+pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
+    if let Some(parent) = path.parent() {
+        create_dir_all(parent)?;
+    }
+    let file = append(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(FsError::new("lock", path, e)),
+    }
+}
+
 /// Removes what a killed [`write_atomic`] left in a folder (not below it). Nothing else may be writing there.
 ///
 /// # Errors
@@ -283,6 +306,17 @@ mod tests {
         remove_partials(folder.path()).unwrap();
         assert_eq!(read_dir(folder.path()).unwrap(), [kept]);
         remove_partials(&folder.path().join("absent")).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/.lock");
+        let lock = try_lock(&path).unwrap();
+        assert!(lock.is_some());
+        assert!(try_lock(&path).unwrap().is_none());
+        drop(lock);
+        assert!(try_lock(&path).unwrap().is_some());
     }
 
     #[test]
