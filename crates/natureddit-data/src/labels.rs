@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use natureddit_core::fs::{self, FsError};
+use natureddit_core::fs::{self, FsError, Lock};
 use natureddit_core::{ClassNames, Clock, PostId};
 use serde::Serialize;
 
@@ -37,6 +37,8 @@ pub struct Label {
 pub struct Labels {
     path: PathBuf,
     labels: Vec<Label>,
+    /// Where the file has each of [`LABEL_COLUMNS`]; whoever edits it may put them in another order.
+    columns: [usize; 5],
 }
 
 /// What an import did.
@@ -57,10 +59,12 @@ impl Labels {
     /// [`TableError`] with the file and line.
     pub fn read(labels_dir: &Path) -> Result<Self, TableError> {
         let path = labels_dir.join(LABELS_FILE);
-        let Some(table) = Table::read_optional(&path)? else { return Ok(Self { path, labels: Vec::new() }) };
+        let Some(table) = Table::read_optional(&path)? else {
+            return Ok(Self { path, labels: Vec::new(), columns: std::array::from_fn(|column| column) });
+        };
         let columns = table.only_columns(LABEL_COLUMNS)?;
         let labels = table.rows().map(|row| read_label(row, columns)).collect::<Result<_, _>>()?;
-        Ok(Self { path, labels })
+        Ok(Self { path, labels, columns })
     }
 
     /// Every choice, in the order they were made.
@@ -77,10 +81,10 @@ impl Labels {
     }
 
     /// Adds the choices of a CSV file that has at least the columns `id` and `choice`. A choice that is the latest already
-    /// is not added again.
+    /// is not added again. What others have added since the labels were read is read first, and nobody adds meanwhile.
     ///
     /// # Errors
-    /// [`TableError`] naming the first line with a bad id or a choice that is no class; then nothing is added.
+    /// [`TableError::Locked`] while another import is under way, and else the one naming the first line with a bad id or a choice that is no class; then nothing is added.
     pub fn import(
         &mut self,
         file: &Path,
@@ -89,6 +93,9 @@ impl Labels {
         labelled_by: &str,
         clock: &Clock,
     ) -> Result<LabelImport, TableError> {
+        let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
+        let _lock = lock(&folder)?;
+        *self = Self::read(&folder)?;
         let labelled_at = format_utc(clock.now().as_second());
         let mut import = LabelImport::default();
         let mut added = Vec::new();
@@ -127,12 +134,27 @@ impl Labels {
             bytes.push(b'\n');
         }
         let header = bytes.is_empty().then_some(LABEL_COLUMNS);
-        let lines = table_bytes(header, added.iter().map(label_cells));
+        let lines = table_bytes(header, added.iter().map(|label| in_order(label_cells(label), self.columns)));
         bytes.extend(lines.map_err(|e| FsError::new("write", &self.path, e))?);
         fs::write_atomic(&self.path, &bytes)?;
         self.labels.extend(added);
         Ok(())
     }
+}
+
+/// Keeps others from changing the files in a folder of labels.
+pub(crate) fn lock(labels_dir: &Path) -> Result<Lock, TableError> {
+    let lock = fs::try_lock(&labels_dir.join(".lock"))?;
+    lock.ok_or_else(|| TableError::Locked { folder: labels_dir.to_owned() })
+}
+
+/// Cells of [`LABEL_COLUMNS`] as a file has them.
+fn in_order(cells: [String; 5], columns: [usize; 5]) -> [String; 5] {
+    let mut ordered = [const { String::new() }; 5];
+    for (cell, column) in cells.into_iter().zip(columns) {
+        ordered[column] = cell;
+    }
+    ordered
 }
 
 /// The ids and choices of a file, in order; all of them are good or there is an error.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use natureddit_core::fs::{self, FsError};
 
 /// The longest table that is read: far over any dataset, and still in memory.
-const TABLE_BYTES_MAX: u64 = 1 << 30;
+pub(crate) const TABLE_BYTES_MAX: u64 = 1 << 30;
 
 /// A table that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,18 @@ pub enum TableError {
         path: PathBuf,
         /// The column's name.
         column: String,
+    },
+    /// A column that is there twice; nobody can tell which counts.
+    #[error("{path}: the header has a column twice", path = path.display())]
+    RepeatedColumn {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody else is changing the files of a folder.
+    #[error("{folder} is being changed by another import", folder = folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
     },
     /// A line that is not what it should be.
     #[error("{path}, line {line}: {problem}", path = path.display())]
@@ -100,6 +112,7 @@ impl Table {
         let columns = self.columns(names)?;
         match self.header.iter().find(|cell| !names.contains(cell)) {
             Some(cell) => Err(TableError::UnknownColumn { path: self.path.clone(), column: cell.to_owned() }),
+            None if self.header.len() != N => Err(TableError::RepeatedColumn { path: self.path.clone() }),
             None => Ok(columns),
         }
     }
@@ -110,6 +123,11 @@ impl Table {
 }
 
 impl<'a> Row<'a> {
+    /// A record that comes from elsewhere than a table.
+    pub(crate) fn new(path: &'a Path, line: u64, record: &'a StringRecord) -> Self {
+        Self { path, line, record }
+    }
+
     /// The text of a column.
     pub(crate) fn text(self, column: usize) -> &'a str {
         self.record.get(column).unwrap_or_default()
@@ -216,6 +234,8 @@ mod tests {
         assert!(error.ends_with("the header has no column \"c\""), "{error}");
         let error = read.only_columns(["a"]).unwrap_err().to_string();
         assert!(error.ends_with("the header has an unknown column \"b\""), "{error}");
+        let error = table("a,b,a\n1,2,3\n").unwrap().only_columns(["a", "b"]).unwrap_err().to_string();
+        assert!(error.ends_with("the header has a column twice"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use natureddit_core::{ClassNames, PostId};
 use serde::Serialize;
 
-use crate::labels::read_choice;
+use crate::labels::{lock, read_choice};
 use crate::table::{Row, Table, TableError, without_control, write_table};
 
 /// The name of the file in the folder of labels.
@@ -52,7 +52,7 @@ impl Titles {
     pub fn read(labels_dir: &Path, classes: &ClassNames) -> Result<Self, TableError> {
         let path = labels_dir.join(TITLES_FILE);
         let titles = match Table::read_optional(&path)? {
-            Some(table) => read_titles(&table, classes)?,
+            Some(table) => read_titles(&table, table.only_columns(TITLE_COLUMNS)?, classes)?,
             None => Vec::new(),
         };
         let titles = titles.into_iter().map(|title| (title.id.clone(), title)).collect();
@@ -65,14 +65,19 @@ impl Titles {
     }
 
     /// Adds the titles of a CSV file that has at least the columns `id`, `title` and `choice`; a title whose id is known
-    /// takes the place of the known one.
+    /// takes the place of the known one. What others have added since the titles were read is read first, and nobody adds
+    /// meanwhile.
     ///
     /// # Errors
-    /// [`TableError`] naming the first bad line; then nothing is added.
+    /// [`TableError::Locked`] while another import is under way, and else the one naming the first bad line; then nothing is added.
     pub fn import(&mut self, file: &Path, classes: &ClassNames) -> Result<TitleImport, TableError> {
+        let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
+        let _lock = lock(&folder)?;
+        *self = Self::read(&folder, classes)?;
         let mut import = TitleImport::default();
         let mut titles = self.titles.clone();
-        for title in read_titles(&Table::read(file)?, classes)? {
+        let table = Table::read(file)?;
+        for title in read_titles(&table, table.columns(TITLE_COLUMNS)?, classes)? {
             match titles.insert(title.id.clone(), title.clone()) {
                 None => import.added += 1,
                 Some(old) if old == title => import.unchanged += 1,
@@ -86,8 +91,11 @@ impl Titles {
     }
 }
 
-fn read_titles(table: &Table, classes: &ClassNames) -> Result<Vec<LabelledTitle>, TableError> {
-    let [id, title, choice] = table.columns(TITLE_COLUMNS)?;
+fn read_titles(
+    table: &Table,
+    [id, title, choice]: [usize; 3],
+    classes: &ClassNames,
+) -> Result<Vec<LabelledTitle>, TableError> {
     let read = |row: Row<'_>| {
         let text = without_control(row.text(title));
         if text.trim().is_empty() {

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use natureddit_core::{ClassNames, Clock, fs};
-use natureddit_data::{Dataset, LabelImport, Labels, TitleImport, Titles};
+use natureddit_data::{Dataset, LabelImport, Labels, TableError, TitleImport, Titles};
 
 use crate::reddit::{Reddit, config, run};
 
@@ -90,4 +90,53 @@ fn titles_are_imported_once() {
     let error = titles.import(&file, &classes()).unwrap_err().to_string();
     assert!(error.ends_with("line 3: title: there is none"), "{error}");
     assert_eq!(titles.all().count(), 2);
+}
+
+#[tokio::test]
+async fn labels_are_added_in_the_order_of_the_columns_that_the_file_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(&folder.path().join("data")).await;
+    let dir = folder.path().join("labels");
+    let edited = "choice,id,labelled_at,labelled_by,img_name\nfauna,p000,2022-04-30T00:00:00,bob,p000_0.png\n";
+    fs::write_atomic(&dir.join("labels.csv"), edited).unwrap();
+    import(&dir, "id,choice\np001,flora\n", &dataset).unwrap();
+    let written = fs::read_to_string(&dir.join("labels.csv")).unwrap();
+    assert_eq!(written, format!("{edited}flora,p001,2022-05-01T00:00:00,ann,p001_0.png\n"));
+    let labels = Labels::read(&dir).unwrap();
+    let latest: Vec<_> = labels.latest().into_iter().map(|(id, choice)| (id.as_str(), choice)).collect();
+    assert_eq!(latest, [("p000", "fauna"), ("p001", "flora")]);
+}
+
+#[tokio::test]
+async fn two_imports_at_once_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(&folder.path().join("data")).await;
+    let dir = folder.path().join("labels");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write_atomic(&path, text).unwrap();
+        path
+    };
+    let (first, second) = (file("1.csv", "id,choice\np000,fauna\n"), file("2.csv", "id,choice\np001,flora\n"));
+    let clock = Clock::fixed(1_651_363_200);
+    let (mut a, mut b) = (Labels::read(&dir).unwrap(), Labels::read(&dir).unwrap());
+    a.import(&first, &classes(), &dataset, "ann", &clock).unwrap();
+    b.import(&second, &classes(), &dataset, "bob", &clock).unwrap();
+    assert_eq!(Labels::read(&dir).unwrap().all().len(), 2);
+
+    let titles = file("3.csv", "id,title,choice\nx,A bear,fauna\n");
+    let lock = fs::try_lock(&dir.join(".lock")).unwrap().unwrap();
+    let error = a.import(&second, &classes(), &dataset, "ann", &clock).unwrap_err();
+    assert!(matches!(&error, TableError::Locked { .. }), "{error}");
+    let error = Titles::read(&dir, &classes()).unwrap().import(&titles, &classes()).unwrap_err();
+    assert!(matches!(&error, TableError::Locked { .. }), "{error}");
+    drop(lock);
+}
+
+#[test]
+fn titles_with_columns_of_the_users_own_are_refused_before_they_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write_atomic(&folder.path().join("titles.csv"), "id,title,choice,note\na,A bear,fauna,mine\n").unwrap();
+    let error = Titles::read(folder.path(), &classes()).unwrap_err().to_string();
+    assert!(error.ends_with("the header has an unknown column \"note\""), "{error}");
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use natureddit_data::{Dataset, LabelImport, Labels, TitleImport, Titles};
+use natureddit_data::{Dataset, LabelImport, Labels, TableError, TitleImport, Titles};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -88,15 +88,24 @@ pub(super) fn import_labels(
 ) -> Result<LabelImport, CliError> {
     let dataset = Dataset::read(&config.project.data_dir)?;
     let mut labels = Labels::read(&config.project.labels_dir)?;
-    labels.import(file, &config.project.classes, &dataset, by, &session.clock).hint(expected("id and choice", config))
+    let imported = labels.import(file, &config.project.classes, &dataset, by, &session.clock);
+    hinted(imported, "id and choice", config)
 }
 
 /// Adds the titles of a file to the project's.
 pub(super) fn import_titles(config: &Config, file: &Path) -> Result<TitleImport, CliError> {
     let mut titles = Titles::read(&config.project.labels_dir, &config.project.classes)?;
-    titles.import(file, &config.project.classes).hint(expected("id, title and choice", config))
+    hinted(titles.import(file, &config.project.classes), "id, title and choice", config)
 }
 
-fn expected(columns: &str, config: &Config) -> String {
-    format!("the file needs a header line with {columns}; the choices are {}", config.project.classes)
+/// Says what the file must be like, where that is what is wrong with it.
+fn hinted<T>(imported: Result<T, TableError>, columns: &str, config: &Config) -> Result<T, CliError> {
+    let hint = match &imported {
+        Err(TableError::NoColumn { .. } | TableError::Line { .. }) => {
+            format!("the file needs a header line with {columns}; the choices are {}", config.project.classes)
+        }
+        Err(TableError::Locked { .. }) => "wait until it is done".to_owned(),
+        _ => return Ok(imported?),
+    };
+    imported.hint(hint)
 }
