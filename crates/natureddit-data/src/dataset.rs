@@ -1,5 +1,6 @@
 //! The dataset on disk: `posts.csv` (one row a photo), `images/` (one file a photo), `dropped.csv` (why a post is not in
-//! it) and `dataset.toml` (what was collected when). The bytes of all but the last depend on content only.
+//! it) and `dataset.toml` (what was collected when). The bytes of `posts.csv` and `images/` depend on posts and photos
+//! only; `dropped.csv` also holds reasons that may pass, such as `timeout`, and `dataset.toml` times.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -117,7 +118,9 @@ impl Dataset {
     /// [`DatasetError`] with the file and line of the first thing that is wrong.
     pub fn read(dir: &Path) -> Result<Self, DatasetError> {
         let posts = read_unique(&dir.join(POSTS_FILE), POST_COLUMNS, read_post, |row| &row.post.id)?;
-        let dropped = read_unique(&dir.join(DROPPED_FILE), DROPPED_COLUMNS, read_dropped, |post| &post.id)?;
+        let mut dropped = read_unique(&dir.join(DROPPED_FILE), DROPPED_COLUMNS, read_dropped, |post| &post.id)?;
+        // Both files cannot change at one moment: a crash in between leaves a post in both.
+        dropped.retain(|id, _| !posts.contains_key(id));
         let path = dir.join(RECORD_FILE);
         let record = match fs::optional(fs::read_to_string(&path))? {
             Some(text) => Some(toml::from_str(&text).map_err(|source| DatasetError::Record { path, source })?),
@@ -249,6 +252,16 @@ fn read_time(row: Row<'_>, column: usize) -> Result<i64, TableError> {
     parse_utc(text).ok_or_else(|| row.error(format!("created_utc: not a time such as 2022-05-01T00:00:00: {text:?}")))
 }
 
+/// A post from cells in the order of [`POST_COLUMNS`].
+pub(crate) fn read_post_cells(row: Row<'_>) -> Result<PostRow, TableError> {
+    read_post(row, std::array::from_fn(|column| column))
+}
+
+/// A dropped post from cells in the order of [`DROPPED_COLUMNS`].
+pub(crate) fn read_dropped_cells(row: Row<'_>) -> Result<DroppedPost, TableError> {
+    read_dropped(row, std::array::from_fn(|column| column))
+}
+
 /// The name of a file in `images/`; one that would lead out of it is refused.
 fn read_file_name(row: Row<'_>, column: usize) -> Result<String, TableError> {
     let text = row.text(column);
@@ -258,7 +271,8 @@ fn read_file_name(row: Row<'_>, column: usize) -> Result<String, TableError> {
     Ok(text.to_owned())
 }
 
-fn post_cells(row: &PostRow) -> [String; 15] {
+/// A post as the cells of its table.
+pub(crate) fn post_cells(row: &PostRow) -> [String; 15] {
     let post = &row.post;
     [
         post.author.clone(),
@@ -279,9 +293,10 @@ fn post_cells(row: &PostRow) -> [String; 15] {
     ]
 }
 
-fn dropped_cells(post: &DroppedPost) -> [String; 4] {
+/// A dropped post as the cells of its table.
+pub(crate) fn dropped_cells(post: &DroppedPost) -> [String; 4] {
     [post.id.to_string(), post.subreddit.clone(), format_utc(post.created_utc), post.reason.clone()]
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,9 +10,9 @@ use std::thread;
 
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, PostId};
-use natureddit_image::{ImageError, ImageLimits, Normalised, PerceptualHash, inspect, normalise};
+use natureddit_image::{Format, ImageError, ImageLimits, Normalised, PerceptualHash, decode, inspect, normalise};
 use natureddit_net::{Client, NetError, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Hosts that negotiate answer other wishes with WebP, or with a web page about the photo.
 const ACCEPT: &str = "image/jpeg,image/png;q=0.9,*/*;q=0.1";
@@ -51,6 +51,9 @@ pub(crate) enum PhotoError {
     TooFewBytes { bytes: u64, bytes_min: u64 },
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A fault of the decoder, which must not take the other photos with it.
+    #[error("the decoder panicked")]
+    DecoderPanic,
     /// This machine's own trouble, which no other photo will escape.
     #[error(transparent)]
     Fs(#[from] FsError),
@@ -64,7 +67,17 @@ impl PhotoError {
             Self::Net(error) => error.code().into(),
             Self::TooFewBytes { .. } => "too_few_bytes".into(),
             Self::Image(error) => error.code().into(),
+            Self::DecoderPanic => "decoder_panic".into(),
             Self::Fs(_) => "file".into(),
+        }
+    }
+
+    /// Whether the photo may be had at another time.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Net(NetError::Timeout { .. } | NetError::Connection { .. }) => true,
+            Self::Net(NetError::Status { status, .. }) => matches!(status, 408 | 429 | 500..=599),
+            _ => false,
         }
     }
 }
@@ -96,18 +109,36 @@ impl PhotoStore {
         &self.folder
     }
 
+    /// The names that the photo of a post may get, one for each format that is stored.
+    pub(crate) fn names(id: &PostId) -> [String; 3] {
+        [Format::Jpeg, Format::Png, Format::WebP].map(|format| img_name(id, format.extension()))
+    }
+
     /// Fetches the photo of a post and stores it. The file appears whole or not at all.
     pub(crate) async fn fetch(&self, id: &PostId, url: &str) -> Result<StoredPhoto, PhotoError> {
         let request = self.client.get(url).accept(ACCEPT).bytes_max(self.config.limits.bytes_max);
         let response = request.send().await.and_then(require_ok).map_err(PhotoError::Net)?;
         let (folder, config, id) = (self.folder.clone(), self.config, id.clone());
-        self.compute(move || store(&folder, &config, &id, &response.body)).await
+        self.decode(move || store(&folder, &config, &id, &response.body)).await
+    }
+
+    /// Describes the photo in a file of the folder, which stays as it is.
+    pub(crate) async fn read(&self, img_name: &str) -> Result<StoredPhoto, PhotoError> {
+        let (path, limits, img_name) = (self.folder.join(img_name), self.config.limits, img_name.to_owned());
+        self.decode(move || {
+            let bytes = fs::read_limited(&path, limits.bytes_max)?;
+            let photo = decode(&bytes, &limits)?;
+            let (width, height, phash) = (photo.width, photo.height, photo.perceptual_hash());
+            Ok(StoredPhoto { img_name, width, height, sha256: ContentHash::of(&bytes), phash })
+        })
+        .await
     }
 
     /// Whether the file of a row is there and unchanged.
     pub(crate) async fn state(&self, img_name: &str, sha256: ContentHash) -> Result<FileState, FsError> {
         let path = self.folder.join(img_name);
-        let hash = self.compute(move || fs::optional(ContentHash::of_file(&path))).await?;
+        let core = self.core().await;
+        let hash = on_a_thread(move || with(core, || fs::optional(ContentHash::of_file(&path)))).await?;
         Ok(match hash {
             Some(hash) if hash == sha256 => FileState::Same,
             Some(_) => FileState::Changed,
@@ -115,17 +146,31 @@ impl PhotoStore {
         })
     }
 
-    /// Runs work for the processor, at most one piece a core.
-    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let core = Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed");
-        on_a_thread(move || {
-            let result = work();
-            // Held by the work itself, which goes on when nobody waits for it any more.
-            drop(core);
-            result
-        })
-        .await
+    /// Runs what decodes a photo, at most one piece a core. A panic is an error of that photo.
+    async fn decode<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PhotoError> + Send + 'static,
+    ) -> Result<T, PhotoError> {
+        let core = self.core().await;
+        match tokio::task::spawn_blocking(move || with(core, work)).await {
+            Ok(result) => result,
+            Err(error) => {
+                tracing::error!(%error, "a photo's decoder failed; please report the photo");
+                Err(PhotoError::DecoderPanic)
+            }
+        }
     }
+
+    async fn core(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.cores).acquire_owned().await.expect("the semaphore is never closed")
+    }
+}
+
+/// Runs work that holds a core itself, for it goes on when nobody waits for it any more.
+fn with<T>(core: OwnedSemaphorePermit, work: impl FnOnce() -> T) -> T {
+    let result = work();
+    drop(core);
+    result
 }
 
 /// Runs what takes long away from the threads on which others wait. A panic of the work goes on here.
@@ -154,7 +199,63 @@ fn store(folder: &Path, config: &PhotoConfig, id: &PostId, bytes: &[u8]) -> Resu
     }
     let photo = normalise(bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;
     let Normalised { width, height, content_hash, perceptual_hash, .. } = photo;
-    let img_name = format!("{id}_0.{}", photo.extension);
+    let img_name = img_name(id, photo.extension);
     fs::write_atomic(&folder.join(&img_name), &photo.bytes)?;
     Ok(StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash })
+}
+
+fn img_name(id: &PostId, extension: &str) -> String {
+    format!("{id}_0.{extension}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use natureddit_net::{ClientConfig, HostMap, RetryPolicy};
+
+    use super::*;
+
+    fn store_in(folder: &Path) -> PhotoStore {
+        let config = PhotoConfig {
+            bytes_min: 1,
+            limits: ImageLimits { bytes_max: 1_000_000, pixels_max: 1_000_000 },
+            long_side_max: 64,
+            jpeg_quality: 90,
+            in_flight_max: 1,
+        };
+        let client = Client::new(ClientConfig {
+            user_agent: "test".into(),
+            connect_timeout: Duration::from_secs(1),
+            total_timeout: Duration::from_secs(1),
+            retry: RetryPolicy { retries_max: 0, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
+            redirects_max: 0,
+            requests_per_host_max: 1,
+            host_map: HostMap::default(),
+        });
+        PhotoStore::new(folder.to_owned(), config, client.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_decoder_is_an_error_of_its_photo() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_in(folder.path());
+        // More often than there are cores: each gives its core back.
+        for _ in 0..100 {
+            let error = store.decode(|| -> Result<(), _> { panic!("index out of bounds") }).await.unwrap_err();
+            assert_eq!((error.code().as_ref(), error.may_pass()), ("decoder_panic", false));
+        }
+        assert_eq!(store.decode(|| Ok(7)).await.unwrap(), 7);
+    }
+
+    #[test]
+    fn every_format_that_is_stored_has_its_name() {
+        let (rgb, id) = (vec![90; 8 * 6 * 3], "a".parse().unwrap());
+        let limits = ImageLimits { bytes_max: 1_000_000, pixels_max: 1_000_000 };
+        let jpeg = natureddit_image::Photo { width: 8, height: 6, rgb }.to_jpeg(90);
+        let extension = normalise(&jpeg, &limits, 64, 90).unwrap().extension;
+        assert!(PhotoStore::names(&id).contains(&img_name(&id, extension)));
+        assert_eq!(BTreeSet::from(PhotoStore::names(&id)).len(), 3);
+    }
 }

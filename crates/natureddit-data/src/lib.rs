@@ -14,13 +14,14 @@ pub mod source;
 mod submission;
 mod table;
 pub mod titles;
+mod window;
 
 pub use collect::{CollectConfig, CollectError, CollectReport, SubredditGap, collect};
 pub use dataset::{Dataset, DatasetError, DroppedPost, PostRow};
 pub use images::PhotoConfig;
 pub use labels::{Label, LabelImport, Labels};
-pub use paging::Window;
 pub use record::DatasetRecord;
 pub use source::SourceConfig;
 pub use table::TableError;
 pub use titles::{LabelledTitle, TitleImport, Titles};
+pub use window::{Window, WindowError};

@@ -23,12 +23,14 @@ pub(crate) enum SkipReason {
     Animated,
     /// A page with several pictures on another site.
     Album,
-    /// A gallery none of whose pictures Reddit has processed yet.
+    /// A gallery of which Reddit has not processed the first picture yet.
     GalleryPending,
     /// A gallery without a still picture.
     GalleryEmpty,
     /// A link to something that is not a picture by its address.
     NotAPhoto,
+    /// A record with a field of a wrong type.
+    Unreadable,
 }
 
 impl SkipReason {
@@ -47,6 +49,7 @@ impl SkipReason {
             Self::GalleryPending => "gallery_pending",
             Self::GalleryEmpty => "gallery_empty",
             Self::NotAPhoto => "not_a_photo",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -69,6 +72,7 @@ pub(crate) fn photo_url(submission: &Submission, include_over_18: bool) -> Resul
         return Err(SkipReason::Over18);
     }
     match &submission.media {
+        Media::Unreadable => Err(SkipReason::Unreadable),
         Media::Text => Err(SkipReason::SelfPost),
         Media::Video => Err(SkipReason::Video),
         Media::RemovedParent => Err(SkipReason::Removed),
@@ -78,16 +82,14 @@ pub(crate) fn photo_url(submission: &Submission, include_over_18: bool) -> Resul
     }
 }
 
+/// The first still picture. One that is not processed yet may become it, and which one is taken must not depend on when
+/// the gallery was asked for.
 fn gallery_photo(items: &[GalleryItem]) -> Result<String, SkipReason> {
-    let mut reason = SkipReason::GalleryEmpty;
-    for item in items {
-        match item {
-            GalleryItem::Photo(address) => return Ok(address.clone()),
-            GalleryItem::Pending => reason = SkipReason::GalleryPending,
-            GalleryItem::Unusable => {}
-        }
+    match items.iter().find(|item| !matches!(item, GalleryItem::Unusable)) {
+        Some(GalleryItem::Photo(address)) => Ok(address.clone()),
+        Some(_) => Err(SkipReason::GalleryPending),
+        None => Err(SkipReason::GalleryEmpty),
     }
-    Err(reason)
 }
 
 fn link_photo(address: &str) -> Result<String, SkipReason> {
@@ -179,7 +181,8 @@ mod tests {
     fn a_gallery_gives_its_first_still_picture() {
         use GalleryItem::{Pending, Photo, Unusable};
         let photo = |name: &str| Photo(name.to_owned());
-        assert_eq!(gallery_photo(&[Unusable, Pending, photo("b"), photo("a")]).as_deref(), Ok("b"));
+        assert_eq!(gallery_photo(&[Unusable, photo("b"), Pending, photo("a")]).as_deref(), Ok("b"));
+        assert_eq!(gallery_photo(&[Unusable, Pending, photo("b")]), Err(SkipReason::GalleryPending));
         assert_eq!(gallery_photo(&[Unusable, Pending]), Err(SkipReason::GalleryPending));
         assert_eq!(gallery_photo(&[Unusable]), Err(SkipReason::GalleryEmpty));
         assert_eq!(gallery_photo(&[]), Err(SkipReason::GalleryEmpty));

@@ -1,117 +1,35 @@
 //! Paging that cannot lose a post: which pages of a window to ask for, decided from what came so far.
 //!
-//! Servers in the shape of Pushshift give at most so many posts of a time range. They differ in whether `after` and
-//! `before` include their own second, in the order within a page, and some ignore the wish for the oldest posts and give
-//! the newest. Many posts can share a second, also across the edge of a page. So the window is walked twice:
+//! Servers in the shape of Pushshift give at most so many posts of a time range, often fewer than they were asked for.
+//! They differ in whether `after` and `before` include their own second, in the order within a page, and some ignore the
+//! wish for the oldest posts and give the newest. Many posts can share a second, also across the edge of a page. So the
+//! window is walked twice:
 //!
 //! 1. forwards, each page asking again for the last second seen (`after = last - 1`) and dropping what is known by id,
-//!    until a page brings nothing new;
+//!    until a page brings nothing new; then once past that second, for the page may have been full of it;
 //! 2. backwards from the oldest post seen, in the same way. Where the server gave the oldest posts first, as asked, this
-//!    is a single page that confirms it.
+//!    is a page or two that confirm it.
 //!
-//! A page that is full of known posts asks for a larger page. Where the largest page is full of known posts of one second,
-//! no request can tell whether that second holds more: it is reported as a [`Gap`] and walked past.
+//! A page that is full of known posts asks for a larger page. Where it is full of known posts of one second, no request can
+//! tell whether that second holds more: it is reported as a gap and walked past. A page that should have brought the last
+//! post again and is empty contradicts what was seen: it is asked for again, and what lies beyond that post is a gap when
+//! the server stays silent.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
-use jiff::Timestamp;
 use natureddit_core::PostId;
-use serde::{Deserialize, Serialize};
+
+use crate::window::{self, Window, shown};
 
 /// Pages of one window after which the server is taken to invent posts without end.
 const PAGES_MAX: u32 = 1_000_000;
 
-/// A half-open range of time, `[since, until)`, in seconds since the epoch, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "WindowText", into = "WindowText")]
-pub struct Window {
-    since: i64,
-    until: i64,
-}
+/// How often an empty page is asked for again: a server whose shards are down for a moment answers with nothing at all.
+const EMPTY_REPEATS: u32 = 2;
 
-/// A window as files write it.
-#[derive(Serialize, Deserialize)]
-struct WindowText {
-    since: Timestamp,
-    until: Timestamp,
-}
-
-/// A range of time that cannot be collected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WindowError {
-    /// It ends before it begins, or at once.
-    #[error("the window from {since} until {until} is empty (seconds since 1970)")]
-    Empty {
-        /// Its first second.
-        since: i64,
-        /// The second it ends before.
-        until: i64,
-    },
-    /// It reaches outside the years 1970 to 9999.
-    #[error("the window from {since} until {until} is not between 1970 and 9999 (seconds since 1970)")]
-    OutOfRange {
-        /// Its first second.
-        since: i64,
-        /// The second it ends before.
-        until: i64,
-    },
-}
-
-impl Window {
-    /// The window from `since` until before `until`.
-    ///
-    /// # Errors
-    /// An empty window, or one before 1970 or after 9999.
-    pub fn new(since: i64, until: i64) -> Result<Self, WindowError> {
-        if since < 0 || Timestamp::from_second(until).is_err() {
-            return Err(WindowError::OutOfRange { since, until });
-        }
-        if since >= until {
-            return Err(WindowError::Empty { since, until });
-        }
-        Ok(Self { since, until })
-    }
-
-    /// The first second.
-    #[must_use]
-    pub fn since(self) -> i64 {
-        self.since
-    }
-
-    /// The second it ends before.
-    #[must_use]
-    pub fn until(self) -> i64 {
-        self.until
-    }
-
-    /// The window that covers both, if they overlap or touch.
-    pub(crate) fn join(self, other: Self) -> Option<Self> {
-        let touch = self.since <= other.until && other.since <= self.until;
-        touch.then(|| Self { since: self.since.min(other.since), until: self.until.max(other.until) })
-    }
-
-    /// Whether a moment lies in it.
-    #[must_use]
-    pub fn contains(self, second: i64) -> bool {
-        (self.since..self.until).contains(&second)
-    }
-}
-
-impl TryFrom<WindowText> for Window {
-    type Error = WindowError;
-
-    fn try_from(text: WindowText) -> Result<Self, Self::Error> {
-        Self::new(text.since.as_second(), text.until.as_second())
-    }
-}
-
-impl From<Window> for WindowText {
-    fn from(window: Window) -> Self {
-        // Checked by `Window::new`.
-        let timestamp = |second| Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
-        Self { since: timestamp(window.since), until: timestamp(window.until) }
-    }
-}
+/// No server is known whose largest page is smaller than this. The longest page that came, if it is all of one second and
+/// no shorter than this, may have been cut short; real seconds with so many posts of a subreddit hardly exist.
+const PAGE_CAP_MIN: usize = 10;
 
 /// What to ask a server for: the oldest `size` posts after one second and before another, each perhaps included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,18 +42,14 @@ pub struct PageRequest {
     pub size: u32,
 }
 
-/// A second with so many posts that not all of them could be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Gap {
-    /// In seconds since the epoch.
-    pub second: i64,
-}
-
 /// A server that cannot be paged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PagingError {
     /// Not one post of a page lies where it was asked for.
-    #[error("the server ignores the window: asked for posts from {after} until {before} and got one of {second}")]
+    #[error(
+        "the server ignores the window: asked for posts from {} until {} and got one of {}",
+        shown(*after), shown(*before), shown(*second)
+    )]
     WindowIgnored {
         /// What was asked for, in seconds since the epoch.
         after: i64,
@@ -156,7 +70,11 @@ pub struct Pager {
     size_max: u32,
     seen: HashSet<PostId>,
     oldest_seen: Option<i64>,
-    gaps: BTreeSet<Gap>,
+    /// The most records that came in one page.
+    longest: usize,
+    /// The most records of a page that was shorter than asked for and yet not all there was: the server's own limit.
+    longest_cut: usize,
+    gaps: Vec<Window>,
     pages: u32,
     walk: Option<Walk>,
 }
@@ -168,35 +86,62 @@ struct Walk {
     backwards: bool,
     /// The furthest position reached.
     edge: i64,
+    /// Whether a post was seen there.
+    edge_is_seen: bool,
     /// How far the next request starts past `edge - 1`, where even a server that excludes the bound gives the edge:
-    /// 1 when the bound proved to be included, 2 to leave an edge behind of which the server gives no more.
+    /// 1 when the bound proved to be included, more to leave the edge behind.
     step: i64,
+    bound_is_included: bool,
+    /// Whether the next request leaves the edge behind, and what is known of that edge then.
+    past: Option<EdgeState>,
     size: u32,
+    /// Empty pages in a row.
+    empty_pages: u32,
+    /// The records of the page before, where it was shorter than asked for.
+    short_page: Option<usize>,
+}
+
+/// What the last page that covered the edge of a walk says of what lies beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EdgeState {
+    /// It was short and held nothing else, so that there should be nothing.
+    Whole,
+    /// It was full of posts of the edge, or empty although a post had been seen there: it says nothing.
+    Doubtful,
+}
+
+/// One page and whether anything in it was new.
+struct Delivered<'a> {
+    records: usize,
+    keys: &'a [(PostId, i64)],
+    brought_new: bool,
 }
 
 impl Pager {
-    /// Pages of `size` posts; `size_max` is the largest page the server gives.
+    /// Pages of `size` posts; `size_max` is the largest page that may be asked for. The server may give smaller ones.
     #[must_use]
     pub fn new(window: Window, size: u32, size_max: u32) -> Self {
         let size_max = size_max.max(1);
-        let walk = Walk { backwards: false, edge: window.since, step: 0, size: size.clamp(1, size_max) };
         Self {
             window,
             size_max,
             seen: HashSet::new(),
             oldest_seen: None,
-            gaps: BTreeSet::new(),
+            longest: 0,
+            longest_cut: 0,
+            gaps: Vec::new(),
             pages: 0,
-            walk: Some(walk),
+            walk: Some(Walk::new(false, window.since(), false, size.clamp(1, size_max))),
         }
     }
 
-    /// The page to ask for next; `None` when the window is covered.
+    /// The page to ask for next; `None` when the window is covered but for its gaps.
     #[must_use]
     pub fn next_page(&self) -> Option<PageRequest> {
         let walk = self.walk?;
         let bound = walk.bound();
-        let (after, before) = if walk.backwards { (self.window.since - 1, -bound) } else { (bound, self.window.until) };
+        let (after, before) =
+            if walk.backwards { (self.window.since() - 1, -bound) } else { (bound, self.window.until()) };
         Some(PageRequest { after, before, size: walk.size })
     }
 
@@ -224,58 +169,157 @@ impl Pager {
                 self.oldest_seen = Some(self.oldest_seen.map_or(*second, |oldest| oldest.min(*second)));
             }
         }
-        let was_empty_window = self.pages == 1 && records == 0;
-        self.walk = self.advance(walk, records, keys, !fresh.is_empty());
-        if self.walk.is_none() && !walk.backwards && !was_empty_window {
-            let newest_unknown = self.oldest_seen.unwrap_or(self.window.until - 1);
-            self.walk = Some(Walk { backwards: true, edge: -newest_unknown, step: 0, size: walk.size });
+        self.longest = self.longest.max(records);
+        let page = Delivered { records, keys, brought_new: !fresh.is_empty() };
+        self.walk = if keys.is_empty() { self.after_empty_page(walk) } else { self.after_page(walk, &page) };
+        if self.walk.is_none() && !walk.backwards && self.longest > 0 {
+            let newest_unknown = self.oldest_seen.unwrap_or(self.window.until() - 1);
+            self.walk = Some(Walk::new(true, -newest_unknown, self.oldest_seen.is_some(), walk.size));
         }
         Ok(fresh)
     }
 
-    /// Where the walk stands after a page; `None` at its end.
-    fn advance(&mut self, mut walk: Walk, records: usize, keys: &[(PostId, i64)], brought_new: bool) -> Option<Walk> {
-        let position = |second: i64| if walk.backwards { -second } else { second };
-        let bound_is_included = keys.iter().any(|key| position(key.1) == walk.bound());
-        if brought_new {
-            let inside = keys.iter().map(|key| key.1).filter(|&second| self.window.contains(second));
-            walk.edge = inside.map(position).fold(walk.edge, i64::max);
-            walk.step = i64::from(bound_is_included);
-            return Some(walk);
+    /// Where the walk stands after a page with posts; `None` at its end.
+    fn after_page(&mut self, mut walk: Walk, page: &Delivered<'_>) -> Option<Walk> {
+        walk.empty_pages = 0;
+        let at_bound = page.keys.iter().any(|key| walk.position(key.1) == walk.bound());
+        walk.bound_is_included |= at_bound;
+        if page.brought_new {
+            return Some(self.after_news(walk, page, at_bound));
         }
-        if keys.is_empty() {
-            return None;
-        }
-        if bound_is_included && walk.step == 0 {
+        let is_full = self.is_full(&walk, page.records);
+        if at_bound && walk.step == 0 && walk.edge_is_seen {
             walk.step = 1;
             return Some(walk);
         }
-        if records < walk.size as usize {
-            return None;
-        }
-        if walk.size < self.size_max {
+        if page.records >= walk.size as usize && walk.size < self.size_max {
             walk.size = self.size_max;
             return Some(walk);
         }
-        let second = keys[0].1;
-        if self.window.contains(second) && keys.iter().all(|key| key.1 == second) {
-            self.gaps.insert(Gap { second });
+        if !is_full && !walk.edge_is_seen {
+            // Posts beside the window and room for more: it is empty.
+            return None;
         }
-        if walk.step == 0 || (walk.step == 1 && bound_is_included) {
-            walk.step += 1;
+        if at_bound && walk.step == 0 {
+            walk.step = 1;
             return Some(walk);
         }
-        None
+        // A first step past the edge still gives the edge where the bound turns out to be included.
+        if walk.past.is_some() && (walk.step == 2 || !at_bound) {
+            return None;
+        }
+        if !is_full {
+            return self.step_past_edge(walk, EdgeState::Whole);
+        }
+        if let Some(second) = self.only_second(page) {
+            self.add_gap(Window::of_second(second));
+        }
+        self.step_past_edge(walk, EdgeState::Doubtful)
     }
 
-    /// Seconds of which posts may be missing, in order.
+    fn after_news(&mut self, mut walk: Walk, page: &Delivered<'_>, at_bound: bool) -> Walk {
+        if walk.past.take().is_some() && walk.edge_is_seen {
+            // The page before covered these posts too and did not bring them: it was cut short within the edge.
+            self.add_gap(Window::of_second(walk.second()));
+        }
+        self.longest_cut = self.longest_cut.max(walk.short_page.unwrap_or(0));
+        walk.short_page = Some(page.records).filter(|&records| records < walk.size as usize);
+        let inside = page.keys.iter().map(|key| key.1).filter(|&second| self.window.contains(second));
+        walk.edge = inside.map(|second| walk.position(second)).fold(walk.edge, i64::max);
+        walk.edge_is_seen = true;
+        walk.step = i64::from(at_bound);
+        walk
+    }
+
+    /// Where the walk stands after a page without a post. A post that was seen must come again when it is asked for, so an
+    /// empty page in its place means that the server is not well, or that just that post was deleted.
+    fn after_empty_page(&mut self, mut walk: Walk) -> Option<Walk> {
+        walk.empty_pages += 1;
+        let may_repeat = walk.empty_pages <= EMPTY_REPEATS;
+        match walk.past {
+            Some(EdgeState::Whole) => None,
+            _ if may_repeat && self.longest > 0 => Some(walk),
+            None if walk.edge_is_seen => {
+                self.add_gap(Window::of_second(walk.second()));
+                self.step_past_edge(walk, EdgeState::Doubtful)
+            }
+            // Posts came, if only from beside the window, and nothing does where they should come again or may go on.
+            _ if self.longest > 0 => {
+                self.add_gap(self.beyond(&walk));
+                None
+            }
+            // Nothing contradicts it; asked twice all the same, for a whole window hangs on it.
+            _ => (walk.empty_pages == 1).then_some(walk),
+        }
+    }
+
+    /// Whether a page may have been cut short by its size or by the server.
+    fn is_full(&self, walk: &Walk, records: usize) -> bool {
+        records >= walk.size as usize
+            || (records >= self.longest && (self.longest_cut >= self.longest || records >= PAGE_CAP_MIN))
+    }
+
+    /// The second of which a whole page is, if it lies in the window.
+    fn only_second(&self, page: &Delivered<'_>) -> Option<i64> {
+        let second = page.keys.first()?.1;
+        (self.window.contains(second) && page.keys.iter().all(|key| key.1 == second)).then_some(second)
+    }
+
+    /// What a walk has still before it, its edge included.
+    fn beyond(&self, walk: &Walk) -> Window {
+        let (since, until) = match (walk.edge_is_seen, walk.backwards) {
+            (false, _) => (self.window.since(), self.window.until()),
+            (true, false) => (walk.second(), self.window.until()),
+            (true, true) => (self.window.since(), walk.second() + 1),
+        };
+        // Never empty: the edge lies in the window.
+        Window::new(since, until).unwrap_or(self.window)
+    }
+
+    /// Leaves the edge behind, where the window goes on beyond it.
+    fn step_past_edge(&self, mut walk: Walk, edge: EdgeState) -> Option<Walk> {
+        let next = if walk.backwards { walk.second() - 1 } else { walk.second() + 1 };
+        walk.past = Some(edge);
+        walk.step = if walk.bound_is_included { 2 } else { 1 };
+        walk.empty_pages = 0;
+        self.window.contains(next).then_some(walk)
+    }
+
+    fn add_gap(&mut self, gap: Window) {
+        window::add(&mut self.gaps, gap);
+    }
+
+    /// The parts of the window of which posts may be missing, in order.
     #[must_use]
-    pub fn into_gaps(self) -> Vec<Gap> {
-        self.gaps.into_iter().collect()
+    pub fn into_gaps(self) -> Vec<Window> {
+        self.gaps
     }
 }
 
 impl Walk {
+    fn new(backwards: bool, edge: i64, edge_is_seen: bool, size: u32) -> Self {
+        Self {
+            backwards,
+            edge,
+            edge_is_seen,
+            step: 0,
+            bound_is_included: false,
+            past: None,
+            size,
+            empty_pages: 0,
+            short_page: None,
+        }
+    }
+
+    fn position(&self, second: i64) -> i64 {
+        if self.backwards { -second } else { second }
+    }
+
+    /// The second of the edge.
+    fn second(&self) -> i64 {
+        self.edge.abs()
+    }
+
     /// The position after which the next request asks.
     fn bound(&self) -> i64 {
         self.edge - 1 + self.step

@@ -7,7 +7,7 @@ use natureddit_core::{ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
-use crate::paging::Window;
+use crate::window::{self, Window};
 
 /// The record of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct DatasetRecord {
     pub posts_by_subreddit: BTreeMap<String, u64>,
     /// How many posts were dropped for each reason.
     pub dropped_by_reason: BTreeMap<String, u64>,
-    /// Which windows of each subreddit were collected to their end; joined where they touch.
+    /// Which windows of each subreddit were collected whole: without gaps, and not beyond the moment of collecting.
     pub windows: BTreeMap<String, Vec<Window>>,
 }
 
@@ -38,9 +38,8 @@ pub struct DatasetRecord {
 pub(crate) struct Collected {
     pub(crate) retrieved_at: Timestamp,
     pub(crate) source: &'static str,
-    /// The subreddits whose window was collected to its end.
-    pub(crate) subreddits: Vec<String>,
-    pub(crate) window: Window,
+    /// What was collected of each subreddit that was walked to its end.
+    pub(crate) covered: Vec<(String, Vec<Window>)>,
 }
 
 impl DatasetRecord {
@@ -48,8 +47,9 @@ impl DatasetRecord {
     pub(crate) fn new(dataset: &Dataset, posts_sha256: ContentHash, collected: Collected) -> Self {
         let old = dataset.record.as_ref();
         let mut windows = old.map(|record| record.windows.clone()).unwrap_or_default();
-        for subreddit in collected.subreddits {
-            add_window(windows.entry(subreddit).or_default(), collected.window);
+        for (subreddit, parts) in collected.covered {
+            let covered = windows.entry(subreddit).or_default();
+            parts.into_iter().for_each(|part| window::add(covered, part));
         }
         let record = Self {
             retrieved_at: collected.retrieved_at,
@@ -84,32 +84,4 @@ fn counts<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, u64> 
         *counts.entry(name.clone()).or_default() += 1;
     }
     counts
-}
-
-/// Adds a window to sorted windows that do not touch each other, and keeps them so.
-fn add_window(windows: &mut Vec<Window>, window: Window) {
-    windows.push(window);
-    windows.sort_by_key(|window| window.since());
-    windows.dedup_by(|next, joined| {
-        let both = joined.join(*next);
-        both.is_some_and(|both| {
-            *joined = both;
-            true
-        })
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_that_touch_are_one() {
-        let window = |since, until| Window::new(since, until).unwrap();
-        let mut windows = Vec::new();
-        for (since, until) in [(10, 20), (30, 40), (20, 25), (12, 13), (50, 60), (39, 50)] {
-            add_window(&mut windows, window(since, until));
-        }
-        assert_eq!(windows, [window(10, 25), window(30, 60)]);
-    }
 }

@@ -3,11 +3,13 @@
 pub mod pushshift;
 mod reddit_json;
 
+use natureddit_core::ContentHash;
 use natureddit_net::{Client, NetError};
 use url::Url;
 
 use crate::paging::PageRequest;
 use crate::submission::Submission;
+use crate::window::shown;
 
 use pushshift::Pushshift;
 
@@ -33,17 +35,25 @@ pub enum Source {
 /// One page of posts.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// How many records came, readable or not.
-    pub records: usize,
-    /// Those that could be read, in the order they came.
+    /// The records that could be read, in the order they came.
     pub submissions: Vec<Submission>,
+    /// The hashes of those that could not.
+    pub unreadable: Vec<ContentHash>,
+}
+
+impl Page {
+    /// How many records came.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.submissions.len() + self.unreadable.len()
+    }
 }
 
 /// A page that could not be had. It never means that there are no posts.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// No answer, or a refusal.
-    #[error("could not fetch posts of r/{subreddit} after {after}")]
+    #[error("could not fetch posts of r/{subreddit} after {}", shown(*after))]
     Net {
         /// The subreddit.
         subreddit: String,
@@ -54,7 +64,7 @@ pub enum SourceError {
         source: NetError,
     },
     /// An answer that holds no list of posts.
-    #[error("the answer for r/{subreddit} after {after} is no list of posts: {problem}")]
+    #[error("the answer for r/{subreddit} after {} is no list of posts: {problem}", shown(*after))]
     Answer {
         /// The subreddit.
         subreddit: String,

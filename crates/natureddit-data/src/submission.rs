@@ -30,6 +30,8 @@ pub enum Media {
     Gallery(Vec<GalleryItem>),
     /// A gallery that Reddit has not listed yet.
     PendingGallery,
+    /// Nobody knows: a field of the record has a type it should not have.
+    Unreadable,
     /// A crosspost of a post that is gone.
     RemovedParent,
 }

@@ -1,9 +1,9 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::paging::Window;
+use crate::window::Window;
 
-fn row(id: &str, created_utc: i64) -> PostRow {
+pub(crate) fn row(id: &str, created_utc: i64) -> PostRow {
     PostRow {
         post: Post {
             id: id.parse().unwrap(),
@@ -25,12 +25,15 @@ fn row(id: &str, created_utc: i64) -> PostRow {
     }
 }
 
+pub(crate) fn dropped(id: &str) -> DroppedPost {
+    DroppedPost { id: id.parse().unwrap(), subreddit: "flowers".into(), created_utc: 8, reason: "self_post".into() }
+}
+
 fn collected(second: i64) -> record::Collected {
     record::Collected {
         retrieved_at: Timestamp::from_second(second).unwrap(),
         source: "pushshift",
-        subreddits: vec!["flowers".into()],
-        window: Window::new(0, 100).unwrap(),
+        covered: vec![("flowers".into(), vec![Window::new(0, 100).unwrap()])],
     }
 }
 
@@ -39,12 +42,7 @@ fn dataset() -> Dataset {
     for (id, second) in [("b", 7), ("a", 9), ("c", 7)] {
         dataset.insert(row(id, second));
     }
-    let dropped = DroppedPost {
-        id: "d".parse().unwrap(),
-        subreddit: "flowers".into(),
-        created_utc: 8,
-        reason: "self_post".into(),
-    };
+    let dropped = dropped("d");
     dataset.dropped.insert(dropped.id.clone(), dropped);
     dataset
 }
@@ -115,4 +113,15 @@ fn a_broken_row_is_named_by_file_and_line() {
 fn a_folder_without_a_dataset_is_an_empty_one() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(Dataset::read(folder.path()).unwrap(), Dataset::default());
+}
+
+#[test]
+fn a_post_in_both_tables_is_a_post() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dataset = dataset();
+    dataset.write(folder.path(), collected(5)).unwrap();
+    let path = folder.path().join(DROPPED_FILE);
+    let torn = fs::read_to_string(&path).unwrap() + "a,flowers,1970-01-01T00:00:09,timeout\n";
+    fs::write_atomic(&path, torn).unwrap();
+    assert_eq!(Dataset::read(folder.path()).unwrap(), dataset);
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -19,17 +21,25 @@ struct Server {
     after_included: bool,
     before_included: bool,
     delivery: Delivery,
+    /// The largest page it gives, whatever it is asked for.
+    cap: u32,
+    /// The largest page it says it gives.
     size_max: u32,
     repeats_records: bool,
+    /// Which requests, from 0, are answered with an empty page.
+    silent: std::ops::Range<usize>,
 }
 
 impl Server {
-    fn page(&self, request: PageRequest) -> Vec<(PostId, i64)> {
+    fn page(&self, number: usize, request: PageRequest) -> Vec<(PostId, i64)> {
+        if self.silent.contains(&number) {
+            return Vec::new();
+        }
         let PageRequest { after, before, size } = request;
         let after = if self.after_included { after } else { after + 1 };
         let before = if self.before_included { before } else { before - 1 };
         let range: Vec<_> = self.posts.iter().filter(|(_, t)| (after..=before).contains(t)).cloned().collect();
-        let size = size.min(self.size_max) as usize;
+        let size = size.min(self.cap) as usize;
         let mut page = match self.delivery {
             Delivery::NewestAscending | Delivery::NewestDescending => {
                 range[range.len().saturating_sub(size)..].to_vec()
@@ -52,14 +62,14 @@ impl Server {
 }
 
 /// Pages through the window; the ids in the order they came, and the gaps.
-fn collect(server: &Server, window: Window, size: u32) -> (Vec<PostId>, Vec<Gap>) {
+fn collect(server: &Server, window: Window, size: u32) -> (Vec<PostId>, Vec<Window>) {
     let mut pager = Pager::new(window, size, server.size_max);
     let mut ids = Vec::new();
     let mut requests = 0;
     while let Some(request) = pager.next_page() {
+        let page = server.page(requests, request);
         requests += 1;
         assert!(requests < 10 * server.posts.len() + 20, "paging does not end: {request:?}");
-        let page = server.page(request);
         for position in pager.accept(page.len(), &page).unwrap() {
             ids.push(page[position].0.clone());
         }
@@ -80,8 +90,10 @@ fn server(posts: Vec<(PostId, i64)>) -> Server {
         after_included: false,
         before_included: false,
         delivery: Delivery::OldestAscending,
+        cap: 100,
         size_max: 100,
         repeats_records: false,
+        silent: 0..0,
     }
 }
 
@@ -119,7 +131,7 @@ fn a_second_over_the_largest_page_is_a_gap_and_is_walked_past() {
     for after_included in [false, true] {
         let server = Server { after_included, ..server(posts([1, 2].into_iter().chain([5; 250]).chain([6, 7]))) };
         let (ids, gaps) = collect(&server, window(0, 100), 100);
-        assert_eq!(gaps, [Gap { second: 5 }]);
+        assert_eq!(gaps, [Window::of_second(5)]);
         for end in ["p0", "p1", "p252", "p253"] {
             assert!(ids.contains(&end.parse().unwrap()), "{end} is missing, after included: {after_included}");
         }
@@ -137,9 +149,12 @@ fn posts_beside_the_window_that_fill_pages_hide_nothing() {
 }
 
 #[test]
-fn an_empty_window_takes_one_request() {
+fn an_empty_window_is_asked_for_twice() {
     let mut pager = Pager::new(window(0, 10), 100, 100);
-    assert_eq!(pager.accept(0, &[]), Ok(Vec::new()));
+    for _ in 0..2 {
+        assert!(pager.next_page().is_some());
+        assert_eq!(pager.accept(0, &[]), Ok(Vec::new()));
+    }
     assert_eq!(pager.next_page(), None);
 }
 
@@ -152,10 +167,47 @@ fn a_server_that_ignores_the_window_is_an_error() {
 }
 
 #[test]
-fn impossible_windows_are_refused() {
-    assert!(Window::new(5, 5).is_err());
-    assert!(Window::new(-1, 5).is_err());
-    assert!(Window::new(0, i64::MAX).is_err());
+fn a_tie_over_the_page_that_the_server_really_gives_is_a_gap_and_is_walked_past() {
+    for after_included in [false, true] {
+        let all = posts((0..40).chain([40; 60]).chain(41..240));
+        let server = Server { after_included, cap: 50, ..server(all) };
+        let (ids, gaps) = collect(&server, window(0, 1000), 100);
+        assert_eq!((ids.len(), gaps), (289, vec![Window::of_second(40)]), "after included: {after_included}");
+    }
+    let lone = Server { cap: 50, ..server(posts([7; 60])) };
+    assert_eq!(collect(&lone, window(0, 1000), 100).1, [window(0, 1000)]);
+}
+
+#[test]
+fn one_empty_page_in_the_middle_costs_nothing() {
+    let all = posts(0..300);
+    for at in 0..12 {
+        let server = Server { silent: at..at + 1, ..server(all.clone()) };
+        let (ids, gaps) = collect(&server, window(0, 1000), 100);
+        assert_eq!((ids.len(), gaps.len()), (300, 0), "page {at} is empty");
+    }
+}
+
+#[test]
+fn a_server_that_falls_silent_leaves_a_gap_and_no_clean_end() {
+    let server = Server { silent: 2..usize::MAX, ..server(posts(0..300)) };
+    let (ids, gaps) = collect(&server, window(0, 1000), 100);
+    // Two pages came, one of them again from second 99; the walk backwards is answered by nothing too.
+    assert_eq!((ids.len(), gaps), (199, vec![window(0, 1), window(198, 1000)]));
+}
+
+#[test]
+fn an_anchor_that_is_deleted_meanwhile_is_stepped_over() {
+    let mut pager = Pager::new(window(0, 10), 1, 100);
+    let all = posts([3, 5]);
+    assert_eq!(pager.accept(1, &all[..1]), Ok(vec![0]));
+    for _ in 0..=EMPTY_REPEATS {
+        assert_eq!(pager.next_page(), Some(PageRequest { after: 2, before: 10, size: 1 }));
+        pager.accept(0, &[]).unwrap();
+    }
+    assert_eq!(pager.next_page(), Some(PageRequest { after: 3, before: 10, size: 1 }));
+    assert_eq!(pager.accept(1, &all[1..]), Ok(vec![0]));
+    assert_eq!(pager.into_gaps(), [Window::of_second(3)]);
 }
 
 fn deliveries() -> impl Strategy<Value = Delivery> {
@@ -175,19 +227,34 @@ fn corpora(ties_max: usize) -> impl Strategy<Value = Vec<(PostId, i64)>> {
         .prop_map(|seconds| posts(seconds.into_iter().flat_map(|(second, ties)| vec![second; ties])))
 }
 
-fn servers(ties_max: usize, size_max: u32) -> impl Strategy<Value = Server> {
-    (corpora(ties_max), any::<[bool; 3]>(), deliveries()).prop_map(move |(posts, flags, delivery)| Server {
-        posts,
-        after_included: flags[0],
-        before_included: flags[1],
-        repeats_records: flags[2],
-        delivery,
-        size_max,
+/// Servers whose page holds at most `cap` posts and which claim to give more.
+fn servers(ties_max: usize, cap: u32) -> impl Strategy<Value = Server> {
+    (corpora(ties_max), any::<[bool; 3]>(), deliveries(), 0..=cap).prop_map(move |(posts, flags, delivery, more)| {
+        Server {
+            posts,
+            after_included: flags[0],
+            before_included: flags[1],
+            repeats_records: flags[2],
+            delivery,
+            cap,
+            size_max: cap + more,
+            silent: 0..0,
+        }
     })
 }
 
 fn truth(server: &Server, window: Window) -> BTreeSet<PostId> {
     server.posts.iter().filter(|(_, second)| window.contains(*second)).map(|(id, _)| id.clone()).collect()
+}
+
+/// Every post is collected or in a gap.
+fn check_nothing_is_lost(server: &Server, window: Window, size: u32) -> Result<(), TestCaseError> {
+    let (ids, gaps) = collect(server, window, size);
+    for (id, second) in server.posts.iter().filter(|(_, second)| window.contains(*second)) {
+        let known = ids.contains(id) || gaps.iter().any(|gap| gap.contains(*second));
+        prop_assert!(known, "{} of {} is neither collected nor in {:?}", id, second, gaps);
+    }
+    Ok(())
 }
 
 proptest! {
@@ -196,24 +263,30 @@ proptest! {
     // Eight posts and a repeated record leave room in a page of ten: a page that is full might hide more.
     #[test]
     fn every_post_of_the_window_is_collected_once(
-        server in servers(8, 10), size in 1_u32..=10, since in 0_i64..30, length in 1_i64..60,
+        server in servers(8, PAGE_CAP_MIN as u32), size in 1_u32..=20, since in 0_i64..30, length in 1_i64..60, silent in 0_usize..40,
     ) {
         let window = window(since, since + length);
+        let server = Server { silent: silent..silent + 1, ..server };
         let (ids, gaps) = collect(&server, window, size);
         let unique: BTreeSet<_> = ids.iter().cloned().collect();
         prop_assert_eq!(unique.len(), ids.len());
         prop_assert_eq!(unique, truth(&server, window));
-        prop_assert!(gaps.is_empty());
+        prop_assert!(gaps.is_empty(), "{:?}", gaps);
     }
 
     #[test]
     fn a_post_that_is_not_collected_lies_in_a_gap(
-        server in servers(25, 10), size in 1_u32..=10, since in 0_i64..30, length in 1_i64..60,
+        server in servers(25, PAGE_CAP_MIN as u32), size in 1_u32..=20, since in 0_i64..30, length in 1_i64..60,
     ) {
-        let window = window(since, since + length);
-        let (ids, gaps) = collect(&server, window, size);
-        for (id, second) in server.posts.iter().filter(|(_, second)| window.contains(*second)) {
-            prop_assert!(ids.contains(id) || gaps.contains(&Gap { second: *second }), "{} of {}", id, second);
-        }
+        check_nothing_is_lost(&server, window(since, since + length), size)?;
+    }
+
+    #[test]
+    fn a_server_that_is_silent_for_a_while_loses_nothing_unsaid(
+        server in servers(25, PAGE_CAP_MIN as u32), size in 1_u32..=20, since in 0_i64..30, length in 1_i64..60,
+        silent in 1_usize..30, pages in prop_oneof![1_usize..8, Just(10_000)],
+    ) {
+        let server = Server { silent: silent..silent + pages, ..server };
+        check_nothing_is_lost(&server, window(since, since + length), size)?;
     }
 }

@@ -2,6 +2,7 @@
 //! `GET /reddit/search/submission/?subreddit=&after=&before=&size=&sort=asc&sort_type=created_utc` answers
 //! `{"data": [post, ...]}` (README of pushshift/api). Texts come with HTML entities.
 
+use natureddit_core::ContentHash;
 use natureddit_net::Client;
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use url::Url;
 use super::reddit_json::RedditPost;
 use super::{Page, SourceError};
 use crate::paging::PageRequest;
+use crate::submission::{Media, Submission};
 
 /// How the dataset names this source.
 pub const NAME: &str = "pushshift";
@@ -29,6 +31,19 @@ pub struct Pushshift {
 struct Answer {
     data: Option<Vec<Value>>,
     error: Option<Value>,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    shards: Option<Shards>,
+}
+
+/// How many parts of the server's index there are, and how many of them answered.
+#[derive(Deserialize)]
+struct Shards {
+    total: Option<u64>,
+    successful: Option<u64>,
 }
 
 impl Pushshift {
@@ -63,19 +78,33 @@ impl Pushshift {
 /// The posts of an answer, or what it is instead of a list of posts.
 pub(super) fn read_page(body: &[u8], subreddit: &str) -> Result<Page, String> {
     let records = read_records(body)?;
-    let read = |record: &Value| {
-        let post = RedditPost::deserialize(record).ok().and_then(|post| post.into_submission(subreddit));
-        if post.is_none() {
-            let id = record.get("id").and_then(Value::as_str);
-            tracing::warn!(subreddit, id, "a record that is no post");
+    let mut page = Page::default();
+    for record in &records {
+        match read_post(record, subreddit) {
+            Some(post) => page.submissions.push(post),
+            None => {
+                let id = record.get("id").and_then(Value::as_str);
+                tracing::warn!(subreddit, id, "a record without a usable id or time");
+                page.unreadable.push(ContentHash::of(record.to_string().as_bytes()));
+            }
         }
-        post
-    };
-    let submissions: Vec<_> = records.iter().filter_map(read).collect();
-    if submissions.is_empty() && !records.is_empty() {
+    }
+    if page.submissions.is_empty() && !records.is_empty() {
         return Err(format!("none of its {} records is a post", records.len()));
     }
-    Ok(Page { records: records.len(), submissions })
+    Ok(page)
+}
+
+/// A post; one with a field that cannot be read is kept as that, so that it is dropped with a reason.
+fn read_post(record: &Value, subreddit: &str) -> Option<Submission> {
+    match RedditPost::deserialize(record) {
+        Ok(post) => post.into_submission(subreddit),
+        Err(error) => {
+            let unreadable = RedditPost::unreadable(record).into_submission(subreddit)?;
+            tracing::warn!(subreddit, id = %unreadable.post.id, %error, "a post that cannot be read");
+            Some(Submission { media: Media::Unreadable, is_removed: false, ..unreadable })
+        }
+    }
 }
 
 fn read_records(body: &[u8]) -> Result<Vec<Value>, String> {
@@ -88,11 +117,16 @@ fn read_records(body: &[u8]) -> Result<Vec<Value>, String> {
     let answer: Answer = serde_json::from_slice(body)
         .or_else(|_| serde_json::from_slice(&without_lone_surrogates(body)))
         .map_err(|e| e.to_string())?;
-    match (answer.data, answer.error) {
-        (Some(records), _) => Ok(records),
-        (None, Some(error)) if !error.is_null() => Err(format!("it says {error}")),
-        (None, _) => Err("it has no \"data\"".to_owned()),
+    if let Some(error) = answer.error.filter(|error| !error.is_null()) {
+        return Err(format!("it says {error}"));
     }
+    // With parts of the index down, posts are missing and the answer looks like any other.
+    if let Some(Shards { total: Some(total), successful: Some(successful) }) = answer.metadata.and_then(|m| m.shards)
+        && successful < total
+    {
+        return Err(format!("only {successful} of the server's {total} shards answered"));
+    }
+    answer.data.ok_or_else(|| "it has no \"data\"".to_owned())
 }
 
 /// Half of a UTF-16 pair, escaped as `\ud83d`, is no character and would make the whole page unreadable; U+FFFD takes
@@ -126,6 +160,7 @@ fn without_lone_surrogates(json: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::photo_url;
 
     #[test]
     fn what_is_no_list_of_posts_is_an_error() {
@@ -135,6 +170,11 @@ mod tests {
             (
                 r#"{"data": null, "error": "Timeout. Maybe slow down a bit"}"#,
                 "it says \"Timeout. Maybe slow down a bit\"",
+            ),
+            (r#"{"data": [], "error": "search failed"}"#, "it says \"search failed\""),
+            (
+                r#"{"data": [], "error": null, "metadata": {"shards": {"total": 8, "successful": 5, "failed": 3}}}"#,
+                "only 5 of the server's 8 shards answered",
             ),
             (r#"{"data": null}"#, "it has no \"data\""),
             ("{}", "it has no \"data\""),
@@ -153,8 +193,10 @@ mod tests {
         let body =
             r#"{"data": [{"id": "a", "created_utc": 1}, {"id": "b"}, {"id": "c", "created_utc": 2, "title": 7}]}"#;
         let page = read_page(body.as_bytes(), "flowers").unwrap();
-        assert_eq!((page.records, page.submissions.len()), (3, 1));
-        assert_eq!(read_page(br#"{"data": []}"#, "flowers").unwrap().records, 0);
+        assert_eq!((page.records(), page.submissions.len()), (3, 2));
+        assert_eq!(photo_url(&page.submissions[1], false).unwrap_err().code(), "unreadable");
+        let whole = r#"{"data": [], "error": null, "metadata": {"shards": {"total": 8, "successful": 8}}}"#;
+        assert_eq!(read_page(whole.as_bytes(), "flowers").unwrap().records(), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::submission::{GalleryItem, Media, Submission};
 
 /// A post as it is on the wire.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct RedditPost {
     id: Option<String>,
     /// `t3_` and the id.
@@ -66,6 +66,13 @@ struct MediaSource {
 }
 
 impl RedditPost {
+    /// Of a record that is no post as a whole what tells which and when it is.
+    pub(super) fn unreadable(record: &Value) -> Self {
+        let text = |key: &str| record.get(key).and_then(Value::as_str).map(str::to_owned);
+        let created_utc = record.get("created_utc").cloned();
+        Self { id: text("id"), name: text("name"), subreddit: text("subreddit"), created_utc, ..Self::default() }
+    }
+
     /// The post, or `None` when it has no usable id or time. `subreddit` is the one that was asked for.
     pub(super) fn into_submission(self, subreddit: &str) -> Option<Submission> {
         let id: PostId = self.id.as_deref().or(self.name.as_deref())?.parse().ok()?;
@@ -84,7 +91,7 @@ impl RedditPost {
             id,
             author: self.author.unwrap_or_else(|| DELETED.to_owned()),
             created_utc,
-            subreddit: self.subreddit.unwrap_or_else(|| subreddit.to_owned()),
+            subreddit: spelled_as(subreddit, self.subreddit),
             title: unescape(&self.title.unwrap_or_default()),
             url: unescape(&url),
             flair: unescape(&self.link_flair_text.unwrap_or_default()),
@@ -140,6 +147,11 @@ impl RedditPost {
         };
         Media::Gallery(items.iter().map(item).collect())
     }
+}
+
+/// Names differ by more than their case; the one that was asked for is also the one that is counted.
+fn spelled_as(asked: &str, named: Option<String>) -> String {
+    named.filter(|named| !named.eq_ignore_ascii_case(asked)).unwrap_or_else(|| asked.to_owned())
 }
 
 /// What Reddit shows in place of an author or text that is gone.
@@ -206,6 +218,14 @@ mod tests {
         let bare = submission(json!({"id": "a1", "created_utc": 1})).unwrap().post;
         assert_eq!(bare.full_link, "https://www.reddit.com/comments/a1");
         assert_eq!(submission(json!({"id": "../a", "created_utc": 1})), None);
+    }
+
+    #[test]
+    fn a_subreddit_is_spelled_as_it_was_asked_for() {
+        for (named, kept) in [("Flowers", "flowers"), ("u_someone", "u_someone")] {
+            let post = submission(json!({"id": "a", "created_utc": 1, "subreddit": named})).unwrap().post;
+            assert_eq!(post.subreddit, kept);
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use natureddit_core::{Clock, Progress, fs};
-use natureddit_data::{CollectError, Dataset, Window, collect};
+use natureddit_core::{Clock, ContentHash, Progress, fs};
+use natureddit_data::{CollectConfig, CollectError, Dataset, Window, collect};
 use serde_json::json;
 
 use crate::pictures::{png, png_bomb, png_of_bytes};
@@ -64,7 +64,15 @@ async fn ties_at_the_edge_of_pages_lose_nothing() {
     let config = config(folder.path());
     let report = server.collect(&config).await.unwrap();
     assert_eq!(report.gaps.len(), 1);
-    assert_eq!((report.gaps[0].subreddit.as_str(), report.gaps[0].second), ("flowers", SINCE + 55));
+    let second = Window::new(SINCE + 55, SINCE + 56).unwrap();
+    assert_eq!((report.gaps[0].subreddit.as_str(), report.gaps[0].window), ("flowers", second));
+    let json = serde_json::to_value(&report.gaps[0]).unwrap();
+    assert_eq!(json["since"], "2022-05-01T00:00:55Z");
+    let windows = &Dataset::read(folder.path()).unwrap().record.unwrap().windows;
+    let (since, until) = (config.window.since(), config.window.until());
+    let around = [Window::new(since, SINCE + 55).unwrap(), Window::new(SINCE + 56, until).unwrap()];
+    assert_eq!(windows["flowers"], around, "what is missing is not covered");
+    assert_eq!(windows["EarthPorn"], [config.window]);
     assert_eq!(report.posts_seen, 230 - 20);
     let ids = Dataset::read(folder.path()).unwrap().dropped;
     for number in (0..55).chain(175..230) {
@@ -138,7 +146,7 @@ async fn a_server_that_goes_down_leaves_what_came_and_the_next_run_completes_it(
     let clean = tempfile::tempdir().unwrap();
     run(Reddit::with_photos(40)).await.collect(&config(clean.path())).await.unwrap();
     let expected = files(clean.path());
-    for answered in 0..46 {
+    for answered in 0..48 {
         let folder = tempfile::tempdir().unwrap();
         let server = run(Reddit::with_photos(40)).await;
         server.reddit.answers_left.store(answered, Ordering::SeqCst);
@@ -186,6 +194,20 @@ fn a_run_that_is_killed_anywhere_and_run_again_gives_the_same_dataset() {
             let server = run(Reddit::with_photos(24)).await;
             killed_when(is_time, server.collect(&config)).await.is_some()
         });
+        let posts = Dataset::read(folder.path()).unwrap().posts;
+        if posts.is_empty() {
+            // Photos without a row are removed, also when nothing brings them again.
+            let empty = Window::new(SINCE + 80_000, SINCE + 86_400).unwrap();
+            in_a_runtime(async {
+                let config = CollectConfig { window: empty, ..config.clone() };
+                run(Reddit::with_photos(24)).await.collect(&config).await.unwrap();
+            });
+            let rows = Dataset::read(folder.path()).unwrap().posts;
+            let images = Dataset::images_dir(folder.path());
+            let photos = fs::optional(fs::read_dir(&images)).unwrap().unwrap_or_default();
+            assert_eq!(photos.len(), rows.len(), "killed after {polls} polls");
+            assert!(rows.values().all(|row| images.join(&row.img_name).is_file()));
+        }
         fs::write_atomic(&folder.path().join(".posts.csv.1-2.partial"), "torn").unwrap();
         fs::write_atomic(&folder.path().join("images/.p000_0.png.1-3.partial"), "torn").unwrap();
         in_a_runtime(async {
@@ -200,17 +222,33 @@ fn a_run_that_is_killed_anywhere_and_run_again_gives_the_same_dataset() {
 }
 
 #[test]
-fn rows_are_written_at_intervals() {
+fn rows_are_written_at_intervals_and_noted_in_between() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     config.subreddits = vec!["flowers".into()];
+    let killed_after = |photos: usize, config: &CollectConfig| {
+        in_a_runtime(async {
+            let server = run(Reddit::with_photos(700)).await;
+            let is_time = || server.reddit.photo_requests.load(Ordering::SeqCst) > photos;
+            assert!(killed_when(is_time, server.collect(config)).await.is_none());
+        });
+        Dataset::read(folder.path()).unwrap().posts.len()
+    };
+    let kept = killed_after(320, &config);
+    assert!((200..=300).contains(&kept), "{kept}");
+    assert!(folder.path().join(".collect.jsonl").is_file());
+    // A killed run costs only the photos that were under way.
     in_a_runtime(async {
         let server = run(Reddit::with_photos(700)).await;
-        let is_time = || server.reddit.photo_requests.load(Ordering::SeqCst) > 300;
-        assert!(killed_when(is_time, server.collect(&config)).await.is_none());
+        let report = server.collect(&config).await.unwrap();
+        assert_eq!(report.photos_stored + report.photos_present, 350);
+        assert!(report.photos_present > 310, "{report:?}");
     });
-    let kept = Dataset::read(folder.path()).unwrap().posts.len();
-    assert!((200..=300).contains(&kept), "{kept}");
+    assert!(!folder.path().join(".collect.jsonl").exists());
+    let mine = Dataset::images_dir(folder.path()).join("mine_0.jpg");
+    fs::write_atomic(&mine, "a file of the user's").unwrap();
+    in_a_runtime(async { run(Reddit::with_photos(700)).await.collect(&config).await.unwrap() });
+    assert!(mine.exists());
 }
 
 #[tokio::test]
@@ -252,23 +290,95 @@ async fn a_photo_that_is_gone_or_changed_is_fetched_again() {
 }
 
 #[tokio::test]
-async fn a_photo_that_cannot_be_had_again_costs_no_file() {
+async fn a_photo_that_cannot_be_had_again_costs_no_row_and_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let server = run(Reddit::with_photos(2)).await;
+    let server = run(Reddit::with_photos(4)).await;
     let config = config(folder.path());
     server.collect(&config).await.unwrap();
+    let before = Dataset::read(folder.path()).unwrap();
     let image = |name: &str| Dataset::images_dir(folder.path()).join(name);
     fs::remove_file(&image("p000_0.png")).unwrap();
-    fs::write_atomic(&image("p001_0.png"), "cropped by hand").unwrap();
-    let mut gone = Reddit::with_photos(2);
+    fs::write_atomic(&image("p001_0.png"), "scribbled over by hand").unwrap();
+    fs::write_atomic(&image("p002_0.png"), png(12, 99)).unwrap();
+    let mut gone = Reddit::with_photos(4);
     gone.photos.clear();
     let report = run(gone).await.collect(&config).await.unwrap();
-    assert_eq!((report.dropped["http_404"], report.photos_present), (1, 1));
-    let dataset = Dataset::read(folder.path()).unwrap();
-    assert_eq!(dataset.dropped[&"p000".parse().unwrap()].reason, "http_404");
-    assert!(dataset.posts.contains_key(&"p001".parse().unwrap()));
-    assert_eq!(fs::read_to_string(&image("p001_0.png")).unwrap(), "cropped by hand");
-    assert_eq!(server.collect(&config).await.unwrap().posts_new, 1);
+    assert_eq!((report.photos_missing, report.photos_changed, report.photos_present), (2, 1, 1));
+    assert_eq!((report.photos_may_come, report.posts_new, report.dropped.len()), (0, 0, 0));
+
+    let after = Dataset::read(folder.path()).unwrap();
+    assert!(after.posts.keys().eq(before.posts.keys()) && after.dropped.is_empty());
+    let id = |id: &str| id.parse().unwrap();
+    assert_eq!(after.posts[&id("p000")], before.posts[&id("p000")]);
+    assert_eq!(fs::read_to_string(&image("p001_0.png")).unwrap(), "scribbled over by hand");
+    let changed = &after.posts[&id("p002")];
+    assert_eq!((changed.width, changed.height), (12, 12));
+    assert_eq!(changed.sha256, ContentHash::of(&png(12, 99)), "the row describes the file that is there");
+    assert_eq!(changed.post, before.posts[&id("p002")].post);
+
+    assert_eq!(server.collect(&config).await.unwrap().photos_stored, 2);
+}
+
+#[tokio::test]
+async fn photo_hosts_that_are_down_fail_the_run_and_cost_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = run(Reddit::with_photos(5)).await;
+    let config = config(folder.path());
+    server.collect(&config).await.unwrap();
+    let posts = fs::read_to_string(&folder.path().join("posts.csv")).unwrap();
+    fs::remove_dir_all(&Dataset::images_dir(folder.path())).unwrap();
+    let mut down = Reddit::with_photos(6);
+    down.photos.values_mut().for_each(|answer| *answer = Answer::Status(503));
+    let error = run(down).await.collect(&config).await.unwrap_err();
+    assert_eq!(error.to_string(), "every one of 6 photos failed, most of them with http_503");
+    let CollectError::EveryPhotoFailed { report, .. } = error else { panic!("{error}") };
+    assert_eq!((report.photos_missing, report.dropped["http_503"], report.photos_may_come), (5, 1, 6));
+    assert_eq!(fs::read_to_string(&folder.path().join("posts.csv")).unwrap(), posts);
+    let report = run(Reddit::with_photos(6)).await.collect(&config).await.unwrap();
+    assert_eq!((report.photos_stored, report.posts_new), (6, 1));
+    assert!(Dataset::read(folder.path()).unwrap().dropped.is_empty());
+}
+
+#[tokio::test]
+async fn a_folder_takes_one_collection_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = run(Reddit::with_photos(3)).await;
+    let config = config(folder.path());
+    let lock = fs::try_lock(&folder.path().join(".lock")).unwrap().unwrap();
+    let partial = folder.path().join(".posts.csv.1-2.partial");
+    fs::write_atomic(&partial, "being written by the other").unwrap();
+    let error = server.collect(&config).await.unwrap_err();
+    assert!(matches!(&error, CollectError::Locked { .. }), "{error}");
+    assert!(partial.exists());
+    drop(lock);
+    assert_eq!(server.collect(&config).await.unwrap().posts_new, 3);
+}
+
+#[tokio::test]
+async fn what_lies_in_the_future_is_not_covered() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = run(Reddit::with_photos(3)).await;
+    let config = config(folder.path());
+    let windows = async |now: i64| {
+        collect(&config, &server.client, &Clock::fixed(now), &Progress::silent()).await.unwrap();
+        Dataset::read(folder.path()).unwrap().record.unwrap().windows["flowers"].clone()
+    };
+    assert_eq!(windows(SINCE - 5).await, []);
+    assert_eq!(windows(SINCE + 3_600).await, [Window::new(SINCE, SINCE + 3_600).unwrap()]);
+    assert_eq!(windows(SINCE + 200_000).await, [config.window]);
+}
+
+#[tokio::test]
+async fn an_unreadable_record_is_counted_once_and_a_readable_id_has_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reddit = Reddit::with_photos(4);
+    *reddit.post("flowers", "odd", 90, "https://i.redd.it/odd.jpg") = json!({
+        "id": "odd", "created_utc": SINCE + 90, "subreddit": "flowers", "title": ["a", "list"]});
+    *reddit.post("flowers", "bad", 90, "https://i.redd.it/bad.jpg") =
+        json!({"created_utc": SINCE + 90, "subreddit": "flowers"});
+    let report = run(reddit).await.collect(&config(folder.path())).await.unwrap();
+    assert_eq!((report.records_unreadable, report.dropped["unreadable"], report.posts_new), (1, 1, 4));
+    assert_eq!(Dataset::read(folder.path()).unwrap().dropped[&"odd".parse().unwrap()].reason, "unreadable");
 }
 
 #[tokio::test]
@@ -286,7 +396,8 @@ async fn an_answer_that_is_no_list_stops_the_run_and_writes_nothing_new() {
     broken.photos.insert(page, Answer::File(b"<html>blocked by network security</html>".to_vec()));
     let error = run(broken).await.collect(&config).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    let expected = format!("the answer for r/flowers after {} is no list of posts: it is a web page", SINCE - 1);
+    let expected =
+        format!("the answer for r/flowers after {} is no list of posts: it is a web page", "2022-04-30T23:59:59Z");
     assert_eq!(cause, expected);
     assert_eq!(files(folder.path()), before);
 }
@@ -303,6 +414,18 @@ async fn progress_counts_every_post_once() {
     assert_eq!(events.iter().filter(|event| *event == "Advance(1)").count(), 9);
     assert!(events[0].contains("collecting r/flowers"), "{}", events[0]);
     assert_eq!(events.last().unwrap(), "Finish");
+}
+
+#[tokio::test]
+async fn a_step_that_failed_is_not_told_as_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = run(Reddit::with_photos(9)).await;
+    server.reddit.answers_left.store(3, Ordering::SeqCst);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&events);
+    let progress = Progress::new(move |event| log.lock().unwrap().push(format!("{event:?}")));
+    collect(&config(folder.path()), &server.client, &Clock::fixed(1), &progress).await.unwrap_err();
+    assert!(!events.lock().unwrap().contains(&"Finish".to_owned()));
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use natureddit_data::source::SourceError;
 use natureddit_data::{CollectConfig, CollectError, CollectReport, PhotoConfig, SourceConfig, Window, collect};
 use natureddit_image::ImageLimits;
+use natureddit_net::NetError;
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -53,16 +55,26 @@ pub(super) struct Collected(pub(super) CollectReport);
 impl fmt::Display for Collected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CollectReport { posts_seen, posts_new, photos_stored, photos_present, dropped, gaps, .. } = &self.0;
+        let CollectReport { photos_changed, photos_missing, photos_may_come, records_unreadable, .. } = &self.0;
         writeln!(
             f,
             "{posts_seen} posts seen, {posts_new} new; {photos_stored} photos stored, {photos_present} were there"
         )?;
-        if self.0.records_unreadable > 0 {
-            writeln!(f, "{} records could not be read", self.0.records_unreadable)?;
+        for (count, what) in [
+            (photos_changed, "photos are not the ones that were fetched; their rows describe them as they are now"),
+            (photos_missing, "photos are missing and cannot be had again; their rows are kept"),
+            (records_unreadable, "records could not be read"),
+        ] {
+            if *count > 0 {
+                writeln!(f, "{count} {what}")?;
+            }
         }
         dropped.iter().try_for_each(|(reason, count)| writeln!(f, "  dropped {count}: {reason}"))?;
         for gap in gaps {
-            writeln!(f, "  gap: r/{} has more posts in second {} than the source gives", gap.subreddit, gap.second)?;
+            writeln!(f, "  gap: posts of r/{} may be missing from {}", gap.subreddit, gap.window)?;
+        }
+        if *photos_may_come > 0 {
+            writeln!(f, "{photos_may_come} photos may come later: run the same command again")?;
         }
         Ok(())
     }
@@ -87,7 +99,7 @@ fn window(args: &Args, config: &Config, session: &Session) -> Result<Window, Cli
         }
     };
     let since = since.ok_or_else(|| CliError::usage("which window? name --since, --last or collect.since"))?;
-    Ok(Window::new(since, until)?)
+    Window::new(since, until).map_err(|error| CliError::usage(error.to_string()))
 }
 
 /// Collects a window into the project's dataset.
@@ -100,11 +112,36 @@ pub(super) fn collect_window(config: &Config, window: Window, session: &Session)
         &session.output.progress(),
     ));
     match collected {
-        Err(error @ (CollectError::Source { .. } | CollectError::Paging { .. })) => {
-            Err(error).hint("what was collected is kept; run the same command again to go on")
+        Ok(report) => Ok(report),
+        Err(error) => {
+            let hint = hint(&error);
+            let failed = Err(error);
+            if let Some(hint) = hint { failed.hint(hint) } else { Ok(failed?) }
         }
-        other => Ok(other?),
     }
+}
+
+/// What to do about a collection that failed, where the cause alone does not tell.
+fn hint(error: &CollectError) -> Option<&'static str> {
+    const AGAIN: &str = "what was collected is kept; run the same command again to go on";
+    const ADDRESS: &str = "check collect.pushshift.base_url, the address of the source";
+    Some(match error {
+        CollectError::Source { source: SourceError::Net { source, .. }, .. } => match source {
+            NetError::Connection { .. } | NetError::Timeout { .. } => AGAIN,
+            NetError::Status { status: 408 | 429 | 500..=599, .. } => AGAIN,
+            NetError::TooManyBytes { .. } => "raise collect.page_bytes_max, or lower collect.page_size",
+            _ => ADDRESS,
+        },
+        CollectError::Source { source: SourceError::Answer { .. }, .. } => {
+            "run the same command again later; if it stays so, check collect.pushshift.base_url"
+        }
+        CollectError::Paging { .. } => "name another source: collect.pushshift.base_url",
+        CollectError::EveryPhotoFailed { .. } => {
+            "can this machine reach the photo hosts, or those in net.host_map? then run the same command again"
+        }
+        CollectError::Locked { .. } => "wait until it is done, or stop it",
+        CollectError::Dataset(_) | CollectError::Fs(_) => return None,
+    })
 }
 
 fn collect_config(config: &Config, window: Window) -> CollectConfig {

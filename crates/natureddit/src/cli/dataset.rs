@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use jiff::Timestamp;
 use natureddit_data::{Dataset, DatasetRecord, Labels};
 use serde::Serialize;
 
@@ -61,10 +60,8 @@ impl fmt::Display for Status {
             writeln!(f, "  {count:6} dropped: {reason}")?;
         }
         for (subreddit, windows) in &record.windows {
-            let moment = |second| Timestamp::from_second(second).map_or_else(|_| second.to_string(), |t| t.to_string());
-            let window = |w: &natureddit_data::Window| format!("{} to {}", moment(w.since()), moment(w.until()));
             let posts = record.posts_by_subreddit.get(subreddit).copied().unwrap_or(0);
-            let covered = windows.iter().map(window).collect::<Vec<_>>().join(", ");
+            let covered = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             writeln!(f, "  {posts:6} r/{subreddit}: {covered}")?;
         }
         Ok(())

@@ -1,0 +1,149 @@
+//! `.collect.jsonl`: what a collection did since the tables were last written, one line each, so that a killed run costs
+//! no photo twice and leaves none that nobody names.
+//!
+//! A line is appended before a photo is fetched and another when it is known what became of the post. The next run takes
+//! the rows over and removes the photos of those fetches that have no end. It is removed when the tables are written, so
+//! that it is never longer than the rows between two writes. It is not synced: a killed process loses nothing of it, and
+//! after a power cut the photos it would have named are only fetched again.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use natureddit_core::PostId;
+use natureddit_core::fs::{self, FsError};
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{self, DroppedPost, PostRow};
+use crate::table::{Row, TABLE_BYTES_MAX};
+
+const FILE_NAME: &str = ".collect.jsonl";
+
+/// A journal that is being written.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    /// Opened with the first line.
+    file: Mutex<Option<File>>,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Entry {
+    /// The photo of this post is about to be fetched.
+    Fetch(PostId),
+    Row(Box<PostRow>),
+    Dropped(DroppedPost),
+}
+
+/// A line as the file holds it; rows as the cells of their tables.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Fetch(PostId),
+    Row(Vec<String>),
+    Dropped(Vec<String>),
+}
+
+impl Journal {
+    pub(super) fn new(data_dir: &Path) -> Self {
+        Self { path: data_dir.join(FILE_NAME), file: Mutex::new(None) }
+    }
+
+    /// The entries a killed run left, up to the first torn line.
+    pub(super) fn read(&self) -> Result<Vec<Entry>, FsError> {
+        let bytes = fs::optional(fs::read_limited(&self.path, TABLE_BYTES_MAX))?.unwrap_or_default();
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let mut entries = Vec::new();
+        for (number, line) in (1..).zip(bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty())) {
+            let Some(entry) = self.entry(number, line) else {
+                tracing::warn!(path = %self.path.display(), line = number, "what follows in the journal is lost");
+                break;
+            };
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    fn entry(&self, line: u64, json: &[u8]) -> Option<Entry> {
+        let row = |cells: Vec<String>| (cells.len(), cells.into());
+        match serde_json::from_slice(json).ok()? {
+            Line::Fetch(id) => Some(Entry::Fetch(id)),
+            Line::Row(cells) => {
+                let (columns, record) = row(cells);
+                let row = Row::new(&self.path, line, &record);
+                let row = (columns == dataset::POST_COLUMNS.len()).then(|| dataset::read_post_cells(row))?;
+                row.ok().map(|row| Entry::Row(Box::new(row)))
+            }
+            Line::Dropped(cells) => {
+                let (columns, record) = row(cells);
+                let row = Row::new(&self.path, line, &record);
+                let post = (columns == dataset::DROPPED_COLUMNS.len()).then(|| dataset::read_dropped_cells(row))?;
+                post.ok().map(Entry::Dropped)
+            }
+        }
+    }
+
+    /// Appends a line.
+    pub(super) fn push(&self, entry: &Entry) -> Result<(), FsError> {
+        let line = match entry {
+            Entry::Fetch(id) => Line::Fetch(id.clone()),
+            Entry::Row(row) => Line::Row(dataset::post_cells(row).into()),
+            Entry::Dropped(post) => Line::Dropped(dataset::dropped_cells(post).into()),
+        };
+        let write = |file: &mut File| {
+            let mut bytes = serde_json::to_vec(&line)?;
+            bytes.push(b'\n');
+            // One write, so that lines of posts that end at the same time do not mix.
+            file.write_all(&bytes)
+        };
+        // A panic elsewhere cannot leave the file half open.
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match file.as_mut() {
+            Some(file) => file,
+            None => file.insert(fs::append(&self.path)?),
+        };
+        write(file).map_err(|e| FsError::new("write", &self.path, e))
+    }
+
+    /// Removes it: what it says is in the tables.
+    pub(super) fn remove(&self) -> Result<(), FsError> {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        fs::remove_file(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::{dropped, row};
+
+    #[test]
+    fn a_journal_is_read_up_to_its_torn_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(folder.path());
+        assert_eq!(journal.read().unwrap(), []);
+        let mut row = row("b", 7);
+        row.post.title = "two\nlines, \"quoted\" \u{1f339}".into();
+        let entries = [Entry::Fetch("b".parse().unwrap()), Entry::Row(Box::new(row)), Entry::Dropped(dropped("d"))];
+        entries.iter().for_each(|entry| journal.push(entry).unwrap());
+        assert_eq!(journal.read().unwrap(), entries);
+
+        let whole = fs::read(&journal.path).unwrap();
+        let starts: Vec<_> =
+            std::iter::once(0).chain((0..whole.len()).filter(|&at| whole[at] == b'\n').map(|at| at + 1)).collect();
+        for end in 0..whole.len() {
+            fs::write_atomic(&journal.path, &whole[..end]).unwrap();
+            let complete = starts.iter().filter(|&&start| start > 0 && start <= end).count();
+            assert_eq!(journal.read().unwrap(), entries[..complete], "torn after {end} bytes");
+        }
+        fs::write_atomic(&journal.path, b"{\"fetch\":\"a\"}\n{\"row\":[\"x\"]}\n{\"fetch\":\"c\"}\n").unwrap();
+        assert_eq!(journal.read().unwrap(), [Entry::Fetch("a".parse().unwrap())]);
+
+        journal.remove().unwrap();
+        assert!(!journal.path.exists());
+        journal.push(&entries[0]).unwrap();
+        assert_eq!(journal.read().unwrap(), entries[..1]);
+    }
+}
