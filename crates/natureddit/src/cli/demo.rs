@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 
     let reddit =
         steps.run("start a simulated Reddit", || project::start_sandbox(&defaults, args, session, &runtime))?;
-    let config = steps.run("make the project", || project::write_settings(&reddit, &args.dir, session))?;
+    let config = steps.run("make the project", || project::write_settings(&reddit, args, session))?;
     steps.run("pull the encoders", || {
         let wanted = wiring::training_assets(&config)?;
         let store = wiring::asset_store(&config)?;

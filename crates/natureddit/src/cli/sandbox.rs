@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use natureddit_sandbox::{AfterMode, Sandbox, SandboxConfig};
+use natureddit_sandbox::{AfterMode, Sandbox, SandboxConfig, StartError};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// How many posts [default: sandbox.posts]
     #[arg(long)]
     posts: Option<usize>,
-    /// A folder of photos, one folder a class, with titles from its posts.csv
+    /// A folder of photos, one folder a class, with titles from its posts.csv [default: sandbox.photos]
     #[arg(long, value_name = "DIR")]
     photos: Option<PathBuf>,
 }
@@ -81,13 +81,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// The simulator of the settings.
+/// The simulator of the settings; `photos` instead of theirs, if given.
 pub(super) fn sandbox_config(config: &Config, photos: Option<PathBuf>) -> SandboxConfig {
     SandboxConfig {
         seed: config.sandbox.seed,
         port: config.sandbox.port,
         posts: config.sandbox.posts,
-        photos,
+        photos: photos.or_else(|| config.sandbox.photos.clone()),
         classes: config.project.classes.clone(),
         subreddits: config.collect.subreddits.clone(),
         after: AfterMode::Exclusive,
@@ -97,7 +97,10 @@ pub(super) fn sandbox_config(config: &Config, photos: Option<PathBuf>) -> Sandbo
 
 /// Starts the simulator.
 pub(super) fn start(config: SandboxConfig, runtime: &tokio::runtime::Runtime) -> Result<Sandbox, CliError> {
-    runtime.block_on(Sandbox::start(config)).hint("`--port 0` takes any free port")
+    match runtime.block_on(Sandbox::start(config)) {
+        Err(error @ StartError::Listen { .. }) => Err(error).hint("`--port 0` takes any free port"),
+        started => Ok(started?),
+    }
 }
 
 /// Seconds since the epoch as the settings take a moment.

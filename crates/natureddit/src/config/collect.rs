@@ -1,5 +1,7 @@
 //! `[collect]`: which posts and photos, and from where.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use url::Url;
 
@@ -83,6 +85,11 @@ fn subreddits(names: Vec<String>, at: &TableChecker<'_>) -> Result<Vec<String>, 
     let good = |name: &String| (2..=21).contains(&name.len()) && name.chars().all(plain);
     if names.is_empty() || names.len() > 100 || !names.iter().all(good) {
         return Err(at.bad("subreddits", names, "1 to 100 names of 2 to 21 letters, digits or '_', without \"r/\""));
+    }
+    // Reddit does not tell case apart: one name in two spellings would be collected and counted twice.
+    let distinct: BTreeSet<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    if distinct.len() != names.len() {
+        return Err(at.bad("subreddits", names, "names that differ by more than upper and lower case"));
     }
     Ok(names)
 }

@@ -164,4 +164,5 @@ pub(super) struct RawSandbox {
     pub(super) port: i64,
     pub(super) seed: i64,
     pub(super) posts: i64,
+    pub(super) photos: String,
 }

@@ -1,5 +1,7 @@
 //! `[sandbox]`: the simulated Reddit.
 
+use std::path::PathBuf;
+
 use super::ConfigError;
 use super::check::Checker;
 use super::raw::RawSandbox;
@@ -13,6 +15,8 @@ pub struct SandboxConfig {
     pub seed: u64,
     /// How many posts it holds.
     pub posts: usize,
+    /// A folder of photos it serves instead of drawn pictures.
+    pub photos: Option<PathBuf>,
 }
 
 impl SandboxConfig {
@@ -22,6 +26,7 @@ impl SandboxConfig {
             port: at.integer("port", raw.port, 0..=65_535)?,
             seed: at.integer("seed", raw.seed, 0..=i64::MAX)?,
             posts: at.integer("posts", raw.posts, 1..=100_000)?,
+            photos: at.optional_path("photos", &raw.photos)?,
         })
     }
 }

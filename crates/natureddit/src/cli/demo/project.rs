@@ -40,6 +40,7 @@ pub(super) fn start_sandbox(
     config.port = 0;
     config.posts = args.posts.map_or(config.posts, |posts| posts as usize);
     let reddit = start(config, runtime)?;
+    check_corpus(&args.dir, &reddit, args.photos.as_deref())?;
     let count = reddit.truth().posts.len();
     session.output.note(&format!("{count} posts on http://{}", reddit.address()));
     Ok(reddit)
@@ -55,8 +56,30 @@ fn check_folder(dir: &Path) -> Result<(), CliError> {
     Err(anyhow!("{} holds something else than a demo", dir.display())).hint("name another folder with --dir")
 }
 
+/// An earlier demo's folder must hold posts of the same corpus, or the dataset would be of two.
+fn check_corpus(dir: &Path, reddit: &Sandbox, photos: Option<&Path>) -> Result<(), CliError> {
+    let Some(settings) = fs::optional(fs::read_to_string(&dir.join(FILE_NAME)))? else { return Ok(()) };
+    let settings: toml::Table = settings.parse().context("the settings of the earlier demo cannot be read")?;
+    let wanted: toml::Table = corpus_settings(reddit, photos)?.parse()?;
+    let same =
+        |(key, value): (&String, &toml::Value)| settings.get("sandbox").and_then(|old| old.get(key)) == Some(value);
+    if wanted.iter().all(same) {
+        return Ok(());
+    }
+    Err(anyhow!("{} holds a demo with other posts", dir.display())).hint("name another folder with --dir")
+}
+
+/// The keys of `[sandbox]` that make `natureddit sandbox` serve these posts again.
+fn corpus_settings(reddit: &Sandbox, photos: Option<&Path>) -> anyhow::Result<String> {
+    let truth = reddit.truth();
+    let photos = photos.map(std::path::absolute).transpose()?.unwrap_or_default();
+    let photos = toml::Value::from(photos.to_string_lossy().as_ref());
+    Ok(format!("seed = {}\nposts = {}\nphotos = {photos}\n", truth.seed, truth.posts.len()))
+}
+
 /// Writes the project's settings: the window and where the simulator stands in for Reddit's hosts.
-pub(super) fn write_settings(reddit: &Sandbox, dir: &Path, session: &Session) -> Result<Config, CliError> {
+pub(super) fn write_settings(reddit: &Sandbox, args: &Args, session: &Session) -> Result<Config, CliError> {
+    let dir = &args.dir;
     let window = reddit.window();
     let (since, until) = (moment(window.since)?, moment(window.until)?);
     let hosts: Vec<String> =
@@ -65,11 +88,10 @@ pub(super) fn write_settings(reddit: &Sandbox, dir: &Path, session: &Session) ->
         "{MADE_BY}; `natureddit init` writes a file that explains every key.\n\n\
          [collect]\nsince = \"{since}\"\nuntil = \"{until}\"\n\n\
          # The simulated Reddit; `natureddit sandbox` in this folder starts it again.\n[net.host_map]\n{}\n\n\
-         [sandbox]\nport = {}\nseed = {}\nposts = {}\n",
+         [sandbox]\nport = {}\n{}",
         hosts.join("\n"),
         reddit.address().port(),
-        reddit.truth().seed,
-        reddit.truth().posts.len(),
+        corpus_settings(reddit, args.photos.as_deref())?,
     );
     fs::write_atomic(&dir.join(FILE_NAME), text)?;
     session.config_in(dir)
