@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module is what the rest of the program calls instead of std::fs")]
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,6 +32,12 @@ impl FsError {
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
+
+    /// Whether the file is over the limit of [`read_limited`].
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.source.kind() == io::ErrorKind::FileTooLarge
+    }
 }
 
 /// The result of a file operation.
@@ -57,17 +63,25 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| FsError::new("read", path, e))
 }
 
-/// The whole file, at most `bytes_max` bytes of it: a longer file is an error, not a part.
+/// The whole file, at most `bytes_max` bytes of it: a longer file is an error, not a part. What is read is counted and
+/// not what the file system says, for a device has no length and may have no end.
 ///
 /// # Errors
 /// With the path.
 pub fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
-    let bytes = fs::metadata(path).map_err(|e| FsError::new("read", path, e))?.len();
-    if bytes > bytes_max {
-        let why = format!("{bytes} bytes is over the limit of {bytes_max}");
-        return Err(FsError::new("read", path, io::Error::new(io::ErrorKind::FileTooLarge, why)));
+    let failed = |e| FsError::new("read", path, e);
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut bytes = Vec::new();
+    if length <= bytes_max {
+        bytes.reserve_exact(usize::try_from(length).unwrap_or_default());
+        file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     }
-    read(path)
+    if length.max(bytes.len() as u64) > bytes_max {
+        let why = format!("it has more than {bytes_max} bytes, which is the limit");
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, why)));
+    }
+    Ok(bytes)
 }
 
 /// The whole file as UTF-8.
@@ -117,12 +131,17 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// # Errors
 /// With the path; the old content is then untouched.
 pub fn write_atomic_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    write_whole(path, OpenOptions::new().write(true).create_new(true), write)
+}
+
+/// Writes into a new file beside `path`, made with `options`, and moves that into its place.
+fn write_whole(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     if let Some(parent) = path.parent() {
         create_dir_all(parent)?;
     }
     let partial = beside(path);
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
+        let mut file = options.open(&partial)?;
         write(&mut file)?;
         file.sync_data()
     })();
@@ -232,14 +251,15 @@ pub fn remove_dir_all(path: &Path) -> Result<()> {
 /// # Errors
 /// With the path.
 pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    write_atomic_with(path, |file| {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        }
-        file.write_all(bytes.as_ref())
-    })
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        // At creation: who opens a file while it may be read can read what is written to it later.
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    write_whole(path, &options, |file| file.write_all(bytes.as_ref()))
 }
 
 /// The lock of a file, held until it is dropped or the process ends, however it ends.
@@ -334,6 +354,12 @@ mod tests {
         write_atomic(&path, [0; 100]).unwrap();
         assert!(read_limited(&path, 99).is_err());
         assert_eq!(read_limited(&path, 100).unwrap().len(), 100);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_without_an_end_is_over_every_limit() {
+        assert!(read_limited(Path::new("/dev/zero"), 100).unwrap_err().is_too_large());
     }
 
     #[cfg(unix)]

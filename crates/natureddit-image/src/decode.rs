@@ -15,6 +15,9 @@ use crate::{Format, ImageError, ImageLimits, Photo, gif};
 /// The longest side of a photo: what is longer could not be stored as JPEG.
 const SIDE_MAX: u32 = u16::MAX as u32;
 
+/// What each of the pixels that the limits allow may take while it is decoded: four channels of 8 bits.
+const BYTES_PER_PIXEL_MAX: u64 = 4;
+
 /// What a header tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageInfo {
@@ -70,6 +73,13 @@ impl<'a> Opened<'a> {
         let ImageInfo { width, height, orientation, .. } = opened.info;
         if u64::from(width) * u64::from(height) > limits.pixels_max {
             return Err(ImageError::TooManyPixels { width, height, pixels_max: limits.pixels_max });
+        }
+        // 16 bits a channel take twice the memory of the 8 that pixels are counted for.
+        let bytes_max = limits.pixels_max.saturating_mul(BYTES_PER_PIXEL_MAX);
+        if let Decoder::Other(decoder) = &opened.decoder
+            && decoder.total_bytes() > bytes_max
+        {
+            return Err(ImageError::DecodedTooLarge { bytes: decoder.total_bytes(), bytes_max });
         }
         if width.max(height) > SIDE_MAX {
             return Err(ImageError::SideTooLong { width, height, side_max: SIDE_MAX });
@@ -150,7 +160,8 @@ fn is_cut_webp(bytes: &[u8]) -> bool {
 fn decoder_limits(limits: &ImageLimits) -> Limits {
     const METADATA_BYTES_MAX: u64 = 16 << 20;
     let mut decoder_limits = Limits::no_limits();
-    decoder_limits.max_alloc = Some(limits.pixels_max.saturating_mul(4).saturating_add(METADATA_BYTES_MAX));
+    decoder_limits.max_alloc =
+        Some(limits.pixels_max.saturating_mul(BYTES_PER_PIXEL_MAX).saturating_add(METADATA_BYTES_MAX));
     decoder_limits
 }
 

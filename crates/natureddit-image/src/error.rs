@@ -41,6 +41,14 @@ pub enum ImageError {
         /// The limit.
         pixels_max: u64,
     },
+    /// So many bits a pixel that decoding takes more than four bytes for each of [`crate::ImageLimits::pixels_max`].
+    #[error("the decoded image has {bytes} bytes, over the limit of {bytes_max}")]
+    DecodedTooLarge {
+        /// What decoding would take.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
     /// A side is longer than a JPEG can store.
     #[error("the image has {width} x {height} pixels, with a side over {side_max}")]
     SideTooLong {
@@ -84,6 +92,7 @@ impl ImageError {
             Self::NotAnImage { .. } => "not_an_image",
             Self::TooManyBytes { .. } => "too_many_bytes",
             Self::TooManyPixels { .. } => "too_many_pixels",
+            Self::DecodedTooLarge { .. } => "decoded_too_large",
             Self::SideTooLong { .. } => "side_too_long",
             Self::Animated { .. } => "animated",
             Self::Truncated { .. } => "truncated",

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use image::GrayImage;
+use image::{DynamicImage, GrayImage};
 use natureddit_image::{Format, ImageLimits, decode, inspect};
 use proptest::prelude::*;
 
@@ -73,6 +73,15 @@ fn the_limits_hold_to_the_pixel_and_the_byte() {
     assert_eq!(code(size, 200), "ok");
     assert_eq!(code(size - 1, 200), "too_many_bytes");
     assert_eq!(code(size, 199), "too_many_pixels");
+}
+
+#[test]
+fn deep_colours_count_with_the_memory_they_take() {
+    let limits = ImageLimits { bytes_max: 1 << 20, pixels_max: 300 };
+    let code = |bytes: &[u8]| decode(bytes, &limits).map_or_else(|e| e.code(), |_| "ok");
+    let deep = DynamicImage::new_rgba16(20, 10);
+    assert_eq!(code(&encode(&deep, Format::Png, None)), "decoded_too_large");
+    assert_eq!(code(&encode(&DynamicImage::new_rgba8(20, 10), Format::Png, None)), "ok");
 }
 
 #[test]
