@@ -84,7 +84,7 @@ def check_predictions(checks, client, project):
     # TorchServe's own examples send text as a form field beside the file, and the bare image as the body.
     form = client.call("POST", f"/predictions/{MODEL}", data={"text": title}, files={"image": photo})
     checks.equal("text as a form field: status", form.status_code, 200)
-    bare = client.call("PUT", f"/predictions/{MODEL}", data=photo, headers={"Content-Type": "image/jpeg"})
+    bare = client.call("PUT", f"/predictions/{MODEL}", data=photo)
     checks.equal("the bare image: answer", bare.text, client.predict(None, photo).text)
 
 

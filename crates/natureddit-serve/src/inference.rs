@@ -81,8 +81,8 @@ pub(crate) fn router(inference: Arc<Inference>, ids: Arc<RequestIds>) -> Router 
         .route("/ping", get(ping))
         .route("/predictions/{model}", post(predict).put(predict))
         .route("/predictions/{model}/{version}", post(predict).put(predict))
-        .fallback(async || ApiError::ResourceNotFound)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         // Bodies are limited where they are read, with an error in JSON.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(|payload: Box<dyn std::any::Any + Send>| {
@@ -105,6 +105,18 @@ async fn ping(State(inference): State<Arc<Inference>>) -> Response {
     } else {
         reply::json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "Unhealthy" })
     }
+}
+
+/// The body is read first: a client that is still sending when the stream ends never sees the answer.
+async fn not_found(State(inference): State<Arc<Inference>>, request: Request) -> ApiError {
+    request::discard(request, &inference.limits).await;
+    ApiError::ResourceNotFound
+}
+
+/// As [`not_found`], for a path that knows other methods.
+async fn method_not_allowed(State(inference): State<Arc<Inference>>, request: Request) -> ApiError {
+    request::discard(request, &inference.limits).await;
+    ApiError::MethodNotAllowed
 }
 
 /// Which model a path names.

@@ -62,6 +62,8 @@ impl PredictionInput {
         }
         match media_type(&parts.headers).as_str() {
             "multipart/form-data" => read_multipart(Request::from_parts(parts, Body::from(body))).await,
+            // TorchServe's own examples send `curl -T photo.jpg`, which names no type; what it is shows when it is read.
+            "" | "application/octet-stream" => Ok(Self { text: None, image: Some(body) }),
             image if image.starts_with("image/") => Ok(Self { text: None, image: Some(body) }),
             other => Err(ApiError::ContentType(other.to_owned())),
         }

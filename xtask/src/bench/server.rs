@@ -17,8 +17,9 @@ const MODEL: &str = "naturedditTI";
 const START_MAX: Duration = Duration::from_secs(60);
 /// Between two attempts to reach a server that is starting.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Clients at a time and requests of each, so that memory is read after full batches were worked off.
-const CLIENTS: usize = 8;
+/// Clients at a time and requests of each: several times the largest batch, so that memory is read after full batches
+/// were worked off.
+const CLIENTS: usize = 32;
 const REQUESTS: usize = 8;
 /// Bytes in a megabyte, as the bar counts them.
 const KIB_IN_MB: f64 = 1_000_000.0 / 1024.0;

@@ -94,6 +94,29 @@ async fn what_is_not_there_is_said_in_torchserves_words() {
 }
 
 #[tokio::test]
+async fn a_wrong_path_is_answered_although_the_body_is_long() {
+    let fixture = Fixture::start_with(two_versions(), |config| config.limits.body_bytes_max = 1 << 20).await;
+    let http1 = fixture.trusting().http1_only().build().unwrap();
+    for client in [&fixture.client, &http1] {
+        for (path, status) in [("/prediction/nature", 404), ("/predictions", 404), ("/ping", 405)] {
+            let body = vec![b'x'; 1 << 20];
+            let response = client.post(fixture.url(path)).body(body).send().await.unwrap();
+            assert_eq!(error(response).await.0.as_u16(), status, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_photo_without_a_type_is_a_photo() {
+    let fixture = Fixture::start(two_versions()).await;
+    for kind in [None, Some("application/octet-stream")] {
+        let request = fixture.post("/predictions/nature").body(jpeg());
+        let request = kind.into_iter().fold(request, |request, kind| request.header("content-type", kind));
+        assert_eq!(request.send().await.unwrap().status(), 200, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn bad_input_is_answered_with_what_is_wrong() {
     let fixture = Fixture::start(two_versions()).await;
     let request = || fixture.post("/predictions/nature");
