@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use natureddit_core::{ClassNames, fs};
@@ -19,7 +19,7 @@ use crate::wiring;
 const EXAMPLES: &str = "\
 Examples:
   natureddit score data/posts.csv --images data/images --out scores.csv
-  natureddit score titles.csv --images . --out scores.csv    rows without img_name are scored by their title";
+  natureddit score titles.csv --images . --out scores.csv    rows whose img_name is empty are scored by their title";
 
 /// Posts read and decoded at once.
 const ROWS_AT_ONCE: usize = 64;
@@ -41,12 +41,11 @@ pub(super) struct Args {
     model_version: Option<u64>,
 }
 
+/// A row of the table; a column that is not there at all is an error, for a misspelt one would go unnoticed.
 #[derive(Deserialize)]
 struct Row {
     id: String,
-    #[serde(default)]
     title: String,
-    #[serde(default)]
     img_name: String,
 }
 
@@ -100,6 +99,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         progress.advance(chunk.len() as u64);
     }
     progress.finish();
+    if scored == 0 && !rows.is_empty() {
+        let reasons: Vec<String> = skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        return Err(anyhow!("none of the {} posts could be scored: {}", rows.len(), reasons.join(", ")))
+            .hint("img_name is looked for in the folder of --images; nothing was written");
+    }
     let bytes = writer.into_inner().map_err(|e| anyhow!("could not finish the table: {}", e.error()))?;
     fs::write_atomic_with(&args.out, |file| file.write_all(&bytes))?;
     session.output.result(&Scored { out: args.out.clone(), scored, skipped })?;
@@ -117,7 +121,12 @@ fn prepare(row: &Row, images: &Path, bytes_max: u64, predictor: &Predictor) -> R
     let photo = if row.img_name.is_empty() {
         None
     } else {
-        let read = fs::read_limited(&images.join(&row.img_name), bytes_max);
+        // A table of somebody else's must not lead to files outside the folder.
+        let name = Path::new(&row.img_name);
+        if !name.components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err("photo_outside_folder");
+        }
+        let read = fs::read_limited(&images.join(name), bytes_max);
         Some(read.map_err(|e| if e.is_not_found() { "photo_missing" } else { "photo_unreadable" })?)
     };
     let input = ModelInput { text: Some(&row.title), image: photo.as_deref() };
