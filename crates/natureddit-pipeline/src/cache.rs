@@ -12,7 +12,7 @@
 //! | paths, URIs | layout | out: the project folder may move |
 //! | times, durations, run ids | clock | out: they change nothing |
 //! | thread counts, progress, log settings | machine | out: they may not change outputs |
-//! | output hashes | outputs | out of the key: checked when a hit is looked up, and `lost_effect` asked |
+//! | output hashes | outputs | out of the key: checked when a hit is looked up, and `change_outside` asked |
 //!
 //! Each part is preceded by its length, so that no two lists of parts give the same bytes.
 //!
@@ -96,7 +96,7 @@ pub enum StaleReason {
         /// The input's key.
         key: String,
     },
-    /// What it made is no longer there, in its folders or elsewhere (`lost_effect`).
+    /// What it made is no longer there, in its folders or elsewhere.
     OutputMissing {
         /// The output's URI.
         uri: String,
@@ -104,6 +104,16 @@ pub enum StaleReason {
     /// What it made is there, but not as it was made.
     OutputChanged {
         /// The output's URI.
+        uri: String,
+    },
+    /// What it made elsewhere is there, but something newer is beside it.
+    OutputSuperseded {
+        /// The output's URI.
+        uri: String,
+    },
+    /// What it did without, because it could not be read, can be read now.
+    Readable {
+        /// The file's URI.
         uri: String,
     },
     /// The user asked for it.
@@ -150,6 +160,8 @@ impl fmt::Display for StaleReason {
             Self::Input { key } => write!(f, "input {key} changed"),
             Self::OutputMissing { uri } => write!(f, "output {uri} is missing"),
             Self::OutputChanged { uri } => write!(f, "output {uri} was changed"),
+            Self::OutputSuperseded { uri } => write!(f, "output {uri} is no longer the newest"),
+            Self::Readable { uri } => write!(f, "{uri} was skipped and can be read now"),
             Self::Forced => write!(f, "it was forced"),
         }
     }

@@ -82,11 +82,22 @@ pub trait Component: Send + Sync {
     /// Whatever went wrong; the run then records it, and the half-made outputs are removed.
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()>;
 
-    /// What an earlier execution with these folders made outside of its outputs and that is no longer there as it was:
-    /// the component then runs again. Most components make nothing outside of their outputs.
-    fn lost_effect(&self, _io: &ExecutionIo) -> Option<PathBuf> {
+    /// What changed outside of inputs and outputs since an earlier execution with these folders, so that the component
+    /// must run again. Most components make and read nothing there.
+    fn change_outside(&self, _io: &ExecutionIo) -> Option<OutsideChange> {
         None
     }
+}
+
+/// A change that no input or output shows: see [`Component::change_outside`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutsideChange {
+    /// What the execution made there is gone or another.
+    Lost(PathBuf),
+    /// What the execution made there is no longer the newest of its kind.
+    Superseded(PathBuf),
+    /// What the execution could not read, and so did without, can be read now.
+    Readable(PathBuf),
 }
 
 /// The folders of one execution.

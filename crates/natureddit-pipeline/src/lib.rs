@@ -23,7 +23,7 @@ pub mod training_graph;
 
 pub use artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};
 pub use cache::{StaleReason, cache_key};
-pub use component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+pub use component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 pub use examples::{Example, read_split};
 pub use graph::{External, Graph, Input, Node};
 pub use metadata::Metadata;

@@ -1,12 +1,13 @@
 //! Finding bundles: in a model store, or in folders that are named.
 //!
-//! A model store is a folder `<name>/<version>/` of bundles. Versions are integers, and the highest is the newest;
-//! whatever else lies there (a bundle that is still being written has a hidden name) is passed over.
+//! What a model store is and which of its folders are versions: `natureddit_model::versions`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
+use natureddit_core::{PLAIN_NAME, is_plain_name};
+use natureddit_model::{version_of, versions};
 
 /// A bundle to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +30,7 @@ pub enum StoreError {
     #[error("no model in the model store {}", .0.display())]
     Empty(PathBuf),
     /// A name that cannot be a folder's.
-    #[error(
-        "{0:?} is not a model name: it must be letters, digits, '-', '_' and '.', and begin with one of the first two"
-    )]
+    #[error("{0:?} is not a model name: it must be {PLAIN_NAME}")]
     BadName(String),
     /// The model has no version.
     #[error("model {name} has no version in the model store {store}", store = store.display())]
@@ -90,7 +89,7 @@ fn find_newest(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
     let mut newest = Vec::new();
     for path in fs::optional(fs::read_dir(store))?.unwrap_or_default() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_model_name(&name)
+        if is_plain_name(&name)
             && let Some((version, folder)) = versions(&path)?.pop_last()
         {
             newest.push(BundleFolder { name, version, folder });
@@ -101,7 +100,7 @@ fn find_newest(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
 
 fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFolder, StoreError> {
     let (ModelChoice::Newest(name) | ModelChoice::Version(name, _) | ModelChoice::Folder(name, _)) = choice;
-    if !is_model_name(name) {
+    if !is_plain_name(name) {
         return Err(StoreError::BadName(name.clone()));
     }
     let name = name.clone();
@@ -121,33 +120,14 @@ fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFolder, Store
     }
 }
 
-/// A name that is one plain folder, so that no choice leads out of the store.
-fn is_model_name(name: &str) -> bool {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !name.is_empty() && !name.starts_with(['-', '_', '.']) && name.chars().all(plain)
-}
-
-/// The versions below a model's folder; none where it is no folder.
-fn versions(model: &Path) -> Result<BTreeMap<u64, PathBuf>, StoreError> {
-    if !fs::optional(fs::metadata(model))?.is_some_and(|found| found.is_dir()) {
-        return Ok(BTreeMap::new());
-    }
-    let versioned = |folder: PathBuf| Some((version_of(&folder)?, folder));
-    Ok(fs::read_dir(model)?.into_iter().filter_map(versioned).collect())
-}
-
-/// The number a folder is named by.
-fn version_of(folder: &Path) -> Option<u64> {
-    folder.file_name()?.to_str()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn store(bundles: &[&str]) -> tempfile::TempDir {
         let store = tempfile::tempdir().unwrap();
-        bundles.iter().for_each(|bundle| fs::create_dir_all(&store.path().join(bundle)).unwrap());
+        let manifest = |bundle: &&str| store.path().join(bundle).join(natureddit_model::ModelBundle::MANIFEST);
+        bundles.iter().for_each(|bundle| fs::write_atomic(&manifest(bundle), "{}").unwrap());
         store
     }
 
@@ -158,7 +138,8 @@ mod tests {
 
     #[test]
     fn the_newest_version_is_the_highest_number_and_unfinished_bundles_are_passed_over() {
-        let store = store(&["a/2", "a/10", "a/.11.1234-0.partial", "a/latest", "b/1", "empty", ".hidden/1"]);
+        let store = store(&["a/2", "a/10", "a/.11.1234-0.partial", "a/latest", "b/1", ".hidden/1"]);
+        fs::create_dir_all(&store.path().join("empty")).unwrap();
         fs::write_atomic(&store.path().join("a.txt"), "no model").unwrap();
         let found = find_bundles(store.path(), &[]).unwrap();
         assert_eq!(found, [bundle(store.path(), "a", 10), bundle(store.path(), "b", 1)]);

@@ -84,7 +84,9 @@ impl Component for Evaluator {
     }
 
     fn exec_properties(&self) -> Value {
-        json!({ "classes": self.classes, "config": self.config })
+        // The limits decide which posts a champion with other encoders answers.
+        let limits = (self.limits.image.bytes_max, self.limits.image.pixels_max, self.limits.text_bytes_max);
+        json!({ "classes": self.classes, "config": self.config, "limits": limits })
     }
 
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
@@ -93,8 +95,15 @@ impl Component for Evaluator {
         let posts: Vec<(Example, Features)> =
             examples.into_iter().zip(features).filter(|(example, _)| example.source == ExampleSource::Post).collect();
         let metrics = self.judge(io.input("model"), &posts, cx)?;
-        let champion = io.optional_input("champion").map(|dir| self.judge(dir, &posts, cx)).transpose()?;
-        let (blessed, reasons) = verdict(&metrics, champion.as_ref(), &self.config);
+        let champion = match io.optional_input("champion") {
+            Some(dir) => self.judge_champion(dir, &posts, cx)?,
+            None => Champion::Absent,
+        };
+        let (blessed, reasons) = verdict(&metrics, &champion, &self.config);
+        let champion = match champion {
+            Champion::Judged(metrics) => Some(metrics),
+            Champion::Absent | Champion::OtherClasses(_) => None,
+        };
 
         cx.set_property("evaluation", "accuracy", metrics.accuracy);
         cx.set_property("evaluation", "macro_f1", metrics.macro_f1);
@@ -118,7 +127,30 @@ pub fn is_blessed(blessing: &Path) -> Result<bool, fs::FsError> {
     Ok(fs::optional(fs::metadata(&blessing.join(BLESSED)))?.is_some())
 }
 
+/// The pushed model beside which a candidate is judged.
+enum Champion {
+    /// Nothing was pushed.
+    Absent,
+    /// It tells other classes apart, so that the two cannot be compared.
+    OtherClasses(ClassNames),
+    /// On the same examples.
+    Judged(Metrics),
+}
+
 impl Evaluator {
+    fn judge_champion(
+        &self,
+        dir: &Path,
+        posts: &[(Example, Features)],
+        cx: &ExecutionContext,
+    ) -> anyhow::Result<Champion> {
+        let classes = ModelBundle::read(dir)?.manifest.classes;
+        if classes != self.classes {
+            return Ok(Champion::OtherClasses(classes));
+        }
+        Ok(Champion::Judged(self.judge(dir, posts, cx)?))
+    }
+
     /// A bundle on the posts; where its encoders are those of the features, these are used.
     fn judge(&self, dir: &Path, posts: &[(Example, Features)], cx: &ExecutionContext) -> anyhow::Result<Metrics> {
         let bundle = ModelBundle::read(dir)?;
@@ -176,7 +208,7 @@ impl Evaluator {
 }
 
 /// Whether the candidate may be pushed, and why.
-fn verdict(metrics: &Metrics, champion: Option<&Metrics>, config: &EvaluatorConfig) -> (bool, Vec<String>) {
+fn verdict(metrics: &Metrics, champion: &Champion, config: &EvaluatorConfig) -> (bool, Vec<String>) {
     let majority = metrics.majority_macro_f1;
     let f1 = metrics.macro_f1;
     let mut rules = vec![
@@ -185,23 +217,26 @@ fn verdict(metrics: &Metrics, champion: Option<&Metrics>, config: &EvaluatorConf
             format!("{} test examples, at least {} are needed", metrics.examples, config.test_examples_min),
         ),
         (
-            f1 >= majority + config.majority_gain_min,
+            f1 > majority && f1 >= majority + config.majority_gain_min,
             format!(
                 "macro-F1 {f1:.4} against {majority:.4} of the most frequent class, at least {:.4} more is needed",
                 config.majority_gain_min
             ),
         ),
     ];
-    rules.push(champion.map_or_else(
-        || (true, "no model has been pushed to compare with".to_owned()),
-        |champion| {
+    rules.push(match champion {
+        Champion::Absent => (true, "no model has been pushed to compare with".to_owned()),
+        Champion::OtherClasses(classes) => {
+            (true, format!("the pushed model tells {classes} apart and cannot be compared with"))
+        }
+        Champion::Judged(champion) => {
             let why = format!(
                 "macro-F1 {f1:.4} against {:.4} of the pushed model, at most {:.4} less is allowed",
                 champion.macro_f1, config.champion_loss_max
             );
             (f1 >= champion.macro_f1 - config.champion_loss_max, why)
-        },
-    ));
+        }
+    });
     let blessed = rules.iter().all(|(holds, _)| *holds);
     let reasons = rules.into_iter().map(|(holds, why)| format!("{}: {why}", if holds { "met" } else { "not met" }));
     (blessed, reasons.collect())
@@ -233,7 +268,15 @@ mod tests {
     };
 
     fn blessed(candidate: Metrics, champion: Option<Metrics>) -> bool {
-        verdict(&candidate, champion.as_ref(), &CONFIG).0
+        verdict(&candidate, &champion.map_or(Champion::Absent, Champion::Judged), &CONFIG).0
+    }
+
+    #[test]
+    fn a_model_of_other_classes_is_no_obstacle() {
+        let classes = ClassNames::new(vec!["cat".into(), "dog".into()]).unwrap();
+        let (blessed, reasons) = verdict(&metrics(30, 0.9), &Champion::OtherClasses(classes), &CONFIG);
+        assert!(blessed);
+        assert_eq!(reasons[2], "met: the pushed model tells cat, dog apart and cannot be compared with");
     }
 
     #[test]
@@ -249,12 +292,19 @@ mod tests {
 
     #[test]
     fn no_better_than_the_most_frequent_class_is_refused() {
-        let (blessed, reasons) = verdict(&metrics(100, 0.25), None, &CONFIG);
+        let (blessed, reasons) = verdict(&metrics(100, 0.25), &Champion::Absent, &CONFIG);
         assert!(!blessed);
         assert_eq!(
             reasons[1],
             "not met: macro-F1 0.2500 against 0.2000 of the most frequent class, at least 0.1000 more is needed"
         );
+    }
+
+    #[test]
+    fn as_good_as_the_most_frequent_class_is_not_better() {
+        let config = EvaluatorConfig { majority_gain_min: 0.0, ..CONFIG };
+        assert!(!verdict(&metrics(100, 0.2), &Champion::Absent, &config).0);
+        assert!(verdict(&metrics(100, 0.21), &Champion::Absent, &config).0);
     }
 
     #[test]

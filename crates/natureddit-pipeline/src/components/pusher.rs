@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use natureddit_core::fs::{self, FsError};
-use natureddit_model::{ModelBundle, versions};
+use natureddit_model::{ModelBundle, next_version, sweep_partial_pushes, versions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::evaluator::is_blessed;
 use super::{read_json, write_json};
 use crate::artifact::ArtifactType;
-use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 
 /// The file that says where a model was pushed; absent where it was not blessed.
 pub const PUSHED_FILE: &str = "pushed.json";
@@ -60,12 +60,17 @@ impl Component for Pusher {
         write_json(&io.output("pushed_model").join(PUSHED_FILE), &Pushed { name: self.name.clone(), version })
     }
 
-    /// A version that was deleted from the model store is pushed again.
-    fn lost_effect(&self, io: &ExecutionIo) -> Option<PathBuf> {
+    /// The model is pushed again where its version was deleted from the model store, and where another model was
+    /// pushed after it: the newest version is what is served.
+    fn change_outside(&self, io: &ExecutionIo) -> Option<OutsideChange> {
         let pushed: Pushed = read_json(&io.output("pushed_model").join(PUSHED_FILE)).ok()?;
-        let dir = self.models_dir.join(&pushed.name).join(pushed.version.to_string());
-        let same = is_same_bundle(&dir, io.input("model")).unwrap_or(false);
-        (!same).then_some(dir)
+        let store = self.models_dir.join(&pushed.name);
+        let dir = store.join(pushed.version.to_string());
+        if !is_same_bundle(&dir, io.input("model")).unwrap_or(false) {
+            return Some(OutsideChange::Lost(dir));
+        }
+        let newest = versions(&store).ok()?.pop_last().map(|(version, _)| version);
+        (newest != Some(pushed.version)).then_some(OutsideChange::Superseded(dir))
     }
 }
 
@@ -75,13 +80,14 @@ impl Pusher {
     fn push(&self, model: &Path) -> anyhow::Result<u64> {
         let store = self.models_dir.join(&self.name);
         fs::create_dir_all(&store)?;
-        let newest = versions(&store)?.pop_last();
-        if let Some((version, dir)) = &newest
-            && is_same_bundle(dir, model)?
+        // The pipeline's lock is held: nobody else pushes.
+        sweep_partial_pushes(&store)?;
+        if let Some((version, dir)) = versions(&store)?.pop_last()
+            && is_same_bundle(&dir, model)?
         {
-            return Ok(*version);
+            return Ok(version);
         }
-        let version = newest.map_or(1, |(version, _)| version + 1);
+        let version = next_version(&store)?;
         let target = store.join(version.to_string());
         let partial = fs::beside(&target);
         fs::create_dir_all(&partial)?;

@@ -8,12 +8,21 @@ use natureddit_core::{ContentHash, Progress, fs};
 use natureddit_model::{Embedder, EncoderPair, Features, InputLimits, ModelInput, Runtime, write_features};
 use serde_json::{Value, json};
 
-use super::{AssetLoader, FEATURES_FILE};
+use super::{AssetLoader, FEATURES_FILE, read_json, write_json};
 use crate::artifact::ArtifactType;
-use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 use crate::embeddings::EmbeddingCache;
 use crate::examples::{Example, read_split};
 use crate::split::Split;
+
+/// The photos that have no features, by file name, and why.
+pub const SKIPPED_FILE: &str = "skipped.json";
+
+/// What [`SKIPPED_FILE`] holds.
+pub type SkippedPhotos = BTreeMap<String, String>;
+
+/// The reason of a photo whose file is not there.
+const MISSING: &str = "missing";
 
 /// Photos decoded at once: enough to keep every core busy, few enough to stay far from a gigabyte.
 const PHOTOS_AT_ONCE: usize = 64;
@@ -41,7 +50,7 @@ impl Component for Transform {
         const {
             &ComponentSpec {
                 id: "Transform",
-                version: 1,
+                version: 2,
                 inputs: &[Port::new("examples", ArtifactType::Examples)],
                 outputs: &[Port::new("transformed_examples", ArtifactType::TransformedExamples)],
             }
@@ -52,6 +61,10 @@ impl Component for Transform {
         json!({
             "image_encoder": { "name": self.encoders.image.name, "hash": self.encoders.image_hash() },
             "text_encoder": { "name": self.encoders.text.name, "hash": self.encoders.text_hash() },
+            // They decide which photos and titles have features.
+            "image_bytes_max": self.limits.image.bytes_max,
+            "image_pixels_max": self.limits.image.pixels_max,
+            "title_bytes_max": self.limits.text_bytes_max,
         })
     }
 
@@ -62,13 +75,22 @@ impl Component for Transform {
             .collect::<anyhow::Result<_>>()?;
         let mut work = Work::open(self)?;
         let examples = splits.iter().flat_map(|(_, examples)| examples);
-        work.embed_missing(examples, cx)?;
+        let skipped = work.embed_missing(examples, cx)?;
+        write_json(&io.output("transformed_examples").join(SKIPPED_FILE), &skipped)?;
         for (split, examples) in &splits {
             let rows: Vec<Features> = examples.iter().map(|example| work.features(example)).collect();
             let path = io.output("transformed_examples").join(split.folder_name()).join(FEATURES_FILE);
             write_features(&path, &rows, self.encoders.image.features, self.encoders.text.features)?;
         }
         Ok(())
+    }
+
+    /// A photo that was not there has features as soon as it is.
+    fn change_outside(&self, io: &ExecutionIo) -> Option<OutsideChange> {
+        let skipped: SkippedPhotos = read_json(&io.output("transformed_examples").join(SKIPPED_FILE)).ok()?;
+        let missing = skipped.iter().filter(|(_, reason)| *reason == MISSING).map(|(name, _)| name);
+        let found = missing.map(|name| self.images_dir.join(name)).find(|path| path.is_file());
+        found.map(OutsideChange::Readable)
     }
 }
 
@@ -99,7 +121,7 @@ impl<'a> Work<'a> {
         &mut self,
         examples: impl Iterator<Item = &'e Example>,
         cx: &mut ExecutionContext,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<SkippedPhotos> {
         let mut photos = BTreeMap::new();
         let mut titles = BTreeMap::new();
         for example in examples {
@@ -119,43 +141,43 @@ impl<'a> Work<'a> {
             self.load_encoders(&cx.progress)?;
         }
         let started = std::time::Instant::now();
-        let unreadable = self.embed_photos(&photos.into_iter().collect::<Vec<_>>(), &cx.progress)?;
+        let skipped = self.embed_photos(&photos.into_iter().collect::<Vec<_>>(), &cx.progress)?;
         cx.set_detail("photos_seconds", started.elapsed().as_secs_f64());
         self.embed_titles(&titles.into_iter().collect::<Vec<_>>(), &cx.progress)?;
-        for (reason, count) in unreadable {
-            cx.set_detail(&format!("photos_skipped_{reason}"), count);
-        }
-        Ok(())
+        cx.set_detail("photos_skipped", skipped.len());
+        Ok(skipped)
     }
 
-    /// Embeds photos, and counts those that cannot be read by their reason.
-    fn embed_photos(
-        &mut self,
-        photos: &[(ContentHash, &str)],
-        progress: &Progress,
-    ) -> anyhow::Result<BTreeMap<&'static str, usize>> {
-        let mut skipped = BTreeMap::new();
+    /// Embeds photos, and tells which of them have no features and why.
+    fn embed_photos(&mut self, photos: &[(ContentHash, &str)], progress: &Progress) -> anyhow::Result<SkippedPhotos> {
+        let mut skipped = SkippedPhotos::new();
+        let mut skip = |name: &str, reason: &str| skipped.insert(name.to_owned(), reason.to_owned());
         if photos.is_empty() {
-            return Ok(skipped);
+            return Ok(SkippedPhotos::new());
         }
         progress.start("embedding photos", Some(photos.len() as u64));
         for chunk in photos.chunks(PHOTOS_AT_ONCE) {
             let mut readable = Vec::with_capacity(chunk.len());
             for (hash, name) in chunk {
                 match fs::read_limited(&self.transform.images_dir.join(name), self.transform.limits.image.bytes_max) {
-                    Ok(bytes) if ContentHash::of(&bytes) == *hash => readable.push((hash, bytes)),
-                    Ok(_) => *skipped.entry("changed_on_disk").or_default() += 1,
-                    Err(e) if e.is_not_found() => *skipped.entry("missing").or_default() += 1,
-                    Err(e) => return Err(e.into()),
+                    Ok(bytes) if ContentHash::of(&bytes) == *hash => readable.push((hash, name, bytes)),
+                    Ok(_) => drop(skip(name, "changed_on_disk")),
+                    Err(e) if e.is_not_found() => drop(skip(name, MISSING)),
+                    Err(e) if e.is_too_large() => drop(skip(name, "too_many_bytes")),
+                    // One photo that cannot be read must not stop the others.
+                    Err(e) => {
+                        tracing::warn!("{e}");
+                        skip(name, "unreadable");
+                    }
                 }
             }
             let inputs: Vec<ModelInput<'_>> =
-                readable.iter().map(|(_, bytes)| ModelInput { text: None, image: Some(bytes) }).collect();
-            for ((hash, _), features) in readable.iter().zip(self.embedder()?.embed(&inputs)?) {
+                readable.iter().map(|(.., bytes)| ModelInput { text: None, image: Some(bytes) }).collect();
+            for ((hash, name, _), features) in readable.iter().zip(self.embedder()?.embed(&inputs)?) {
                 match features.map(|features| features.image) {
                     Ok(Some(features)) => self.photos.insert(hash, features)?,
                     Ok(None) => {}
-                    Err(e) => *skipped.entry(e.code()).or_default() += 1,
+                    Err(e) => drop(skip(name, e.code())),
                 }
             }
             progress.advance(chunk.len() as u64);

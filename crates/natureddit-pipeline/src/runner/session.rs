@@ -9,6 +9,7 @@ use super::inputs::Task;
 use super::report::{ComponentReport, Outcome, RunEvent, RunReport};
 use super::{RunError, RunOptions, Runner};
 use crate::cache::StaleReason;
+use crate::component::OutsideChange;
 use crate::file_state::FileStates;
 use crate::graph::{Graph, Node};
 use crate::metadata::{FinishedExecution, Metadata, StoredArtifact};
@@ -110,7 +111,8 @@ impl<'a> Session<'a> {
         task: &Task<'_>,
         finished: &FinishedExecution,
     ) -> Result<Option<StaleReason>, FsError> {
-        let layout = &self.runner.layout;
+        let runner = self.runner;
+        let layout = &runner.layout;
         let mut io = task.io();
         for port in task.spec.outputs {
             let Some(stored) = finished.outputs.get(port.key) else {
@@ -122,8 +124,11 @@ impl<'a> Session<'a> {
             }
             io.outputs.insert(port.key, layout.path(&stored.uri));
         }
-        let lost = task.node.component.lost_effect(&io);
-        Ok(lost.map(|path| StaleReason::OutputMissing { uri: self.runner.layout.uri(&path) }))
+        Ok(task.node.component.change_outside(&io).map(|change| match change {
+            OutsideChange::Lost(path) => StaleReason::OutputMissing { uri: layout.uri(&path) },
+            OutsideChange::Superseded(path) => StaleReason::OutputSuperseded { uri: layout.uri(&path) },
+            OutsideChange::Readable(path) => StaleReason::Readable { uri: layout.uri(&path) },
+        }))
     }
 
     /// What is wrong with an output, `None` when it is as it was made.

@@ -8,8 +8,8 @@ use natureddit_core::{Clock, Progress, fs};
 use natureddit_pipeline::metadata::Metadata;
 use natureddit_pipeline::runner::RunnerConfig;
 use natureddit_pipeline::{
-    ArtifactType, Component, ComponentSpec, ExecutionContext, ExecutionIo, External, Graph, Input, Node, Port,
-    RunError, RunOptions, RunReport, Runner,
+    ArtifactType, Component, ComponentSpec, ExecutionContext, ExecutionIo, External, Graph, Input, Node, OutsideChange,
+    Port, RunError, RunOptions, RunReport, Runner,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -213,8 +213,8 @@ impl Component for Step {
         Ok(())
     }
 
-    fn lost_effect(&self, _io: &ExecutionIo) -> Option<PathBuf> {
-        (self.spec.id == "Pusher" && !self.pushed().exists()).then(|| self.pushed())
+    fn change_outside(&self, _io: &ExecutionIo) -> Option<OutsideChange> {
+        (self.spec.id == "Pusher" && !self.pushed().exists()).then(|| OutsideChange::Lost(self.pushed()))
     }
 }
 

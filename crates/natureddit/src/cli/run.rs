@@ -1,6 +1,6 @@
 //! `natureddit run`: the pipeline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use natureddit_core::fs;
 use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
+use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
 use natureddit_pipeline::training_graph::training_graph;
 use natureddit_pipeline::{RunEvent, RunOptions, RunReport, Runner};
 use serde::Serialize;
@@ -50,6 +51,8 @@ pub(super) struct Ran {
     /// The runner's report.
     #[serde(flatten)]
     pub(super) report: RunReport,
+    /// Photos without features, by reason: the Transform's, now or when its output was cached.
+    pub(super) photos_skipped: BTreeMap<String, usize>,
     /// What the Evaluator found, now or when its output was cached.
     pub(super) evaluation: Option<Evaluation>,
     /// Where the model was pushed, now or then.
@@ -59,6 +62,9 @@ pub(super) struct Ran {
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.report)?;
+        for (reason, count) in &self.photos_skipped {
+            writeln!(f, "  skipped {count} photos: {reason}")?;
+        }
         if let Some(evaluation) = &self.evaluation {
             writeln!(f, "\n{}", EvaluationTable(evaluation))?;
         }
@@ -95,9 +101,15 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
         return Err(anyhow!("{component} failed: {message}"))
             .hint("what was finished before stays; mend it and `natureddit run` goes on from there");
     }
+    let skipped: Option<SkippedPhotos> =
+        read_output(&runner, &report, "Transform", "transformed_examples", SKIPPED_FILE)?;
+    let mut photos_skipped = BTreeMap::new();
+    for reason in skipped.unwrap_or_default().into_values() {
+        *photos_skipped.entry(reason).or_default() += 1;
+    }
     let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
-    Ok(Ran { report, evaluation, pushed })
+    Ok(Ran { report, photos_skipped, evaluation, pushed })
 }
 
 /// A JSON file of an output of the run; `None` where the component was not selected or left no such file.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use natureddit_core::{PLAIN_NAME, is_plain_name};
 use url::Url;
 
 use super::document::Document;
@@ -101,14 +102,9 @@ impl TableChecker<'_> {
         Err(error)
     }
 
-    /// A name that is safe as a folder and in an address: 1 to 64 letters, digits, `-`, `_` and `.`, not beginning
-    /// with `.`.
+    /// A name that is safe as a folder and in an address.
     pub(super) fn name(&self, key: &str, text: &str) -> Result<String> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if (1..=64).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('.') {
-            return Ok(text.to_owned());
-        }
-        Err(self.bad(key, text, "1 to 64 letters, digits, '-', '_' or '.', not beginning with '.'"))
+        if is_plain_name(text) { Ok(text.to_owned()) } else { Err(self.bad(key, text, PLAIN_NAME)) }
     }
 
     /// A path; a relative one starts at the project's folder.

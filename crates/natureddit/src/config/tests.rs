@@ -82,12 +82,19 @@ fn the_users_file_lies_over_the_defaults() {
 }
 
 #[test]
+fn a_subreddit_in_two_spellings_is_one() {
+    let told = error("[collect]\nsubreddits = [\"flowers\", \"EarthPorn\", \"Flowers\"]\n");
+    assert!(told.ends_with("must be names that differ by more than upper and lower case"), "{told}");
+}
+
+#[test]
 fn paths_start_at_the_project_and_empty_ones_at_the_users_folders() {
     let config = parse("[project]\ndata_dir = \"/big/data\"\n").unwrap();
     assert_eq!(config.project.data_dir, Path::new("/big/data"));
     assert_eq!(config.project.models_dir, Path::new("/project/models"));
     assert_eq!(config.assets.cache_dir, Path::new("/users/a/.cache/natureddit"));
-    assert_eq!(config.assets.folder, None);
+    assert_eq!((config.assets.folder, config.sandbox.photos), (None, None));
+    assert_eq!(parse("sandbox.photos = \"p\"\n").unwrap().sandbox.photos, Some("/project/p".into()));
     assert_eq!(config.serve.tls, TlsConfig::SelfSigned { dir: "/users/a/data/natureddit/tls".into() });
 }
 
@@ -174,7 +181,8 @@ fn every_key_refuses_every_other_type() {
 #[test]
 fn every_text_that_means_something_refuses_another() {
     // Any text is a path, and a command may be called anything.
-    let free = |name: &str| name.ends_with("dir") || name.ends_with("_root") || matches!(name, "folder" | "python");
+    let free =
+        |name: &str| name.ends_with("dir") || name.ends_with("_root") || matches!(name, "folder" | "photos" | "python");
     for (table, name, value) in all_keys() {
         if value.is_str() && !free(&name) {
             let (text, line) = file_with(&table, &name, "\"\\u001b !\"");

@@ -28,7 +28,9 @@ impl Natureddit {
         let work = real(folder.path()).join("work");
         fs::create_dir(&work).unwrap();
         command.current_dir(work).stdin(Stdio::null()).env("HOME", real(folder.path()).join("home"));
-        for variable in ["XDG_CACHE_HOME", "XDG_DATA_HOME", "NATUREDDIT_LOG", "COLUMNS", "CLICOLOR_FORCE"] {
+        // Cargo's own settings hand ORT_DISABLE_TELEMETRY on to tests; the program must set it without their help.
+        let inherited = ["XDG_CACHE_HOME", "XDG_DATA_HOME", "NATUREDDIT_LOG", "COLUMNS", "CLICOLOR_FORCE"];
+        for variable in inherited.into_iter().chain(["ORT_DISABLE_TELEMETRY"]) {
             command.env_remove(variable);
         }
         Self { folder, command }

@@ -125,6 +125,44 @@ fn new_labels_embed_only_new_photos_and_the_pushed_model_is_the_one_to_beat() {
     assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED, "having pushed changes nothing");
 }
 
+#[test]
+fn a_photo_that_is_missing_is_told_and_used_when_it_is_back() {
+    let (_folder, dir) = copied();
+    let labels = fs::read_to_string(dir.join("labels/labels.csv")).unwrap();
+    let name = &csv_column(&labels, "img_name")[0];
+    let photo = dir.join("data/images").join(name);
+    let bytes = fs::read(&photo).unwrap();
+    fs::remove_file(&photo).unwrap();
+    // As on another machine, where nothing was embedded yet.
+    fs::remove_dir_all(dir.join("pipeline")).unwrap();
+    let without = run_pipeline(&dir);
+    assert_eq!(without["photos_skipped"], serde_json::json!({ "missing": 1 }));
+    assert_eq!(run_pipeline(&dir)["photos_skipped"], without["photos_skipped"], "also when it was cached");
+
+    fs::write(&photo, bytes).unwrap();
+    let with = run_pipeline(&dir);
+    assert_eq!(outcomes(&with)[..2], ["ExampleGen cached", "Transform ran"]);
+    assert_eq!(with["photos_skipped"], serde_json::json!({}));
+    assert_eq!(with["components"][1]["details"]["photos_to_embed"], 1);
+}
+
+#[test]
+fn a_table_that_cannot_be_scored_is_an_error_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, out) = (folder.path().join("table.csv"), folder.path().join("scores.csv"));
+    let score = |text: &str| {
+        fs::write(&table, text).unwrap();
+        let args = ["score", table.to_str().unwrap(), "--images", ".", "--out", out.to_str().unwrap()];
+        let Run { code, stderr, .. } = in_project().args(args).run();
+        assert_eq!((code, out.exists()), (Some(1), false), "{stderr}");
+        stderr
+    };
+    let misspelt = score("id,title,image\na,A fox,a.jpg\n");
+    assert!(misspelt.contains("img_name"), "{misspelt}");
+    let nowhere = score("id,title,img_name\na,A fox,a.jpg\nb,x,../b.jpg\nc,x,/dev/zero\n");
+    assert!(nowhere.contains("3 posts could be scored: 1 photo_missing, 2 photo_outside_folder"), "{nowhere}");
+}
+
 /// A column of a CSV file.
 fn csv_column(text: &str, column: &str) -> Vec<String> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
