@@ -229,6 +229,7 @@ mod tests {
             user_agent: "test".into(),
             connect_timeout: Duration::from_secs(1),
             total_timeout: Duration::from_secs(1),
+            read_timeout: Duration::from_secs(1),
             retry: RetryPolicy { retries_max: 0, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
             redirects_max: 0,
             requests_per_host_max: 1,

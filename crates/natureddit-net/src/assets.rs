@@ -32,6 +32,9 @@ use wheel::Wheel;
 /// Short, so that a machine that cannot reach the hub soon tries the next source.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// The longest that a hub may say nothing before the next source is tried.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// The longest that one download may take, with any source.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
@@ -69,6 +72,7 @@ impl AssetStore {
             user_agent: concat!("natureddit/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: CONNECT_TIMEOUT,
             total_timeout: DOWNLOAD_TIMEOUT,
+            read_timeout: READ_TIMEOUT,
             // There are other sources; what breaks half-way is continued by `hub` itself.
             retry: RetryPolicy { retries_max: 0, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
             redirects_max: 5,

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
@@ -31,6 +31,8 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// The longest an attempt may take, its body included.
     pub total_timeout: Duration,
+    /// The longest silence while an answer is waited for or arrives.
+    pub read_timeout: Duration,
     /// When requests are repeated.
     pub retry: RetryPolicy,
     /// How many redirects are followed.
@@ -68,6 +70,7 @@ impl Client {
             reqwest::Client::builder()
                 .user_agent(&config.user_agent)
                 .connect_timeout(config.connect_timeout)
+                .read_timeout(config.read_timeout)
                 .redirect(Policy::none())
                 .no_proxy()
         };
@@ -148,7 +151,7 @@ pub struct Download {
     retry_after: Option<Duration>,
     bytes_max: u64,
     bytes_read: u64,
-    total_timeout: Duration,
+    patience: Patience,
     _place: OwnedSemaphorePermit,
 }
 
@@ -246,7 +249,9 @@ impl Request {
             request = request.header(RANGE, format!("bytes={}-", self.bytes_from));
         }
         let place = limiter.enter(url.host_str().unwrap_or_default()).await;
-        let response = request.send().await.map_err(|e| transport_error(url, self.total_timeout, e))?;
+        let patience =
+            Patience { asked_at: Instant::now(), total_timeout: self.total_timeout, read_timeout: config.read_timeout };
+        let response = request.send().await.map_err(|e| transport_error(url, patience, e))?;
         Ok(Download {
             status: response.status().as_u16(),
             final_url: url.clone(),
@@ -255,7 +260,7 @@ impl Request {
             response,
             bytes_max: self.bytes_max,
             bytes_read: 0,
-            total_timeout: self.total_timeout,
+            patience,
             _place: place,
         })
     }
@@ -293,7 +298,7 @@ impl Download {
     /// The connection breaks, time runs out, or the limit of bytes is passed.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, NetError> {
         let chunk = self.response.chunk().await;
-        let chunk = chunk.map_err(|e| transport_error(&self.final_url, self.total_timeout, e))?;
+        let chunk = chunk.map_err(|e| transport_error(&self.final_url, self.patience, e))?;
         self.bytes_read += chunk.as_ref().map_or(0, |part| part.len() as u64);
         if self.bytes_read > self.bytes_max {
             return Err(self.too_many_bytes());
@@ -351,13 +356,28 @@ fn redirect_target(download: &Download) -> Result<Url, NetError> {
     download.final_url.join(location).map_err(|_| bad())
 }
 
-fn transport_error(url: &Url, total_timeout: Duration, error: reqwest::Error) -> NetError {
+/// How long one request is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    asked_at: Instant,
+    total_timeout: Duration,
+    read_timeout: Duration,
+}
+
+impl Patience {
+    /// The limit that was reached; `reqwest` does not say which.
+    fn reached(self) -> Duration {
+        if self.asked_at.elapsed() >= self.total_timeout { self.total_timeout } else { self.read_timeout }
+    }
+}
+
+fn transport_error(url: &Url, patience: Patience, error: reqwest::Error) -> NetError {
     let url = redacted(url);
     if let Some(refused) = find_refused(&error) {
         return NetError::AddressRefused { url, address: refused.0 };
     }
     if error.is_timeout() && !error.is_connect() {
-        return NetError::Timeout { url, after: total_timeout };
+        return NetError::Timeout { url, after: patience.reached() };
     }
     // Its own address is the mapped one, with the query.
     NetError::Connection { url, source: error.without_url() }

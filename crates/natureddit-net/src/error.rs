@@ -39,7 +39,7 @@ pub enum NetError {
     Timeout {
         /// What was asked for.
         url: String,
-        /// The limit of the whole request; connecting has a shorter one.
+        /// The limit of the whole request or of a silence in it; connecting has a shorter one.
         after: Duration,
     },
     /// The body is longer than the caller takes; its rest was not read.

@@ -39,6 +39,8 @@ pub(crate) fn client(config: &Config) -> anyhow::Result<Client> {
         user_agent: config.collect.user_agent.clone(),
         connect_timeout: net.connect_timeout,
         total_timeout: net.total_timeout,
+        // No shorter limit of its own: the whole is short enough.
+        read_timeout: net.total_timeout,
         retry: RetryPolicy { retries_max: net.retries_max, backoff: net.backoff, backoff_max: net.backoff_max },
         redirects_max: net.redirects_max,
         requests_per_host_max: config.collect.downloads_per_host_max,

@@ -149,6 +149,7 @@ pub(crate) async fn run(reddit: Reddit) -> Running {
         user_agent: "natureddit-test/1.0".into(),
         connect_timeout: Duration::from_secs(5),
         total_timeout: Duration::from_secs(30),
+        read_timeout: Duration::from_secs(30),
         retry: RetryPolicy { retries_max: 2, backoff: Duration::from_millis(1), backoff_max: Duration::from_millis(1) },
         redirects_max: 3,
         requests_per_host_max: 4,

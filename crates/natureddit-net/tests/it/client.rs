@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
+use futures_util::StreamExt;
 use natureddit_net::{Client, NetError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -121,6 +122,26 @@ async fn a_server_that_never_answers_runs_into_the_limit_of_time() {
     let client = Client::new(config).unwrap();
     let error = client.get(SITE).total_timeout(Duration::from_millis(50)).send().await.unwrap_err();
     assert_eq!(error.to_string(), "https://site.example/ did not answer within 0.05 s");
+}
+
+#[tokio::test]
+async fn a_silence_ends_a_download_long_before_the_whole_may() {
+    let begun = || {
+        Body::from_stream(
+            futures_util::stream::once(async { Ok::<_, std::io::Error>(vec![7; 10]) })
+                .chain(futures_util::stream::pending()),
+        )
+    };
+    let router = Router::new()
+        .route("/none", get(async || std::future::pending::<()>().await))
+        .route("/begun", get(async move || begun()));
+    let mut config = config(serve(router).await);
+    (config.read_timeout, config.retry.retries_max) = (Duration::from_millis(50), 0);
+    let client = Client::new(config).unwrap();
+    for path in ["/none", "/begun"] {
+        let error = client.get(&url(path)).send().await.unwrap_err();
+        assert_eq!(error.to_string(), format!("https://site.example{path} did not answer within 0.05 s"));
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ pub(crate) fn config(address: SocketAddr) -> ClientConfig {
         user_agent: "natureddit-test/1.0".into(),
         connect_timeout: Duration::from_secs(5),
         total_timeout: Duration::from_secs(30),
+        read_timeout: Duration::from_secs(30),
         retry: RetryPolicy { retries_max: 3, backoff: Duration::from_millis(1), backoff_max: Duration::from_millis(5) },
         redirects_max: 3,
         requests_per_host_max: 8,

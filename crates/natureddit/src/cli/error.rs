@@ -62,12 +62,12 @@ impl CliError {
         messages
     }
 
-    /// What to do about it: what the command said, else what the first cause that is known asks for.
+    /// What to do about it: what the first cause that is known asks for, else what the command said. A command cannot
+    /// know whether the model it looks for was never pushed or is corrupted; the cause does.
     pub(crate) fn hints(&self) -> Vec<String> {
-        if self.hints.is_empty() {
-            self.error.chain().find_map(hints::of).into_iter().collect()
-        } else {
-            self.hints.clone()
+        match self.error.chain().find_map(hints::of) {
+            Some(hint) => vec![hint],
+            None => self.hints.clone(),
         }
     }
 }
@@ -104,7 +104,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_follow_the_message_and_hints_come_from_the_command_first() {
+    fn the_hint_of_a_cause_comes_before_that_of_the_command() {
+        let cause = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let full = fs::FsError::new("write", Path::new("/data/x"), cause);
+        let error = Err::<(), _>(full).hint("name another file").unwrap_err();
+        assert_eq!(error.hints(), ["free some disk space and run it again"]);
+    }
+
+    #[test]
+    fn causes_follow_the_message_and_a_command_hints_where_no_cause_does() {
         let missing = || fs::read(Path::new("/nowhere/x")).context("could not load the labels");
         let error: CliError = missing().hint("run `natureddit label import`").unwrap_err();
         let messages = error.messages();
