@@ -265,7 +265,16 @@ pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// The lock of a file, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a process that another thread is just starting holds a copy of it for a moment,
+    /// and with that the lock.
+    fn drop(&mut self) {
+        // Fails only where there is no lock to give back.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Takes the lock of a file without waiting, making the file and its folder; `None` while somebody else holds it, in this
@@ -279,7 +288,7 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
     }
     let file = append(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Lock { _file: file })),
+        Ok(()) => Ok(Some(Lock { file })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(FsError::new("lock", path, e)),
     }
@@ -335,6 +344,17 @@ mod tests {
         let lock = try_lock(&path).unwrap();
         assert!(lock.is_some());
         assert!(try_lock(&path).unwrap().is_none());
+        drop(lock);
+        assert!(try_lock(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_is_given_back_although_a_copy_of_its_file_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".lock");
+        let lock = try_lock(&path).unwrap().unwrap();
+        // As a child process has it between fork and exec.
+        let _copy = lock.file.try_clone().unwrap();
         drop(lock);
         assert!(try_lock(&path).unwrap().is_some());
     }

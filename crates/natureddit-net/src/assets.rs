@@ -16,11 +16,10 @@ mod hub;
 mod pip;
 mod wheel;
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use natureddit_core::fs::{self, FsError};
+use natureddit_core::fs::{self, Lock};
 use natureddit_core::{Asset, AssetSource, Progress};
 use url::Url;
 
@@ -180,27 +179,22 @@ impl AssetStore {
     }
 
     /// Waits until no other process pulls. The lock ends with the file, however the process ends.
-    async fn lock(&self, progress: &Progress) -> Result<File, AssetError> {
-        fs::create_dir_all(&self.root)?;
+    async fn lock(&self, progress: &Progress) -> Result<Lock, AssetError> {
         let path = self.root.join("lock");
-        let file = fs::append(&path)?;
         let mut waiting = false;
         loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(e)) => return Err(FsError::new("lock", &path, e).into()),
-                Err(TryLockError::WouldBlock) if waiting => {}
-                Err(TryLockError::WouldBlock) => {
-                    progress.start("waiting for another process that pulls assets", None);
-                    waiting = true;
+            if let Some(lock) = fs::try_lock(&path)? {
+                if waiting {
+                    progress.finish();
                 }
+                return Ok(lock);
+            }
+            if !waiting {
+                progress.start("waiting for another process that pulls assets", None);
+                waiting = true;
             }
             tokio::time::sleep(LOCK_INTERVAL).await;
         }
-        if waiting {
-            progress.finish();
-        }
-        Ok(file)
     }
 }
 

@@ -1,9 +1,8 @@
 //! What lies where in the pipeline's folder: TFX's `<Component>/<output key>/<execution id>`, the store, the lock.
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use natureddit_core::fs::{self, FsError};
+use natureddit_core::fs::{self, FsError, Lock};
 
 use super::RunError;
 use crate::artifact::ExecutionId;
@@ -57,15 +56,8 @@ impl Layout {
     }
 
     /// Takes the lock of the pipeline, without waiting.
-    pub(super) fn lock(&self) -> Result<File, RunError> {
-        fs::create_dir_all(&self.root)?;
-        let path = self.root.join(".lock");
-        let file = fs::append(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(RunError::Locked(self.root.clone())),
-            Err(TryLockError::Error(e)) => Err(FsError::new("lock", &path, e).into()),
-        }
+    pub(super) fn lock(&self) -> Result<Lock, RunError> {
+        fs::try_lock(&self.root.join(".lock"))?.ok_or_else(|| RunError::Locked(self.root.clone()))
     }
 
     /// Removes the temporary folders of runs that were killed. Only to be called under the lock.
