@@ -94,7 +94,7 @@ impl Component for Evaluator {
         let features = read_transformed(io.input("transformed_examples"), Split::Test, &self.encoders)?;
         let posts: Vec<(Example, Features)> =
             examples.into_iter().zip(features).filter(|(example, _)| example.source == ExampleSource::Post).collect();
-        let metrics = self.judge(io.input("model"), &posts, cx)?;
+        let metrics = self.judge(&ModelBundle::read(io.input("model"))?, &posts, cx)?;
         let champion = match io.optional_input("champion") {
             Some(dir) => self.judge_champion(dir, &posts, cx)?,
             None => Champion::Absent,
@@ -144,32 +144,33 @@ impl Evaluator {
         posts: &[(Example, Features)],
         cx: &ExecutionContext,
     ) -> anyhow::Result<Champion> {
-        let classes = ModelBundle::read(dir)?.manifest.classes;
-        if classes != self.classes {
-            return Ok(Champion::OtherClasses(classes));
+        let bundle = ModelBundle::read(dir)?;
+        if !same_names(&bundle.manifest.classes, &self.classes) {
+            return Ok(Champion::OtherClasses(bundle.manifest.classes));
         }
-        Ok(Champion::Judged(self.judge(dir, posts, cx)?))
+        Ok(Champion::Judged(self.judge(&bundle, posts, cx)?))
     }
 
-    /// A bundle on the posts; where its encoders are those of the features, these are used.
-    fn judge(&self, dir: &Path, posts: &[(Example, Features)], cx: &ExecutionContext) -> anyhow::Result<Metrics> {
-        let bundle = ModelBundle::read(dir)?;
-        anyhow::ensure!(
-            bundle.manifest.classes == self.classes,
-            "the model in {} tells {} apart, not {}",
-            dir.display(),
-            bundle.manifest.classes,
-            self.classes
-        );
+    /// A bundle of the same classes, in whatever order, on the posts; where its encoders are those of the features,
+    /// these are used.
+    fn judge(
+        &self,
+        bundle: &ModelBundle,
+        posts: &[(Example, Features)],
+        cx: &ExecutionContext,
+    ) -> anyhow::Result<Metrics> {
+        let classes = &bundle.manifest.classes;
+        anyhow::ensure!(same_names(classes, &self.classes), "the model tells {classes} apart, not {}", self.classes);
+        let ordered = |answer: Option<Prediction>| in_order(&answer?, classes, &self.classes);
         let same_encoders = bundle.manifest.image_encoder.hash == self.encoders.image_hash()
             && bundle.manifest.text_encoder.hash == self.encoders.text_hash();
         let judged = if same_encoders {
             let head = bundle.head()?;
             let answer = |features: &Features| Prediction::new(head.probabilities(features));
-            self.pair(posts, posts.iter().map(|(_, features)| Some(answer(features))))
+            self.pair(posts, posts.iter().map(|(_, features)| ordered(Some(answer(features)))))
         } else {
-            let answers = self.predict(&bundle, posts, cx)?;
-            self.pair(posts, answers.into_iter())
+            let answers = self.predict(bundle, posts, cx)?;
+            self.pair(posts, answers.into_iter().map(ordered))
         };
         Ok(evaluate(&judged, &self.classes, &self.config.bootstrap))
     }
@@ -205,6 +206,17 @@ impl Evaluator {
         cx.progress.finish();
         Ok(answers)
     }
+}
+
+/// Whether both are the same classes, in whatever order.
+fn same_names(a: &ClassNames, b: &ClassNames) -> bool {
+    a.len() == b.len() && a.names().all(|name| b.class(name).is_some())
+}
+
+/// An answer over the classes `from` as one over the same classes in the order of `to`.
+fn in_order(answer: &Prediction, from: &ClassNames, to: &ClassNames) -> Option<Prediction> {
+    let probability = |name| answer.probabilities.get(from.class(name)?.0).copied();
+    to.names().map(probability).collect::<Option<Vec<f32>>>().map(Prediction::new)
 }
 
 /// Whether the candidate may be pushed, and why.
@@ -298,6 +310,18 @@ mod tests {
             reasons[1],
             "not met: macro-F1 0.2500 against 0.2000 of the most frequent class, at least 0.1000 more is needed"
         );
+    }
+
+    #[test]
+    fn classes_in_another_order_are_the_same_classes() {
+        let names = |names: &[&str]| ClassNames::new(names.iter().map(|&name| name.to_owned()).collect()).unwrap();
+        let (pushed, now) = (names(&["flora", "fauna", "fungi"]), names(&["fungi", "flora", "fauna"]));
+        assert!(same_names(&pushed, &now));
+        assert!(!same_names(&pushed, &names(&["flora", "fauna"])));
+        assert!(!same_names(&pushed, &names(&["flora", "fauna", "rock"])));
+        let answer = in_order(&Prediction::new(vec![0.1, 0.7, 0.2]), &pushed, &now).unwrap();
+        assert_eq!(answer.probabilities, [0.2, 0.1, 0.7]);
+        assert_eq!(now.name(answer.class), "fauna");
     }
 
     #[test]
