@@ -1,8 +1,10 @@
 //! The whole program from outside: exit code, standard output and standard error of its commands.
 
+mod collecting;
 mod config_check;
 mod doctor;
 mod help;
 mod init;
 mod natureddit;
 mod the_loop;
+mod truth;

@@ -1,0 +1,170 @@
+//! `collect`, `sandbox` and what goes wrong with them, from outside.
+
+#![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use natureddit_sandbox::{AfterMode, Sandbox};
+use tokio::runtime::Runtime;
+
+use crate::natureddit::{Natureddit, Run};
+use crate::truth::{files, sandbox};
+
+/// A simulator and a runtime that serves it while the test waits for the program.
+fn reddit() -> (Runtime, Sandbox) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let sandbox = runtime.block_on(sandbox(AfterMode::Exclusive, Vec::new()));
+    (runtime, sandbox)
+}
+
+fn write_settings(dir: &Path, sandbox: &Sandbox) {
+    let window = sandbox.window();
+    let moment = |second| jiff::Timestamp::from_second(second).unwrap();
+    let hosts = sandbox.host_map().into_iter().map(|(host, target)| format!("\"{host}\" = \"{target}\"\n"));
+    let text = format!(
+        "[collect]\nsince = \"{}\"\nuntil = \"{}\"\n[net.host_map]\n{}",
+        moment(window.since),
+        moment(window.until),
+        hosts.collect::<String>()
+    );
+    fs::write(dir.join("natureddit.toml"), text).unwrap();
+}
+
+fn collect_in(dir: &Path) -> Run {
+    let run = Natureddit::new().in_dir(dir).args(["collect"]).run();
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    run
+}
+
+/// The files of a dataset but for the time at which it was retrieved.
+fn content(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let without_time = |(name, bytes): (String, Vec<u8>)| {
+        if name != "dataset.toml" {
+            return (name, bytes);
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with("retrieved_at"));
+        (name, lines.collect::<Vec<_>>().join("\n").into_bytes())
+    };
+    files(&dir.join("data")).into_iter().map(without_time).collect()
+}
+
+#[test]
+fn a_collection_that_is_killed_and_run_again_is_as_one_that_was_not() {
+    let (_runtime, sandbox) = reddit();
+    let clean = tempfile::tempdir().unwrap();
+    write_settings(clean.path(), &sandbox);
+    collect_in(clean.path());
+    let expected = content(clean.path());
+    let media_requests = || sandbox.log().iter().filter(|entry| entry.path.starts_with("/media/")).count();
+    for after in [2, 17, 40] {
+        let folder = tempfile::tempdir().unwrap();
+        write_settings(folder.path(), &sandbox);
+        let before = media_requests();
+        let mut killed = Natureddit::new().in_dir(folder.path()).args(["collect"]).spawn(Stdio::null());
+        while media_requests() < before + after {
+            assert!(killed.try_wait().unwrap().is_none(), "it ended before it could be killed");
+            std::thread::yield_now();
+        }
+        // On Unix this is SIGKILL.
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        assert!(folder.path().join("data/.collect.jsonl").is_file(), "killed after {after} photos");
+        collect_in(folder.path());
+        assert!(content(folder.path()) == expected, "killed after {after} photos");
+    }
+}
+
+#[test]
+fn two_collections_of_one_folder_are_refused() {
+    let (_runtime, sandbox) = reddit();
+    let folder = tempfile::tempdir().unwrap();
+    write_settings(folder.path(), &sandbox);
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let lock = natureddit_core::fs::try_lock(&data.join(".lock")).unwrap().unwrap();
+    let run = Natureddit::new().in_dir(folder.path()).args(["collect"]).run();
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("is in use by another collection"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: wait until it is done"), "{}", run.stderr);
+    drop(lock);
+}
+
+/// A project whose source is this host, at which nothing listens or which the simulator does not know.
+fn collect_from(base_url: &str, target: &str) -> Run {
+    let host = url::Url::parse(base_url).unwrap().host_str().unwrap().to_owned();
+    let settings = format!(
+        "[collect.pushshift]\nbase_url = \"{base_url}\"\n[net]\nretries_max = 0\n[net.host_map]\n\"{host}\" = \"{target}\"\n"
+    );
+    let args = ["collect", "--since", "2022-05-01", "--until", "2022-05-02"];
+    Natureddit::new().file("natureddit.toml", settings).args(args).run()
+}
+
+#[test]
+fn the_hint_depends_on_what_failed_and_nothing_is_told_as_done() {
+    let (_runtime, sandbox) = reddit();
+    let wrong_path = collect_from("https://wrong.example", &format!("http://{}/nothing", sandbox.address()));
+    assert_eq!(wrong_path.code, Some(1));
+    assert!(wrong_path.stderr.contains("after 2022-04-30T23:59:59Z"), "{}", wrong_path.stderr);
+    assert!(wrong_path.stderr.contains("hint: check collect.pushshift.base_url"), "{}", wrong_path.stderr);
+    assert!(!wrong_path.stderr.contains("done:"), "{}", wrong_path.stderr);
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = collect_from("https://down.example", &format!("http://{free}"));
+    assert!(nobody.stderr.contains("run the same command again"), "{}", nobody.stderr);
+}
+
+#[test]
+fn an_empty_window_is_a_usage_error_with_dates() {
+    let args = ["collect", "--since", "2022-05-02", "--until", "2022-05-01"];
+    let run = Natureddit::new().file("natureddit.toml", "").args(args).run();
+    assert_eq!(run.code, Some(2));
+    let expected = "error: the window from 2022-05-02T00:00:00Z until 2022-05-01T00:00:00Z is empty";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+}
+
+#[test]
+fn a_folder_without_photos_has_nothing_to_do_with_the_port() {
+    for settings in ["", "[sandbox]\nphotos = \"nope\"\n"] {
+        let args = if settings.is_empty() { vec!["sandbox", "--photos", "nope"] } else { vec!["sandbox"] };
+        let mut natureddit = Natureddit::new().file("natureddit.toml", settings);
+        for arg in args {
+            natureddit = natureddit.args([arg]);
+        }
+        let run = natureddit.run();
+        assert_eq!(run.code, Some(1));
+        assert!(run.stderr.contains("nope") && !run.stderr.contains("--port"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_taken_port_has() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let run = Natureddit::new().args(["sandbox", "--posts", "3", "--port", &port]).run();
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("hint: `--port 0` takes any free port"), "{}", run.stderr);
+}
+
+#[test]
+fn a_file_of_labels_that_is_not_there_needs_no_header() {
+    let args = ["label", "import", "nofile.csv"];
+    let run = Natureddit::new().file("natureddit.toml", "").args(args).run();
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("could not read nofile.csv") && !run.stderr.contains("header"), "{}", run.stderr);
+}
+
+#[test]
+fn a_demo_with_other_posts_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "# Made by `natureddit demo`\n[sandbox]\nport = 1\nseed = 7\nposts = 60\nphotos = \"\"\n";
+    fs::write(folder.path().join("natureddit.toml"), settings).unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let run = Natureddit::new().args(["demo", "--posts", "50", "--no-serve", "--dir", dir]).run();
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("holds a demo with other posts"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: name another folder with --dir"), "{}", run.stderr);
+    assert_eq!(fs::read_to_string(folder.path().join("natureddit.toml")).unwrap(), settings);
+}

@@ -1,0 +1,186 @@
+//! What is collected from the simulated Reddit, against what the simulator says a correct client makes of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use natureddit_core::{ClassNames, Clock, PostId, Progress, fs};
+use natureddit_data::{
+    CollectConfig, CollectError, CollectReport, Dataset, PhotoConfig, SourceConfig, Window, collect,
+};
+use natureddit_image::ImageLimits;
+use natureddit_net::{Client, ClientConfig, HostMap, RetryPolicy};
+use natureddit_sandbox::{AfterMode, DropReason, Fault, FaultAction, Outcome, SUBREDDITS, Sandbox, SandboxConfig};
+use serde_json::Value;
+use url::Url;
+
+/// Enough for every reason to drop a post.
+const POSTS: usize = 90;
+
+pub(crate) async fn sandbox(after: AfterMode, faults: Vec<Fault>) -> Sandbox {
+    let classes = ["fauna", "flora", "landscape"].map(str::to_owned).to_vec();
+    let config = SandboxConfig {
+        seed: 11,
+        port: 0,
+        posts: POSTS,
+        photos: None,
+        classes: ClassNames::new(classes).unwrap(),
+        subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
+        after,
+        faults,
+    };
+    Sandbox::start(config).await.unwrap()
+}
+
+fn client(sandbox: &Sandbox) -> Client {
+    let hosts = sandbox.host_map().into_iter().map(|(host, target)| (host, Url::parse(&target).unwrap()));
+    let config = ClientConfig {
+        user_agent: "natureddit-test/1.0".into(),
+        connect_timeout: Duration::from_secs(5),
+        read_timeout: Duration::from_secs(30),
+        total_timeout: Duration::from_secs(60),
+        retry: RetryPolicy { retries_max: 2, backoff: Duration::from_millis(1), backoff_max: Duration::from_millis(1) },
+        redirects_max: 3,
+        requests_per_host_max: 4,
+        host_map: HostMap::new(hosts),
+    };
+    Client::new(config).unwrap()
+}
+
+async fn collect_into(dir: &Path, sandbox: &Sandbox) -> Result<CollectReport, CollectError> {
+    let window = sandbox.window();
+    let config = CollectConfig {
+        source: SourceConfig::Pushshift {
+            base_url: Url::parse("https://api.pullpush.io").unwrap(),
+            page_bytes_max: 16_000_000,
+        },
+        subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
+        window: Window::new(window.since, window.until).unwrap(),
+        page_size: 7,
+        include_over_18: false,
+        photos: PhotoConfig {
+            bytes_min: 5_000,
+            limits: ImageLimits { bytes_max: 50_000_000, pixels_max: 100_000_000 },
+            long_side_max: 1980,
+            jpeg_quality: 90,
+            in_flight_max: 12,
+        },
+        data_dir: dir.to_owned(),
+    };
+    collect(&config, &client(sandbox), &Clock::fixed(1_700_000_000), &Progress::silent()).await
+}
+
+/// How the collector calls what the simulator planted.
+fn code(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::Video => "video",
+        DropReason::SelfPost => "self_post",
+        DropReason::Link => "not_a_photo",
+        DropReason::Over18 => "over_18",
+        DropReason::Removed | DropReason::Deleted => "removed",
+        DropReason::NotFound => "http_404",
+        DropReason::Html => "html",
+        DropReason::Truncated => "truncated",
+        DropReason::TooSmall => "too_few_bytes",
+        DropReason::Empty => "empty",
+        DropReason::TooManyPixels => "too_many_pixels",
+        DropReason::Animated => "animated",
+    }
+}
+
+fn check_rows_and_reasons(dir: &Path, sandbox: &Sandbox) {
+    let dataset = Dataset::read(dir).unwrap();
+    let (mut rows, mut dropped) = (BTreeMap::new(), BTreeMap::new());
+    for post in &sandbox.truth().posts {
+        match post.outcome {
+            Outcome::Row { .. } => _ = rows.insert(post.id.clone(), (post.created_utc, post.title.clone())),
+            Outcome::Drop { reason } => _ = dropped.insert(post.id.clone(), code(reason).to_owned()),
+        }
+    }
+    let found = dataset.posts.iter().map(|(id, row)| (id.clone(), (row.post.created_utc, row.post.title.clone())));
+    assert_eq!(found.collect::<BTreeMap<_, _>>(), rows);
+    let found = dataset.dropped.iter().map(|(id, post)| (id.clone(), post.reason.clone()));
+    assert_eq!(found.collect::<BTreeMap<_, _>>(), dropped);
+    assert!(DropReason::ALL.iter().all(|reason| sandbox.truth().drops.contains_key(reason)), "all are planted");
+}
+
+/// The photo of a gallery is the first that its author put there and Reddit could process, to the byte.
+async fn check_galleries(dir: &Path, sandbox: &Sandbox) {
+    let (client, dataset) = (client(sandbox), Dataset::read(dir).unwrap());
+    let ids: Vec<_> = dataset.posts.keys().map(PostId::as_str).collect();
+    let url = format!("https://api.pullpush.io/reddit/search/submission/?size=100&ids={}", ids.join(","));
+    let answer = client.get(&url).accept("application/json").bytes_max(16_000_000).send().await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    let galleries: Vec<_> = answer["data"].as_array().unwrap().iter().filter(|p| p["is_gallery"] == true).collect();
+    assert!(!galleries.is_empty());
+    for post in galleries {
+        let items = post["gallery_data"]["items"].as_array().unwrap();
+        let media = items.iter().map(|item| &post["media_metadata"][item["media_id"].as_str().unwrap()]);
+        let first = media.into_iter().find(|media| media["status"] == "valid").unwrap();
+        let address = first["s"]["u"].as_str().unwrap().replace("&amp;", "&");
+        let expected = client.get(&address).accept("image/jpeg").bytes_max(50_000_000).send().await.unwrap();
+        let row = &dataset.posts[&post["id"].as_str().unwrap().parse().unwrap()];
+        assert!(expected.body == fs::read(&Dataset::image_path(dir, row)).unwrap(), "{}", row.post.id);
+    }
+}
+
+pub(crate) fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let name = |path: &Path| path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+    fs::walk(dir).unwrap().iter().map(|path| (name(path), fs::read(path).unwrap())).collect()
+}
+
+fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
+}
+
+#[test]
+fn the_dataset_is_what_the_simulator_says_it_must_be_whatever_after_includes() {
+    let mut datasets = Vec::new();
+    for after in [AfterMode::Exclusive, AfterMode::Inclusive] {
+        let folder = tempfile::tempdir().unwrap();
+        in_a_runtime(async {
+            let sandbox = sandbox(after, Vec::new()).await;
+            let report = collect_into(folder.path(), &sandbox).await.unwrap();
+            assert_eq!((report.posts_seen, report.gaps.len()), (POSTS as u64, 0));
+            check_rows_and_reasons(folder.path(), &sandbox);
+            check_galleries(folder.path(), &sandbox).await;
+        });
+        datasets.push(files(folder.path()));
+    }
+    assert!(datasets[0] == datasets[1]);
+}
+
+#[test]
+fn no_fault_changes_the_dataset() {
+    let clean = tempfile::tempdir().unwrap();
+    in_a_runtime(async {
+        collect_into(clean.path(), &sandbox(AfterMode::Exclusive, Vec::new()).await).await.unwrap();
+    });
+    let actions = [
+        FaultAction::Status { code: 503, retry_after: None },
+        FaultAction::Status { code: 429, retry_after: Some(1) },
+        FaultAction::Reset,
+        FaultAction::Truncated,
+        FaultAction::Empty,
+    ];
+    for action in actions {
+        let fault = |path: &str, nth| Fault { path_contains: path.into(), nth, times: 2, action };
+        let folder = tempfile::tempdir().unwrap();
+        in_a_runtime(async {
+            let faults = vec![fault("/pullpush/", 3), fault("/media/", 5), fault("/media/", 30)];
+            let sandbox = sandbox(AfterMode::Exclusive, faults).await;
+            // A fault that no repetition mends stops a run or costs a photo; the next run goes on from there.
+            let ends = [
+                collect_into(folder.path(), &sandbox).await,
+                collect_into(folder.path(), &sandbox).await,
+                collect_into(folder.path(), &sandbox).await,
+                collect_into(folder.path(), &sandbox).await,
+            ];
+            assert!(ends[3].is_ok(), "{action:?}: {:?}", ends[3]);
+            let is_lost = ends[0].as_ref().is_err_and(|error| !matches!(error, CollectError::Source { .. }));
+            assert!(!is_lost, "{action:?}: {:?}", ends[0]);
+            check_rows_and_reasons(folder.path(), &sandbox);
+        });
+        assert!(files(folder.path()) == files(clean.path()), "{action:?}");
+    }
+}
