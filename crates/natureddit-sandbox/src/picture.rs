@@ -64,6 +64,8 @@ pub(crate) enum Spoilt {
     Empty,
     Bomb,
     Animated,
+    /// As WebP, which goes by the name of a photo.
+    AnimatedWebP,
 }
 
 impl Picture {
@@ -121,8 +123,37 @@ impl Picture {
                 drop(encoder);
                 Ok(bytes)
             }
+            Spoilt::AnimatedWebP => {
+                let small = imageops::thumbnail(&self.draw(), 160, 120);
+                let flipped = imageops::flip_horizontal(&small);
+                animated_webp(&[small, flipped])
+            }
         }
     }
+}
+
+/// A WebP of several frames (RFC 9649, 2.7: `VP8X` with the animation bit, `ANIM`, one `ANMF` a frame).
+fn animated_webp(frames: &[RgbImage]) -> ImageResult<Vec<u8>> {
+    let chunk = |name: &[u8; 4], data: &[u8]| {
+        let mut chunk = [name.as_slice(), &(data.len() as u32).to_le_bytes(), data].concat();
+        chunk.resize(chunk.len().next_multiple_of(2), 0);
+        chunk
+    };
+    let three_bytes = |number: u32| number.to_le_bytes()[..3].to_vec();
+    let size = |frame: &RgbImage| [three_bytes(frame.width() - 1), three_bytes(frame.height() - 1)].concat();
+    let mut body = b"WEBP".to_vec();
+    if let Some(first) = frames.first() {
+        body.extend(chunk(b"VP8X", &[[2, 0, 0, 0].as_slice(), &size(first)].concat()));
+    }
+    body.extend(chunk(b"ANIM", &[0; 6]));
+    for frame in frames {
+        let mut still = Vec::new();
+        frame.write_to(&mut Cursor::new(&mut still), ImageFormat::WebP)?;
+        // Place, size, 100 ms, no flags; then the still picture's own chunk, which follows its RIFF header.
+        let data = [vec![0; 6], size(frame), three_bytes(100), vec![0], still[12..].to_vec()].concat();
+        body.extend(chunk(b"ANMF", &data));
+    }
+    Ok(chunk(b"RIFF", &body))
 }
 
 fn jpeg(picture: &RgbImage, quality: u8) -> ImageResult<Vec<u8>> {
@@ -218,6 +249,9 @@ mod tests {
             assert!(how == Spoilt::Empty || bytes.len() > TINY_BYTES_MAX, "{how:?}: {}", bytes.len());
             assert!(decode(&bytes, &LIMITS).is_err(), "{how:?}");
         }
+        let animated = picture.spoil(Spoilt::AnimatedWebP).unwrap();
+        assert!(animated.len() > TINY_BYTES_MAX && inspect(&animated, &LIMITS).unwrap().animated);
+        assert!(image::load_from_memory(&animated).is_ok(), "its first frame can be read");
         let tiny = picture.spoil(Spoilt::Tiny).unwrap();
         assert!(tiny.len() < TINY_BYTES_MAX && inspect(&tiny, &LIMITS).is_ok());
     }

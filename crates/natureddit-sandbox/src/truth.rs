@@ -95,7 +95,7 @@ pub enum DropReason {
     Empty,
     /// A header that promises 50,000 x 50,000 pixels.
     TooManyPixels,
-    /// An animated GIF.
+    /// An animated GIF, or an animated WebP under a `.jpg` name.
     Animated,
 }
 

@@ -34,6 +34,8 @@ struct Studio {
     media: BTreeMap<String, Media>,
     /// Posts with one photo, for reposts.
     shown: Vec<(PostId, Picture)>,
+    /// How many moving pictures there are.
+    animated: usize,
 }
 
 pub(super) fn corpus(config: &SandboxConfig) -> Result<Corpus, CorpusError> {
@@ -53,6 +55,7 @@ pub(super) fn corpus(config: &SandboxConfig) -> Result<Corpus, CorpusError> {
         captions: Captions::default(),
         media: BTreeMap::new(),
         shown: Vec::new(),
+        animated: 0,
     };
     let parts = plan(&mut studio.plan, config.posts);
     let classes: Vec<usize> = parts.iter().map(|_| studio.plan.random_range(0..kinds.len())).collect();
@@ -236,9 +239,12 @@ impl Studio {
             DropReason::TooSmall => Some(Spoilt::Tiny),
             DropReason::Empty => Some(Spoilt::Empty),
             DropReason::TooManyPixels => Some(Spoilt::Bomb),
+            // Half of them by another name, which only their bytes give away.
+            DropReason::Animated if self.animated.is_multiple_of(2) => Some(Spoilt::AnimatedWebP),
             DropReason::Animated => Some(Spoilt::Animated),
         };
-        let file = format!("{name}.{}", if reason == DropReason::Animated { "gif" } else { "jpg" });
+        self.animated += usize::from(reason == DropReason::Animated);
+        let file = format!("{name}.{}", if spoilt == Some(Spoilt::Animated) { "gif" } else { "jpg" });
         post.content = Content::Photo { file: file.clone(), size: Some((picture.width, picture.height)) };
         if let Some(how) = spoilt {
             self.media.insert(file, Media::Spoilt(picture, how));

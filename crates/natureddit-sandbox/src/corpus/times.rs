@@ -1,5 +1,7 @@
 //! When posts are made: minutes apart, and now and then several in one second.
 
+use std::ops::Range;
+
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -15,6 +17,9 @@ const TIES_MAX: usize = 150;
 /// The first post of the big tie: it lies across the edge of a first page of 100.
 const BIG_TIE_FIRST: usize = 93;
 
+/// While a subreddit has so many posts, no second ends: a tie lies across the edge of its own first page of 100.
+const SUBREDDIT_EDGE: Range<usize> = 96..106;
+
 /// A rising time for each post, given the subreddit each is in.
 pub(super) fn times(rng: &mut ChaCha8Rng, subreddits: &[usize]) -> Vec<i64> {
     let mut now = EPOCH + rng.random_range(0..300 * 24) * HOUR + rng.random_range(0..HOUR);
@@ -23,11 +28,14 @@ pub(super) fn times(rng: &mut ChaCha8Rng, subreddits: &[usize]) -> Vec<i64> {
     let mut tie_left = 2;
     let last_tie = subreddits.len().saturating_sub(3);
     let mut in_second: Vec<usize> = Vec::new();
+    let mut posted: Vec<usize> = Vec::new();
     for (at, &subreddit) in subreddits.iter().enumerate() {
         if in_second.len() <= subreddit {
             in_second.resize(subreddit + 1, 0);
+            posted.resize(subreddit + 1, 0);
         }
-        if at > 0 && (tie_left == 0 || in_second[subreddit] == SUBREDDIT_TIES_MAX) {
+        let at_edge = posted.iter().any(|posts| SUBREDDIT_EDGE.contains(posts));
+        if at > 0 && ((tie_left == 0 && !at_edge) || in_second[subreddit] == SUBREDDIT_TIES_MAX) {
             now += if rng.random_bool(0.1) { 1 } else { rng.random_range(20..900) };
             in_second.fill(0);
             tie_left = if at == BIG_TIE_FIRST {
@@ -46,6 +54,7 @@ pub(super) fn times(rng: &mut ChaCha8Rng, subreddits: &[usize]) -> Vec<i64> {
         }
         tie_left = tie_left.saturating_sub(1);
         in_second[subreddit] += 1;
+        posted[subreddit] += 1;
         times.push(now);
     }
     times
@@ -71,6 +80,16 @@ mod tests {
         assert_eq!(times[BIG_TIE_FIRST], times[BIG_TIE_FIRST + TIES_MAX - 1]);
         assert_ne!(times[BIG_TIE_FIRST], times[BIG_TIE_FIRST + TIES_MAX]);
         assert!(times[0] == times[1] && times[698] == times[699]);
+    }
+
+    #[test]
+    fn a_tie_lies_across_the_edge_of_the_first_page_of_every_subreddit() {
+        let subreddits: Vec<_> = (0..700).map(|at| at % 4).collect();
+        let times = times(&mut ChaCha8Rng::seed_from_u64(9), &subreddits);
+        for subreddit in 0..4 {
+            let own: Vec<_> = times.iter().skip(subreddit).step_by(4).collect();
+            assert_eq!(own[97], own[104], "subreddit {subreddit}");
+        }
     }
 
     proptest! {
