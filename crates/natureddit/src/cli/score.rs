@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{CliError, Exit, HintExt};
 use super::model::pushed_bundle;
 use super::session::Session;
+use crate::config::Config;
 use crate::wiring;
 
 const EXAMPLES: &str = "\
@@ -66,6 +67,7 @@ impl fmt::Display for Scored {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
+    check_out(args, &config)?;
     let rows = read_table(&args.table).hint("the table needs a header line with the columns id, title and img_name")?;
     let bundle = pushed_bundle(&config, args.model_version)?;
     let progress = session.output.progress();
@@ -110,8 +112,38 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
+/// Refuses to replace what cannot be made again: the table itself, the settings, anything in the project's own folders.
+fn check_out(args: &Args, config: &Config) -> Result<(), CliError> {
+    let shown = args.out.display();
+    let Some(out) = place(&args.out) else {
+        return Err(anyhow!("--out {shown}: its folder is not there")).hint("make the folder first, or check the path");
+    };
+    if [Some(args.table.as_path()), config.file.as_deref()]
+        .into_iter()
+        .flatten()
+        .any(|path| place(path) == Some(out.clone()))
+    {
+        return Err(anyhow!("--out {shown} would replace what is read")).hint("name another file");
+    }
+    let project = &config.project;
+    for folder in [&project.data_dir, &project.labels_dir, &project.pipeline_root, &project.models_dir] {
+        if folder.canonicalize().is_ok_and(|folder| out.starts_with(folder)) {
+            return Err(anyhow!("--out {shown} lies in a folder that the project keeps for itself"))
+                .hint("name a file outside of it: --out scores.csv");
+        }
+    }
+    Ok(())
+}
+
+/// Where a path leads when its folder is followed to its true place; the file itself need not be there.
+fn place(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(path.file_name()?))
+}
+
 fn read_table(path: &Path) -> anyhow::Result<Vec<Row>> {
     let bytes = fs::read(path)?;
+    anyhow::ensure!(!bytes.is_empty(), "{} is empty", path.display());
     let rows: Result<Vec<Row>, csv::Error> = csv::Reader::from_reader(bytes.as_slice()).into_deserialize().collect();
     rows.with_context(|| format!("{} is not a table of posts", path.display()))
 }

@@ -157,10 +157,37 @@ fn a_table_that_cannot_be_scored_is_an_error_and_writes_nothing() {
         assert_eq!((code, out.exists()), (Some(1), false), "{stderr}");
         stderr
     };
+    assert!(score("").contains("is empty"));
     let misspelt = score("id,title,image\na,A fox,a.jpg\n");
     assert!(misspelt.contains("img_name"), "{misspelt}");
     let nowhere = score("id,title,img_name\na,A fox,a.jpg\nb,x,../b.jpg\nc,x,/dev/zero\n");
     assert!(nowhere.contains("3 posts could be scored: 1 photo_missing, 2 photo_outside_folder"), "{nowhere}");
+}
+
+#[test]
+fn scores_never_replace_what_cannot_be_made_again() {
+    let (_folder, dir) = copied();
+    fs::write(dir.join("mine.csv"), "id,title,img_name\na,A fox,\n").unwrap();
+    let score = |table: &str, out: &str| {
+        let args = ["score", table, "--images", "data/images", "--out", out];
+        let Run { code, stderr, .. } = with_assets().in_dir(&dir).args(args).run();
+        (code, stderr)
+    };
+    for (table, out) in [
+        ("data/posts.csv", "data/posts.csv"),
+        ("data/posts.csv", "./data/../data/images/scores.csv"),
+        ("mine.csv", "labels/labels.csv"),
+        ("mine.csv", "natureddit.toml"),
+        ("mine.csv", "./mine.csv"),
+        ("mine.csv", "nowhere/scores.csv"),
+    ] {
+        let before = files_below(&dir).into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>();
+        let (code, stderr) = score(table, out);
+        assert!(code == Some(1) && stderr.contains("hint: "), "{out}: {stderr}");
+        let after = files_below(&dir).into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>();
+        assert!(before == after, "{out} changed something");
+    }
+    assert_eq!(score("mine.csv", "scores.csv").0, Some(0));
 }
 
 /// A column of a CSV file.
