@@ -106,3 +106,34 @@ pub(crate) fn is_same_bundle(a: &Path, b: &Path) -> Result<bool, FsError> {
     let manifest = |dir: &Path| fs::optional(fs::read(&dir.join(ModelBundle::MANIFEST)));
     Ok(matches!((manifest(a)?, manifest(b)?), (Some(a), Some(b)) if a == b))
 }
+
+#[cfg(test)]
+mod tests {
+    use natureddit_core::ContentHash;
+
+    use super::*;
+    use crate::component::InputFolder;
+
+    #[test]
+    fn a_push_is_undone_by_its_loss_and_by_a_newer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        let pusher = Pusher { models_dir: dir.join("models"), name: "m".into() };
+        let bundle =
+            |path: &str, text: &str| fs::write_atomic(&dir.join(path).join(ModelBundle::MANIFEST), text).unwrap();
+        let (model, hash) = (dir.join("model"), ContentHash::of(b"model"));
+        let io = ExecutionIo {
+            inputs: [("model", InputFolder { path: model, hash })].into(),
+            outputs: [("pushed_model", dir.join("pushed"))].into(),
+        };
+        bundle("model", "B");
+        bundle("models/m/2", "B");
+        write_json(&dir.join("pushed").join(PUSHED_FILE), &Pushed { name: "m".into(), version: 2 }).unwrap();
+        assert_eq!(pusher.change_outside(&io), None);
+        // The other model came back as version 3: B, asked for again, is not what is served.
+        bundle("models/m/3", "A");
+        assert_eq!(pusher.change_outside(&io), Some(OutsideChange::Superseded(dir.join("models/m/2"))));
+        bundle("models/m/2", "C");
+        assert_eq!(pusher.change_outside(&io), Some(OutsideChange::Lost(dir.join("models/m/2"))));
+    }
+}

@@ -24,7 +24,7 @@ pub type SkippedPhotos = BTreeMap<String, String>;
 /// The reason of a photo whose file is not there.
 const MISSING: &str = "missing";
 
-/// Photos decoded at once: enough to keep every core busy, few enough to stay far from a gigabyte.
+/// Photos decoded at once: enough to keep every core busy. In memory at once: so many of `InputLimits` at the most.
 const PHOTOS_AT_ONCE: usize = 64;
 /// Titles tokenised at once; like lengths share a batch.
 const TITLES_AT_ONCE: usize = 512;
@@ -61,7 +61,7 @@ impl Component for Transform {
         json!({
             "image_encoder": { "name": self.encoders.image.name, "hash": self.encoders.image_hash() },
             "text_encoder": { "name": self.encoders.text.name, "hash": self.encoders.text_hash() },
-            // They decide which photos and titles have features.
+            // A larger limit lets in what was skipped; what has features keeps them under a smaller one.
             "image_bytes_max": self.limits.image.bytes_max,
             "image_pixels_max": self.limits.image.pixels_max,
             "title_bytes_max": self.limits.text_bytes_max,
@@ -151,19 +151,21 @@ impl<'a> Work<'a> {
     /// Embeds photos, and tells which of them have no features and why.
     fn embed_photos(&mut self, photos: &[(ContentHash, &str)], progress: &Progress) -> anyhow::Result<SkippedPhotos> {
         let mut skipped = SkippedPhotos::new();
-        let mut skip = |name: &str, reason: &str| skipped.insert(name.to_owned(), reason.to_owned());
         if photos.is_empty() {
-            return Ok(SkippedPhotos::new());
+            return Ok(skipped);
         }
+        let mut skip = |name: &str, reason: &str| {
+            skipped.insert(name.to_owned(), reason.to_owned());
+        };
         progress.start("embedding photos", Some(photos.len() as u64));
         for chunk in photos.chunks(PHOTOS_AT_ONCE) {
             let mut readable = Vec::with_capacity(chunk.len());
             for (hash, name) in chunk {
                 match fs::read_limited(&self.transform.images_dir.join(name), self.transform.limits.image.bytes_max) {
                     Ok(bytes) if ContentHash::of(&bytes) == *hash => readable.push((hash, name, bytes)),
-                    Ok(_) => drop(skip(name, "changed_on_disk")),
-                    Err(e) if e.is_not_found() => drop(skip(name, MISSING)),
-                    Err(e) if e.is_too_large() => drop(skip(name, "too_many_bytes")),
+                    Ok(_) => skip(name, "changed_on_disk"),
+                    Err(e) if e.is_not_found() => skip(name, MISSING),
+                    Err(e) if e.is_too_large() => skip(name, "too_many_bytes"),
                     // One photo that cannot be read must not stop the others.
                     Err(e) => {
                         tracing::warn!("{e}");
@@ -177,7 +179,7 @@ impl<'a> Work<'a> {
                 match features.map(|features| features.image) {
                     Ok(Some(features)) => self.photos.insert(hash, features)?,
                     Ok(None) => {}
-                    Err(e) => drop(skip(name, e.code())),
+                    Err(e) => skip(name, e.code()),
                 }
             }
             progress.advance(chunk.len() as u64);

@@ -147,6 +147,27 @@ fn a_photo_that_is_missing_is_told_and_used_when_it_is_back() {
 }
 
 #[test]
+fn photos_over_a_limit_are_told_and_used_under_a_larger_one() {
+    let (_folder, dir) = copied();
+    let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
+    let with_limit = |bytes: u64| {
+        fs::write(dir.join("natureddit.toml"), format!("{settings}\n[model]\nimage_bytes_max = {bytes}\n")).unwrap();
+    };
+    let sizes = fs::read_dir(dir.join("data/images")).unwrap().map(|photo| photo.unwrap().metadata().unwrap().len());
+    with_limit(sizes.max().unwrap() / 2);
+    // As on another machine, where nothing was embedded yet.
+    fs::remove_dir_all(dir.join("pipeline")).unwrap();
+    let skipped = run_pipeline(&dir)["photos_skipped"]["too_many_bytes"].as_u64();
+    assert!(skipped.is_some_and(|skipped| skipped > 0), "{skipped:?}");
+
+    with_limit(20_000_000);
+    let report = run_pipeline(&dir);
+    assert_eq!(outcomes(&report)[..2], ["ExampleGen cached", "Transform ran"]);
+    assert_eq!(report["components"][1]["details"]["photos_to_embed"].as_u64(), skipped);
+    assert_eq!(report["photos_skipped"], serde_json::json!({}));
+}
+
+#[test]
 fn a_table_that_cannot_be_scored_is_an_error_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (table, out) = (folder.path().join("table.csv"), folder.path().join("scores.csv"));
