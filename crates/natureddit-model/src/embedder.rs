@@ -36,7 +36,7 @@ impl Embedder {
     ) -> Result<Self, ModelError> {
         let preprocess = pair.preprocess();
         let graphs = pair.build(files)?;
-        let open = || Encoders::open(runtime, &graphs, &preprocess, 1);
+        let open = || Encoders::open(runtime, &graphs, &preprocess, pair.widths(), 1);
         let lanes = in_parallel((0..threads.max(1)).map(|_| open)).into_iter().collect::<Result<_, _>>()?;
         let preprocessor = Preprocessor::read(preprocess, &files.tokenizer, limits)?;
         Ok(Self { preprocessor, lanes })

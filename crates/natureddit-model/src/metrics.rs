@@ -49,7 +49,7 @@ pub struct Metrics {
     pub examples: u64,
     /// The share of right answers.
     pub accuracy: f64,
-    /// The mean of the classes' F1.
+    /// The mean F1 of the classes that occur among these posts or the answers to them, as scikit-learn has it.
     pub macro_f1: f64,
     /// The bootstrap interval of `macro_f1`, percentile method.
     pub macro_f1_interval: [f64; 2],
@@ -68,6 +68,9 @@ pub struct Metrics {
 const ECE_BINS: usize = 15;
 
 /// Judges answers. With no posts every figure is 0.
+///
+/// # Panics
+/// When a truth or an answer is none of `classes`.
 #[must_use]
 pub fn evaluate(judged: &[Judged], classes: &ClassNames, bootstrap: &Bootstrap) -> Metrics {
     let pairs: Vec<(usize, usize)> = judged.iter().map(|j| (j.truth.0, j.prediction.class.0)).collect();
@@ -191,6 +194,20 @@ mod tests {
     fn calibration_error_is_the_gap_between_confidence_and_accuracy() {
         let rows: Vec<Judged> = (0..4).map(|i| judged(usize::from(i >= 2), [0.75, 0.25, 0.0])).collect();
         assert!((evaluate(&rows, &classes(), &BOOTSTRAP).ece - 0.25).abs() < 1e-6);
+    }
+
+    /// A class that neither occurs nor is answered says nothing; one that is answered wrongly counts with 0.
+    #[test]
+    fn an_absent_class_does_not_count() {
+        let rows = [judged(0, [1.0, 0.0, 0.0]), judged(0, [1.0, 0.0, 0.0]), judged(1, [0.0, 1.0, 0.0])];
+        let metrics = evaluate(&rows, &classes(), &BOOTSTRAP);
+        assert!((metrics.macro_f1 - 1.0).abs() < 1e-12);
+        assert_eq!((metrics.per_class[2].f1, metrics.per_class[2].support), (0.0, 0));
+        // Resamples without the second class are whole, too.
+        assert_eq!(metrics.macro_f1_interval, [1.0, 1.0]);
+
+        let wrong = [rows[0].clone(), rows[1].clone(), judged(1, [0.0, 0.0, 1.0])];
+        assert!((evaluate(&wrong, &classes(), &BOOTSTRAP).macro_f1 - 1.0 / 3.0).abs() < 1e-12);
     }
 
     #[test]
