@@ -19,7 +19,9 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<AssetError>() {
         return error.hint().map(str::to_owned);
     }
-    if let Some(BundleError::Corrupted { path, .. }) = cause.downcast_ref::<BundleError>() {
+    if let Some(BundleError::Corrupted { path, .. } | BundleError::Size { path, .. }) =
+        cause.downcast_ref::<BundleError>()
+    {
         let folder = path.parent().unwrap_or(path).display();
         return Some(format!("remove {folder} and run `natureddit run`: it is pushed again"));
     }
