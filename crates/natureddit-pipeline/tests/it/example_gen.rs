@@ -120,6 +120,7 @@ fn labelled_posts_and_extra_titles_become_examples() {
         ["t2", "a LAKE", "landscape"],
         ["t3", "A fox", "fauna"],
         ["t4", "🌲", "flora"],
+        ["t5", "A mushroom", "fungi"],
         [test, "Another title of the judged post", "landscape"],
     ];
     let (splits, counts) = Project::new(&posts, &labels, &titles).examples();
@@ -144,6 +145,7 @@ fn labelled_posts_and_extra_titles_become_examples() {
         posts_unlabelled: 1,
         labels_of_other_classes: 0,
         labels_without_post: 1,
+        titles_of_other_classes: 1,
         titles_dropped: 2,
         titles_without_words: 1,
     };
