@@ -1,18 +1,28 @@
 //! What to do about errors of the libraries: the one place that turns a cause into advice.
 
+mod pipeline;
+mod transparent;
+
 use std::error::Error;
 use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
 use natureddit_model::{BundleError, RuntimeError};
 use natureddit_net::assets::AssetError;
-use natureddit_pipeline::RunError;
-use natureddit_pipeline::metadata::MetadataError;
 
 use crate::config::ConfigError;
 
 /// The advice for one cause of an error, where there is some.
 pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
+    pipeline::of(cause).or_else(|| of_libraries(cause)).or_else(|| passed_on(cause))
+}
+
+/// The advice for the error that another only passes on.
+fn passed_on(error: &(dyn Error + 'static)) -> Option<String> {
+    transparent::inner(error).and_then(of)
+}
+
+fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return error.hint();
     }
@@ -27,15 +37,6 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(RuntimeError::Load { path, .. }) = cause.downcast_ref::<RuntimeError>() {
         return Some(format!("remove {} and run `natureddit model pull`", path.display()));
-    }
-    if let Some(RunError::Locked(_)) = cause.downcast_ref::<RunError>() {
-        return Some("wait until it is done, or stop it".to_owned());
-    }
-    if let Some(MetadataError::Open { path, .. } | MetadataError::Schema { path, .. }) = cause.downcast_ref() {
-        return Some(format!(
-            "move {} away: the next run makes a new one and every component runs again",
-            path.display()
-        ));
     }
     cause.downcast_ref::<FsError>().and_then(of_file_error)
 }

@@ -94,7 +94,7 @@ pub(super) fn import_labels(
 
 /// Adds the titles of a file to the project's.
 pub(super) fn import_titles(config: &Config, file: &Path) -> Result<TitleImport, CliError> {
-    let mut titles = Titles::read(&config.project.labels_dir, &config.project.classes)?;
+    let mut titles = Titles::read(&config.project.labels_dir)?;
     hinted(titles.import(file, &config.project.classes), "id, title and choice", config)
 }
 

@@ -198,10 +198,7 @@ fn cross_validation(config: &Config, folds: usize, session: &Session) -> Result<
     let graph = feature_graph(&training)?;
     let progress = session.output.progress();
     let runner = Runner::new(wiring::runner(config), session.clock.clone(), progress.clone());
-    let report = runner.run(&graph, &RunOptions::default(), &mut |_| {})?;
-    if let Some((component, message)) = report.failure() {
-        return Err(anyhow!("{component} failed: {message}").into());
-    }
+    let report = runner.run(&graph, &RunOptions::default(), &mut |_| {})?.succeeded()?;
     let folder = |component: &str, output: &str| {
         let made = report.component(component).and_then(|component| component.outputs.get(output));
         made.map(|output| runner.path(&output.uri)).ok_or_else(|| anyhow!("{component} left no {output}"))

@@ -125,6 +125,55 @@ fn new_labels_embed_only_new_photos_and_the_pushed_model_is_the_one_to_beat() {
     assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED, "having pushed changes nothing");
 }
 
+/// Pushes version 2 by hand: version 1 under a manifest that says something else.
+fn push_second(dir: &Path, say: impl Fn(&mut Value)) -> PathBuf {
+    let store = dir.join("models/naturedditTI");
+    let second = store.join("2");
+    assert!(Command::new("cp").arg("-a").arg(store.join("1")).arg(&second).status().unwrap().success());
+    let mut manifest: Value = serde_json::from_slice(&fs::read(second.join("manifest.json")).unwrap()).unwrap();
+    say(&mut manifest);
+    fs::write(second.join("manifest.json"), manifest.to_string()).unwrap();
+    second
+}
+
+#[test]
+fn a_pushed_model_with_other_encoders_is_asked_about_the_posts_whose_photos_are_there() {
+    let (_folder, dir) = copied();
+    push_second(&dir, |manifest| manifest["text_encoder"]["hash"] = Value::from("ab".repeat(32)));
+    let test = fs::read_to_string(dir.join(examples_uri()).join("Split-test/examples.csv")).unwrap();
+    let names = csv_column(&test, "img_name");
+    fs::remove_file(dir.join("data/images").join(&names[0])).unwrap();
+    fs::write(dir.join("data/images").join(&names[1]), "another").unwrap();
+
+    let evaluation = &run_pipeline(&dir)["evaluation"];
+    let count = |value: &Value| value["examples"].as_u64().unwrap();
+    assert_eq!(count(&evaluation["champion"]) + 2, count(&evaluation["metrics"]), "{evaluation}");
+    // It is the same model, and on the same posts it answers the same.
+    assert_eq!(evaluation["champion"]["macro_f1"], evaluation["champion"]["candidate_macro_f1"]);
+
+    let table = with_assets().in_dir(&dir).args(["run", "--only", "Evaluator"]).run();
+    assert!(table.stdout.contains("\npushed model v2: macro-F1 "), "{}", table.stdout);
+    assert!(table.stdout.contains(" (95 % interval "), "{}", table.stdout);
+    assert!(!table.stdout.contains("pushed: "), "the Pusher was not asked: {}", table.stdout);
+}
+
+fn examples_uri() -> String {
+    project().report["ran"]["components"][0]["outputs"]["examples"]["uri"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nothing_is_blessed_beside_a_pushed_model_that_is_corrupted() {
+    let (_folder, dir) = copied();
+    let second = push_second(&dir, |manifest| manifest["producer"] = Value::from("another"));
+    fs::write(second.join("head.safetensors"), "half of i").unwrap();
+    let Run { code, stderr, .. } = with_assets().in_dir(&dir).args(["run", "--quiet"]).run();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("head.safetensors is corrupted: its SHA-256 is "), "{stderr}");
+    assert!(stderr.contains(&format!("\nhint: move {} out of the models folder", second.display())), "{stderr}");
+    fs::remove_dir_all(&second).unwrap();
+    assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED, "the advice is right");
+}
+
 #[test]
 fn a_photo_that_is_missing_is_told_and_used_when_it_is_back() {
     let (_folder, dir) = copied();
@@ -138,6 +187,8 @@ fn a_photo_that_is_missing_is_told_and_used_when_it_is_back() {
     let without = run_pipeline(&dir);
     assert_eq!(without["photos_skipped"], serde_json::json!({ "missing": 1 }));
     assert_eq!(run_pipeline(&dir)["photos_skipped"], without["photos_skipped"], "also when it was cached");
+    fs::write(&photo, "another").unwrap();
+    assert_eq!(outcomes(&run_pipeline(&dir))[1], "Transform cached", "another photo is not the one that is missing");
 
     fs::write(&photo, bytes).unwrap();
     let with = run_pipeline(&dir);
@@ -147,14 +198,15 @@ fn a_photo_that_is_missing_is_told_and_used_when_it_is_back() {
 }
 
 #[test]
-fn photos_over_a_limit_are_told_and_used_under_a_larger_one() {
+fn photos_over_a_limit_are_told_whether_it_is_raised_or_lowered() {
     let (_folder, dir) = copied();
     let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
     let with_limit = |bytes: u64| {
         fs::write(dir.join("natureddit.toml"), format!("{settings}\n[model]\nimage_bytes_max = {bytes}\n")).unwrap();
     };
     let sizes = fs::read_dir(dir.join("data/images")).unwrap().map(|photo| photo.unwrap().metadata().unwrap().len());
-    with_limit(sizes.max().unwrap() / 2);
+    let half = sizes.max().unwrap() / 2;
+    with_limit(half);
     // As on another machine, where nothing was embedded yet.
     fs::remove_dir_all(dir.join("pipeline")).unwrap();
     let skipped = run_pipeline(&dir)["photos_skipped"]["too_many_bytes"].as_u64();
@@ -165,6 +217,14 @@ fn photos_over_a_limit_are_told_and_used_under_a_larger_one() {
     assert_eq!(outcomes(&report)[..2], ["ExampleGen cached", "Transform ran"]);
     assert_eq!(report["components"][1]["details"]["photos_to_embed"].as_u64(), skipped);
     assert_eq!(report["photos_skipped"], serde_json::json!({}));
+
+    // The server would refuse these photos, so nothing is to be learnt from what was once embedded of them. The first
+    // run under this limit is cached, so that only a limit a little lower shows it.
+    with_limit(half - 1);
+    let report = run_pipeline(&dir);
+    assert_eq!(outcomes(&report)[1], "Transform ran");
+    let now = report["photos_skipped"]["too_many_bytes"].as_u64();
+    assert!(now >= skipped, "{now:?} of {skipped:?}");
 }
 
 #[test]
@@ -285,6 +345,18 @@ fn the_project_tells_of_itself() {
 
     let crossed = json(&in_project().args(["model", "cross-validate", "--folds", "3", "--json"]).run());
     assert!(crossed["macro_f1_mean"].as_f64().unwrap() > 0.8, "{crossed}");
+}
+
+#[test]
+fn more_folds_than_groups_are_refused() {
+    let (_folder, dir) = copied();
+    let labels = fs::read_to_string(dir.join("labels/labels.csv")).unwrap();
+    let few: String = labels.lines().take(4).map(|line| format!("{line}\n")).collect();
+    fs::write(dir.join("labels/labels.csv"), few).unwrap();
+    let args = ["model", "cross-validate", "--folds", "50", "--quiet"];
+    let Run { code, stderr, .. } = with_assets().in_dir(&dir).args(args).run();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(" groups of labelled posts, too few for 50 folds\nhint: label more posts"), "{stderr}");
 }
 
 #[test]
