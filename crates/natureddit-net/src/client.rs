@@ -51,9 +51,9 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     /// For addresses found in posts: connects to public addresses only.
-    guarded: reqwest::Client,
+    guarded: Option<reqwest::Client>,
     /// For addresses of the host map: connects to any.
-    mapped: reqwest::Client,
+    open: reqwest::Client,
     limiter: HostLimiter,
     config: ClientConfig,
 }
@@ -64,6 +64,15 @@ impl Client {
     /// # Errors
     /// [`NetError::Setup`] when the user agent is no header or the machine has no root certificates.
     pub fn new(config: ClientConfig) -> Result<Self, NetError> {
+        Self::build(config, true)
+    }
+
+    /// A client that connects to any address, for those that come from the machine's own settings and not from posts.
+    pub(crate) fn unguarded(config: ClientConfig) -> Result<Self, NetError> {
+        Self::build(config, false)
+    }
+
+    fn build(config: ClientConfig, is_guarded: bool) -> Result<Self, NetError> {
         // Fails when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
@@ -74,10 +83,13 @@ impl Client {
                 .redirect(Policy::none())
                 .no_proxy()
         };
-        let guarded = builder().dns_resolver(PublicResolver).build().map_err(NetError::Setup)?;
-        let mapped = builder().build().map_err(NetError::Setup)?;
+        let open = builder().build().map_err(NetError::Setup)?;
+        let guarded = match is_guarded {
+            true => Some(builder().dns_resolver(PublicResolver).build().map_err(NetError::Setup)?),
+            false => None,
+        };
         let limiter = HostLimiter::new(config.requests_per_host_max);
-        Ok(Self(Arc::new(Inner { guarded, mapped, limiter, config })))
+        Ok(Self(Arc::new(Inner { guarded, open, limiter, config })))
     }
 
     /// A request that is sent with [`Request::send`] or [`Request::open`].
@@ -230,16 +242,17 @@ impl Request {
 
     /// One request and the head of its answer, whatever it is.
     async fn hop(&self, url: &Url) -> Result<Download, NetError> {
-        let Inner { guarded, mapped, limiter, config } = &*self.client.0;
+        let Inner { guarded, open, limiter, config } = &*self.client.0;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NetError::BadUrl { url: redacted(url) });
         }
-        let request = match config.host_map.target(url) {
-            Some(target) => mapped.get(target),
-            None => {
+        let request = match (config.host_map.target(url), guarded) {
+            (Some(target), _) => open.get(target),
+            (None, Some(guarded)) => {
                 guard::check_literal(url)?;
                 guarded.get(url.clone())
             }
+            (None, None) => open.get(url.clone()),
         };
         let mut request = request.timeout(self.total_timeout);
         if let Some(accept) = self.accept {
