@@ -7,7 +7,8 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
-use natureddit_model::{BundleError, RuntimeError};
+use natureddit_image::ImageError;
+use natureddit_model::{BundleError, InputError, RuntimeError};
 use natureddit_net::assets::AssetError;
 
 use crate::config::ConfigError;
@@ -38,6 +39,9 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(RuntimeError::Load { path, .. }) = cause.downcast_ref::<RuntimeError>() {
         return Some(format!("remove {} and run `natureddit model pull`", path.display()));
     }
+    if let Some(error) = cause.downcast_ref::<InputError>() {
+        return of_input(error).map(str::to_owned);
+    }
     cause.downcast_ref::<FsError>().and_then(of_file_error)
 }
 
@@ -48,4 +52,30 @@ fn of_file_error(error: &FsError) -> Option<String> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free some disk space and run it again".into()),
         _ => None,
     }
+}
+
+/// What to do about a post that the model cannot be asked about.
+fn of_input(error: &InputError) -> Option<&'static str> {
+    match error {
+        InputError::Empty => Some("give a title, a photo, or both; a title of spaces is none"),
+        InputError::TextTooLong { .. } => Some("give a shorter title, or raise model.title_bytes_max"),
+        InputError::Image(error) => of_image(error),
+        InputError::Text(_) => None,
+    }
+}
+
+fn of_image(error: &ImageError) -> Option<&'static str> {
+    Some(match error {
+        ImageError::Empty | ImageError::Truncated { .. } => "the file is not whole: fetch or copy it again",
+        ImageError::Html | ImageError::NotAnImage { .. } => "a photo is a JPEG, PNG, WebP, GIF or BMP file",
+        ImageError::TooManyBytes { .. } => "give a smaller photo, or raise model.image_bytes_max",
+        ImageError::TooManyPixels { .. } | ImageError::DecodedTooLarge { .. } => {
+            "give a smaller photo, or raise model.image_pixels_max"
+        }
+        ImageError::SideTooLong { .. } => "give a smaller photo",
+        ImageError::Animated { .. } => "save one of its frames as a JPEG or PNG",
+        ImageError::Corrupt { .. } => "open it in another program and save it anew as a JPEG or PNG",
+        // The message says it.
+        ImageError::Unsupported { .. } => return None,
+    })
 }

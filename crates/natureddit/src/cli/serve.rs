@@ -21,7 +21,7 @@ Examples:
   natureddit serve                              the newest version of each pushed model
   natureddit serve --address 127.0.0.1:0        on any free port
   natureddit serve --models candidate=pipeline/Trainer/model/7
-  curl -k https://127.0.0.1:8080/predictions/naturedditTI -F \"text=Fox in the snow\" -F \"image=@fox.jpg\"";
+  curl -k https://127.0.0.1:8080/predictions/naturedditTI -F \"text=A fox\" -F \"image=@fox.jpg\"";
 
 /// Answer predictions over HTTPS until Ctrl-C
 #[derive(Debug, clap::Args)]

@@ -5,15 +5,15 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use natureddit_testkit::cache_dir;
+use natureddit_testkit::{bundle, cache_dir};
 use reqwest::blocking::multipart::{Form, Part};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::natureddit::{Natureddit, Run};
+use crate::natureddit::{Natureddit, Run, Running};
 
 /// A project made by `natureddit demo`, once for all tests; they only read it.
 struct Project {
@@ -63,7 +63,9 @@ fn the_demo_ends_with_a_judged_model_and_an_answer_over_https() {
     assert!(report["ran"]["evaluation"]["metrics"]["macro_f1"].as_f64().unwrap() > 0.8);
     let answer = &report["prediction"]["answer"];
     assert!(["fauna", "flora", "landscape"].contains(&answer["label"].as_str().unwrap()), "{answer}");
-    assert!(report["prediction"]["curl"].as_str().unwrap().starts_with("curl -k https://127.0.0.1:"));
+    assert_eq!((&report["prediction"]["labelled"], &report["kept_version"]), (&Value::Bool(false), &Value::Null));
+    let curl = report["curl"].as_str().unwrap();
+    assert!(curl.starts_with("curl -k https://127.0.0.1:8080/predictions/naturedditTI "), "as `serve` listens: {curl}");
     let dropped = report["collected"]["dropped"].as_object().unwrap();
     assert!(dropped.len() > 5, "the corpus has many kinds of posts that are no photos: {dropped:?}");
 }
@@ -89,6 +91,37 @@ fn outcomes(report: &Value) -> Vec<String> {
 
 const ALL_CACHED: [&str; 5] =
     ["ExampleGen cached", "Transform cached", "Trainer cached", "Evaluator cached", "Pusher cached"];
+
+#[test]
+fn a_demo_again_keeps_the_settings_and_serves_the_pushed_model_where_the_new_one_is_not_blessed() {
+    let (_folder, dir) = copied();
+    let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
+    let settings = format!("{settings}\n[evaluator]\ntest_examples_min = 1_000_000\n");
+    fs::write(dir.join("natureddit.toml"), &settings).unwrap();
+    let demo = with_assets().args(["demo", "--labelled", "1", "--dir", dir.to_str().unwrap()]);
+    let mut running = demo.spawn(Stdio::piped());
+    let mut told = Vec::new();
+    for line in BufReader::new(running.child.stdout.take().unwrap()).lines() {
+        told.push(line.unwrap());
+        if told.last().is_some_and(|line| line.starts_with("curl -k https://127.0.0.1:")) {
+            running.interrupt();
+        }
+    }
+    let mut stderr = String::new();
+    running.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(running.child.wait().unwrap().code(), Some(0), "{stderr}");
+    for expected in [
+        "  the new model was not blessed; version 1, pushed earlier, answers",
+        "drawn pictures are easy to tell apart, real photos are harder: try --photos DIR",
+    ] {
+        assert!(told.iter().any(|line| line == expected), "{told:?}");
+    }
+    assert!(told.iter().any(|line| line.starts_with("asked over HTTPS about a labelled post, for ")), "{told:?}");
+    assert!(stderr.contains("natureddit.toml is kept as it is"), "{stderr}");
+    let last = stderr.lines().next_back().unwrap_or_default();
+    assert!(last.starts_with("stopped; `natureddit serve` in ") && last.ends_with(" goes on answering"), "{stderr}");
+    assert_eq!(fs::read_to_string(dir.join("natureddit.toml")).unwrap(), settings);
+}
 
 #[test]
 fn running_again_finds_everything_cached_and_a_missing_version_is_pushed_again() {
@@ -243,6 +276,30 @@ fn a_table_that_cannot_be_scored_is_an_error_and_writes_nothing() {
     assert!(misspelt.contains("img_name"), "{misspelt}");
     let nowhere = score("id,title,img_name\na,A fox,a.jpg\nb,x,../b.jpg\nc,x,/dev/zero\n");
     assert!(nowhere.contains("3 posts could be scored: 1 photo_missing, 2 photo_outside_folder"), "{nowhere}");
+    assert!(nowhere.contains("hint: img_name is looked for in ., the folder of --images"), "{nowhere}");
+    let nothing = score("id,title,img_name\na,,\n");
+    assert!(nothing.contains("hint: each row needs a title, an img_name, or both"), "{nothing}");
+    assert!(!nothing.contains("--images"), "{nothing}");
+    let uneven = score("id,title,img_name\na,A fox, red,a.jpg\n");
+    assert!(uneven.contains("hint: a title with a comma or a line break stands in double quotes"), "{uneven}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_table_leads_to_no_file_outside_the_folder_and_waits_for_no_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    fs::create_dir(&images).unwrap();
+    assert!(Command::new("mkfifo").arg(images.join("pipe.jpg")).status().unwrap().success());
+    std::os::unix::fs::symlink(a_photo(), images.join("outside.jpg")).unwrap();
+    fs::copy(a_photo(), images.join("photo.jpg")).unwrap();
+    std::os::unix::fs::symlink("photo.jpg", images.join("inside.jpg")).unwrap();
+    let (table, out) = (folder.path().join("table.csv"), folder.path().join("scores.csv"));
+    fs::write(&table, "id,title,img_name\na,,pipe.jpg\nb,,outside.jpg\nc,,inside.jpg\n").unwrap();
+    let [table, images, out] = [&table, &images, &out].map(|path| path.to_str().unwrap());
+    let report = json(&in_project().args(["score", table, "--images", images, "--out", out, "--json"]).run());
+    assert_eq!(report["skipped"], serde_json::json!({ "photo_outside_folder": 1, "photo_unreadable": 1 }));
+    assert_eq!((&report["scored"], &report["model"]["version"]), (&1.into(), &1.into()));
 }
 
 #[test]
@@ -297,13 +354,38 @@ fn a_title_a_photo_or_both_are_predicted() {
 }
 
 #[test]
+fn classes_are_told_in_the_order_of_the_model_with_its_name_and_version() {
+    let mut people =
+        with_assets().file("natureddit.toml", "").args(["predict", "--text", "a pattern of upright stripes"]);
+    let _ = bundle(&people.dir().join("models/naturedditTI/4"), "naturedditTI");
+    let models = people.dir().join("models");
+    let answer = people.run();
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let names = |text: &str| text.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect();
+    let told: Vec<String> = names(&answer.stdout);
+    assert_eq!(told[1..], ["discs", "stripes", "horizon"]);
+
+    let settings = format!("[project]\nmodels_dir = {:?}\n", models.to_str().unwrap());
+    let machines = with_assets().file("natureddit.toml", settings).args(["predict", "--text", "x", "--json"]).run();
+    assert_eq!(json(&machines)["model"], serde_json::json!({ "name": "naturedditTI", "version": 4 }));
+    let at = ["discs", "stripes", "horizon"].map(|class| machines.stdout.find(&format!("{class:?}:")));
+    assert!(at.is_sorted() && at[0].is_some(), "{}", machines.stdout);
+}
+
+#[test]
 fn what_cannot_be_predicted_is_said() {
     let dir = project().dir.join("data");
     let nothing = in_project().args(["predict"]).snapshot();
     let no_photo = in_project().args(["predict", "--image", "posts.csv"]).in_dir(&dir).snapshot();
     let missing = in_project().args(["predict", "--image", "no.jpg"]).snapshot();
     let version = in_project().args(["predict", "--text", "x", "--model-version", "9"]).snapshot();
-    insta::assert_snapshot!([nothing, no_photo, missing, version].join("\n\n"));
+    let empty = in_project().args(["predict", "--text", ""]).snapshot();
+    let long = in_project().args(["predict", "--text", &"x".repeat(9_000)]).snapshot();
+    let bytes = fs::read(a_photo()).unwrap();
+    let half = with_assets().file("half.jpg", &bytes[..bytes.len() / 2]);
+    let settings = format!("[project]\nmodels_dir = {:?}\n", project().dir.join("models").to_str().unwrap());
+    let cut = half.file("natureddit.toml", settings).args(["predict", "--image", "half.jpg"]).snapshot();
+    insta::assert_snapshot!([nothing, no_photo, missing, version, empty, long, cut].join("\n\n"));
 }
 
 #[test]
@@ -386,25 +468,18 @@ fn labels_are_checked_before_any_is_added() {
     insta::assert_snapshot!(natureddit.snapshot());
 }
 
-/// A running `natureddit serve`; killed when dropped.
+/// A running `natureddit serve`.
 struct Serving {
-    child: Child,
+    running: Running,
     url: String,
 }
 
 impl Serving {
     fn start(natureddit: Natureddit) -> Self {
-        let mut child = natureddit.args(["serve", "--address", "127.0.0.1:0"]).spawn(Stdio::piped());
-        let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let mut running = natureddit.args(["serve", "--address", "127.0.0.1:0"]).spawn(Stdio::piped());
+        let line = BufReader::new(running.child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
         let url = line.split(' ').find(|word| word.starts_with("https://")).unwrap().to_owned();
-        Self { child, url }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Self { running, url }
     }
 }
 
@@ -441,8 +516,8 @@ fn the_server_answers_as_the_original_did_and_stops_when_told() {
     let error: Value = empty.json().unwrap();
     assert!(error["message"].as_str().unwrap().contains("neither"), "{error}");
 
-    assert!(Command::new("kill").arg(serving.child.id().to_string()).status().unwrap().success());
-    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    assert!(Command::new("kill").arg(serving.running.child.id().to_string()).status().unwrap().success());
+    assert_eq!(serving.running.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -491,7 +566,8 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_pipe_that_closes_early_is_no_error() {
-    let mut child = in_project().args(["model", "show", "--json"]).spawn(Stdio::piped());
+    let mut running = in_project().args(["model", "show", "--json"]).spawn(Stdio::piped());
+    let child = &mut running.child;
     drop(child.stdout.take());
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
