@@ -156,15 +156,19 @@ fn write_whole(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File)
     sync_parent(path)
 }
 
-/// Makes a rename lasting: the name is in the folder, and the folder is a file that is synced for itself.
+/// Makes a rename lasting.
 fn sync_parent(path: &Path) -> Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_folder(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Makes the names in a folder lasting: they are its content, which is synced for itself.
+fn sync_folder(folder: &Path) -> Result<()> {
     // Where folders cannot be opened (Windows, a folder that may be written and not read) there is no way to sync them.
-    let Ok(folder) = File::open(parent) else { return Ok(()) };
-    match folder.sync_all() {
+    let Ok(opened) = File::open(folder) else { return Ok(()) };
+    match opened.sync_all() {
         // File systems that cannot sync a folder say so in these two ways.
         Err(e) if !matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            Err(FsError::new("sync", parent, e))
+            Err(FsError::new("sync", folder, e))
         }
         _ => Ok(()),
     }
@@ -233,11 +237,15 @@ pub fn metadata(path: &Path) -> Result<Metadata> {
     fs::metadata(path).map_err(|e| FsError::new("inspect", path, e))
 }
 
-/// Moves a file or folder within one file system, for good: a crash afterwards does not undo it.
+/// Moves a file or folder within one file system, for good: a crash afterwards does not undo it, nor lose the names in the
+/// folder (those in folders below it are whoever's that wrote them).
 ///
 /// # Errors
 /// With the destination.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        sync_folder(from)?;
+    }
     fs::rename(from, to).map_err(|e| FsError::new("rename to", to, e))?;
     sync_parent(to)
 }

@@ -1,8 +1,9 @@
 //! Colour profiles: what a file's values mean, brought to sRGB, which is what models and screens take values for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
+use moxcms::{ColorProfile, DataColorSpace, Layout, ParsingOptions, Transform8BitExecutor, TransformOptions};
+use natureddit_core::ContentHash;
 
 /// What the values of a file stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +26,47 @@ const DIFFERENCE_MAX: u8 = 2;
 /// Pixels a step.
 const STEP: usize = 4096;
 
+/// Points in the largest table of a profile that is followed; those of printers have a tenth of it.
+const TABLE_MAX: usize = 1_000_000;
+
+/// The ways found last, the latest at the end. To make one takes milliseconds, a third of what decoding a photo does,
+/// and most photos have one of a few profiles.
+static FOUND: Mutex<Vec<Found>> = Mutex::new(Vec::new());
+const FOUND_MAX: usize = 4;
+
+struct Found {
+    profile: ContentHash,
+    model: ColourModel,
+    way: Option<Arc<ToSrgb>>,
+}
+
 impl ToSrgb {
     /// The way that an ICC profile describes. `None` where it changes nothing, does not fit the picture, or is damaged: a
     /// damaged profile does not spoil the picture.
-    pub(crate) fn by_profile(icc: &[u8], model: ColourModel) -> Option<Self> {
-        let profile = ColorProfile::new_from_slice(icc).ok()?;
+    pub(crate) fn by_profile(icc: &[u8], model: ColourModel) -> Option<Arc<Self>> {
+        let profile = ContentHash::of(icc);
+        let is_this = |found: &Found| (found.profile, found.model) == (profile, model);
+        {
+            let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = found.iter().position(is_this) {
+                found[at..].rotate_left(1);
+                return found.last().and_then(|latest| latest.way.clone());
+            }
+        }
+        // Made while nobody waits for the lock; two threads may make the same.
+        let way = Self::make(icc, model).map(Arc::new);
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        found.retain(|found| !is_this(found));
+        found.push(Found { profile, model, way: way.clone() });
+        if found.len() > FOUND_MAX {
+            found.remove(0);
+        }
+        way
+    }
+
+    fn make(icc: &[u8], model: ColourModel) -> Option<Self> {
+        let options = ParsingOptions { max_allowed_clut_size: TABLE_MAX, ..ParsingOptions::default() };
+        let profile = ColorProfile::new_from_slice_with_options(icc, options).ok()?;
         let from = profile.color_space;
         let layout = match (model, from) {
             (ColourModel::Grey | ColourModel::Rgb, DataColorSpace::Rgb) => Layout::Rgb,
@@ -89,5 +126,28 @@ impl ToSrgb {
     fn run(&self, source: &[u8], rgb: &mut [u8]) {
         // Fails only where the two are not of as many pixels, and here they are.
         let _ = self.way.transform(source, rgb);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_profiles_are_read_once() {
+        let icc = |gamma: f32| ColorProfile::new_gray_with_gamma(gamma).encode().unwrap();
+        let way = |gamma| ToSrgb::by_profile(&icc(gamma), ColourModel::Grey).unwrap();
+        let first = way(1.0);
+        assert!(Arc::ptr_eq(&first, &way(1.0)));
+        assert!(ToSrgb::by_profile(&icc(1.0), ColourModel::Rgb).is_none(), "a profile of grey does not fit colours");
+        for other in [1.1, 1.2] {
+            way(other);
+        }
+        assert!(Arc::ptr_eq(&first, &way(1.0)), "what was asked for lately is kept");
+        for other in [1.3, 1.4, 1.5, 1.6] {
+            way(other);
+        }
+        assert!(!Arc::ptr_eq(&first, &way(1.0)));
+        assert!(FOUND.lock().unwrap().len() <= FOUND_MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! From bytes to pixels: the header first, then the limits, then the picture.
 
 use std::io::{Cursor, ErrorKind};
+use std::sync::Arc;
 
 use image::codecs::bmp::BmpDecoder;
 use image::codecs::gif::GifDecoder;
@@ -186,7 +187,7 @@ impl<'a> Opened<'a> {
 fn decode_other(
     mut decoder: Box<dyn ImageDecoder + '_>,
     format: Format,
-) -> Result<(Photo, Option<ToSrgb>), ImageError> {
+) -> Result<(Photo, Option<Arc<ToSrgb>>), ImageError> {
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let model = if color.has_color() { ColourModel::Rgb } else { ColourModel::Grey };

@@ -1,5 +1,7 @@
 //! JPEG, by `zune-jpeg`.
 
+use std::sync::Arc;
+
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -53,7 +55,7 @@ impl<'a> Jpeg<'a> {
     /// The pixels, RGB, and the way from them to sRGB where there is one left to go. CMYK and YCCK are taken as inverted,
     /// as Adobe writes them and as Pillow and the browsers read them; inks without a profile become light by
     /// multiplication.
-    pub(crate) fn decode(mut self) -> Result<(Vec<u8>, Option<ToSrgb>), ImageError> {
+    pub(crate) fn decode(mut self) -> Result<(Vec<u8>, Option<Arc<ToSrgb>>), ImageError> {
         if !has_end(self.bytes) {
             return Err(ImageError::Truncated { format: Format::Jpeg });
         }
