@@ -235,6 +235,26 @@ fn last_lines(stderr: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn pip_ends_when_the_program_that_started_it_does() {
+        if !Command::new("python3").args(["-m", "pip", "--version"]).output().await.is_ok_and(|o| o.status.success()) {
+            println!("skipped: there is no pip on this machine");
+            return;
+        }
+        // It takes the connection and never answers.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let index = format!("http://{}/simple", silent.local_addr().unwrap());
+        let mut pip = pip(&["python3", "-m", "pip"]);
+        pip.args(["download", "--isolated", "--timeout", "600", "--index-url", &index, "some-weights"]);
+        let mut started = start(pip.stdout(Stdio::null())).unwrap().unwrap();
+        let _connection = silent.accept().await.unwrap();
+        assert_eq!(started.child.try_wait().unwrap(), None);
+        // As the system does for a program that is killed.
+        drop(started._alive);
+        let ended = tokio::time::timeout(Duration::from_secs(60), started.child.wait()).await;
+        assert_eq!(ended.expect("pip goes on").unwrap().code(), Some(1));
+    }
+
     #[test]
     fn the_index_is_read_from_the_help() {
         let help = "  -i, --index-url <url>       Base URL of the Python Package Index (default https://a.example/simple). \
