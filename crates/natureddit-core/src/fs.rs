@@ -196,6 +196,24 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|e| FsError::new("create", path, e))
 }
 
+/// Makes a folder that only its owner may look into, and its parents; one that is there already stays as it is.
+///
+/// # Errors
+/// With the path.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        create_dir_all(parent)?;
+    }
+    // Unless it is told to make the parents too, this fails where the folder is.
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(e) if !path.is_dir() => Err(FsError::new("create", path, e)),
+        _ => Ok(()),
+    }
+}
+
 /// The paths in a folder, sorted by name.
 ///
 /// # Errors
@@ -283,6 +301,10 @@ pub fn remove_dir_all(path: &Path) -> Result<()> {
 /// # Errors
 /// With the path.
 pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_private_with(path, |file| file.write_all(bytes.as_ref()))
+}
+
+fn write_private_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -291,7 +313,7 @@ pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    write_whole(path, &options, |file| file.write_all(bytes.as_ref()))
+    write_whole(path, &options, write)
 }
 
 /// The lock of a file, held until it is dropped or the process ends, however it ends.
@@ -324,6 +346,19 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(FsError::new("lock", path, e)),
     }
+}
+
+/// As [`try_lock`], but waits while somebody else holds it: for work that is done in moments.
+///
+/// # Errors
+/// With the path.
+pub fn lock(path: &Path) -> Result<Lock> {
+    if let Some(parent) = path.parent() {
+        create_dir_all(parent)?;
+    }
+    let file = append(path)?;
+    file.lock().map_err(|e| FsError::new("lock", path, e))?;
+    Ok(Lock { file })
 }
 
 /// Removes the files that a killed [`write_atomic`] left in a folder (not below it). Nothing else may be writing there.
@@ -402,6 +437,9 @@ mod tests {
         assert!(try_lock(&path).unwrap().is_none());
         drop(lock);
         assert!(try_lock(&path).unwrap().is_some());
+        let lock = super::lock(&path).unwrap();
+        assert!(try_lock(&path).unwrap().is_none());
+        drop(lock);
     }
 
     #[test]
@@ -444,7 +482,35 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
-        write_private(&path, "secret").unwrap();
-        assert_eq!(metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |metadata: Metadata| metadata.permissions().mode() & 0o777;
+        // Before there is anything to read: made private afterwards, it would be open for a moment.
+        let write = |file: &mut File| {
+            assert_eq!(mode(file.metadata()?), 0o600);
+            file.write_all(b"secret")
+        };
+        write_private_with(&path, write).unwrap();
+        assert_eq!(mode(metadata(&path).unwrap()), 0o600);
+        assert_eq!(read(&path).unwrap(), b"secret");
+        write_private(&path, "another").unwrap();
+        assert_eq!(mode(metadata(&path).unwrap()), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_folder_is_its_owners_and_one_that_is_there_stays() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/private");
+        let mode = |path: &Path| metadata(path).unwrap().permissions().mode() & 0o777;
+        create_private_dir(&path).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        let open = folder.path().join("open");
+        create_dir_all(&open).unwrap();
+        let before = mode(&open);
+        create_private_dir(&open).unwrap();
+        assert_eq!(mode(&open), before);
+        let file = folder.path().join("file");
+        write_atomic(&file, "").unwrap();
+        assert_eq!(create_private_dir(&file).unwrap_err().path, file);
     }
 }

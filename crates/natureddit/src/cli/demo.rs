@@ -115,7 +115,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     if args.no_serve {
         runtime.block_on(server.shutdown())?;
     } else {
-        runtime.block_on(serve::stop_at_signal(server))?;
+        runtime.block_on(serve::stop_at_signal(server, session))?;
         session.output.stopped(&format!("`natureddit serve` in {} goes on answering", args.dir.display()));
     }
     Ok(Exit::Ok)

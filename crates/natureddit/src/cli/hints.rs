@@ -10,6 +10,7 @@ use natureddit_core::fs::FsError;
 use natureddit_image::ImageError;
 use natureddit_model::{BundleError, InputError, RuntimeError};
 use natureddit_net::assets::AssetError;
+use natureddit_serve::StoreError;
 
 use crate::config::ConfigError;
 
@@ -36,6 +37,9 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
         let folder = path.parent().unwrap_or(path).display();
         return Some(format!("remove {folder} and run `natureddit run`: it is pushed again"));
     }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return of_store(error).map(str::to_owned);
+    }
     if let Some(RuntimeError::Load { path, .. }) = cause.downcast_ref::<RuntimeError>() {
         return Some(format!("remove {} and run `natureddit model pull`", path.display()));
     }
@@ -43,6 +47,19 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
         return of_input(error).map(str::to_owned);
     }
     cause.downcast_ref::<FsError>().and_then(of_file_error)
+}
+
+fn of_store(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Empty(_) | StoreError::NotFound { .. } => {
+            Some("`natureddit run` trains, judges and pushes a model; `natureddit model list` shows what was pushed")
+        }
+        StoreError::VersionNotFound { .. } => Some("`natureddit model list` shows what was pushed"),
+        StoreError::BadName(_) => Some("--models takes NAME, NAME/VERSION or NAME=DIR"),
+        StoreError::Twice { .. } => Some("give it once, or the two under different names"),
+        // The error that it passes on has its own.
+        StoreError::File(_) => None,
+    }
 }
 
 fn of_file_error(error: &FsError) -> Option<String> {

@@ -3,13 +3,17 @@
 #![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use natureddit_testkit::{bundle, cache_dir};
 use reqwest::blocking::multipart::{Form, Part};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -520,6 +524,48 @@ fn the_server_answers_as_the_original_did_and_stops_when_told() {
     assert_eq!(serving.running.child.wait().unwrap().code(), Some(0));
 }
 
+/// Begins a request over TLS and sends it no further: its body is being read, for the server has asked for it.
+fn stalled_request(url: &str, certificate: &Path) -> (ClientConnection, TcpStream) {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut socket = TcpStream::connect(url.trim_start_matches("https://")).unwrap();
+    let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+    let head =
+        "POST /predictions/naturedditTI HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut go_on).unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100 "));
+    (connection, socket)
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_for_what_is_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |path: PathBuf| format!("{:?}", path.to_str().unwrap());
+    let settings = format!(
+        "[project]\nmodels_dir = {}\n[assets]\ncache_dir = {}\n[serve]\nbody_timeout = \"1h\"\ndrain_timeout = \"1h\"\n\
+         [serve.tls]\ndir = {}\n",
+        text(project().dir.join("models")),
+        text(cache_dir()),
+        text(folder.path().join("tls"))
+    );
+    fs::write(folder.path().join("natureddit.toml"), settings).unwrap();
+    let mut serving = Serving::start(with_assets().in_dir(folder.path()));
+    let request = stalled_request(&serving.url, &folder.path().join("tls/certificate.pem"));
+    serving.running.interrupt();
+    let mut told = BufReader::new(serving.running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = told.find(|line| line.contains("Ctrl-C")).unwrap();
+    assert_eq!(line.trim(), "finishing 1 request; Ctrl-C again to stop now");
+    serving.running.interrupt();
+    assert_eq!(serving.running.child.wait().unwrap().code(), Some(130));
+    drop(request);
+}
+
 #[test]
 fn a_corrupted_bundle_is_not_served() {
     let folder = tempfile::tempdir().unwrap();
@@ -534,6 +580,8 @@ fn a_corrupted_bundle_is_not_served() {
     let Run { code, stderr, .. } = in_project().args(["serve", "--models", &choice]).run();
     assert_eq!(code, Some(1));
     assert!(stderr.contains("head.safetensors is corrupted: its SHA-256 is "), "{stderr}");
+    let remove = format!("hint: remove {} and run `natureddit run`", folder.path().join("7").display());
+    assert!(stderr.contains(&remove), "{stderr}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub(super) fn ask(
 ) -> Result<AskedPrediction, CliError> {
     let certificate = match &config.serve.tls {
         TlsConfig::Files { cert, .. } => fs::read(cert)?,
-        TlsConfig::SelfSigned { dir } => fs::read(&dir.join(natureddit_serve::CERTIFICATE_FILE))?,
+        TlsConfig::SelfSigned { dir, .. } => fs::read(&dir.join(natureddit_serve::CERTIFICATE_FILE))?,
     };
     let address = Url::parse(&format!("{url}/predictions/{}", config.model.name))?;
     let photo = Dataset::image_path(&config.project.data_dir, row);

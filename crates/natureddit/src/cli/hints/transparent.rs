@@ -6,11 +6,15 @@ use natureddit_data::{CollectError, DatasetError, TableError};
 use natureddit_model::{BundleError, ModelError, RuntimeError, WeightsError};
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::examples::ExamplesError;
+use natureddit_serve::{LoadError, StoreError};
 
 /// The error that `error` passes on. The chain of causes has it not: the source of a transparent error is that of the
 /// one inside.
 pub(super) fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    of_the_pipeline(error).or_else(|| of_a_model(error)).or_else(|| of_the_dataset(error))
+    of_the_pipeline(error)
+        .or_else(|| of_a_model(error))
+        .or_else(|| of_the_dataset(error))
+        .or_else(|| of_the_server(error))
 }
 
 fn of_the_pipeline<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
@@ -57,6 +61,14 @@ fn of_the_dataset<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error
     }
     match error.downcast_ref::<TableError>() {
         Some(TableError::Fs(inner)) => Some(inner),
+        _ => None,
+    }
+}
+
+fn of_the_server<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match (error.downcast_ref::<LoadError>(), error.downcast_ref::<StoreError>()) {
+        (Some(LoadError::Store(inner)), _) => Some(inner),
+        (_, Some(StoreError::File(inner))) => Some(inner),
         _ => None,
     }
 }
