@@ -260,3 +260,75 @@ impl<'a> Work<'a> {
 fn title_hash(title: &str) -> ContentHash {
     ContentHash::of(title.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use natureddit_core::fs;
+    use natureddit_model::{image_encoder_from_config, text_encoder_from_config};
+
+    use super::*;
+    use crate::component::InputFolder;
+    use crate::examples::{ExampleSource, write_split};
+
+    fn transform(dir: &Path) -> Transform {
+        let image = image_encoder_from_config("efficientnet_lite0").unwrap();
+        let text = text_encoder_from_config("all-MiniLM-L6-v2").unwrap();
+        Transform {
+            encoders: EncoderPair { image, text, title_tokens_max: 64 },
+            images_dir: dir.join("images"),
+            cache_dir: dir.join("embeddings"),
+            limits: InputLimits {
+                image: natureddit_image::ImageLimits { bytes_max: 10, pixels_max: 100 },
+                text_bytes_max: 100,
+            },
+            threads: 1,
+            assets: Arc::new(|_| anyhow::bail!("no encoder is needed")),
+        }
+    }
+
+    #[test]
+    fn posts_that_share_a_photo_need_one_of_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let transform = transform(folder.path());
+        let photo = Photo { hash: ContentHash::of(b"photo"), names: vec!["a.jpg", "b.jpg"] };
+        fs::write_atomic(&transform.images_dir.join("a.jpg"), "another").unwrap();
+        let mut skipped = SkippedPhotos::new();
+        photo.skip(&photo.read(&transform).unwrap_err(), &mut skipped);
+        assert_eq!((skipped["a.jpg"].as_str(), skipped["b.jpg"].as_str()), ("changed_on_disk", "missing"));
+        fs::write_atomic(&transform.images_dir.join("b.jpg"), "photo").unwrap();
+        assert!(photo.read(&transform).is_ok_and(|bytes| bytes == b"photo"));
+    }
+
+    #[test]
+    fn a_skipped_photo_is_asked_for_again_when_its_file_is_mended_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let transform = transform(folder.path());
+        let (examples, output) = (folder.path().join("examples"), folder.path().join("output"));
+        let example = |id: &str| Example {
+            id: id.parse().unwrap(),
+            title: String::new(),
+            img_name: format!("{id}.jpg"),
+            sha256: Some(ContentHash::of(id.as_bytes())),
+            choice: "fauna".into(),
+            group: id.into(),
+            source: ExampleSource::Post,
+        };
+        write_split(&examples, Split::Test, &["changed", "broken"].map(example)).unwrap();
+        let skipped = [("changed.jpg", "changed_on_disk"), ("broken.jpg", "corrupt")];
+        write_json(&output.join(SKIPPED_FILE), &BTreeMap::from(skipped)).unwrap();
+        let io = ExecutionIo {
+            inputs: [("examples", InputFolder { path: examples, hash: ContentHash::of(b"") })].into(),
+            outputs: [("transformed_examples", output)].into(),
+        };
+        let path = transform.images_dir.join("changed.jpg");
+        for (name, text) in [("changed.jpg", "another"), ("broken.jpg", "broken"), ("changed.jpg", "far too large")] {
+            fs::write_atomic(&transform.images_dir.join(name), text).unwrap();
+            assert_eq!(transform.change_outside(&io), None, "{text}");
+        }
+        fs::write_atomic(&path, "changed").unwrap();
+        assert_eq!(transform.change_outside(&io), Some(OutsideChange::Readable(path)));
+    }
+}

@@ -32,7 +32,7 @@ fn a_store_that_is_none_is_to_be_moved_away() {
     let broken = project().file("pipeline/metadata.db", "this is no database".repeat(500));
     let path = broken.dir().join("pipeline/metadata.db");
     let stderr = failed(broken.args(["run", "--quiet"]), 1);
-    assert!(stderr.contains(&format!("hint: move {} away", path.display())), "{stderr}");
+    assert!(stderr.contains(&format!("hint: move {} and its -wal", path.display())), "{stderr}");
 }
 
 #[test]

@@ -51,8 +51,8 @@ fn of_store(error: &MetadataError) -> Option<String> {
     let path = path.display();
     if error.is_of_the_file() {
         return Some(format!(
-            "move {path} away, with {path}-wal and {path}-shm if they are there: the next run makes a new one and every \
-             component runs again, on the features that are kept; only the lineage so far is lost"
+            "move {path} and its -wal and -shm files away: the next run makes a new store and runs every component again, \
+             on the features that are kept; only the lineage so far is lost"
         ));
     }
     Some(format!("check who may use {path} and its folder, and that the disk is not full"))
