@@ -53,7 +53,7 @@ pub(super) fn provide(folder: &Path, names: &[String], clock: &Clock) -> Result<
     write(folder, &names, clock)?;
     match found {
         Kept::Outdated(why) => {
-            tracing::warn!(folder = %folder.display(), "made a new self-signed certificate, because {why}; clients must trust it anew");
+            tracing::warn!(folder = %folder.display(), "replaced the self-signed certificate: {why}; clients must trust the new one");
         }
         _ => tracing::info!(folder = %folder.display(), "made a self-signed certificate"),
     }
@@ -84,14 +84,14 @@ fn inspect(folder: &Path, names: &[String], clock: &Clock) -> Result<Kept, TlsEr
     let own = chain.first().is_some_and(|first| is_self_made(first));
     // The certificate is written before the key.
     if own && !has_key {
-        return Ok(Kept::Outdated("the last one had no key".to_owned()));
+        return Ok(Kept::Outdated("it has no key".to_owned()));
     }
     // Before anything is replaced: a key that does not belong to the certificate may be the user's.
     let config = server_config(&certificate, &key)?;
     match chain.first().and_then(|first| fault(first, names, clock)) {
         Some(why) if own => return Ok(Kept::Outdated(why)),
         Some(why) => {
-            tracing::warn!(certificate = %certificate.display(), "the certificate is not replaced, although {why}");
+            tracing::warn!(certificate = %certificate.display(), "the certificate is kept, although {why}");
         }
         None => {}
     }
@@ -110,10 +110,10 @@ fn fault(certificate: &CertificateDer<'_>, names: &[String], clock: &Clock) -> O
     };
     let missing: Vec<&str> = names.iter().filter(|name| !covers(name)).map(String::as_str).collect();
     if !missing.is_empty() {
-        return Some(format!("the last one did not name {}", missing.join(", ")));
+        return Some(format!("it does not name {}", missing.join(", ")));
     }
     let end = expiry(certificate)?;
-    (end <= clock.now()).then(|| format!("the last one expired at {end}"))
+    (end <= clock.now()).then(|| format!("it expired at {end}"))
 }
 
 /// The certificate first: one without a key is seen to be unfinished, while a key alone could be anybody's.
