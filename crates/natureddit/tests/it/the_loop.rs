@@ -579,7 +579,7 @@ fn a_corrupted_bundle_is_not_served() {
     let choice = format!("bad={}", folder.path().join("7").display());
     let Run { code, stderr, .. } = in_project().args(["serve", "--models", &choice]).run();
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("head.safetensors is corrupted: it has 12 bytes, the manifest says "), "{stderr}");
+    assert!(stderr.contains("head.safetensors is corrupted: its SHA-256 is "), "{stderr}");
     let remove = format!("hint: remove {} and run `natureddit run`", folder.path().join("7").display());
     assert!(stderr.contains(&remove), "{stderr}");
 }
