@@ -1,12 +1,14 @@
 //! The picture hosts: drawn files are drawn when they are asked for.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use natureddit_core::fs;
 
-use crate::corpus::{Corpus, Media};
+use crate::corpus::Media;
 use crate::picture::Spoilt;
-use crate::wire::signature;
+use crate::wire::media::signature;
 
 /// The hosts that serve the corpus's files.
 pub(crate) const HOSTS: [&str; 2] = ["i.redd.it", "preview.redd.it"];
@@ -14,16 +16,21 @@ pub(crate) const HOSTS: [&str; 2] = ["i.redd.it", "preview.redd.it"];
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// What a host answers before the file itself is made.
-pub(crate) fn look_up(corpus: &Corpus, host: &str, file: &str, query: &str) -> Result<Media, StatusCode> {
+pub(crate) fn look_up(
+    files: &BTreeMap<String, Media>,
+    host: &str,
+    file: &str,
+    query: &str,
+) -> Result<Media, StatusCode> {
     if !HOSTS.contains(&host) {
         return Err(StatusCode::NOT_FOUND);
     }
-    // Previews are signed, and a query that was escaped twice is no longer the one that was signed.
-    let signed = query.split('&').any(|part| part.strip_prefix("s=") == Some(&signature(file)));
-    if host == "preview.redd.it" && (!signed || query.contains("amp;")) {
+    // The whole query is signed: one that was escaped, altered or cut is no longer what was signed.
+    let is_signed = query.rsplit_once("&s=").is_some_and(|(rest, given)| given == signature(file, rest));
+    if host == "preview.redd.it" && !is_signed {
         return Err(StatusCode::FORBIDDEN);
     }
-    corpus.media.get(file).cloned().ok_or(StatusCode::NOT_FOUND)
+    files.get(file).cloned().ok_or(StatusCode::NOT_FOUND)
 }
 
 /// Draws, spoils or reads a file: work for a thread that may block.

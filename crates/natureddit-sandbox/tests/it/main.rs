@@ -1,12 +1,14 @@
 //! The simulator as a client meets it: over HTTP.
 
+mod arctic_shift;
 mod corpus;
 mod faults;
+mod oauth;
 mod photos;
 mod search;
 
 use natureddit_core::ClassNames;
-use natureddit_sandbox::{AfterMode, SUBREDDITS, Sandbox, SandboxConfig};
+use natureddit_sandbox::{Sandbox, SandboxConfig};
 use serde_json::Value;
 
 fn classes(names: &[&str]) -> ClassNames {
@@ -14,16 +16,7 @@ fn classes(names: &[&str]) -> ClassNames {
 }
 
 fn config(seed: u64, posts: usize) -> SandboxConfig {
-    SandboxConfig {
-        seed,
-        port: 0,
-        posts,
-        photos: None,
-        classes: classes(&["fauna", "flora", "landscape"]),
-        subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
-        after: AfterMode::Exclusive,
-        faults: Vec::new(),
-    }
+    SandboxConfig::new(seed, posts, classes(&["fauna", "flora", "landscape"]))
 }
 
 /// A client of one simulator, which reaches the hosts it stands in for.

@@ -19,16 +19,7 @@ const POSTS: usize = 90;
 
 pub(crate) async fn sandbox(after: AfterMode, faults: Vec<Fault>) -> Sandbox {
     let classes = ["fauna", "flora", "landscape"].map(str::to_owned).to_vec();
-    let config = SandboxConfig {
-        seed: 11,
-        port: 0,
-        posts: POSTS,
-        photos: None,
-        classes: ClassNames::new(classes).unwrap(),
-        subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
-        after,
-        faults,
-    };
+    let config = SandboxConfig { after, faults, ..SandboxConfig::new(11, POSTS, ClassNames::new(classes).unwrap()) };
     Sandbox::start(config).await.unwrap()
 }
 

@@ -1,15 +1,20 @@
-//! The submission search: which posts a query gets.
+//! The submission search in the shape of Pushshift: which posts a query gets.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::{self, State as AxumState};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::{Parameters, get, list};
 use crate::config::AfterMode;
 use crate::corpus::SimPost;
-use crate::wire::submission;
+use crate::index::{End, Posts};
+use crate::state::State;
+use crate::wire::pullpush::submission;
 
 const SIZE_DEFAULT: usize = 25;
 /// A larger `size` is taken as this one.
@@ -34,11 +39,15 @@ enum SortBy {
     Score,
 }
 
-/// Answers a search over `posts`, which are sorted by time and id.
-pub(crate) fn answer(posts: &[SimPost], mode: AfterMode, parameters: &BTreeMap<String, String>) -> Response {
-    match Query::new(parameters) {
+/// `GET /reddit/search/submission/`.
+pub(crate) async fn search(
+    AxumState(state): AxumState<Arc<State>>,
+    extract::Query(parameters): extract::Query<Parameters>,
+) -> Response {
+    match Query::new(&parameters) {
         Ok(query) => {
-            let data: Vec<Value> = query.select(posts, mode).into_iter().map(submission).collect();
+            let found = query.select(&state.posts, state.after, state.clock.now());
+            let data: Vec<Value> = found.into_iter().map(submission).collect();
             Json(json!({ "data": data })).into_response()
         }
         Err(reason) => (StatusCode::BAD_REQUEST, Json(json!({ "error": reason }))).into_response(),
@@ -46,49 +55,68 @@ pub(crate) fn answer(posts: &[SimPost], mode: AfterMode, parameters: &BTreeMap<S
 }
 
 impl Query {
-    fn new(parameters: &BTreeMap<String, String>) -> Result<Self, String> {
-        let get = |name: &str| parameters.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    fn new(parameters: &Parameters) -> Result<Self, String> {
         let number = |name: &str| -> Result<Option<i64>, String> {
             let parse = |value: &str| value.parse().map_err(|_| format!("{name} must be whole seconds, not {value:?}"));
-            get(name).map(parse).transpose()
+            get(parameters, name).map(parse).transpose()
         };
-        let list = |name: &str| get(name).map(|value| value.split(',').map(str::to_owned).collect::<Vec<_>>());
         let size = number("size")?.map_or(SIZE_DEFAULT, |size| usize::try_from(size).unwrap_or(0).clamp(1, SIZE_MAX));
-        let ascending = match get("sort") {
+        let ascending = match get(parameters, "sort") {
             None | Some("desc") => false,
             Some("asc") => true,
             Some(other) => return Err(format!("sort must be asc or desc, not {other:?}")),
         };
-        let sort_by = match get("sort_type") {
+        let sort_by = match get(parameters, "sort_type") {
             None | Some("created_utc") => SortBy::CreatedUtc,
             Some("score" | "num_comments") => SortBy::Score,
             Some(other) => return Err(format!("sort_type {other:?} is not known")),
         };
-        let ids = list("ids").map(|ids| ids.iter().map(|id| id.trim_start_matches("t3_").to_owned()).collect());
+        let (subreddits, ids) = (list(parameters, "subreddit"), list(parameters, "ids"));
         let (after, before) = (number("after")?, number("before")?);
-        Ok(Self { subreddits: list("subreddit"), ids, after, before, size, ascending, sort_by })
+        Ok(Self { subreddits, ids, after, before, size, ascending, sort_by })
     }
 
-    fn select<'a>(&self, posts: &'a [SimPost], mode: AfterMode) -> Vec<&'a SimPost> {
+    fn times(&self, mode: AfterMode, now: i64) -> Range<i64> {
         let edge = i64::from(mode == AfterMode::Exclusive);
-        let wanted = |post: &&SimPost| {
-            let named = |list: &Option<Vec<String>>, value: &str| {
-                list.as_ref().is_none_or(|list| list.iter().any(|item| item.eq_ignore_ascii_case(value)))
-            };
-            self.after.is_none_or(|after| post.created_utc >= after.saturating_add(edge))
-                && self.before.is_none_or(|before| post.created_utc <= before.saturating_sub(edge))
-                && named(&self.subreddits, &post.subreddit)
-                && named(&self.ids, post.id.as_str())
+        let since = self.after.map_or(0, |after| after.saturating_add(edge));
+        let until = self.before.map_or(i64::MAX, |before| before.saturating_sub(edge).saturating_add(1));
+        since..until.min(now + 1).max(since)
+    }
+
+    fn select<'a>(&self, posts: &'a Posts, mode: AfterMode, now: i64) -> Vec<&'a SimPost> {
+        let end = if self.ascending { End::Oldest } else { End::Newest };
+        let times = self.times(mode, now);
+        let mut found: Vec<usize> = match &self.ids {
+            Some(ids) => {
+                let mut found: Vec<usize> = ids.iter().filter_map(|id| posts.by_id(id)).map(|(at, _)| at).collect();
+                found.sort_unstable();
+                found.dedup();
+                found.retain(|&at| self.accepts(&posts.all()[at], &times));
+                if end == End::Newest {
+                    found.reverse();
+                }
+                found
+            }
+            // Nobody voted yet, so that all are alike and all must be looked at.
+            None if self.sort_by == SortBy::Score => {
+                posts.select(self.subreddits.as_deref(), times, end, usize::MAX, |_, _| true)
+            }
+            None => posts.select(self.subreddits.as_deref(), times, end, self.size, |_, _| true),
         };
-        let mut found: Vec<_> = posts.iter().filter(wanted).collect();
         if self.sort_by == SortBy::Score {
-            found.sort_by(|a, b| a.id.cmp(&b.id));
-        }
-        if !self.ascending {
-            found.reverse();
+            found.sort_by(|a, b| posts.all()[*a].id.cmp(&posts.all()[*b].id));
+            if !self.ascending {
+                found.reverse();
+            }
         }
         found.truncate(self.size);
-        found
+        found.into_iter().map(|at| &posts.all()[at]).collect()
+    }
+
+    /// Whether a post that was named fits the rest of the query.
+    fn accepts(&self, post: &SimPost, times: &Range<i64>) -> bool {
+        let named = |names: &Vec<String>| names.iter().any(|name| name.eq_ignore_ascii_case(&post.subreddit));
+        times.contains(&post.created_utc) && self.subreddits.as_ref().is_none_or(named)
     }
 }
 
@@ -97,6 +125,8 @@ mod tests {
     use super::*;
     use crate::corpus::Content;
     use proptest::prelude::*;
+
+    const NOW: i64 = 2_000_000_000;
 
     fn post(at: usize, created_utc: i64) -> SimPost {
         SimPost {
@@ -117,8 +147,8 @@ mod tests {
 
     #[test]
     fn sizes_are_clamped_and_the_newest_come_first() {
-        let posts: Vec<_> = (0..300).map(|at| post(at, 1000 + at as i64)).collect();
-        let found = |pairs: &[(&str, &str)]| query(pairs).unwrap().select(&posts, AfterMode::Exclusive);
+        let posts = Posts::new((0..300).map(|at| post(at, 1000 + at as i64)).collect());
+        let found = |pairs: &[(&str, &str)]| query(pairs).unwrap().select(&posts, AfterMode::Exclusive, NOW);
         assert_eq!(found(&[]).len(), SIZE_DEFAULT);
         assert_eq!(found(&[])[0].created_utc, 1299);
         assert_eq!(found(&[("size", "5000")]).len(), SIZE_MAX);
@@ -130,10 +160,10 @@ mod tests {
 
     #[test]
     fn the_modes_differ_in_the_second_itself() {
-        let posts: Vec<_> = (0..6).map(|at| post(at, 1000 + at as i64 / 2)).collect();
+        let posts = Posts::new((0..6).map(|at| post(at, 1000 + at as i64 / 2)).collect());
         let query = query(&[("after", "1000"), ("before", "1002")]).unwrap();
-        assert_eq!(query.select(&posts, AfterMode::Exclusive).len(), 2);
-        assert_eq!(query.select(&posts, AfterMode::Inclusive).len(), 6);
+        assert_eq!(query.select(&posts, AfterMode::Exclusive, NOW).len(), 2);
+        assert_eq!(query.select(&posts, AfterMode::Inclusive, NOW).len(), 6);
     }
 
     proptest! {
@@ -145,17 +175,18 @@ mod tests {
             let longest = posts.chunk_by(|a, b| a.created_utc == b.created_utc).map(<[_]>::len).max().unwrap_or(0);
             prop_assume!(longest < 40);
             let mode = if inclusive { AfterMode::Inclusive } else { AfterMode::Exclusive };
+            let posts = Posts::new(posts);
             let (mut seen, mut after) = (std::collections::BTreeSet::new(), 0i64);
             loop {
                 let after_text = after.to_string();
                 let query = query(&[("after", &after_text), ("size", "80"), ("sort", "asc")]).unwrap();
-                let page = query.select(&posts, mode);
+                let page = query.select(&posts, mode, NOW);
                 let before = seen.len();
                 seen.extend(page.iter().map(|post| post.id.clone()));
                 if seen.len() == before { break; }
                 after = page[page.len() - 1].created_utc - 1;
             }
-            prop_assert_eq!(seen.len(), posts.len());
+            prop_assert_eq!(seen.len(), posts.all().len());
         }
     }
 }
