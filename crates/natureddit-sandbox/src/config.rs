@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use natureddit_core::{ClassNames, Clock};
 
+use crate::script::{Fault, PostEvent};
+
 /// The subreddits of a corpus that asks for no others: mostly animals, plants, landscapes, and everything.
 pub const SUBREDDITS: [&str; 4] = ["wildlifephotography", "flowers", "EarthPorn", "NatureIsFuckingLit"];
 
@@ -26,8 +28,17 @@ pub struct SandboxConfig {
     pub subreddits: Vec<String>,
     /// How the search in the shape of Pushshift takes `after` and `before`.
     pub after: AfterMode,
+    /// The most posts that this search gives, whatever `size` says: 100 today, 500 and 1,000 in earlier years.
+    pub size_max: usize,
     /// Faults to answer with, for tests of clients; every one counts its own requests.
     pub faults: Vec<Fault>,
+    /// What becomes of posts, by id.
+    pub events: Vec<PostEvent>,
+    /// What becomes of posts, by chance.
+    pub later: LaterConfig,
+    /// Whether there are posts of every kind that Reddit has, such as crossposts, links to imgur, advertisements and
+    /// galleries with every fault.
+    pub varied: bool,
     /// What moves the simulator's time on. A fixed clock that a test shares with its client moves both.
     pub clock: Clock,
     /// The simulator's time when it starts, in seconds since the epoch; `None`: two days after the last post.
@@ -50,7 +61,11 @@ impl SandboxConfig {
             classes,
             subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
             after: AfterMode::Exclusive,
+            size_max: 100,
             faults: Vec::new(),
+            events: Vec::new(),
+            later: LaterConfig::default(),
+            varied: false,
             clock: Clock::System,
             starts_at: None,
             oauth: OauthConfig::default(),
@@ -157,33 +172,19 @@ pub enum AfterMode {
     Inclusive,
 }
 
-/// A planned fault.
-#[derive(Clone, Debug)]
-pub struct Fault {
-    /// Requests whose path with query contains this are counted.
-    pub path_contains: String,
-    /// The first of them that fails, counted from 1.
-    pub nth: u64,
-    /// How many in a row fail.
-    pub times: u64,
-    /// What is answered instead.
-    pub action: FaultAction,
-}
-
-/// What a client gets instead of its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultAction {
-    /// This status, with a `retry-after` header in seconds when given.
-    Status {
-        /// The HTTP status.
-        code: u16,
-        /// Seconds for the `retry-after` header.
-        retry_after: Option<u32>,
-    },
-    /// The connection is closed without an answer.
-    Reset,
-    /// The answer stops in the middle of its body and the connection is closed.
-    Truncated,
-    /// Status 200 and no body.
-    Empty,
+/// What becomes of posts, by chance that follows from the seed. Nothing, unless asked for.
+#[derive(Clone, Debug, Default)]
+pub struct LaterConfig {
+    /// The share of kept posts that their authors delete.
+    pub deleted: f64,
+    /// The share of kept posts that moderators remove.
+    pub removed: f64,
+    /// The share of kept posts that no look-up knows any more.
+    pub vanished: f64,
+    /// All that becomes of a post becomes of it within so many seconds after it was made.
+    pub within_seconds: i64,
+    /// How long the pictures of a gallery are not processed yet.
+    pub processing_seconds: i64,
+    /// How long a post is in no listing and no search.
+    pub unseen_seconds: i64,
 }

@@ -88,3 +88,63 @@ impl Posts {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    const NAMES: [&str; 3] = ["flowers", "EarthPorn", "pics"];
+
+    fn posts(gaps: &[i64]) -> Posts {
+        let mut now = 1_000;
+        let post = |(at, gap): (usize, &i64)| {
+            now += gap;
+            let (id, subreddit) = (format!("a{at:06}").parse().unwrap(), NAMES[(at * 7 + at / 3) % 3].to_owned());
+            SimPost::new(id, subreddit, "someone".into(), now)
+        };
+        Posts::new(gaps.iter().enumerate().map(post).collect())
+    }
+
+    #[test]
+    fn a_search_among_a_hundred_thousand_looks_at_its_answer_only() {
+        let posts = posts(&(0..100_000).map(|at| i64::from(at % 5 == 0)).collect::<Vec<_>>());
+        let looked = Cell::new(0);
+        let wanted = |_: usize, _: &SimPost| {
+            looked.set(looked.get() + 1);
+            true
+        };
+        let names = NAMES.map(str::to_owned);
+        for end in [End::Oldest, End::Newest] {
+            assert_eq!(posts.select(Some(&names), 5_000..15_000, end, 100, wanted).len(), 100);
+            assert_eq!(posts.select(None, 5_000..15_000, end, 100, wanted).len(), 100);
+        }
+        assert_eq!(looked.get(), 2 * (300 + 100));
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_a_look_at_every_post_finds(
+            gaps in prop::collection::vec(0i64..3, 0..200),
+            (start, length, limit) in (990i64..1_200, 0i64..200, 0usize..60),
+            (names, is_newest) in (0usize..4, any::<bool>()),
+        ) {
+            let posts = posts(&gaps);
+            let names: Option<Vec<String>> = (names < 3).then(|| NAMES[..names].iter().map(|n| n.to_uppercase()).collect());
+            let named = |post: &SimPost| names.as_ref().is_none_or(|n| n.contains(&post.subreddit.to_uppercase()));
+            let times = start..start + length;
+            let wanted = |at: usize, _: &SimPost| at % 4 != 1;
+            let all = posts.all().iter().enumerate();
+            let found = all.filter(|(at, post)| wanted(*at, post) && named(post) && times.contains(&post.created_utc));
+            let mut expected: Vec<usize> = found.map(|(at, _)| at).collect();
+            let end = if is_newest { End::Newest } else { End::Oldest };
+            if is_newest {
+                expected.reverse();
+            }
+            expected.truncate(limit);
+            prop_assert_eq!(posts.select(names.as_deref(), times, end, limit, wanted), expected);
+        }
+    }
+}

@@ -1,16 +1,19 @@
 //! The running simulator.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::future::IntoFuture;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
-use axum::extract::{self, Path, Query, RawQuery, Request};
+use axum::extract::{self, Query, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use natureddit_core::fs::FsError;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,11 +21,14 @@ use tokio::task::JoinHandle;
 use crate::api::{arctic_shift, oauth, pullpush};
 use crate::config::SandboxConfig;
 use crate::corpus::{Corpus, CorpusError};
+use crate::dump::{self, DumpConfig, DumpReport};
 use crate::fault::spoil;
 use crate::log::LogEntry;
 use crate::media;
+use crate::script::{FaultAction, Script};
 use crate::state::State;
 use crate::truth::{Truth, Window};
+use crate::zoo;
 
 /// The hosts of the services that give posts, and the paths that stand for them.
 const SERVICES: [(&str, &str); 4] = [
@@ -73,7 +79,11 @@ impl Sandbox {
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopped) = oneshot::channel();
         // A dropped sender ends the wait too.
-        let until = async { drop(stopped.await) };
+        let stopping = Arc::clone(&state);
+        let until = async move {
+            drop(stopped.await);
+            stopping.stopping.send_replace(true);
+        };
         let serve = axum::serve(listener, router(Arc::clone(&state))).with_graceful_shutdown(until);
         let server = tokio::spawn(serve.into_future());
         Ok(Self { address, state, stop, server })
@@ -106,6 +116,11 @@ impl Sandbox {
         self.state.clock.advance(seconds);
     }
 
+    /// Plans more that goes wrong; the faults' counts begin now.
+    pub fn play(&self, script: Script) {
+        self.state.play(script);
+    }
+
     /// Makes every token worthless.
     pub fn revoke_tokens(&self) {
         self.state.tokens.revoke_all();
@@ -129,6 +144,14 @@ impl Sandbox {
         self.state.log.entries()
     }
 
+    /// Writes a dump of the posts that an archive has at the simulator's time.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_dump(&self, path: &Path, config: &DumpConfig) -> Result<DumpReport, FsError> {
+        dump::write(&self.state, path, config)
+    }
+
     /// Ends the requests that are being answered, takes no others and waits for the end.
     pub async fn stop(self) {
         drop(self.stop);
@@ -144,14 +167,16 @@ fn router(state: Arc<State>) -> Router {
         .route("/arctic/api/posts/search", get(arctic_shift::search))
         .route("/arctic/api/posts/search/aggregate", get(arctic_shift::aggregate))
         .route("/arctic/api/posts/ids", get(arctic_shift::ids))
-        .route("/media/{host}/{file}", get(picture))
+        .route("/media/{host}/{*path}", get(media::answer))
         .fallback(oauth::answer)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), watch));
     Router::new()
         .merge(watched)
         .route("/_sim/truth.json", get(async |extract::State(state): Shared| Json(state.truth.clone())))
         .route("/_sim/log", get(async |extract::State(state): Shared| Json(state.log.entries())))
+        .route("/_sim/zoo.json", get(zoo_json))
         .route("/_sim/clock", get(clock))
+        .route("/_sim/script", post(script))
         .with_state(state)
 }
 
@@ -167,31 +192,58 @@ async fn clock(extract::State(state): Shared, Query(query): Query<BTreeMap<Strin
     Json(serde_json::json!({"now": state.clock.now()})).into_response()
 }
 
-async fn picture(
-    extract::State(state): Shared,
-    Path((host, file)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let media = match media::look_up(&state.media, &host, &file, query.as_deref().unwrap_or_default()) {
-        Ok(media) => media,
-        Err(status) => return status.into_response(),
-    };
-    let Ok(_permit) = state.drawing.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    let drawn = tokio::task::spawn_blocking(move || media::serve(&media, &file)).await;
-    drawn.unwrap_or_else(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response())
+/// What a careful reader makes of every file of the zoo.
+async fn zoo_json() -> Response {
+    let files = zoo::zoo().into_iter();
+    let files = files.map(|file| serde_json::json!({"name": file.name, "expected": file.expected}));
+    Json(files.collect::<Vec<_>>()).into_response()
+}
+
+/// Plans more that goes wrong.
+async fn script(extract::State(state): Shared, body: String) -> Response {
+    match Script::from_json(&body) {
+        Ok(script) => {
+            state.play(script);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => {
+            let why = error.source().map(ToString::to_string).unwrap_or_default();
+            (StatusCode::BAD_REQUEST, format!("{error}: {why}")).into_response()
+        }
+    }
 }
 
 /// Keeps the log and carries out the planned faults.
 async fn watch(extract::State(state): Shared, request: Request, next: Next) -> Response {
-    let method = request.method().to_string();
-    let path = request.uri().to_string();
-    let agent =
-        request.headers().get(header::USER_AGENT).map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
-    let fault = state.faults.next(&path);
+    let mut entry = entry(&request);
+    let fault = state.faults.next(&entry.method, &entry.path);
+    if fault == Some(FaultAction::Revoke) {
+        state.tokens.revoke_all();
+    }
+    entry.at = state.clock.now();
     let mut answer = next.run(request).await;
     if let Some(action) = fault {
-        answer = spoil(action, answer).await;
+        answer = spoil(action, answer, state.stopping.subscribe()).await;
     }
-    state.log.push(method, path, agent.unwrap_or_default(), answer.status().as_u16());
+    entry.status = answer.status().as_u16();
+    state.log.push(entry);
     answer
+}
+
+/// What the log keeps of a request that is not answered yet.
+fn entry(request: &Request) -> LogEntry {
+    let text = |name| {
+        let value = request.headers().get(name);
+        value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
+    };
+    LogEntry {
+        number: 0,
+        at: 0,
+        method: request.method().to_string(),
+        path: request.uri().to_string(),
+        user_agent: text(header::USER_AGENT),
+        accept: text(header::ACCEPT),
+        has_token: request.headers().contains_key(header::AUTHORIZATION),
+        status: 0,
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn search(AxumState(state): AxumState<Arc<State>>, Query(query)
         }
         let end = if is_ascending { End::Oldest } else { End::Newest };
         let places = wanted.select(&state, end, limit);
-        posts(places.into_iter().map(|at| &state.posts.all()[at]), &query, now)
+        posts(&state, places.into_iter().map(|at| &state.posts.all()[at]), &query, now)
     })
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn ids(AxumState(state): AxumState<Arc<State>>, Query(query): Q
         if ids.len() > IDS_MAX {
             return Err(bad(&format!("ids must have at most {IDS_MAX} items")));
         }
-        posts(ids.iter().filter_map(|id| state.posts.by_id(id)).map(|(_, post)| post), &query, now)
+        posts(&state, ids.iter().filter_map(|id| state.posts.by_id(id)).map(|(_, post)| post), &query, now)
     })
 }
 
@@ -90,6 +90,7 @@ struct Wanted {
     over_18: Option<bool>,
     title: Option<String>,
     times: Range<i64>,
+    now: i64,
 }
 
 impl Wanted {
@@ -110,12 +111,13 @@ impl Wanted {
         let subreddit = subreddit.map(|name| vec![name.to_owned()]);
         let over_18 = get(query, "over_18").map(|value| value == "true");
         let times = since..until.min(now + 1).max(since);
-        Ok(Self { subreddit, author: author.map(str::to_owned), over_18, title, times })
+        Ok(Self { subreddit, author: author.map(str::to_owned), over_18, title, times, now })
     }
 
     fn select(&self, state: &State, end: End, limit: usize) -> Vec<usize> {
         let wanted = |_: usize, post: &SimPost| {
-            self.author.as_ref().is_none_or(|author| author.eq_ignore_ascii_case(&post.author))
+            state.changes.is_public(post, self.now)
+                && self.author.as_ref().is_none_or(|author| author.eq_ignore_ascii_case(&post.author))
                 && self.over_18.is_none_or(|over_18| over_18 == post.over_18)
                 && self.title.as_ref().is_none_or(|title| post.title.to_lowercase().contains(title))
         };
@@ -160,11 +162,17 @@ fn bucket(second: i64, frequency: &str) -> Result<i64, Refused> {
     }
 }
 
-fn posts<'a>(posts: impl Iterator<Item = &'a SimPost>, query: &Parameters, now: i64) -> Result<Vec<Value>, Refused> {
+fn posts<'a>(
+    state: &State,
+    posts: impl Iterator<Item = &'a SimPost>,
+    query: &Parameters,
+    now: i64,
+) -> Result<Vec<Value>, Refused> {
     let fields = list(query, "fields");
     posts
-        .map(|post| {
-            let post = arctic_shift::post(post, now);
+        .filter_map(|post| state.changes.archived(post, now))
+        .map(|archived| {
+            let post = arctic_shift::post(&archived, now);
             let Some(fields) = &fields else { return Ok(post) };
             let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
             arctic_shift::only(post, &fields).map_err(|reason| bad(&reason))

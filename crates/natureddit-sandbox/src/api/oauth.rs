@@ -33,6 +33,10 @@ pub(crate) async fn answer(AxumState(state): AxumState<Arc<State>>, request: Req
     if path == "/api/v1/access_token" {
         return token(&state, request).await;
     }
+    if is_generic(request.headers()) {
+        let body = json!({"message": "Too Many Requests", "error": 429});
+        return (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response();
+    }
     let anonymous = path.ends_with(".json") && !request.headers().contains_key(header::AUTHORIZATION);
     if anonymous && state.oauth.anonymous == Anonymous::Blocked {
         return blocked();
@@ -50,6 +54,14 @@ pub(crate) async fn answer(AxumState(state): AxumState<Arc<State>>, request: Req
         _ => refusal(StatusCode::METHOD_NOT_ALLOWED, None),
     };
     with_rate(answer, rate)
+}
+
+/// Whether a client does not say who it is: Reddit hardly lets such ones ask at all.
+fn is_generic(headers: &HeaderMap) -> bool {
+    const GENERIC: [&str; 7] = ["mozilla/", "python-", "curl/", "wget/", "reqwest/", "java/", "go-http-client/"];
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let agent = agent.to_ascii_lowercase();
+    agent.is_empty() || GENERIC.iter().any(|start| agent.starts_with(start))
 }
 
 /// `POST /api/v1/access_token`.
@@ -122,7 +134,7 @@ fn new_listing(state: &State, subreddits: &str, query: &Parameters) -> Response 
     }
     let now = state.clock.now();
     // Gone posts are in no listing.
-    let wanted = |_: usize, post: &SimPost| post.removed_by.is_none();
+    let wanted = |_: usize, post: &SimPost| state.changes.seen(post, now).is_some_and(|post| post.removed_by.is_none());
     let listed = state.posts.select(Some(&known), 0..now + 1, End::Newest, state.oauth.listing_max, wanted);
     let limit = get(query, "limit").and_then(|limit| limit.parse::<i64>().ok());
     let limit = limit.map_or(LIMIT_DEFAULT, |limit| limit.clamp(1, LIMIT_MAX as i64) as usize);
@@ -142,7 +154,8 @@ fn new_listing(state: &State, subreddits: &str, query: &Parameters) -> Response 
     let page = &listed[first..last];
     let after = page.last().filter(|_| last < listed.len()).map(|&at| name(at));
     let before = page.first().filter(|_| first > 0 && get(query, "count").is_some()).map(|&at| name(at));
-    let posts = page.iter().map(|&at| reddit::post(&state.posts.all()[at], now)).collect();
+    let posts = page.iter().filter_map(|&at| state.changes.seen(&state.posts.all()[at], now));
+    let posts = posts.map(|post| reddit::post(&post, now)).collect();
     shown(reddit::listing(posts, after, before), query)
 }
 
@@ -163,14 +176,16 @@ fn following(state: &State, listed: &[usize], after: &str) -> usize {
 fn info(state: &State, names: &[String]) -> Value {
     let now = state.clock.now();
     let known = names.iter().take(NAMES_MAX).filter(|name| name.starts_with("t3_"));
-    let posts = known.filter_map(|name| state.posts.by_id(name)).map(|(_, post)| reddit::post(post, now));
-    reddit::listing(posts.collect(), None, None)
+    let posts = known.filter_map(|name| state.posts.by_id(name));
+    let seen = posts.filter_map(|(_, post)| state.changes.seen(post, now));
+    reddit::listing(seen.map(|post| reddit::post(&post, now)).collect(), None, None)
 }
 
 /// A post and the comments below it, of which there are none.
 fn comments(state: &State, id: &str) -> Option<Value> {
     let (_, post) = state.posts.by_id(id)?;
-    let post = reddit::post(post, state.clock.now());
+    let now = state.clock.now();
+    let post = reddit::post(&*state.changes.seen(post, now)?, now);
     Some(json!([reddit::listing(vec![post], None, None), reddit::listing(Vec::new(), None, None)]))
 }
 

@@ -17,8 +17,8 @@ use crate::state::State;
 use crate::wire::pullpush::submission;
 
 const SIZE_DEFAULT: usize = 25;
-/// A larger `size` is taken as this one.
-const SIZE_MAX: usize = 100;
+/// Posts are taken so many seconds after they were made, and never looked at again.
+const TAKEN_AFTER: i64 = 40;
 
 /// A query as the search understands it; parameters it does not know are passed over, as Pushshift did.
 #[derive(Debug, PartialEq)]
@@ -44,10 +44,13 @@ pub(crate) async fn search(
     AxumState(state): AxumState<Arc<State>>,
     extract::Query(parameters): extract::Query<Parameters>,
 ) -> Response {
-    match Query::new(&parameters) {
+    match Query::new(&parameters, state.size_max) {
         Ok(query) => {
-            let found = query.select(&state.posts, state.after, state.clock.now());
-            let data: Vec<Value> = found.into_iter().map(submission).collect();
+            let now = state.clock.now();
+            let is_public = |post: &SimPost| state.changes.is_public(post, now);
+            let found = query.select(&state.posts, state.after, now, is_public);
+            let taken = found.into_iter().filter_map(|post| state.changes.taken(post, TAKEN_AFTER, now));
+            let data: Vec<Value> = taken.map(|post| submission(&post)).collect();
             Json(json!({ "data": data })).into_response()
         }
         Err(reason) => (StatusCode::BAD_REQUEST, Json(json!({ "error": reason }))).into_response(),
@@ -55,12 +58,12 @@ pub(crate) async fn search(
 }
 
 impl Query {
-    fn new(parameters: &Parameters) -> Result<Self, String> {
+    fn new(parameters: &Parameters, size_max: usize) -> Result<Self, String> {
         let number = |name: &str| -> Result<Option<i64>, String> {
             let parse = |value: &str| value.parse().map_err(|_| format!("{name} must be whole seconds, not {value:?}"));
             get(parameters, name).map(parse).transpose()
         };
-        let size = number("size")?.map_or(SIZE_DEFAULT, |size| usize::try_from(size).unwrap_or(0).clamp(1, SIZE_MAX));
+        let size = number("size")?.map_or(SIZE_DEFAULT, |size| usize::try_from(size).unwrap_or(0).clamp(1, size_max));
         let ascending = match get(parameters, "sort") {
             None | Some("desc") => false,
             Some("asc") => true,
@@ -83,7 +86,13 @@ impl Query {
         since..until.min(now + 1).max(since)
     }
 
-    fn select<'a>(&self, posts: &'a Posts, mode: AfterMode, now: i64) -> Vec<&'a SimPost> {
+    fn select<'a>(
+        &self,
+        posts: &'a Posts,
+        mode: AfterMode,
+        now: i64,
+        is_public: impl Fn(&SimPost) -> bool,
+    ) -> Vec<&'a SimPost> {
         let end = if self.ascending { End::Oldest } else { End::Newest };
         let times = self.times(mode, now);
         let mut found: Vec<usize> = match &self.ids {
@@ -91,7 +100,7 @@ impl Query {
                 let mut found: Vec<usize> = ids.iter().filter_map(|id| posts.by_id(id)).map(|(at, _)| at).collect();
                 found.sort_unstable();
                 found.dedup();
-                found.retain(|&at| self.accepts(&posts.all()[at], &times));
+                found.retain(|&at| self.accepts(&posts.all()[at], &times) && is_public(&posts.all()[at]));
                 if end == End::Newest {
                     found.reverse();
                 }
@@ -99,9 +108,9 @@ impl Query {
             }
             // Nobody voted yet, so that all are alike and all must be looked at.
             None if self.sort_by == SortBy::Score => {
-                posts.select(self.subreddits.as_deref(), times, end, usize::MAX, |_, _| true)
+                posts.select(self.subreddits.as_deref(), times, end, usize::MAX, |_, post| is_public(post))
             }
-            None => posts.select(self.subreddits.as_deref(), times, end, self.size, |_, _| true),
+            None => posts.select(self.subreddits.as_deref(), times, end, self.size, |_, post| is_public(post)),
         };
         if self.sort_by == SortBy::Score {
             found.sort_by(|a, b| posts.all()[*a].id.cmp(&posts.all()[*b].id));
@@ -123,32 +132,24 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::Content;
     use proptest::prelude::*;
 
     const NOW: i64 = 2_000_000_000;
+    const SIZE_MAX: usize = 100;
 
     fn post(at: usize, created_utc: i64) -> SimPost {
-        SimPost {
-            id: format!("a{at:04}").parse().unwrap(),
-            subreddit: ["flowers", "EarthPorn"][at % 2].into(),
-            author: "someone".into(),
-            created_utc,
-            title: String::new(),
-            over_18: false,
-            removed_by: None,
-            content: Content::Text(String::new()),
-        }
+        let subreddit = ["flowers", "EarthPorn"][at % 2].into();
+        SimPost::new(format!("a{at:04}").parse().unwrap(), subreddit, "someone".into(), created_utc)
     }
 
     fn query(pairs: &[(&str, &str)]) -> Result<Query, String> {
-        Query::new(&pairs.iter().map(|(k, v)| (String::from(*k), String::from(*v))).collect())
+        Query::new(&pairs.iter().map(|(k, v)| (String::from(*k), String::from(*v))).collect(), SIZE_MAX)
     }
 
     #[test]
     fn sizes_are_clamped_and_the_newest_come_first() {
         let posts = Posts::new((0..300).map(|at| post(at, 1000 + at as i64)).collect());
-        let found = |pairs: &[(&str, &str)]| query(pairs).unwrap().select(&posts, AfterMode::Exclusive, NOW);
+        let found = |pairs: &[(&str, &str)]| query(pairs).unwrap().select(&posts, AfterMode::Exclusive, NOW, |_| true);
         assert_eq!(found(&[]).len(), SIZE_DEFAULT);
         assert_eq!(found(&[])[0].created_utc, 1299);
         assert_eq!(found(&[("size", "5000")]).len(), SIZE_MAX);
@@ -162,8 +163,8 @@ mod tests {
     fn the_modes_differ_in_the_second_itself() {
         let posts = Posts::new((0..6).map(|at| post(at, 1000 + at as i64 / 2)).collect());
         let query = query(&[("after", "1000"), ("before", "1002")]).unwrap();
-        assert_eq!(query.select(&posts, AfterMode::Exclusive, NOW).len(), 2);
-        assert_eq!(query.select(&posts, AfterMode::Inclusive, NOW).len(), 6);
+        assert_eq!(query.select(&posts, AfterMode::Exclusive, NOW, |_| true).len(), 2);
+        assert_eq!(query.select(&posts, AfterMode::Inclusive, NOW, |_| true).len(), 6);
     }
 
     proptest! {
@@ -180,7 +181,7 @@ mod tests {
             loop {
                 let after_text = after.to_string();
                 let query = query(&[("after", &after_text), ("size", "80"), ("sort", "asc")]).unwrap();
-                let page = query.select(&posts, mode, NOW);
+                let page = query.select(&posts, mode, NOW, |_| true);
                 let before = seen.len();
                 seen.extend(page.iter().map(|post| post.id.clone()));
                 if seen.len() == before { break; }

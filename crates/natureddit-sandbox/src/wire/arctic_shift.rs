@@ -4,29 +4,28 @@
 use serde_json::{Map, Value, json};
 
 use super::reddit;
-use crate::corpus::SimPost;
+use crate::changes::Archived;
 
-/// Scores settle, and posts are visited again, so long after they were made.
-const SECOND_VISIT: i64 = 36 * 3_600;
 /// Fields that `fields=` does not know, and that are missing when it is sent.
 const FIELDS_UNKNOWN: [&str; 5] = ["permalink", "is_gallery", "gallery_data", "media_metadata", "preview"];
 
-/// A post as one object of `data`.
-pub(crate) fn post(post: &SimPost, now: i64) -> Value {
-    let mut object = reddit::fields(post, now);
+/// A post as one object of `data`, and as one line of a dump.
+pub(crate) fn post(archived: &Archived<'_>, now: i64) -> Value {
+    let (post, visit) = (&archived.post, archived.second_visit);
+    let mut object = reddit::fields(post, visit.unwrap_or(post.created_utc + 12).min(now));
+    // It is made from the text, and only for those who ask.
+    object.remove("selftext_html");
     object.insert("created_utc".into(), json!(post.created_utc));
     object.insert("created".into(), json!(post.created_utc));
     object.insert("retrieved_on".into(), json!(post.created_utc + 12));
-    if post.removed_by.is_none() {
-        object.remove("removed_by_category");
-    }
     let mut meta = Map::new();
-    if now - post.created_utc > SECOND_VISIT {
-        meta.insert("retrieved_2nd_on".into(), json!(post.created_utc + SECOND_VISIT));
+    if let Some(at) = visit {
+        meta.insert("retrieved_2nd_on".into(), json!(at));
     }
-    if let Some(by) = post.removed_by {
-        meta.insert("removal_type".into(), json!(by));
-        meta.insert("was_initially_deleted".into(), json!(true));
+    if let Some(gone) = &archived.gone {
+        object.insert("removed_by_category".into(), json!(gone.by));
+        meta.insert("removal_type".into(), json!(gone.by));
+        meta.insert(if gone.at_first { "was_initially_deleted" } else { "was_deleted_later" }.into(), json!(true));
     }
     object.insert("_meta".into(), Value::Object(meta));
     Value::Object(object)

@@ -4,14 +4,18 @@ use natureddit_core::ContentHash;
 use serde_json::{Map, Value, json};
 
 use super::permalink;
-use crate::corpus::{Content, GalleryItem, SimPost};
+use crate::corpus::{Content, GalleryItem, ItemState, SimPost};
 
 /// The widths at which Reddit offers previews.
 const PREVIEW_WIDTHS: [u32; 6] = [108, 216, 320, 640, 960, 1080];
 
 /// Adds the address of what a post carries, and what is known of it.
 pub(super) fn add(object: &mut Map<String, Value>, post: &SimPost) {
-    let gone = if post.removed_by == Some("moderator") { "[removed]" } else { "" };
+    let gone = match post.removed_by {
+        Some("moderator") => "[removed]",
+        Some("deleted") => "[deleted]",
+        _ => "",
+    };
     let mut set = |key: &str, value: Value| {
         object.insert(key.to_owned(), value);
     };
@@ -40,7 +44,8 @@ pub(super) fn add(object: &mut Map<String, Value>, post: &SimPost) {
             (own, format!("self.{}", post.subreddit), text.as_str())
         }
         Content::Link(url) => {
-            set("post_hint", json!("link"));
+            let is_picture = url.starts_with("https://i.") || url.starts_with("http://i.");
+            set("post_hint", json!(if is_picture { "image" } else { "link" }));
             (url.clone(), host(url).to_owned(), gone)
         }
     };
@@ -76,27 +81,44 @@ fn preview(file: &str, (width, height): (u32, u32)) -> Value {
 
 /// The order of the photos, which `media_metadata` does not keep.
 fn gallery_data(items: &[GalleryItem]) -> Value {
-    let items: Vec<Value> =
-        items.iter().enumerate().map(|(at, item)| json!({"id": 80_000_000 + at, "media_id": item.media_id})).collect();
-    json!({ "items": items })
+    let one = |(at, item): (usize, &GalleryItem)| {
+        let mut one = json!({"id": 80_000_000 + at, "media_id": item.media_id});
+        if item.state == ItemState::Deleted {
+            one["is_deleted"] = json!(true);
+        }
+        one
+    };
+    json!({"items": items.iter().enumerate().map(one).collect::<Vec<_>>()})
 }
 
 fn media_metadata(items: &[GalleryItem]) -> Value {
-    let one = |item: &GalleryItem| {
-        if item.failed {
-            return json!({"status": "failed"});
+    Value::Object(items.iter().map(|item| (item.media_id.clone(), metadata(item))).collect())
+}
+
+fn metadata(item: &GalleryItem) -> Value {
+    let (width, height) = item.size;
+    match item.state {
+        ItemState::Failed => return json!({"status": "failed"}),
+        ItemState::Unprocessed => return json!({"status": "unprocessed"}),
+        ItemState::Animated => {
+            let gif = format!("https://i.redd.it/{}.gif", item.media_id);
+            let mp4 = signed(&format!("{}.gif", item.media_id), "format=mp4");
+            return json!({"e": "AnimatedImage", "id": item.media_id, "m": "image/gif", "p": [],
+                          "s": {"gif": gif, "mp4": mp4, "x": width, "y": height}, "status": "valid"});
         }
-        let (width, height) = item.size;
-        let file = format!("{}.jpg", item.media_id);
-        let smaller = PREVIEW_WIDTHS.into_iter().filter(|&side| side < width).map(|side| {
-            let url = signed(&file, &format!("width={side}&crop=smart&auto=webp"));
-            json!({"u": url, "x": side, "y": height * side / width})
-        });
-        let source = signed(&file, &format!("width={width}&format=pjpg&auto=webp"));
-        json!({"e": "Image", "id": item.media_id, "m": "image/jpg", "p": smaller.collect::<Vec<_>>(),
-               "s": {"u": source, "x": width, "y": height}, "status": "valid"})
-    };
-    Value::Object(items.iter().map(|item| (item.media_id.clone(), one(item))).collect())
+        ItemState::NoSource => {
+            return json!({"e": "Image", "id": item.media_id, "m": "image/jpg", "p": [], "status": "valid"});
+        }
+        ItemState::Valid | ItemState::Deleted => {}
+    }
+    let file = format!("{}.jpg", item.media_id);
+    let smaller = PREVIEW_WIDTHS.into_iter().filter(|&side| side < width).map(|side| {
+        let url = signed(&file, &format!("width={side}&crop=smart&auto=webp"));
+        json!({"u": url, "x": side, "y": height * side / width})
+    });
+    let source = signed(&file, &format!("width={width}&format=pjpg&auto=webp"));
+    json!({"e": "Image", "id": item.media_id, "m": "image/jpg", "p": smaller.collect::<Vec<_>>(),
+           "s": {"u": source, "x": width, "y": height}, "status": "valid"})
 }
 
 /// An address on the preview host: the whole query is signed, so that none of it may be altered or left out.

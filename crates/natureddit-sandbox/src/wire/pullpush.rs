@@ -6,7 +6,7 @@
 use natureddit_core::ContentHash;
 use serde_json::{Map, Value, json};
 
-use super::{author_fullname, escaped, media, number_of, permalink, subreddit_id};
+use super::{author_fullname, escaped, media, number_of, permalink, reddit, subreddit_id};
 use crate::corpus::SimPost;
 
 /// A post as one object of `data`.
@@ -46,26 +46,26 @@ pub(crate) fn submission(post: &SimPost) -> Value {
     if let Some(by) = post.removed_by {
         set("removed_by_category", json!(by));
     }
+    if let Some(mark) = post.mark {
+        set(mark, json!(true));
+    }
     media::add(&mut object, post);
+    if let Some(parent) = &post.crosspost_of {
+        object.insert("crosspost_parent".into(), json!(format!("t3_{}", parent.id)));
+        object.insert("crosspost_parent_list".into(), json!([reddit::fields(parent, post.created_utc)]));
+    }
     escaped(Value::Object(object))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::{Content, GalleryItem};
+    use crate::corpus::{Content, GalleryItem, ItemState};
 
     fn post(content: Content) -> SimPost {
-        SimPost {
-            id: "k1x2y3".parse().unwrap(),
-            subreddit: "flowers".into(),
-            author: "QuietLens17".into(),
-            created_utc: 1_650_000_000,
-            title: "Lilies & <3\nroses [OC]".into(),
-            over_18: false,
-            removed_by: None,
-            content,
-        }
+        let title = "Lilies & <3\nroses [OC]".into();
+        let new = SimPost::new("k1x2y3".parse().unwrap(), "flowers".into(), "QuietLens17".into(), 1_650_000_000);
+        SimPost { title, content, ..new }
     }
 
     #[test]
@@ -80,8 +80,9 @@ mod tests {
 
     #[test]
     fn a_gallery_names_its_order_and_its_failures() {
-        let item = |id: &str, failed| GalleryItem { media_id: id.into(), size: (8, 6), failed };
-        let gallery = submission(&post(Content::Gallery(vec![item("z", false), item("a", true)])));
+        let item = |id: &str, state| GalleryItem { media_id: id.into(), size: (8, 6), state };
+        let gallery =
+            submission(&post(Content::Gallery(vec![item("z", ItemState::Valid), item("a", ItemState::Failed)])));
         assert_eq!(gallery["gallery_data"]["items"][0]["media_id"], "z");
         assert_eq!(gallery["media_metadata"]["a"], json!({"status": "failed"}));
         assert!(gallery["media_metadata"]["z"]["s"]["u"].is_string());

@@ -5,12 +5,68 @@ use serde_json::{Map, Value, json};
 use super::{author_fullname, media, number_of, permalink, subreddit_id};
 use crate::corpus::SimPost;
 
+/// Fields that are `null` in every post of the simulator.
+const NULL: [&str; 28] = [
+    "approved_at_utc",
+    "approved_by",
+    "author_flair_background_color",
+    "author_flair_css_class",
+    "author_flair_template_id",
+    "author_flair_text",
+    "author_flair_text_color",
+    "banned_at_utc",
+    "banned_by",
+    "category",
+    "content_categories",
+    "discussion_type",
+    "distinguished",
+    "likes",
+    "link_flair_css_class",
+    "media",
+    "mod_note",
+    "mod_reason_by",
+    "mod_reason_title",
+    "num_reports",
+    "removal_reason",
+    "removed_by",
+    "report_reasons",
+    "secure_media",
+    "selftext_html",
+    "suggested_sort",
+    "top_awarded_type",
+    "view_count",
+];
+/// Fields that are `false` in every post of the simulator, but for the one that a post is marked with.
+const NO: [&str; 21] = [
+    "allow_live_comments",
+    "archived",
+    "author_is_blocked",
+    "can_gild",
+    "can_mod_post",
+    "clicked",
+    "contest_mode",
+    "edited",
+    "hidden",
+    "hide_score",
+    "is_created_from_ads_ui",
+    "is_meta",
+    "locked",
+    "media_only",
+    "no_follow",
+    "pinned",
+    "quarantine",
+    "saved",
+    "spoiler",
+    "stickied",
+    "visited",
+];
+
 /// A listing of posts. `after` is the name that its next page begins after.
 pub(crate) fn listing(posts: Vec<Value>, after: Option<String>, before: Option<String>) -> Value {
     let dist = posts.len();
     let children: Vec<Value> = posts.into_iter().map(|data| json!({"kind": "t3", "data": data})).collect();
     json!({"kind": "Listing", "data": {
-        "after": after, "dist": dist, "modhash": null, "geo_filter": "", "children": children, "before": before}})
+        "after": after, "dist": dist, "modhash": null, "geo_filter": null, "children": children, "before": before}})
 }
 
 /// A post as it is seen at `now`, its texts not escaped.
@@ -56,65 +112,26 @@ pub(super) fn fields(post: &SimPost, now: i64) -> Map<String, Value> {
     set("removed_by_category", json!(post.removed_by));
     set("is_robot_indexable", json!(post.removed_by.is_none()));
     set("is_crosspostable", json!(post.removed_by.is_none()));
+    if let Some(at) = post.edited_at {
+        set("edited", json!(at as f64));
+    }
+    if let Some(mark) = post.mark {
+        set(mark, json!(true));
+    }
     media::add(&mut object, post);
+    if post.removed_by == Some("deleted") {
+        object.remove("post_hint");
+        object.remove("preview");
+    }
+    if let Some(parent) = &post.crosspost_of {
+        object.insert("crosspost_parent".into(), json!(format!("t3_{}", parent.id)));
+        object.insert("crosspost_parent_list".into(), json!([fields(parent, now)]));
+    }
     object
 }
 
 /// The fields that are the same in every post of the simulator.
 fn steady_fields() -> Map<String, Value> {
-    let null = [
-        "approved_at_utc",
-        "approved_by",
-        "author_flair_background_color",
-        "author_flair_css_class",
-        "author_flair_template_id",
-        "author_flair_text",
-        "author_flair_text_color",
-        "banned_at_utc",
-        "banned_by",
-        "category",
-        "content_categories",
-        "discussion_type",
-        "distinguished",
-        "likes",
-        "link_flair_css_class",
-        "media",
-        "mod_note",
-        "mod_reason_by",
-        "mod_reason_title",
-        "num_reports",
-        "removal_reason",
-        "removed_by",
-        "report_reasons",
-        "secure_media",
-        "selftext_html",
-        "suggested_sort",
-        "top_awarded_type",
-        "view_count",
-    ];
-    let no = [
-        "allow_live_comments",
-        "archived",
-        "author_is_blocked",
-        "can_gild",
-        "can_mod_post",
-        "clicked",
-        "contest_mode",
-        "edited",
-        "hidden",
-        "hide_score",
-        "is_created_from_ads_ui",
-        "is_meta",
-        "locked",
-        "media_only",
-        "no_follow",
-        "pinned",
-        "quarantine",
-        "saved",
-        "spoiler",
-        "stickied",
-        "visited",
-    ];
     let empty = ["all_awardings", "awarders", "link_flair_richtext", "mod_reports", "treatment_tags", "user_reports"];
     let nested = ["gildings", "media_embed", "secure_media_embed"];
     let zero = ["downs", "gilded", "num_crossposts", "total_awards_received"];
@@ -130,8 +147,8 @@ fn steady_fields() -> Map<String, Value> {
         ("thumbnail_width", json!(140)),
         ("wls", json!(6)),
     ];
-    let null = null.map(|key| (key, Value::Null));
-    let no = no.map(|key| (key, json!(false)));
+    let null = NULL.map(|key| (key, Value::Null));
+    let no = NO.map(|key| (key, json!(false)));
     let empty = empty.map(|key| (key, json!([])));
     let nested = nested.map(|key| (key, json!({})));
     let zero = zero.map(|key| (key, json!(0)));

@@ -1,11 +1,16 @@
 //! The simulator as a client meets it: over HTTP.
 
 mod arctic_shift;
+mod changes;
 mod corpus;
+mod dumps;
 mod faults;
 mod oauth;
 mod photos;
+mod recorded;
 mod search;
+mod varied;
+mod zoo;
 
 use natureddit_core::ClassNames;
 use natureddit_sandbox::{Sandbox, SandboxConfig};
@@ -28,10 +33,18 @@ struct Client {
 
 impl Client {
     fn new(sandbox: &Sandbox) -> Self {
+        Self::with(sandbox, reqwest::redirect::Policy::default())
+    }
+
+    fn without_redirects(sandbox: &Sandbox) -> Self {
+        Self::with(sandbox, reqwest::redirect::Policy::none())
+    }
+
+    fn with(sandbox: &Sandbox, redirects: reqwest::redirect::Policy) -> Self {
         // The client wants a TLS provider even though it only speaks plain HTTP here; a second test finds it set.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder().user_agent("sandbox-test/1 (by /u/nobody)").build().unwrap();
-        Self { http, hosts: sandbox.host_map(), base: format!("http://{}", sandbox.address()) }
+        let http = reqwest::Client::builder().user_agent("sandbox-test/1 (by /u/nobody)").redirect(redirects);
+        Self { http: http.build().unwrap(), hosts: sandbox.host_map(), base: format!("http://{}", sandbox.address()) }
     }
 
     /// The address that stands in for a real one.

@@ -1,9 +1,7 @@
 //! Reddit's own API.
 
 use natureddit_core::Clock;
-use natureddit_sandbox::{
-    Anonymous, CLIENT_ID, CLIENT_SECRET, DropReason, LostAnchor, OauthConfig, Outcome, Sandbox, SandboxConfig,
-};
+use natureddit_sandbox::{Anonymous, CLIENT_ID, CLIENT_SECRET, LostAnchor, OauthConfig, Sandbox, SandboxConfig};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -12,29 +10,29 @@ use crate::{Client, config};
 const TOKEN: &str = "https://www.reddit.com/api/v1/access_token";
 
 /// A client with a token.
-struct Reddit {
-    client: Client,
-    token: String,
+pub(crate) struct Reddit {
+    pub(crate) client: Client,
+    pub(crate) token: String,
 }
 
 impl Reddit {
-    async fn new(sandbox: &Sandbox) -> Self {
+    pub(crate) async fn new(sandbox: &Sandbox) -> Self {
         let client = Client::new(sandbox);
         let token = token(&client).await;
         Self { client, token }
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         let url = self.client.mapped(&format!("https://oauth.reddit.com{path}"));
         self.client.http.get(url).bearer_auth(&self.token).send().await.unwrap()
     }
 
-    async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         self.get(path).await.error_for_status().unwrap().json().await.unwrap()
     }
 
     /// Every name of a listing, page by page.
-    async fn names(&self, path: &str) -> Vec<String> {
+    pub(crate) async fn names(&self, path: &str) -> Vec<String> {
         let (mut names, mut after) = (Vec::new(), String::new());
         loop {
             let page = self.json(&format!("{path}?raw_json=1&limit=100&after={after}")).await;
@@ -56,13 +54,9 @@ async fn token(client: &Client) -> String {
     answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned()
 }
 
-fn children(listing: &Value) -> Vec<Value> {
+pub(crate) fn children(listing: &Value) -> Vec<Value> {
     assert_eq!(listing["kind"], "Listing");
     listing["data"]["children"].as_array().unwrap().iter().map(|child| child["data"].clone()).collect()
-}
-
-fn is_listed(outcome: Outcome) -> bool {
-    !matches!(outcome, Outcome::Drop { reason: DropReason::Removed | DropReason::Deleted })
 }
 
 #[tokio::test]
@@ -70,7 +64,8 @@ async fn tokens_are_given_for_the_right_secret_and_the_right_grant() {
     let sandbox = Sandbox::start(config(51, 5)).await.unwrap();
     let client = Client::new(&sandbox);
     let device = [("grant_type", "https://oauth.reddit.com/grants/installed_client"), ("device_id", &"d".repeat(24))];
-    let cases: [(&str, &[(&str, &str)], u16, &str); 5] = [
+    type Form<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, Form<'_>, u16, &str); 5] = [
         (CLIENT_SECRET, &[("grant_type", "client_credentials")], 200, "token_type"),
         ("", &device, 200, "token_type"),
         ("", &device[..1], 200, "error"),
@@ -94,11 +89,11 @@ async fn a_listing_goes_through_all_subreddits_newest_first() {
     let sandbox = Sandbox::start(config(52, 450)).await.unwrap();
     let reddit = Reddit::new(&sandbox).await;
     let names = reddit.names("/r/wildlifephotography+flowers+EarthPorn+NatureIsFuckingLit/new").await;
-    let posts = sandbox.truth().posts.iter().rev().filter(|post| is_listed(post.outcome));
+    let posts = sandbox.truth().posts.iter().rev().filter(|post| post.is_listed);
     assert_eq!(names, posts.map(|post| format!("t3_{}", post.id)).collect::<Vec<_>>());
     let one = reddit.names("/r/earthporn/new.json").await;
     let posts = sandbox.truth().posts.iter().rev();
-    let posts = posts.filter(|post| is_listed(post.outcome) && post.subreddit == "EarthPorn");
+    let posts = posts.filter(|post| post.is_listed && post.subreddit == "EarthPorn");
     assert_eq!(one, posts.map(|post| format!("t3_{}", post.id)).collect::<Vec<_>>());
     for (limit, expected) in [("", 25), ("&limit=0", 1), ("&limit=1024", 100), ("&limit=many", 25)] {
         let page = reddit.json(&format!("/r/flowers+EarthPorn/new?raw_json=1{limit}")).await;
@@ -124,7 +119,7 @@ async fn a_listing_ends_at_its_cap_and_shows_no_later_post() {
     let before = reddit.names(all).await.len();
     let expected = |now| {
         let posts = sandbox.truth().posts.iter().filter(|post| post.created_utc <= now);
-        posts.filter(|post| is_listed(post.outcome)).count()
+        posts.filter(|post| post.is_listed).count()
     };
     assert_eq!(before, expected(middle));
     reddit.client.simulator("/_sim/clock?advance=3600").await;
@@ -137,7 +132,7 @@ async fn an_anchor_that_is_gone_is_met_in_each_way() {
         let oauth = OauthConfig { lost_anchor, ..OauthConfig::default() };
         let sandbox = Sandbox::start(SandboxConfig { oauth, ..config(54, 300) }).await.unwrap();
         let reddit = Reddit::new(&sandbox).await;
-        let gone = sandbox.truth().posts.iter().find(|post| !is_listed(post.outcome)).unwrap();
+        let gone = sandbox.truth().posts.iter().find(|post| !post.is_listed).unwrap();
         let listed = reddit.names(&format!("/r/{}/new", gone.subreddit)).await;
         let page = reddit.json(&format!("/r/{}/new?limit=100&after=t3_{}", gone.subreddit, gone.id)).await;
         let found = children(&page);
@@ -230,7 +225,7 @@ async fn what_is_not_open_is_refused_as_reddit_does() {
     let oauth = OauthConfig { anonymous: Anonymous::Allowed, ..OauthConfig::default() };
     let sandbox = Sandbox::start(SandboxConfig { oauth, ..config(58, 5) }).await.unwrap();
     assert_eq!(Client::new(&sandbox).get(url).await.unwrap().status(), 200);
-    let none = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let none = Client::without_redirects(&sandbox).http;
     let token = token(&Client::new(&sandbox)).await;
     let url = format!("http://{}/r/nosuchsubreddit/new", sandbox.address());
     let answer = none.get(url).bearer_auth(token).send().await.unwrap();
@@ -238,4 +233,16 @@ async fn what_is_not_open_is_refused_as_reddit_does() {
         (answer.status().as_u16(), &answer.headers()["location"]),
         (302, &"/subreddits/search?q=nosuchsubreddit".parse().unwrap())
     );
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_say_who_it_is_is_told_to_slow_down() {
+    let sandbox = Sandbox::start(config(59, 5)).await.unwrap();
+    let reddit = Reddit::new(&sandbox).await;
+    let url = reddit.client.mapped("https://oauth.reddit.com/api/info?id=t3_a");
+    for (agent, status) in [("python-requests/2.34", 429), ("Mozilla/5.0 (X11)", 429), ("linux:app:v1 (by /u/me)", 200)]
+    {
+        let answer = reddit.client.http.get(&url).bearer_auth(&reddit.token).header("user-agent", agent).send().await;
+        assert_eq!(answer.unwrap().status(), status, "{agent}");
+    }
 }

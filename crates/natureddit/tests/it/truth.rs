@@ -72,10 +72,14 @@ fn code(reason: DropReason) -> &'static str {
         DropReason::NotFound => "http_404",
         DropReason::Html => "html",
         DropReason::Truncated => "truncated",
-        DropReason::TooSmall => "too_few_bytes",
+        DropReason::TooSmall | DropReason::Placeholder => "too_few_bytes",
         DropReason::Empty => "empty",
         DropReason::TooManyPixels => "too_many_pixels",
         DropReason::Animated => "animated",
+        DropReason::Album => "album",
+        DropReason::Promoted => "promoted",
+        DropReason::Quarantined => "quarantined",
+        DropReason::GalleryEmpty => "gallery_empty",
     }
 }
 
@@ -155,7 +159,7 @@ fn no_fault_changes_the_dataset() {
         FaultAction::Empty,
     ];
     for action in actions {
-        let fault = |path: &str, nth| Fault { path_contains: path.into(), nth, times: 2, action };
+        let fault = |path: &str, nth| Fault::new(path, nth, 2, action.clone());
         let folder = tempfile::tempdir().unwrap();
         in_a_runtime(async {
             let faults = vec![fault("/pullpush/", 3), fault("/media/", 5), fault("/media/", 30)];
