@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::script::{Fault, FaultAction};
+use crate::stored;
 
 /// No answer of a simulator is longer.
 const BODY_BYTES_MAX: usize = 256 << 20;
@@ -134,7 +135,13 @@ async fn spoil_body(action: FaultAction, answer: Response, stopping: watch::Rece
     match action {
         FaultAction::Truncated => cut(parts, &whole, Duration::ZERO, stopping),
         FaultAction::Stall { milliseconds } => cut(parts, &whole, Duration::from_millis(milliseconds), stopping),
-        FaultAction::Drip { milliseconds } => drip(parts, whole, Duration::from_millis(milliseconds), stopping),
+        FaultAction::Drip { milliseconds } => drip(parts, whole, Duration::from_millis(milliseconds), true, stopping),
+        FaultAction::Gzip => {
+            parts.headers.remove(header::CONTENT_LENGTH);
+            parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            Response::from_parts(parts, Body::from(stored::gzip(&whole)))
+        }
+        FaultAction::Chunked => drip(parts, whole, Duration::ZERO, false, stopping),
         FaultAction::MalformedJson => {
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(whole.slice(..whole.len().saturating_sub(1))))
@@ -191,8 +198,18 @@ fn cut(mut parts: Parts, whole: &Bytes, wait: Duration, stopping: watch::Receive
     Response::from_parts(parts, Body::from_stream(body))
 }
 
-fn drip(mut parts: Parts, whole: Bytes, wait: Duration, stopping: watch::Receiver<bool>) -> Response {
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
+/// The body in pieces, under its length or without one.
+fn drip(
+    mut parts: Parts,
+    whole: Bytes,
+    wait: Duration,
+    with_length: bool,
+    stopping: watch::Receiver<bool>,
+) -> Response {
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if with_length {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    }
     let size = whole.len().div_ceil(PIECES).max(1);
     let pieces: Vec<Bytes> =
         (0..whole.len()).step_by(size).map(|at| whole.slice(at..(at + size).min(whole.len()))).collect();

@@ -30,6 +30,7 @@ mod scene;
 mod script;
 mod server;
 mod state;
+mod stored;
 mod truth;
 mod wire;
 mod zoo;

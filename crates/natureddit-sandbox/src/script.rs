@@ -130,6 +130,10 @@ pub enum FaultAction {
         /// How long.
         milliseconds: u64,
     },
+    /// The whole answer, compressed, for a client that takes that and for one that does not.
+    Gzip,
+    /// The whole answer, without saying how long it is.
+    Chunked,
     /// Only the first records of the page, which says nothing of it.
     ShortPage {
         /// How many.

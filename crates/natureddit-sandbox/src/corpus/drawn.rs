@@ -39,6 +39,8 @@ pub(super) struct Studio {
     pub(super) media: BTreeMap<String, Media>,
     /// Posts with one photo, for reposts.
     shown: Vec<(PostId, Picture)>,
+    /// How many posts were removed by others than their authors and the moderators.
+    pub(super) removed: usize,
     /// How many titles that are hard on tables there are.
     pub(super) titled: usize,
     /// How many moving pictures there are.
@@ -63,6 +65,7 @@ pub(super) fn corpus(config: &SandboxConfig) -> Result<Corpus, CorpusError> {
         captions: Captions::default(),
         media: BTreeMap::new(),
         shown: Vec::new(),
+        removed: 0,
         titled: 0,
         animated: 0,
     };

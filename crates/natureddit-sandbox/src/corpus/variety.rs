@@ -28,6 +28,8 @@ pub(super) enum Variety {
     /// A post that repeats another's picture.
     Crosspost,
     CrosspostOfRemoved,
+    /// A post that was removed by another than its author and the moderators.
+    Removed,
     /// A gallery with items of every state, two of them photos.
     MixedGallery,
     EmptyGallery,
@@ -36,7 +38,7 @@ pub(super) enum Variety {
 }
 
 impl Variety {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::ImgurPicture,
         Self::ImgurPage,
         Self::ImgurAlbum,
@@ -46,11 +48,23 @@ impl Variety {
         Self::Quarantined,
         Self::Crosspost,
         Self::CrosspostOfRemoved,
+        Self::Removed,
         Self::MixedGallery,
         Self::EmptyGallery,
         Self::Title,
     ];
 }
+
+/// Who removes posts, beside their authors and the moderators.
+const REMOVERS: [&str; 7] = [
+    "reddit",
+    "automod_filtered",
+    "content_takedown",
+    "copyright_takedown",
+    "community_ops",
+    "anti_evil_ops",
+    "author",
+];
 
 /// Titles that are hard on tables: formulas, quotes, controls, marks without width, other directions and scripts.
 const TITLES: [&str; 10] = [
@@ -109,6 +123,12 @@ impl Studio {
                 parent.removed_by = is_removed.then_some("moderator");
                 post.crosspost_of = Some(Box::new(parent));
                 if is_removed { drop(DropReason::Removed) } else { row }
+            }
+            Variety::Removed => {
+                post.removed_by = Some(REMOVERS[self.removed % REMOVERS.len()]);
+                self.removed += 1;
+                post.content = self.photo(picture);
+                drop(DropReason::Removed)
             }
             Variety::MixedGallery => {
                 use ItemState::{Animated, Deleted, Failed, NoSource, Valid};

@@ -7,10 +7,11 @@ use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat, ImageResult, RgbImage, imageops};
 
 use super::jpeg::{Jpeg, segment};
-use super::png::{Png, data, zlib};
+use super::png::{Png, data};
 use super::{ZooExpected, ZooFile};
 use crate::picture::{Encoding, Picture, Spoilt, jpeg, web_page, with_orientation, with_size};
 use crate::scene::Kind;
+use crate::stored::zlib;
 
 /// The size of a picture that has no other.
 const SIDES: (u32, u32) = (240, 160);

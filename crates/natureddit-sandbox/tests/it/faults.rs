@@ -124,3 +124,19 @@ async fn faults_that_are_played_later_count_from_then_on() {
     assert!(client.get(SEARCH).await.unwrap().bytes().await.unwrap().is_empty());
     assert_eq!(client.search("size=1").await.len(), 1);
 }
+
+#[tokio::test]
+async fn an_answer_may_come_compressed_or_without_its_length() {
+    let faults = vec![fault("search", 1, 1, FaultAction::Gzip), fault("search", 2, 1, FaultAction::Chunked)];
+    let sandbox = Sandbox::start(SandboxConfig { faults, ..config(36, 20) }).await.unwrap();
+    let client = Client::new(&sandbox);
+    let url = format!("{SEARCH}&sort=asc");
+    let packed = client.get(&url).await.unwrap();
+    assert_eq!(packed.headers().get("content-length"), None);
+    let packed: Value = packed.json().await.unwrap();
+    let chunked = client.get(&url).await.unwrap();
+    assert_eq!(chunked.headers()["transfer-encoding"], "chunked");
+    let chunked: Value = chunked.json().await.unwrap();
+    let plain: Value = client.get(&url).await.unwrap().json().await.unwrap();
+    assert!(packed == plain && chunked == plain && plain["data"].as_array().unwrap().len() == 20);
+}

@@ -31,6 +31,7 @@ async fn every_kind_of_post_is_there_and_the_plain_corpus_is_as_before() {
     assert!(parents.iter().any(|parent| parent["removed_by_category"] == "moderator"));
     assert!(parents.iter().any(|parent| parent["removed_by_category"].is_null() && parent["subreddit"] == "pics"));
     assert!(posts.iter().any(|post| post["title"].as_str().unwrap().starts_with("=HYPERLINK(\"")));
+    assert!(posts.iter().any(|post| post["removed_by_category"] == "automod_filtered"));
     for reason in DropReason::ALL.into_iter().chain(DropReason::VARIED) {
         assert!(varied.truth().drops.contains_key(&reason), "{reason:?}");
     }
