@@ -146,6 +146,19 @@ fn the_dataset_is_what_the_simulator_says_it_must_be_whatever_after_includes() {
 }
 
 #[test]
+fn posts_of_every_kind_become_what_the_simulator_says() {
+    let classes = ["fauna", "flora", "landscape"].map(str::to_owned).to_vec();
+    let config = SandboxConfig { varied: true, ..SandboxConfig::new(13, 150, ClassNames::new(classes).unwrap()) };
+    let folder = tempfile::tempdir().unwrap();
+    in_a_runtime(async {
+        let sandbox = Sandbox::start(config).await.unwrap();
+        assert!(DropReason::VARIED.iter().all(|reason| sandbox.truth().drops.contains_key(reason)));
+        collect_into(folder.path(), &sandbox).await.unwrap();
+        check_rows_and_reasons(folder.path(), &sandbox);
+    });
+}
+
+#[test]
 fn no_fault_changes_the_dataset() {
     let clean = tempfile::tempdir().unwrap();
     in_a_runtime(async {
