@@ -19,16 +19,7 @@ const POSTS: usize = 90;
 
 pub(crate) async fn sandbox(after: AfterMode, faults: Vec<Fault>) -> Sandbox {
     let classes = ["fauna", "flora", "landscape"].map(str::to_owned).to_vec();
-    let config = SandboxConfig {
-        seed: 11,
-        port: 0,
-        posts: POSTS,
-        photos: None,
-        classes: ClassNames::new(classes).unwrap(),
-        subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
-        after,
-        faults,
-    };
+    let config = SandboxConfig { after, faults, ..SandboxConfig::new(11, POSTS, ClassNames::new(classes).unwrap()) };
     Sandbox::start(config).await.unwrap()
 }
 
@@ -81,10 +72,14 @@ fn code(reason: DropReason) -> &'static str {
         DropReason::NotFound => "http_404",
         DropReason::Html => "html",
         DropReason::Truncated => "truncated",
-        DropReason::TooSmall => "too_few_bytes",
+        DropReason::TooSmall | DropReason::Placeholder => "too_few_bytes",
         DropReason::Empty => "empty",
         DropReason::TooManyPixels => "too_many_pixels",
         DropReason::Animated => "animated",
+        DropReason::Album => "album",
+        DropReason::Promoted => "promoted",
+        DropReason::Quarantined => "quarantined",
+        DropReason::GalleryEmpty => "gallery_empty",
     }
 }
 
@@ -151,6 +146,19 @@ fn the_dataset_is_what_the_simulator_says_it_must_be_whatever_after_includes() {
 }
 
 #[test]
+fn posts_of_every_kind_become_what_the_simulator_says() {
+    let classes = ["fauna", "flora", "landscape"].map(str::to_owned).to_vec();
+    let config = SandboxConfig { varied: true, ..SandboxConfig::new(13, 150, ClassNames::new(classes).unwrap()) };
+    let folder = tempfile::tempdir().unwrap();
+    in_a_runtime(async {
+        let sandbox = Sandbox::start(config).await.unwrap();
+        assert!(DropReason::VARIED.iter().all(|reason| sandbox.truth().drops.contains_key(reason)));
+        collect_into(folder.path(), &sandbox).await.unwrap();
+        check_rows_and_reasons(folder.path(), &sandbox);
+    });
+}
+
+#[test]
 fn no_fault_changes_the_dataset() {
     let clean = tempfile::tempdir().unwrap();
     in_a_runtime(async {
@@ -164,7 +172,7 @@ fn no_fault_changes_the_dataset() {
         FaultAction::Empty,
     ];
     for action in actions {
-        let fault = |path: &str, nth| Fault { path_contains: path.into(), nth, times: 2, action };
+        let fault = |path: &str, nth| Fault::new(path, nth, 2, action.clone());
         let folder = tempfile::tempdir().unwrap();
         in_a_runtime(async {
             let faults = vec![fault("/pullpush/", 3), fault("/media/", 5), fault("/media/", 30)];
