@@ -24,6 +24,7 @@ mod sandbox;
 mod score;
 mod serve;
 mod session;
+mod signals;
 
 use std::process::ExitCode;
 
