@@ -53,9 +53,17 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The cargo that runs us, or the one on the path.
+/// The cargo that runs us, or the one on the path. What cargo told us about ourselves is not handed on: build scripts
+/// look at it, and would run again, with all that stands on them, after every build that was typed by hand.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    for (name, _) in std::env::vars_os() {
+        let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start));
+        if about_us {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// The command as one would type it.
@@ -97,6 +105,14 @@ mod tests {
         let mut command = Command::new("target/release/natureddit");
         command.args(["demo", "--no-serve"]);
         assert_eq!(shown(&command), "natureddit demo --no-serve");
+    }
+
+    #[test]
+    fn what_cargo_says_about_us_is_not_handed_on() {
+        // Cargo sets it for every test that it runs.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let command = cargo();
+        assert!(command.get_envs().any(|(name, value)| name == "CARGO_MANIFEST_DIR" && value.is_none()));
     }
 
     #[test]

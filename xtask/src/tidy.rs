@@ -92,8 +92,10 @@ fn findings(tree: &Tree) -> Vec<Finding> {
         }
         if file.path.ends_with("/Cargo.toml") {
             findings.extend(crates::manifest_findings(&file.path, &file.text));
+            findings.extend(crates::unused_arrow_findings(&file.path, &file.text));
         }
         if file.path.ends_with(".md") {
+            findings.extend(crates::told_arrow_findings(&file.path, &file.text));
             findings.extend(documents::link_findings(&file.path, &file.text, |path| tree.contains(path)));
         }
     }

@@ -3,8 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "this module is what the rest of the program calls instead of std::fs")]
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A failed operation on a path.
@@ -118,10 +120,10 @@ pub fn append(path: &Path) -> Result<File> {
 }
 
 /// Replaces a file's content so that a reader, or a crash, sees the old bytes or the new ones: written to a
-/// temporary name beside it, synced, renamed. Missing parent folders are made.
+/// temporary name beside it, synced, renamed, and the folder synced. Missing parent folders are made.
 ///
 /// # Errors
-/// With the path; the old content is then untouched.
+/// With the path; the old content is then untouched, unless it was the last step, syncing the folder, that failed.
 pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     write_atomic_with(path, |file| file.write_all(bytes.as_ref()))
 }
@@ -129,7 +131,7 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// As [`write_atomic`], with a writer: what `write` puts into the file appears whole or not at all.
 ///
 /// # Errors
-/// With the path; the old content is then untouched.
+/// As [`write_atomic`].
 pub fn write_atomic_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     write_whole(path, OpenOptions::new().write(true).create_new(true), write)
 }
@@ -150,16 +152,37 @@ fn write_whole(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File)
         // The partial file is of no use to anybody; that it could not be removed changes nothing for the caller.
         let _ = fs::remove_file(&partial);
         FsError::new("write", path, e)
-    })
+    })?;
+    sync_parent(path)
 }
 
-/// A name beside `path` that no other writer uses: hidden, with the process id and a counter.
+/// Makes a rename lasting.
+fn sync_parent(path: &Path) -> Result<()> {
+    sync_folder(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Makes the names in a folder lasting: they are its content, which is synced for itself.
+fn sync_folder(folder: &Path) -> Result<()> {
+    // Where folders cannot be opened (Windows, a folder that may be written and not read) there is no way to sync them.
+    let Ok(opened) = File::open(folder) else { return Ok(()) };
+    match opened.sync_all() {
+        // File systems that cannot sync a folder say so in these two ways.
+        Err(e) if !matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Err(FsError::new("sync", folder, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A name beside `path` that no other writer uses: hidden, with a number of this process and a counter. The number is
+/// drawn, for process ids come back: in a container every run has the same one, and finds what a killed one left.
 #[must_use]
 pub fn beside(path: &Path) -> PathBuf {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{name}.{}-{unique}.partial", std::process::id()))
+    path.with_file_name(format!(".{name}.{:016x}-{unique}.partial", *PROCESS))
 }
 
 /// Makes a folder and its parents.
@@ -171,6 +194,24 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
         return Ok(());
     }
     fs::create_dir_all(path).map_err(|e| FsError::new("create", path, e))
+}
+
+/// Makes a folder that only its owner may look into, and its parents; one that is there already stays as it is.
+///
+/// # Errors
+/// With the path.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        create_dir_all(parent)?;
+    }
+    // Unless it is told to make the parents too, this fails where the folder is.
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(e) if !path.is_dir() => Err(FsError::new("create", path, e)),
+        _ => Ok(()),
+    }
 }
 
 /// The paths in a folder, sorted by name.
@@ -214,20 +255,29 @@ pub fn metadata(path: &Path) -> Result<Metadata> {
     fs::metadata(path).map_err(|e| FsError::new("inspect", path, e))
 }
 
-/// Moves a file or folder within one file system.
+/// Moves a file or folder within one file system, for good: a crash afterwards does not undo it, nor lose the names in the
+/// folder (those in folders below it are whoever's that wrote them).
 ///
 /// # Errors
 /// With the destination.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(|e| FsError::new("rename to", to, e))
+    if from.is_dir() {
+        sync_folder(from)?;
+    }
+    fs::rename(from, to).map_err(|e| FsError::new("rename to", to, e))?;
+    sync_parent(to)
 }
 
-/// Copies a file.
+/// Copies a file with its permissions. The copy is synced, for the folder it is in may be renamed into place next, and
+/// after a crash the name must not stand for an empty file.
 ///
 /// # Errors
 /// With the destination.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).map(|_| ()).map_err(|e| FsError::new("copy to", to, e))
+    let failed = |e| FsError::new("copy to", to, e);
+    fs::copy(from, to).map_err(failed)?;
+    // Only on Unix can a file be synced that is open for reading, and the copy of a read-only file is read-only.
+    if cfg!(unix) { File::open(to).and_then(|copy| copy.sync_data()).map_err(failed) } else { Ok(()) }
 }
 
 /// Removes a file; one that is not there is no error.
@@ -251,6 +301,10 @@ pub fn remove_dir_all(path: &Path) -> Result<()> {
 /// # Errors
 /// With the path.
 pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_private_with(path, |file| file.write_all(bytes.as_ref()))
+}
+
+fn write_private_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -259,7 +313,7 @@ pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    write_whole(path, &options, |file| file.write_all(bytes.as_ref()))
+    write_whole(path, &options, write)
 }
 
 /// The lock of a file, held until it is dropped or the process ends, however it ends.
@@ -294,14 +348,27 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
     }
 }
 
-/// Removes what a killed [`write_atomic`] left in a folder (not below it). Nothing else may be writing there.
+/// As [`try_lock`], but waits while somebody else holds it: for work that is done in moments.
+///
+/// # Errors
+/// With the path.
+pub fn lock(path: &Path) -> Result<Lock> {
+    if let Some(parent) = path.parent() {
+        create_dir_all(parent)?;
+    }
+    let file = append(path)?;
+    file.lock().map_err(|e| FsError::new("lock", path, e))?;
+    Ok(Lock { file })
+}
+
+/// Removes the files that a killed [`write_atomic`] left in a folder (not below it). Nothing else may be writing there.
 ///
 /// # Errors
 /// With the path; a folder that is not there is no error.
 pub fn remove_partials(folder: &Path) -> Result<()> {
     for path in optional(read_dir(folder))?.unwrap_or_default() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') && name.ends_with(".partial") {
+        if name.starts_with('.') && name.ends_with(".partial") && !path.is_dir() {
             remove_file(&path)?;
         }
     }
@@ -331,10 +398,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kept = folder.path().join("photo.jpg");
         write_atomic(&kept, "whole").unwrap();
+        let foreign = folder.path().join(".bundle.partial");
+        create_dir_all(&foreign).unwrap();
         create(&beside(&kept)).unwrap();
         remove_partials(folder.path()).unwrap();
-        assert_eq!(read_dir(folder.path()).unwrap(), [kept]);
+        assert_eq!(read_dir(folder.path()).unwrap(), [foreign, kept]);
         remove_partials(&folder.path().join("absent")).unwrap();
+    }
+
+    /// Process ids come back: in a container the first process has number 1 at every start.
+    #[test]
+    fn what_a_killed_process_left_is_in_nobodys_way() {
+        let partial = beside(Path::new("data/posts.csv"));
+        let name = partial.file_name().unwrap().to_str().unwrap();
+        let writer = name.strip_prefix(".posts.csv.").unwrap().split_once('-').unwrap().0;
+        assert_eq!(writer.len(), 16, "{name}");
+        assert_ne!(writer, std::process::id().to_string());
+        assert_ne!(beside(Path::new("data/posts.csv")), partial);
+    }
+
+    #[test]
+    fn a_copy_has_the_content_and_the_permissions() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        write_private(&from, "weights").unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(read(&to).unwrap(), b"weights");
+        assert_eq!(metadata(&to).unwrap().permissions(), metadata(&from).unwrap().permissions());
+        assert_eq!(copy(&folder.path().join("absent"), &to).unwrap_err().path, to);
     }
 
     #[test]
@@ -346,6 +437,9 @@ mod tests {
         assert!(try_lock(&path).unwrap().is_none());
         drop(lock);
         assert!(try_lock(&path).unwrap().is_some());
+        let lock = super::lock(&path).unwrap();
+        assert!(try_lock(&path).unwrap().is_none());
+        drop(lock);
     }
 
     #[test]
@@ -388,7 +482,35 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
-        write_private(&path, "secret").unwrap();
-        assert_eq!(metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |metadata: Metadata| metadata.permissions().mode() & 0o777;
+        // Before there is anything to read: made private afterwards, it would be open for a moment.
+        let write = |file: &mut File| {
+            assert_eq!(mode(file.metadata()?), 0o600);
+            file.write_all(b"secret")
+        };
+        write_private_with(&path, write).unwrap();
+        assert_eq!(mode(metadata(&path).unwrap()), 0o600);
+        assert_eq!(read(&path).unwrap(), b"secret");
+        write_private(&path, "another").unwrap();
+        assert_eq!(mode(metadata(&path).unwrap()), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_folder_is_its_owners_and_one_that_is_there_stays() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/private");
+        let mode = |path: &Path| metadata(path).unwrap().permissions().mode() & 0o777;
+        create_private_dir(&path).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        let open = folder.path().join("open");
+        create_dir_all(&open).unwrap();
+        let before = mode(&open);
+        create_private_dir(&open).unwrap();
+        assert_eq!(mode(&open), before);
+        let file = folder.path().join("file");
+        write_atomic(&file, "").unwrap();
+        assert_eq!(create_private_dir(&file).unwrap_err().path, file);
     }
 }

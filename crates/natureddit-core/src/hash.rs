@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::fs::{self, FsError};
 
-/// A SHA-256 digest; printed and parsed as 64 lower-case hexadecimal digits.
+/// A SHA-256 digest; printed as 64 lower-case hexadecimal digits and parsed from digits of either case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContentHash([u8; 32]);
@@ -137,6 +137,7 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(ContentHash::of(b"abc").to_string(), expected);
         assert_eq!(expected.parse::<ContentHash>().unwrap(), ContentHash::of(b"abc"));
+        assert_eq!(expected.to_uppercase().parse::<ContentHash>().unwrap(), ContentHash::of(b"abc"));
     }
 
     #[test]

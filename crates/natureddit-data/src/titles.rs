@@ -45,14 +45,14 @@ pub struct TitleImport {
 }
 
 impl Titles {
-    /// Reads `titles.csv` in a folder; one that is not there is empty.
+    /// Reads `titles.csv` in a folder; one that is not there is empty. As with labels, a choice may be no class any more.
     ///
     /// # Errors
     /// [`TableError`] with the file and line.
-    pub fn read(labels_dir: &Path, classes: &ClassNames) -> Result<Self, TableError> {
+    pub fn read(labels_dir: &Path) -> Result<Self, TableError> {
         let path = labels_dir.join(TITLES_FILE);
         let titles = match Table::read_optional(&path)? {
-            Some(table) => read_titles(&table, table.only_columns(TITLE_COLUMNS)?, classes)?,
+            Some(table) => read_titles(&table, table.only_columns(TITLE_COLUMNS)?, None)?,
             None => Vec::new(),
         };
         let titles = titles.into_iter().map(|title| (title.id.clone(), title)).collect();
@@ -73,11 +73,11 @@ impl Titles {
     pub fn import(&mut self, file: &Path, classes: &ClassNames) -> Result<TitleImport, TableError> {
         let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
         let _lock = lock(&folder)?;
-        *self = Self::read(&folder, classes)?;
+        *self = Self::read(&folder)?;
         let mut import = TitleImport::default();
         let mut titles = self.titles.clone();
         let table = Table::read(file)?;
-        for title in read_titles(&table, table.columns(TITLE_COLUMNS)?, classes)? {
+        for title in read_titles(&table, table.columns(TITLE_COLUMNS)?, Some(classes))? {
             match titles.insert(title.id.clone(), title.clone()) {
                 None => import.added += 1,
                 Some(old) if old == title => import.unchanged += 1,
@@ -91,17 +91,22 @@ impl Titles {
     }
 }
 
+/// Where `classes` are given, a choice must be one of them.
 fn read_titles(
     table: &Table,
     [id, title, choice]: [usize; 3],
-    classes: &ClassNames,
+    classes: Option<&ClassNames>,
 ) -> Result<Vec<LabelledTitle>, TableError> {
     let read = |row: Row<'_>| {
         let text = without_control(row.text(title));
         if text.trim().is_empty() {
             return Err(row.error("title: there is none".to_owned()));
         }
-        Ok(LabelledTitle { id: row.parse(id, "id")?, title: text, choice: read_choice(row, choice, classes)? })
+        let choice = match classes {
+            Some(classes) => read_choice(row, choice, classes)?,
+            None => row.text(choice).to_owned(),
+        };
+        Ok(LabelledTitle { id: row.parse(id, "id")?, title: text, choice })
     };
     table.rows().map(read).collect()
 }

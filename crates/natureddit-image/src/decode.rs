@@ -1,6 +1,7 @@
 //! From bytes to pixels: the header first, then the limits, then the picture.
 
 use std::io::{Cursor, ErrorKind};
+use std::sync::Arc;
 
 use image::codecs::bmp::BmpDecoder;
 use image::codecs::gif::GifDecoder;
@@ -9,8 +10,9 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, Limits};
 
+use crate::colour::{ColourModel, ToSrgb};
 use crate::jpeg::Jpeg;
-use crate::{Format, ImageError, ImageLimits, Photo, gif};
+use crate::{Format, ImageError, ImageLimits, Photo, gif, pixels, webp};
 
 /// The longest side of a photo: what is longer could not be stored as JPEG.
 const SIDE_MAX: u32 = u16::MAX as u32;
@@ -43,12 +45,33 @@ pub fn inspect(bytes: &[u8], limits: &ImageLimits) -> Result<ImageInfo, ImageErr
     Opened::new(bytes, limits).map(|opened| opened.info)
 }
 
-/// Decodes a photo as a person would see it: upright, RGB, transparency on white.
+/// Decodes a photo as a person would see it: upright, sRGB, transparency on white.
 ///
 /// # Errors
 /// [`ImageError`]; a photo that lacks a part is refused, never filled up.
 pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Photo, ImageError> {
-    Opened::new(bytes, limits)?.decode()
+    Opened::new(bytes, limits)?.decode(Size::Full)
+}
+
+/// [`decode`] and [`Photo::resize`] in one, and what a model is given: turning and colours wait until the photo is small,
+/// so that a large one is never held twice.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_resized(bytes: &[u8], limits: &ImageLimits, width: u32, height: u32) -> Result<Photo, ImageError> {
+    Opened::new(bytes, limits)?.decode(Size::Exactly { width, height })
+}
+
+/// How large a photo is wanted, as it is seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Size {
+    Full,
+    Exactly {
+        width: u32,
+        height: u32,
+    },
+    /// By [`Photo::fit_within`].
+    Within(u32),
 }
 
 /// A file whose header is read and within the limits.
@@ -99,11 +122,13 @@ impl<'a> Opened<'a> {
                 let animated = decoder.is_apng()?;
                 Ok(Self::other(format, decoder, animated))
             }),
-            Format::WebP if is_cut_webp(bytes) => return Err(ImageError::Truncated { format }),
-            Format::WebP => WebPDecoder::new(reader).map(|decoder| {
-                let animated = decoder.has_animation();
-                Self::other(format, decoder, animated)
-            }),
+            Format::WebP => {
+                webp::check(bytes)?;
+                WebPDecoder::new(reader).map(|decoder| {
+                    let animated = decoder.has_animation();
+                    Self::other(format, decoder, animated)
+                })
+            }
             Format::Gif => GifDecoder::new(reader).and_then(|mut decoder| {
                 decoder.set_limits(decoder_limits(limits))?;
                 Ok(Self::other(format, decoder, gif::is_animated(bytes)))
@@ -131,29 +156,49 @@ impl<'a> Opened<'a> {
         Self { info, decoder: Decoder::Other(Box::new(decoder)) }
     }
 
-    /// The pixels.
-    pub(crate) fn decode(self) -> Result<Photo, ImageError> {
+    /// The photo in the wanted size.
+    pub(crate) fn decode(self, size: Size) -> Result<Photo, ImageError> {
         let ImageInfo { format, orientation, animated, .. } = self.info;
         if animated {
             return Err(ImageError::Animated { format });
         }
-        let photo = match self.decoder {
+        let (photo, to_srgb) = match self.decoder {
             Decoder::Jpeg(jpeg) => {
                 let (width, height) = jpeg.dimensions();
-                Photo { width, height, rgb: jpeg.decode()? }
+                let (rgb, to_srgb) = jpeg.decode()?;
+                (Photo { width, height, rgb }, to_srgb)
             }
-            Decoder::Other(decoder) => flatten(DynamicImage::from_decoder(decoder).map_err(|e| refuse(format, &e))?),
+            Decoder::Other(decoder) => decode_other(decoder, format)?,
         };
-        Ok(turn(photo, orientation))
+        let photo = match size {
+            Size::Full => photo,
+            Size::Exactly { width, height } if orientation >= 5 => photo.into_resized(height, width),
+            Size::Exactly { width, height } => photo.into_resized(width, height),
+            Size::Within(long_side_max) => photo.fit_within(long_side_max),
+        };
+        let mut photo = turn(photo, orientation);
+        if let Some(to_srgb) = to_srgb {
+            to_srgb.apply(&mut photo.rgb);
+        }
+        Ok(photo)
     }
 }
 
-/// Whether there is less than the RIFF header announces. The decoder reads the picture alone and would not miss the
-/// EXIF block that follows it, and with it the orientation.
-fn is_cut_webp(bytes: &[u8]) -> bool {
-    const RIFF_HEADER: usize = 8;
-    let announced = bytes.get(4..RIFF_HEADER).map(|size| u32::from_le_bytes([size[0], size[1], size[2], size[3]]));
-    announced.is_none_or(|size| bytes.len() - RIFF_HEADER < size as usize)
+fn decode_other(
+    mut decoder: Box<dyn ImageDecoder + '_>,
+    format: Format,
+) -> Result<(Photo, Option<Arc<ToSrgb>>), ImageError> {
+    let (width, height) = decoder.dimensions();
+    let color = decoder.color_type();
+    let model = if color.has_color() { ColourModel::Rgb } else { ColourModel::Grey };
+    let icc = decoder.icc_profile().unwrap_or_default();
+    let to_srgb = icc.and_then(|icc| ToSrgb::by_profile(&icc, model));
+    // The limits hold, so that it fits; they are checked in `Opened::new`.
+    let mut bytes = vec![0; usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX)];
+    decoder.read_image_boxed(&mut bytes).map_err(|e| refuse(format, &e))?;
+    let unknown = || ImageError::Corrupt { format, reason: format!("pixels of {color:?} are not known here") };
+    let rgb = pixels::into_rgb(color, bytes).ok_or_else(unknown)?;
+    Ok((Photo { width, height, rgb }, to_srgb))
 }
 
 /// What a decoder may allocate beside the picture: frames, metadata.
@@ -177,22 +222,6 @@ fn read_orientation(exif: &[u8]) -> u8 {
     // Some writers of WebP and PNG keep the prefix that belongs to JPEG.
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     Orientation::from_exif_chunk(tiff).map_or(1, Orientation::to_exif)
-}
-
-/// RGB of 8 bits, transparency on white.
-fn flatten(image: DynamicImage) -> Photo {
-    let (width, height) = (image.width(), image.height());
-    if !image.color().has_alpha() {
-        return Photo { width, height, rgb: image.into_rgb8().into_raw() };
-    }
-    let rgba = image.into_rgba8().into_raw();
-    let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
-    for pixel in rgba.chunks_exact(4) {
-        let alpha = u32::from(pixel[3]);
-        let on_white = |value: u8| ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
-        rgb.extend([on_white(pixel[0]), on_white(pixel[1]), on_white(pixel[2])]);
-    }
-    Photo { width, height, rgb }
 }
 
 /// Undoes an EXIF orientation.

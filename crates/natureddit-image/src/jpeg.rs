@@ -1,11 +1,14 @@
 //! JPEG, by `zune-jpeg`.
 
+use std::sync::Arc;
+
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
+use crate::colour::{ColourModel, ToSrgb};
 use crate::{Format, ImageError};
 
 /// The longest side that a JPEG header can state.
@@ -41,14 +44,53 @@ impl<'a> Jpeg<'a> {
         self.decoder.exif().map(Vec::as_slice)
     }
 
-    /// The pixels, RGB. CMYK and YCCK are taken as inverted, as Adobe writes them and as Pillow and the browsers
-    /// read them.
-    pub(crate) fn decode(mut self) -> Result<Vec<u8>, ImageError> {
+    fn colour_model(&self) -> ColourModel {
+        match self.decoder.input_colorspace() {
+            Some(ColorSpace::CMYK | ColorSpace::YCCK) => ColourModel::Cmyk,
+            Some(ColorSpace::Luma) => ColourModel::Grey,
+            _ => ColourModel::Rgb,
+        }
+    }
+
+    /// The pixels, RGB, and the way from them to sRGB where there is one left to go. CMYK and YCCK are taken as inverted,
+    /// as Adobe writes them and as Pillow and the browsers read them; inks without a profile become light by
+    /// multiplication.
+    pub(crate) fn decode(mut self) -> Result<(Vec<u8>, Option<Arc<ToSrgb>>), ImageError> {
         if !has_end(self.bytes) {
             return Err(ImageError::Truncated { format: Format::Jpeg });
         }
+        let model = self.colour_model();
+        let to_srgb = self.decoder.icc_profile().and_then(|icc| ToSrgb::by_profile(&icc, model));
+        if let (ColourModel::Cmyk, Some(to_srgb)) = (model, &to_srgb) {
+            return Ok((to_srgb.apply_to_inks(self.decode_inks()?), None));
+        }
+        Ok((self.decode_pixels()?, to_srgb))
+    }
+
+    /// The four inks of each pixel, 255 for a full one.
+    fn decode_inks(&mut self) -> Result<Vec<u8>, ImageError> {
+        let stored = self.decoder.input_colorspace().unwrap_or(ColorSpace::CMYK);
+        self.decoder.set_options(self.decoder.options().jpeg_set_out_colorspace(stored));
+        let mut values = self.decode_pixels()?;
+        let (pixels, _) = values.as_chunks_mut::<4>();
+        for pixel in pixels {
+            let [a, b, c, black] = *pixel;
+            let [cyan, magenta, yellow] =
+                if stored == ColorSpace::YCCK { from_ycc([a, b, c]) } else { [255 - a, 255 - b, 255 - c] };
+            *pixel = [cyan, magenta, yellow, 255 - black];
+        }
+        Ok(values)
+    }
+
+    fn decode_pixels(&mut self) -> Result<Vec<u8>, ImageError> {
         self.decoder.decode().map_err(|e| refuse(self.bytes, &e))
     }
+}
+
+/// Luminance and two differences of colour as three colours (ITU-T T.871).
+fn from_ycc([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
+    [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb].map(|value| value.round() as u8)
 }
 
 fn refuse(bytes: &[u8], error: &DecodeErrors) -> ImageError {

@@ -1,13 +1,12 @@
-//! One way to read a photo: sniff, limit, decode, orient, flatten, resize, encode, perceptual hash.
+//! One way to read a photo: sniff, limit, decode, flatten, resize, orient, colour, encode, perceptual hash.
 //!
-//! [`decode`] gives the pixels that a person would see: upright by the EXIF orientation, RGB, transparency on
-//! white. Training and serving both read photos through it, so that a model is asked about what it has learned from.
+//! [`decode`] gives the pixels that a person would see: upright by the EXIF orientation, sRGB by the ICC profile (RGB,
+//! grey or CMYK; without one, RGB and grey are taken as sRGB), 8 bits, transparency on white. Training and serving both
+//! read photos through it, so that a model is asked about what it has learned from.
 //! Everything is refused that is no still photo or is over [`ImageLimits`], with an [`ImageError`] whose
 //! [`code`](ImageError::code) can be counted; no input panics.
-//!
-//! Colour profiles (ICC) are not applied: values are taken as sRGB, which is what nearly every photo on the web is in.
-//! A wide-gamut photo therefore comes out slightly pale.
 
+mod colour;
 mod decode;
 mod error;
 mod format;
@@ -16,8 +15,10 @@ mod jpeg;
 mod normalise;
 mod perceptual_hash;
 mod photo;
+mod pixels;
+mod webp;
 
-pub use decode::{ImageInfo, decode, inspect};
+pub use decode::{ImageInfo, decode, decode_resized, inspect};
 pub use error::ImageError;
 pub use format::Format;
 pub use normalise::{Normalised, normalise};

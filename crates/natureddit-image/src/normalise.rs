@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use natureddit_core::ContentHash;
 
-use crate::decode::Opened;
+use crate::decode::{Opened, Size};
 use crate::{Format, ImageError, ImageInfo, ImageLimits, PerceptualHash, decode};
 
 /// A photo as a dataset stores it.
@@ -14,9 +14,9 @@ pub struct Normalised<'a> {
     pub bytes: Cow<'a, [u8]>,
     /// The ending of the file name, by content.
     pub extension: &'static str,
-    /// Of the stored photo, in pixels.
+    /// Of the stored photo as it is seen, in pixels.
     pub width: u32,
-    /// Of the stored photo, in pixels.
+    /// Of the stored photo as it is seen, in pixels.
     pub height: u32,
     /// Of the stored bytes.
     pub content_hash: ContentHash,
@@ -24,9 +24,10 @@ pub struct Normalised<'a> {
     pub perceptual_hash: PerceptualHash,
 }
 
-/// Makes of a file what a dataset stores. A JPEG, PNG or WebP that is upright, has no alpha channel and is small enough
-/// stays as it is, for every encoding loses something; any other is turned upright, put on white, shrunk to
-/// `long_side_max` and encoded as JPEG of `jpeg_quality`. Normalising what was stored changes nothing.
+/// Makes of a file what a dataset stores. A JPEG, PNG or WebP whose long side is at most `long_side_max` stays as it
+/// came, with its orientation, profile and transparency, for every encoding loses something; any other is shrunk, turned
+/// upright, brought to sRGB, put on white and encoded as JPEG of `jpeg_quality`. Normalising what was stored changes
+/// nothing.
 ///
 /// # Errors
 /// As [`decode`].
@@ -38,11 +39,10 @@ pub fn normalise<'a>(
 ) -> Result<Normalised<'a>, ImageError> {
     let opened = Opened::new(bytes, limits)?;
     let info = opened.info;
-    let photo = opened.decode()?;
     let (bytes, extension, photo) = if is_storable(&info, long_side_max) {
-        (Cow::Borrowed(bytes), info.format.extension(), photo)
+        (Cow::Borrowed(bytes), info.format.extension(), opened.decode(Size::Full)?)
     } else {
-        let jpeg = photo.fit_within(long_side_max).to_jpeg(jpeg_quality);
+        let jpeg = opened.decode(Size::Within(long_side_max))?.to_jpeg(jpeg_quality);
         // Read back, so that the hash is that of the stored photo, whoever computes it later.
         let stored = decode(&jpeg, &ImageLimits { bytes_max: u64::MAX, ..*limits })?;
         (Cow::Owned(jpeg), Format::Jpeg.extension(), stored)
@@ -59,5 +59,5 @@ pub fn normalise<'a>(
 
 fn is_storable(info: &ImageInfo, long_side_max: u32) -> bool {
     let format = matches!(info.format, Format::Jpeg | Format::Png | Format::WebP);
-    format && info.orientation == 1 && !info.has_alpha && info.width.max(info.height) <= long_side_max
+    format && info.width.max(info.height) <= long_side_max
 }

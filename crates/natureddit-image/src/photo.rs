@@ -42,6 +42,11 @@ impl Photo {
         Self { width, height, rgb }
     }
 
+    /// As [`Photo::resize`], and the large one is gone.
+    pub(crate) fn into_resized(self, width: u32, height: u32) -> Self {
+        if (width, height) == (self.width, self.height) { self } else { self.resize(width, height) }
+    }
+
     /// The photo with its long side at most `long_side_max` pixels, in the same proportions; a smaller one is
     /// untouched, and no side becomes zero.
     #[must_use]

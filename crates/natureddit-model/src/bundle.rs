@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::encoder::{EncoderFiles, EncoderPair};
 use crate::error::ModelError;
 use crate::head::Head;
-use crate::preprocess::{PREPROCESS_VERSION, PreprocessConfig};
+use crate::preprocess::PreprocessConfig;
 use crate::weights::WeightsError;
 
 /// The version of this folder's form.
@@ -96,6 +96,16 @@ pub enum BundleError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A file has not the size that the manifest names.
+    #[error("{path} is corrupted: it has {found} bytes, the manifest says {expected}", path = path.display())]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// The manifest's size.
+        expected: u64,
+        /// The file's.
+        found: u64,
     },
     /// A file is not the one the manifest names.
     #[error("{path} is corrupted: its SHA-256 is {found}, the manifest says {expected}", path = path.display())]
@@ -184,11 +194,12 @@ impl ModelBundle {
         Ok(Self { dir: dir.to_owned(), manifest, preprocess })
     }
 
-    /// Reads a bundle and checks the hash of every file.
+    /// Reads a bundle and checks the size and hash of every file. Other files in the folder are not looked at.
     ///
     /// # Errors
-    /// [`BundleError::Corrupted`] names a file that is not the one the manifest names; [`BundleError::Format`] a
-    /// manifest of another form, or one whose files are not exactly those of a bundle.
+    /// [`BundleError::Size`] and [`BundleError::Corrupted`] name a file that is not the one the manifest names;
+    /// [`BundleError::Format`] a manifest of another form, one whose files are not exactly those of a bundle, or
+    /// preprocessing that cannot be.
     pub fn read(dir: &Path) -> Result<Self, BundleError> {
         let path = dir.join(Self::MANIFEST);
         let manifest: Manifest = read_json(&path)?;
@@ -200,16 +211,22 @@ impl ModelBundle {
         }
         for (name, expected) in &manifest.files {
             let path = dir.join(name);
+            // Before it is read, for a device or a pipe of that name may have no end.
+            let metadata = fs::metadata(&path)?;
+            if !metadata.is_file() {
+                return Err(BundleError::format(&path, "it is not a file"));
+            }
+            if metadata.len() != expected.bytes {
+                return Err(BundleError::Size { path, expected: expected.bytes, found: metadata.len() });
+            }
             let found = ContentHash::of_file(&path)?;
             if found != expected.sha256 {
                 return Err(BundleError::Corrupted { path, expected: expected.sha256, found });
             }
         }
-        let preprocess: PreprocessConfig = read_json(&dir.join(PREPROCESS))?;
-        if preprocess.version != PREPROCESS_VERSION {
-            let reason = format!("preprocessing version {} is not {PREPROCESS_VERSION}", preprocess.version);
-            return Err(BundleError::format(&dir.join(PREPROCESS), reason));
-        }
+        let path = dir.join(PREPROCESS);
+        let preprocess: PreprocessConfig = read_json(&path)?;
+        preprocess.check().map_err(|reason| BundleError::format(&path, reason))?;
         Ok(Self { dir: dir.to_owned(), manifest, preprocess })
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use crate::encoder::{BATCH_LEN, EncoderFiles, EncoderPair, Encoders, Features};
 use crate::error::ModelError;
 use crate::input::{InputError, ModelInput};
-use crate::preprocess::{InputLimits, Preprocessor};
+use crate::preprocess::{InputLimits, Prepared, Preprocessor};
 use crate::runtime::{Runtime, RuntimeError};
 
 /// An encoder pair built from its assets, with the preprocessing that goes with it.
@@ -20,7 +20,7 @@ pub struct Embedder {
 }
 
 /// What became of an input, and its place among the inputs.
-type Placed = (usize, Result<Features, InputError>);
+type Placed<E> = (usize, Result<Features, E>);
 
 impl Embedder {
     /// Builds both graphs from the weights and loads them once a thread.
@@ -36,7 +36,7 @@ impl Embedder {
     ) -> Result<Self, ModelError> {
         let preprocess = pair.preprocess();
         let graphs = pair.build(files)?;
-        let open = || Encoders::open(runtime, &graphs, &preprocess, 1);
+        let open = || Encoders::open(runtime, &graphs, &preprocess, pair.widths(), 1);
         let lanes = in_parallel((0..threads.max(1)).map(|_| open)).into_iter().collect::<Result<_, _>>()?;
         let preprocessor = Preprocessor::read(preprocess, &files.tokenizer, limits)?;
         Ok(Self { preprocessor, lanes })
@@ -48,36 +48,62 @@ impl Embedder {
     /// # Errors
     /// [`ModelError`] when an encoder itself fails.
     pub fn embed(&mut self, inputs: &[ModelInput<'_>]) -> Result<Vec<Result<Features, InputError>>, ModelError> {
+        let Self { preprocessor, lanes } = self;
         let mut order: Vec<usize> = (0..inputs.len()).collect();
         // Titles of like length share a batch, so that little of it is padding.
         order.sort_by_key(|&at| inputs[at].text.map_or(0, str::len));
-        let batches: Vec<&[usize]> = order.chunks(BATCH_LEN).collect();
-        let next = AtomicUsize::new(0);
-        let (preprocessor, batches, next) = (&self.preprocessor, &batches, &next);
-        let work = |lane| move || embed_batches(preprocessor, lane, inputs, batches, next);
-        let mut placed = Vec::with_capacity(inputs.len());
-        for done in in_parallel(self.lanes.iter_mut().map(work)) {
-            placed.extend(done?);
-        }
-        placed.sort_by_key(|(at, _)| *at);
-        Ok(placed.into_iter().map(|(_, outcome)| outcome).collect())
+        embed_ordered(lanes, &order, &|at: usize| preprocessor.prepare(&inputs[at]))
+    }
+
+    /// The features of each photo, in order, each read when its turn comes: no thread holds the bytes of more than one.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`].
+    pub fn embed_photos<T: Sync, E: From<InputError> + Send>(
+        &mut self,
+        photos: &[T],
+        read: impl Fn(&T) -> Result<Vec<u8>, E> + Sync,
+    ) -> Result<Vec<Result<Features, E>>, ModelError> {
+        let Self { preprocessor, lanes } = self;
+        let order: Vec<usize> = (0..photos.len()).collect();
+        embed_ordered(lanes, &order, &|at: usize| {
+            let bytes = read(&photos[at])?;
+            Ok(preprocessor.prepare(&ModelInput { text: None, image: Some(&bytes) })?)
+        })
     }
 }
 
+/// Deals the inputs in this order to the lanes, a batch at a time; the outcomes are in the order of the inputs.
+fn embed_ordered<E: Send>(
+    lanes: &mut [Encoders],
+    order: &[usize],
+    prepare: &(impl Fn(usize) -> Result<Prepared, E> + Sync),
+) -> Result<Vec<Result<Features, E>>, ModelError> {
+    let batches: Vec<&[usize]> = order.chunks(BATCH_LEN).collect();
+    let next = AtomicUsize::new(0);
+    let (batches, next) = (&batches, &next);
+    let work = |lane| move || embed_batches(lane, batches, next, prepare);
+    let mut placed = Vec::with_capacity(order.len());
+    for done in in_parallel(lanes.iter_mut().map(work)) {
+        placed.extend(done?);
+    }
+    placed.sort_by_key(|(at, _)| *at);
+    Ok(placed.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
 /// Takes batches until none is left.
-fn embed_batches(
-    preprocessor: &Preprocessor,
+fn embed_batches<E>(
     encoders: &mut Encoders,
-    inputs: &[ModelInput<'_>],
     batches: &[&[usize]],
     next: &AtomicUsize,
-) -> Result<Vec<Placed>, RuntimeError> {
-    let mut placed: Vec<Placed> = Vec::new();
+    prepare: &impl Fn(usize) -> Result<Prepared, E>,
+) -> Result<Vec<Placed<E>>, RuntimeError> {
+    let mut placed: Vec<Placed<E>> = Vec::new();
     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
         let mut readable = Vec::with_capacity(batch.len());
         let first = placed.len();
         for &at in *batch {
-            let prepared = preprocessor.prepare(&inputs[at]);
+            let prepared = prepare(at);
             placed.push((
                 at,
                 prepared.map(|prepared| {

@@ -108,6 +108,11 @@ impl EncoderPair {
         hasher.finish()
     }
 
+    /// How many features the graphs give.
+    pub(crate) fn widths(&self) -> Widths {
+        Widths { image: self.image.features, text: self.text.features }
+    }
+
     /// The graphs as ONNX files, built from the weights.
     pub(crate) fn build(&self, files: &EncoderFiles) -> Result<EncoderGraphs, WeightsError> {
         Ok(EncoderGraphs {
@@ -144,6 +149,14 @@ pub(crate) struct Encoders {
     image: Graph,
     text: Graph,
     image_size: usize,
+    widths: Widths,
+}
+
+/// How many features a photo and a title get.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Widths {
+    pub(crate) image: usize,
+    pub(crate) text: usize,
 }
 
 impl Encoders {
@@ -151,22 +164,24 @@ impl Encoders {
         runtime: &Runtime,
         graphs: &EncoderGraphs,
         preprocess: &PreprocessConfig,
+        widths: Widths,
         threads: usize,
     ) -> Result<Self, RuntimeError> {
         let image = runtime.open("image encoder", &graphs.image, threads)?;
         let text = runtime.open("text encoder", &graphs.text, threads)?;
-        Ok(Self { image, text, image_size: preprocess.image.size as usize })
+        Ok(Self { image, text, image_size: preprocess.image.size as usize, widths })
     }
 
     pub(crate) fn open_files(
         runtime: &Runtime,
         (image, text): (&Path, &Path),
         preprocess: &PreprocessConfig,
+        widths: Widths,
         threads: usize,
     ) -> Result<Self, RuntimeError> {
         let image = runtime.open_file(image, threads)?;
         let text = runtime.open_file(text, threads)?;
-        Ok(Self { image, text, image_size: preprocess.image.size as usize })
+        Ok(Self { image, text, image_size: preprocess.image.size as usize, widths })
     }
 
     /// The features of each prepared input, in order.
@@ -195,7 +210,7 @@ impl Encoders {
         batch.iter().filter_map(|&i| inputs[i].pixels.as_ref()).for_each(|p| pixels.extend_from_slice(p));
         let shape = vec![batch.len(), 3, self.image_size, self.image_size];
         let output = self.image.run(&[Feed::F32("pixels", shape, &pixels)])?;
-        Ok(rows(&output, batch.len()))
+        rows(&output, batch.len(), self.widths.image)
     }
 
     fn encode_titles(&mut self, inputs: &[Prepared], batch: &[usize]) -> Result<Vec<Vec<f32>>, RuntimeError> {
@@ -211,10 +226,28 @@ impl Encoders {
         let shape = vec![batch.len(), length];
         let feeds = [Feed::I64("input_ids", shape.clone(), &ids), Feed::I64("attention_mask", shape, &mask)];
         let output = self.text.run(&feeds)?;
-        Ok(rows(&output, batch.len()))
+        rows(&output, batch.len(), self.widths.text)
     }
 }
 
-fn rows(output: &[f32], count: usize) -> Vec<Vec<f32>> {
-    output.chunks_exact(output.len() / count).map(<[f32]>::to_vec).collect()
+/// The features of each input; a graph that gives others than it should is not cut to fit.
+fn rows(output: &[f32], count: usize, width: usize) -> Result<Vec<Vec<f32>>, RuntimeError> {
+    if width == 0 || output.len() != count * width {
+        let reason = format!("{} values for {count} inputs with {width} features each", output.len());
+        return Err(RuntimeError::Run(reason));
+    }
+    Ok(output.chunks_exact(width).map(<[f32]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graph_gives_what_was_promised() {
+        assert_eq!(rows(&[1.0, 2.0, 3.0, 4.0], 2, 2).unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
+        let error = rows(&[1.0, 2.0, 3.0, 4.0], 2, 3).unwrap_err();
+        assert_eq!(error.to_string(), "inference failed: 4 values for 2 inputs with 3 features each");
+        assert!(rows(&[], 2, 0).is_err());
+    }
 }

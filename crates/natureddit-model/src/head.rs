@@ -98,6 +98,17 @@ impl Head {
     /// Reads a head of `classes` over encoders with so many features.
     pub(crate) fn read(path: &Path, classes: usize, image: usize, text: usize) -> Result<Self, WeightsError> {
         let tensors = read_safetensors(path)?;
+        // From such a value on every answer would be no number.
+        let wrong = |(name, tensor): &(&String, &Tensor)| {
+            let least = if name.ends_with(".deviation") { f32::MIN_POSITIVE } else { f32::MIN };
+            tensor.data.iter().any(|value| !(least..=f32::MAX).contains(value))
+        };
+        if let Some((name, _)) = tensors.iter().find(wrong) {
+            return Err(WeightsError::Format {
+                path: path.to_owned(),
+                reason: format!("{name} has a value that is not finite, or a deviation that is not positive"),
+            });
+        }
         let standard = |tensors: &Tensors, name: &str, width: usize| -> Result<Standard, WeightsError> {
             let part = |part: &str| expect(tensors, &format!("{name}.{part}"), &[width]).map(|t| t.data.clone());
             Ok(Standard { mean: part("mean")?, deviation: part("deviation")? })
@@ -136,6 +147,21 @@ mod tests {
         assert_eq!(with, [0.5, 0.5]);
         let without = head().probabilities(&Features { image: None, text: Some(vec![0.0]) });
         assert!((without[1] / without[0] - 3.0_f32.exp()).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_head_that_would_answer_with_no_number_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head.safetensors");
+        let breaks: [fn(&mut Head); 3] =
+            [|h| h.weight[3] = f32::NAN, |h| h.bias[0] = f32::INFINITY, |h| h.text.deviation[0] = 0.0];
+        for (break_it, name) in breaks.into_iter().zip(["weight", "bias", "text.deviation"]) {
+            let mut head = head();
+            break_it(&mut head);
+            head.write(&path).unwrap();
+            let error = Head::read(&path, 2, 1, 1).unwrap_err().to_string();
+            assert!(error.contains(&format!(": {name} has a value")), "{error}");
+        }
     }
 
     #[test]

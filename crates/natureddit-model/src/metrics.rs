@@ -1,5 +1,7 @@
 //! How good a model is: accuracy, macro-F1 with a bootstrap interval, per-class figures, confusion, calibration.
 
+use std::collections::BTreeMap;
+
 use natureddit_core::{Class, ClassNames};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,6 +16,8 @@ pub struct Judged {
     pub truth: Class,
     /// What the model said.
     pub prediction: Prediction,
+    /// Which posts belong together, as an author's do: they are resampled as one.
+    pub group: String,
 }
 
 /// How intervals are made.
@@ -49,10 +53,13 @@ pub struct Metrics {
     pub examples: u64,
     /// The share of right answers.
     pub accuracy: f64,
-    /// The mean of the classes' F1.
+    /// The mean F1 of the classes that occur among these posts or the answers to them, as scikit-learn has it.
     pub macro_f1: f64,
-    /// The bootstrap interval of `macro_f1`, percentile method.
+    /// The bootstrap interval of `macro_f1`, percentile method. Whole groups are resampled, because the posts of one
+    /// tell less than as many posts of strangers (Field and Welsh 2007, <https://doi.org/10.1111/j.1467-9868.2007.00593.x>).
     pub macro_f1_interval: [f64; 2],
+    /// The share of resamples inside the interval.
+    pub confidence: f64,
     /// Expected calibration error with 15 bins of equal width (Guo et al. 2017, <https://arxiv.org/abs/1706.04599>).
     pub ece: f64,
     /// One row a class.
@@ -68,6 +75,9 @@ pub struct Metrics {
 const ECE_BINS: usize = 15;
 
 /// Judges answers. With no posts every figure is 0.
+///
+/// # Panics
+/// When a truth or an answer is none of `classes`.
 #[must_use]
 pub fn evaluate(judged: &[Judged], classes: &ClassNames, bootstrap: &Bootstrap) -> Metrics {
     let pairs: Vec<(usize, usize)> = judged.iter().map(|j| (j.truth.0, j.prediction.class.0)).collect();
@@ -79,7 +89,8 @@ pub fn evaluate(judged: &[Judged], classes: &ClassNames, bootstrap: &Bootstrap) 
         examples: judged.len() as u64,
         accuracy: accuracy(&confusion),
         macro_f1: macro_f1(&confusion),
-        macro_f1_interval: macro_f1_interval(&pairs, classes.len(), bootstrap),
+        macro_f1_interval: macro_f1_interval(&grouped(judged), classes.len(), bootstrap),
+        confidence: bootstrap.confidence,
         ece: expected_calibration_error(judged),
         majority_accuracy: accuracy(&majority),
         majority_macro_f1: macro_f1(&majority),
@@ -123,15 +134,24 @@ fn macro_f1(confusion: &[Vec<u64>]) -> f64 {
     if scores.is_empty() { 0.0 } else { scores.iter().sum::<f64>() / scores.len() as f64 }
 }
 
-fn macro_f1_interval(pairs: &[(usize, usize)], classes: usize, bootstrap: &Bootstrap) -> [f64; 2] {
-    if pairs.is_empty() || bootstrap.samples == 0 {
+/// The truths and answers of each group, in an order that does not depend on that of the posts.
+fn grouped(judged: &[Judged]) -> Vec<Vec<(usize, usize)>> {
+    let mut groups: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
+    for Judged { truth, prediction, group } in judged {
+        groups.entry(group).or_default().push((truth.0, prediction.class.0));
+    }
+    groups.into_values().collect()
+}
+
+fn macro_f1_interval(groups: &[Vec<(usize, usize)>], classes: usize, bootstrap: &Bootstrap) -> [f64; 2] {
+    if groups.is_empty() || bootstrap.samples == 0 {
         return [0.0, 0.0];
     }
     let mut rng = ChaCha8Rng::seed_from_u64(bootstrap.seed);
     let mut scores: Vec<f64> = (0..bootstrap.samples)
         .map(|_| {
-            let resample = (0..pairs.len()).map(|_| pairs[rng.random_range(0..pairs.len())]);
-            macro_f1(&confusion(resample, classes))
+            let resample = (0..groups.len()).flat_map(|_| &groups[rng.random_range(0..groups.len())]);
+            macro_f1(&confusion(resample.copied(), classes))
         })
         .collect();
     scores.sort_by(f64::total_cmp);
@@ -142,7 +162,7 @@ fn macro_f1_interval(pairs: &[(usize, usize)], classes: usize, bootstrap: &Boots
 
 fn expected_calibration_error(judged: &[Judged]) -> f64 {
     let mut bins = [(0_u64, 0_u64, 0.0_f64); ECE_BINS];
-    for Judged { truth, prediction } in judged {
+    for Judged { truth, prediction, .. } in judged {
         let confidence = f64::from(prediction.probabilities[prediction.class.0]);
         let bin = &mut bins[((confidence * ECE_BINS as f64) as usize).min(ECE_BINS - 1)];
         bin.0 += 1;
@@ -159,6 +179,8 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use proptest::prelude::*;
 
@@ -166,8 +188,11 @@ mod tests {
         ClassNames::new(["a", "b", "c"].map(str::to_owned).to_vec()).unwrap()
     }
 
+    /// A post of a group of its own.
     fn judged(truth: usize, probabilities: [f32; 3]) -> Judged {
-        Judged { truth: Class(truth), prediction: Prediction::new(probabilities.to_vec()) }
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let group = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
+        Judged { truth: Class(truth), prediction: Prediction::new(probabilities.to_vec()), group }
     }
 
     const BOOTSTRAP: Bootstrap = Bootstrap { samples: 200, confidence: 0.95, seed: 1 };
@@ -191,6 +216,37 @@ mod tests {
     fn calibration_error_is_the_gap_between_confidence_and_accuracy() {
         let rows: Vec<Judged> = (0..4).map(|i| judged(usize::from(i >= 2), [0.75, 0.25, 0.0])).collect();
         assert!((evaluate(&rows, &classes(), &BOOTSTRAP).ece - 0.25).abs() < 1e-6);
+    }
+
+    /// A class that neither occurs nor is answered says nothing; one that is answered wrongly counts with 0.
+    #[test]
+    fn an_absent_class_does_not_count() {
+        let rows = [judged(0, [1.0, 0.0, 0.0]), judged(0, [1.0, 0.0, 0.0]), judged(1, [0.0, 1.0, 0.0])];
+        let metrics = evaluate(&rows, &classes(), &BOOTSTRAP);
+        assert!((metrics.macro_f1 - 1.0).abs() < 1e-12);
+        assert_eq!((metrics.per_class[2].f1, metrics.per_class[2].support), (0.0, 0));
+        // Resamples without the second class are whole, too.
+        assert_eq!(metrics.macro_f1_interval, [1.0, 1.0]);
+
+        let wrong = [rows[0].clone(), rows[1].clone(), judged(1, [0.0, 0.0, 1.0])];
+        assert!((evaluate(&wrong, &classes(), &BOOTSTRAP).macro_f1 - 1.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn posts_of_one_group_are_no_independent_evidence() {
+        let answers = |right: bool| if right { [1.0, 0.0, 0.0] } else { [0.0, 1.0, 0.0] };
+        // Six authors of ten posts each; of one, every answer is wrong.
+        let alone: Vec<Judged> = (0..60).map(|at| judged(0, answers(at >= 10))).collect();
+        let mut together = alone.clone();
+        (0..).zip(&mut together).for_each(|(at, post)| post.group = format!("author {}", at / 10));
+        let width = |rows: &[Judged]| {
+            let [low, high] = evaluate(rows, &classes(), &BOOTSTRAP).macro_f1_interval;
+            high - low
+        };
+        assert!(width(&together) > 1.5 * width(&alone), "{} and {}", width(&together), width(&alone));
+        let mut turned = together.clone();
+        turned.rotate_left(25);
+        assert!((width(&turned) - width(&together)).abs() < 1e-12, "the order of posts does not matter");
     }
 
     #[test]

@@ -15,19 +15,45 @@ pub(crate) use text::TokenizerError;
 
 use crate::input::{InputError, ModelInput};
 
-/// Raised whenever the same input would give other tensors than before.
-pub(crate) const PREPROCESS_VERSION: u32 = 1;
+/// Raised whenever the same input would give other tensors than before. Version 1 knew no colour profiles, which few photos
+/// need: its bundles are still read and see photos in their true colours, for they are the ones to beat.
+pub(crate) const PREPROCESS_VERSION: u32 = 2;
+const OLDEST_VERSION: u32 = 1;
+/// More than any encoder sees; a config may come with a bundle from elsewhere, and decides what is allocated.
+const SIZE_MAX: u32 = 1024;
+/// A title has at least one token beside the two special ones, and BERT has no more places than these.
+const TOKENS: std::ops::RangeInclusive<usize> = 3..=512;
 
 /// Everything that decides what the encoders see; stored in the bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreprocessConfig {
-    /// The version of the code that read this config; another version is refused.
+    /// The version of the code that this config was written for; one that is not known is refused.
     pub version: u32,
     /// How a photo becomes pixels.
     pub image: ImagePreprocess,
     /// How a title becomes tokens.
     pub text: TextPreprocess,
+}
+
+impl PreprocessConfig {
+    /// Why this config cannot be followed.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self { version, image: ImagePreprocess { size, mean, scale }, text: TextPreprocess { tokens_max } } = self;
+        if !(OLDEST_VERSION..=PREPROCESS_VERSION).contains(version) {
+            return Err(format!("preprocessing version {version} is not {OLDEST_VERSION} to {PREPROCESS_VERSION}"));
+        }
+        if !(1..=SIZE_MAX).contains(size) {
+            return Err(format!("image.size is {size} and must be 1 to {SIZE_MAX}"));
+        }
+        if !mean.is_finite() || !scale.is_normal() {
+            return Err(format!("image.mean is {mean} and image.scale {scale}, by which no pixel can be normalised"));
+        }
+        if !TOKENS.contains(tokens_max) {
+            return Err(format!("text.tokens_max is {tokens_max} and must be {} to {}", TOKENS.start(), TOKENS.end()));
+        }
+        Ok(())
+    }
 }
 
 /// How large an input may be.
@@ -87,5 +113,30 @@ impl Preprocessor {
 impl std::fmt::Debug for Preprocessor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Preprocessor").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_followed_is_refused() {
+        let image = ImagePreprocess { size: 224, mean: 127.0, scale: 128.0 };
+        let good = PreprocessConfig { version: PREPROCESS_VERSION, image, text: TextPreprocess { tokens_max: 64 } };
+        assert_eq!(good.check(), Ok(()));
+        let refused = |change: fn(&mut PreprocessConfig)| {
+            let mut config = good.clone();
+            change(&mut config);
+            config.check().unwrap_err()
+        };
+        assert_eq!(PreprocessConfig { version: 1, ..good.clone() }.check(), Ok(()));
+        assert_eq!(refused(|c| c.version = 3), "preprocessing version 3 is not 1 to 2");
+        assert_eq!(refused(|c| c.image.size = 4_000_000_000), "image.size is 4000000000 and must be 1 to 1024");
+        assert_eq!(refused(|c| c.image.size = 0), "image.size is 0 and must be 1 to 1024");
+        assert!(refused(|c| c.image.scale = 0.0).contains("image.scale 0"));
+        assert!(refused(|c| c.image.mean = f32::NAN).contains("image.mean is NaN"));
+        assert_eq!(refused(|c| c.text.tokens_max = 1), "text.tokens_max is 1 and must be 3 to 512");
+        assert_eq!(refused(|c| c.text.tokens_max = 513), "text.tokens_max is 513 and must be 3 to 512");
     }
 }

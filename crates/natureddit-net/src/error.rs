@@ -64,6 +64,14 @@ pub enum NetError {
         /// Where the redirect came from.
         url: String,
     },
+    /// The host has had enough for longer than a request may wait.
+    #[error("{url} may not be asked for another {} s", wait.as_secs_f64().ceil())]
+    WaitTooLong {
+        /// What was to be asked for.
+        url: String,
+        /// How long the host wants to be left alone.
+        wait: Duration,
+    },
     /// An answer, and not the one that was needed.
     #[error("{url} answered with status {status}")]
     Status {
@@ -87,6 +95,7 @@ impl NetError {
             Self::TooManyBytes { .. } => "too_many_bytes",
             Self::TooManyRedirects { .. } => "too_many_redirects",
             Self::BadRedirect { .. } => "bad_redirect",
+            Self::WaitTooLong { .. } => "wait_too_long",
             Self::Status { .. } => "status",
         }
     }

@@ -10,9 +10,15 @@ mod guard;
 mod host_map;
 mod limiter;
 pub mod own_server;
+mod pacing;
+mod request;
+mod response;
 mod retry;
 
-pub use client::{Client, ClientConfig, Download, Request, Response};
+pub use client::{Client, ClientConfig};
 pub use error::{NetError, redacted};
 pub use host_map::HostMap;
-pub use retry::RetryPolicy;
+pub use pacing::Pacing;
+pub use request::Request;
+pub use response::{Download, Response};
+pub use retry::{RateLimit, RetryPolicy};

@@ -25,7 +25,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use natureddit_core::{Clock, ContentHash, Progress};
+use natureddit_core::{ContentHash, Progress};
 use serde_json::Value;
 
 use crate::artifact::{ArtifactType, PropertyValue};
@@ -158,16 +158,14 @@ impl ExecutionIo {
 pub struct ExecutionContext {
     /// Where long work reports.
     pub progress: Progress,
-    /// The time, for what is measured and shown; nothing of it may reach an output.
-    pub clock: Clock,
     pub(crate) outputs: &'static [Port],
     pub(crate) properties: BTreeMap<&'static str, BTreeMap<String, PropertyValue>>,
     pub(crate) details: BTreeMap<String, PropertyValue>,
 }
 
 impl ExecutionContext {
-    pub(crate) fn new(spec: &ComponentSpec, progress: Progress, clock: Clock) -> Self {
-        Self { progress, clock, outputs: spec.outputs, properties: BTreeMap::new(), details: BTreeMap::new() }
+    pub(crate) fn new(spec: &ComponentSpec, progress: Progress) -> Self {
+        Self { progress, outputs: spec.outputs, properties: BTreeMap::new(), details: BTreeMap::new() }
     }
 
     /// Sets a property of the artifact made at `output`: `blessed`, `span`, `accuracy`.

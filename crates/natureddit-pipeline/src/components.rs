@@ -2,6 +2,7 @@
 
 pub mod evaluator;
 pub mod example_gen;
+mod photo;
 pub mod pusher;
 pub mod trainer;
 pub mod transform;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use natureddit_core::{Progress, fs};
 use natureddit_model::{EncoderFiles, EncoderPair, Features, read_features};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::split::Split;
 
@@ -42,9 +44,12 @@ fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     Ok(fs::write_atomic(path, text)?)
 }
 
-/// Reads a small JSON file of an artifact.
-pub(crate) fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<T> {
+/// Reads a small JSON file of an artifact; `None` where it is not there.
+///
+/// # Errors
+/// When it cannot be read or holds something else.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
     const BYTES_MAX: u64 = 16 << 20;
-    let bytes = fs::read_limited(path, BYTES_MAX)?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{} is not valid", path.display()))
+    let Some(bytes) = fs::optional(fs::read_limited(path, BYTES_MAX))? else { return Ok(None) };
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is not valid", path.display())).map(Some)
 }

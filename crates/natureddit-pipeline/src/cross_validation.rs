@@ -4,8 +4,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use natureddit_core::Progress;
-use natureddit_core::text::normalise_title;
+use natureddit_core::{ContentHash, Progress};
 use natureddit_model::metrics::{Judged, Metrics, evaluate};
 use natureddit_model::train::train_head;
 use natureddit_model::{Features, Prediction};
@@ -13,7 +12,7 @@ use serde::Serialize;
 
 use crate::components::read_transformed;
 use crate::components::trainer::labelled_samples;
-use crate::examples::{Example, ExampleSource, read_split};
+use crate::examples::{Example, ExampleSource, JudgedPosts, read_split};
 use crate::split::{Split, folds, hash_bucket};
 use crate::training_graph::TrainingConfig;
 
@@ -33,32 +32,50 @@ pub struct CrossValidation {
     pub metrics: Metrics,
 }
 
+/// More folds than there is something to put into them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there are {groups} groups of labelled posts, too few for {folds} folds")]
+pub struct TooManyFolds {
+    /// How many folds were asked for.
+    pub folds: usize,
+    /// How many groups of posts there are.
+    pub groups: usize,
+}
+
+/// A labelled example and its features.
+type Row = (Example, Features);
+
 /// Cross-validates over the posts of `examples` and their features, both folders as the pipeline's components left
-/// them. Titles without a photo are learnt from, except those that equal a title of the fold that is judged.
+/// them. Titles without a photo are learnt from, except those that tell of a post that judges or stops the training.
 ///
 /// # Errors
-/// When a file cannot be read, or a fold lacks a class.
+/// [`TooManyFolds`]; else when a file cannot be read, or the training posts of a fold lack a class.
 pub fn cross_validate(
     (examples, transformed): (&Path, &Path),
     k: usize,
     config: &TrainingConfig,
     progress: &Progress,
 ) -> anyhow::Result<CrossValidation> {
-    let mut rows: Vec<(Example, Features)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for split in Split::ALL {
         let features = read_transformed(transformed, split, &config.encoders)?;
         rows.extend(read_split(examples, split)?.into_iter().zip(features));
     }
     rows.retain(|(example, _)| config.classes.class(&example.choice).is_some());
-    let (posts, titles): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(row, _)| row.source == ExampleSource::Post);
+    let (mut posts, titles): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|(row, _)| row.source == ExampleSource::Post);
+    // As the Evaluator: what has neither photo nor title cannot be asked about.
+    posts.retain(|(_, features)| features.image.is_some() || features.text.is_some());
     let groups: Vec<&str> = posts.iter().map(|(example, _)| example.group.as_str()).collect();
+    let distinct = groups.iter().collect::<HashSet<_>>().len();
+    anyhow::ensure!(distinct >= k, TooManyFolds { folds: k, groups: distinct });
     let fold_of = folds(&groups, k);
 
     let mut all = Vec::with_capacity(posts.len());
     let mut scores = Vec::with_capacity(k);
     progress.start("cross-validating", Some(k as u64));
     for fold in 0..k {
-        let judged = judge_fold(fold, &fold_of, &posts, &titles, config)?;
+        let judged = judge_fold(&Fold::new(fold, &fold_of, &posts, &titles), config)?;
         scores.push(evaluate(&judged, &config.classes, &config.evaluator.bootstrap).macro_f1);
         all.extend(judged);
         progress.advance(1);
@@ -74,32 +91,79 @@ pub fn cross_validate(
     })
 }
 
-/// Trains on the other folds and judges this one.
-fn judge_fold(
-    fold: usize,
-    fold_of: &[usize],
-    posts: &[(Example, Features)],
-    titles: &[(Example, Features)],
-    config: &TrainingConfig,
-) -> anyhow::Result<Vec<Judged>> {
-    let in_fold = |at: &usize| fold_of[*at] == fold;
-    let held: Vec<&(Example, Features)> = (0..posts.len()).filter(in_fold).map(|at| &posts[at]).collect();
-    let held_titles: HashSet<String> = held.iter().map(|(example, _)| normalise_title(&example.title)).collect();
-    let others = (0..posts.len()).filter(|at| !in_fold(at)).map(|at| posts[at].clone());
-    let is_eval = |(example, _): &(Example, Features)| {
-        hash_bucket(&natureddit_core::ContentHash::of(example.group.as_bytes()), EVAL_SHARE) == 0
-    };
-    let (eval, mut train): (Vec<_>, Vec<_>) = others.partition(is_eval);
-    let unseen = |(example, _): &&(Example, Features)| !held_titles.contains(&normalise_title(&example.title));
-    train.extend(titles.iter().filter(unseen).cloned());
+/// What one fold is judged by, and what is learnt for it.
+struct Fold<'a> {
+    held: Vec<&'a Row>,
+    /// Stops the training early.
+    eval: Vec<&'a Row>,
+    train: Vec<&'a Row>,
+}
 
-    let samples = |rows| labelled_samples(rows, &config.classes, config.extra_title_weight);
-    let silent = Progress::silent();
-    let trained =
-        train_head(&samples(&train), &samples(&eval), &config.classes, &config.encoders, &config.trainer, &silent)?;
-    let judge = |(example, features): &&(Example, Features)| {
+impl<'a> Fold<'a> {
+    fn new(fold: usize, fold_of: &[usize], posts: &'a [Row], titles: &'a [Row]) -> Self {
+        let (held, others): (Vec<_>, Vec<_>) = posts.iter().zip(fold_of).partition(|(_, of)| **of == fold);
+        let held: Vec<&Row> = held.into_iter().map(|(row, _)| row).collect();
+        let is_eval = |(example, _): &&Row| hash_bucket(&ContentHash::of(example.group.as_bytes()), EVAL_SHARE) == 0;
+        let (eval, mut train): (Vec<&Row>, Vec<&Row>) = others.into_iter().map(|(row, _)| row).partition(is_eval);
+        let judged = JudgedPosts::new(held.iter().chain(&eval).map(|(example, _)| example));
+        train.extend(titles.iter().filter(|(title, _)| !judged.are_told_by(&title.id, &title.title)));
+        Self { held, eval, train }
+    }
+}
+
+/// Trains on the other folds and judges this one.
+fn judge_fold<'a>(fold: &Fold<'a>, config: &TrainingConfig) -> anyhow::Result<Vec<Judged>> {
+    let samples = |rows: &[&'a Row]| labelled_samples(rows.iter().copied(), &config.classes, config.extra_title_weight);
+    let (train, eval) = (samples(&fold.train), samples(&fold.eval));
+    let trained = train_head(&train, &eval, &config.classes, &config.encoders, &config.trainer, &Progress::silent())?;
+    let judge = |(example, features): &&Row| {
         let truth = config.classes.class(&example.choice)?;
-        Some(Judged { truth, prediction: Prediction::new(trained.head.probabilities(features)) })
+        let prediction = Prediction::new(trained.head.probabilities(features));
+        Some(Judged { truth, prediction, group: example.group.clone() })
     };
-    Ok(held.iter().filter_map(judge).collect())
+    Ok(fold.held.iter().filter_map(judge).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, title: &str, group: &str, source: ExampleSource) -> Row {
+        let example = Example {
+            id: id.parse().unwrap(),
+            title: title.to_owned(),
+            img_name: String::new(),
+            sha256: None,
+            choice: "fauna".to_owned(),
+            group: group.to_owned(),
+            source,
+        };
+        (example, Features::default())
+    }
+
+    #[test]
+    fn no_title_tells_of_a_post_that_judges_or_stops_the_training() {
+        let names: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
+        let posts: Vec<Row> = names.iter().map(|id| row(id, &format!("Of {id}"), id, ExampleSource::Post)).collect();
+        // For each post a title by its id, and one that reads the same.
+        let of = |id: &String| {
+            let copy = row(&format!("copy-{id}"), &format!("of {id}!"), "", ExampleSource::Title);
+            [row(id, &format!("Another title of {id}"), "", ExampleSource::Title), copy]
+        };
+        let titles: Vec<Row> = names.iter().flat_map(of).collect();
+        let groups: Vec<&str> = names.iter().map(String::as_str).collect();
+        let fold_of = folds(&groups, 4);
+        for number in 0..4 {
+            let Fold { held, eval, train } = Fold::new(number, &fold_of, &posts, &titles);
+            assert!(held.len() == 10 && !eval.is_empty());
+            let learnt: Vec<&Row> =
+                train.iter().copied().filter(|(row, _)| row.source == ExampleSource::Title).collect();
+            assert_eq!(learnt.len(), 2 * (40 - held.len() - eval.len()));
+            for (post, _) in held.iter().chain(&eval) {
+                let told =
+                    learnt.iter().any(|(title, _)| title.title.to_lowercase().contains(&format!("of {} ", post.id)));
+                assert!(!told && learnt.iter().all(|(title, _)| title.id != post.id), "{}", post.id);
+            }
+        }
+    }
 }

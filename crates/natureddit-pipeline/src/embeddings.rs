@@ -1,8 +1,10 @@
 //! Features by content hash, kept between runs so that only new photos and titles go through the encoders.
 //!
-//! One append-only file per encoder, `<hash of the encoder>.features`: a 16-byte header (`NRFEAT01`, the width as
-//! `u64`), then records of `[32-byte content hash][width x f32][4-byte check]`, little-endian. A record whose check
-//! does not hold ends the file: it and what follows are cut off, so a torn write costs its own record.
+//! One append-only file per encoder, `<hash of the encoder>.features`: a 16-byte header (`NRFEAT02`, the width as
+//! `u64`), then records of `[32-byte content hash][limits: 2 x u64][width x f32][4-byte check]`, little-endian. A record
+//! whose check does not hold ends the file: it and what follows are cut off, so a torn write costs its own record.
+//!
+//! What was read under larger limits than today's may be over today's, so it counts as not there and is read again.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,10 +14,36 @@ use std::path::{Path, PathBuf};
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, ContentHasher};
 
-const MAGIC: &[u8; 8] = b"NRFEAT01";
+const MAGIC: &[u8; 8] = b"NRFEAT02";
 const HEADER_LEN: usize = 16;
 const HASH_LEN: usize = 32;
+const LIMITS_LEN: usize = 16;
 const CHECK_LEN: usize = 4;
+
+/// How large content could be when its features were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// The size in bytes.
+    pub bytes_max: u64,
+    /// Width times height of a photo; 0 for what is none.
+    pub pixels_max: u64,
+}
+
+impl ReadLimits {
+    fn are_within(self, other: Self) -> bool {
+        self.bytes_max <= other.bytes_max && self.pixels_max <= other.pixels_max
+    }
+
+    fn to_bytes(self) -> [u8; LIMITS_LEN] {
+        let (bytes, pixels) = (self.bytes_max.to_le_bytes(), self.pixels_max.to_le_bytes());
+        std::array::from_fn(|i| if i < 8 { bytes[i] } else { pixels[i - 8] })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let number = |from: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[from + i]));
+        Self { bytes_max: number(0), pixels_max: number(8) }
+    }
+}
 
 /// The cached features of one encoder.
 #[derive(Debug)]
@@ -23,15 +51,17 @@ pub struct EmbeddingCache {
     path: PathBuf,
     file: File,
     width: usize,
+    limits: ReadLimits,
     features: HashMap<[u8; HASH_LEN], Vec<f32>>,
 }
 
 impl EmbeddingCache {
-    /// Opens the cache of the encoder with this hash, creating it; `width` is how many features it gives.
+    /// Opens the cache of the encoder with this hash, creating it; `width` is how many features it gives, `limits` under
+    /// which content is read today.
     ///
     /// # Errors
     /// When the file cannot be read or repaired.
-    pub fn open(dir: &Path, encoder: &ContentHash, width: usize) -> Result<Self, FsError> {
+    pub fn open(dir: &Path, encoder: &ContentHash, width: usize, limits: ReadLimits) -> Result<Self, FsError> {
         fs::create_dir_all(dir)?;
         let path = dir.join(format!("{encoder}.features"));
         let bytes = fs::optional(fs::read(&path))?.unwrap_or_default();
@@ -41,8 +71,10 @@ impl EmbeddingCache {
         if bytes.starts_with(&header) {
             let records = bytes[HEADER_LEN..].chunks_exact(record_len(width));
             for record in records.take_while(|record| is_whole(record)) {
-                let (hash, values) = parse(record);
-                features.insert(hash, values);
+                let (hash, read_under, values) = parse(record);
+                if read_under.are_within(limits) {
+                    features.insert(hash, values);
+                }
                 intact += record.len();
             }
             intact += HEADER_LEN;
@@ -53,7 +85,7 @@ impl EmbeddingCache {
             if intact == 0 { file.write_all(&header) } else { Ok(()) }
         })();
         repaired.map_err(|e: io::Error| FsError::new("repair", &path, e))?;
-        Ok(Self { path, file, width, features })
+        Ok(Self { path, file, width, limits, features })
     }
 
     /// The features of the content with this hash.
@@ -73,6 +105,7 @@ impl EmbeddingCache {
         assert_eq!(features.len(), self.width, "features of an encoder");
         let mut record = Vec::with_capacity(record_len(self.width));
         record.extend_from_slice(content.as_bytes());
+        record.extend(self.limits.to_bytes());
         record.extend(features.iter().flat_map(|value| value.to_le_bytes()));
         let check = check(&record);
         record.extend_from_slice(&check);
@@ -83,7 +116,7 @@ impl EmbeddingCache {
 }
 
 fn record_len(width: usize) -> usize {
-    HASH_LEN + width * 4 + CHECK_LEN
+    HASH_LEN + LIMITS_LEN + width * 4 + CHECK_LEN
 }
 
 fn check(content: &[u8]) -> [u8; CHECK_LEN] {
@@ -96,10 +129,10 @@ fn is_whole(record: &[u8]) -> bool {
     check(content) == found
 }
 
-fn parse(record: &[u8]) -> ([u8; HASH_LEN], Vec<f32>) {
-    let values = &record[HASH_LEN..record.len() - CHECK_LEN];
+fn parse(record: &[u8]) -> ([u8; HASH_LEN], ReadLimits, Vec<f32>) {
+    let (limits, values) = record[HASH_LEN..record.len() - CHECK_LEN].split_at(LIMITS_LEN);
     let values = values.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    (std::array::from_fn(|i| record[i]), values)
+    (std::array::from_fn(|i| record[i]), ReadLimits::from_bytes(limits), values)
 }
 
 #[cfg(test)]
@@ -111,8 +144,14 @@ mod tests {
         ContentHash::of(b"encoder")
     }
 
+    const LIMITS: ReadLimits = ReadLimits { bytes_max: 1_000, pixels_max: 50 };
+
+    fn open(dir: &Path, width: usize) -> EmbeddingCache {
+        EmbeddingCache::open(dir, &encoder(), width, LIMITS).unwrap()
+    }
+
     fn filled(dir: &Path, count: u8) -> EmbeddingCache {
-        let mut cache = EmbeddingCache::open(dir, &encoder(), 3).unwrap();
+        let mut cache = open(dir, 3);
         for i in 0..count {
             cache.insert(&ContentHash::of(&[i]), vec![f32::from(i); 3]).unwrap();
         }
@@ -123,7 +162,7 @@ mod tests {
     fn features_are_there_when_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path(), 5);
-        let again = EmbeddingCache::open(folder.path(), &encoder(), 3).unwrap();
+        let again = open(folder.path(), 3);
         assert_eq!(again.get(&ContentHash::of(&[4])), Some([4.0; 3].as_slice()));
         assert_eq!(again.get(&ContentHash::of(&[5])), None);
     }
@@ -132,14 +171,26 @@ mod tests {
     fn a_cache_of_another_width_starts_anew() {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path(), 5);
-        let other = EmbeddingCache::open(folder.path(), &encoder(), 4).unwrap();
-        assert!(other.features.is_empty());
+        assert!(open(folder.path(), 4).features.is_empty());
+    }
+
+    #[test]
+    fn what_was_read_under_a_larger_limit_is_not_taken_under_a_smaller_one() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path(), 2);
+        let under = |bytes_max, pixels_max| {
+            EmbeddingCache::open(folder.path(), &encoder(), 3, ReadLimits { bytes_max, pixels_max }).unwrap()
+        };
+        assert_eq!((under(999, 50).features.len(), under(1_000, 49).features.len()), (0, 0));
+        // What is still within the smaller limit is there under both from then on, beside the other.
+        under(999, 50).insert(&ContentHash::of(&[1]), vec![1.0; 3]).unwrap();
+        assert_eq!((under(999, 50).features.len(), under(1_000, 50).features.len()), (1, 2));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn a_file_torn_anywhere_keeps_every_whole_record_and_can_grow(cut in 0_usize..200, garbage in 0_usize..40) {
+        fn a_file_torn_anywhere_keeps_every_whole_record_and_can_grow(cut in 0_usize..280, garbage in 0_usize..40) {
             let folder = tempfile::tempdir().unwrap();
             let path = filled(folder.path(), 4).path;
             let mut bytes = fs::read(&path).unwrap();
@@ -148,10 +199,10 @@ mod tests {
             bytes.resize(bytes.len() + garbage, 0x5a);
             fs::write_atomic(&path, &bytes).unwrap();
 
-            let mut cache = EmbeddingCache::open(folder.path(), &encoder(), 3).unwrap();
+            let mut cache = open(folder.path(), 3);
             prop_assert!(cache.features.len() >= whole);
             cache.insert(&ContentHash::of(b"new"), vec![9.0; 3]).unwrap();
-            let again = EmbeddingCache::open(folder.path(), &encoder(), 3).unwrap();
+            let again = open(folder.path(), 3);
             prop_assert_eq!(again.features.len(), cache.features.len());
             prop_assert!((0..whole as u8).all(|i| again.get(&ContentHash::of(&[i])).is_some()));
         }

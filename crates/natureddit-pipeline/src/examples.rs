@@ -1,8 +1,10 @@
 //! Labelled examples on disk: one `examples.csv` a split.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
+use natureddit_core::text::normalise_title;
 use natureddit_core::{ContentHash, PostId};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,25 @@ pub enum ExampleSource {
     Post,
     /// A title without a photo.
     Title,
+}
+
+/// Posts that a model is judged by, or that stop its training: no title without a photo may give them away.
+pub(crate) struct JudgedPosts<'a> {
+    ids: HashSet<&'a PostId>,
+    /// Normalised.
+    titles: HashSet<String>,
+}
+
+impl<'a> JudgedPosts<'a> {
+    pub(crate) fn new(posts: impl Iterator<Item = &'a Example>) -> Self {
+        let (ids, titles) = posts.map(|post| (&post.id, normalise_title(&post.title))).unzip();
+        Self { ids, titles }
+    }
+
+    /// Whether a title is of one of these posts, or equals the title of one.
+    pub(crate) fn are_told_by(&self, id: &PostId, title: &str) -> bool {
+        self.ids.contains(id) || self.titles.contains(&normalise_title(title))
+    }
 }
 
 /// A file of examples that could not be read or written.

@@ -27,5 +27,5 @@ pub use component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Out
 pub use examples::{Example, read_split};
 pub use graph::{External, Graph, Input, Node};
 pub use metadata::Metadata;
-pub use runner::{Outcome, RunError, RunEvent, RunOptions, RunReport, Runner};
+pub use runner::{ComponentFailure, Outcome, RunError, RunEvent, RunOptions, RunReport, Runner};
 pub use split::Split;

@@ -85,6 +85,33 @@ pub enum MetadataError {
     },
 }
 
+impl MetadataError {
+    /// Whether the file itself is damaged or of something else, so that no other attempt will do better.
+    #[must_use]
+    pub fn is_of_the_file(&self) -> bool {
+        match self {
+            Self::Absent(_) => false,
+            Self::Schema { .. } => true,
+            Self::Open { source, .. } | Self::Query { source, .. } => is_damage(source),
+        }
+    }
+}
+
+/// Whether SQLite found no database, a corrupted one or one without our tables, or a value is not what we write.
+fn is_damage(error: &sqlx::Error) -> bool {
+    /// `SQLITE_ERROR`, which a wrong query would give as well; `SQLITE_CORRUPT`; `SQLITE_NOTADB`.
+    const CODES: [i32; 3] = [1, 11, 26];
+    match error {
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
+        sqlx::Error::Database(error) => {
+            let code = error.code().and_then(|code| code.parse::<i32>().ok());
+            // The low byte of an extended code is the plain one.
+            code.is_some_and(|code| CODES.contains(&(code & 0xff)))
+        }
+        _ => false,
+    }
+}
+
 fn found_text(found: Option<i64>) -> String {
     found.map_or_else(String::new, |version| format!(", but of {version}"))
 }
@@ -195,6 +222,8 @@ mod tests {
         fs::write_atomic(&path, &text).unwrap();
         let error = Metadata::open_or_create(&path).unwrap_err();
         assert!(error.to_string().starts_with("could not open the metadata store "), "{error}");
+        assert!(error.is_of_the_file());
+        assert!(!Metadata::open(&folder.path().join("absent.db")).unwrap_err().is_of_the_file());
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 
@@ -209,5 +238,23 @@ mod tests {
         store.wait(update).unwrap();
         store.close().unwrap();
         assert!(matches!(Metadata::open(&path), Err(MetadataError::Schema { found: Some(11), .. })));
+    }
+
+    #[test]
+    fn a_store_that_lost_a_table_or_a_page_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metadata.db");
+        let mut store = Metadata::open_or_create(&path).unwrap();
+        store.wait(async |c| sqlx::query("DROP TABLE Execution").execute(c).await.map(|_| ())).unwrap();
+        let error = store.last_execution("Trainer").unwrap_err();
+        assert!(matches!(error, MetadataError::Query { .. }) && error.is_of_the_file(), "{error:?}");
+        store.close().unwrap();
+
+        let mut bytes = fs::read(&path).unwrap();
+        let page = bytes.len() / 4;
+        bytes[100..page].fill(0xa5);
+        fs::write_atomic(&path, bytes).unwrap();
+        let error = Metadata::open(&path).unwrap_err();
+        assert!(error.is_of_the_file(), "{error:?}");
     }
 }

@@ -20,7 +20,7 @@ use std::time::Instant;
 use natureddit_core::fs::FsError;
 use natureddit_core::{Clock, Progress};
 
-pub use report::{ComponentReport, Outcome, OutputReport, RunEvent, RunReport};
+pub use report::{ComponentFailure, ComponentReport, Outcome, OutputReport, RunEvent, RunReport};
 
 use crate::cache::StaleReason;
 use crate::graph::{Graph, ResolveError};
@@ -65,6 +65,14 @@ pub enum RunError {
         name: String,
         /// The names there are.
         known: Vec<&'static str>,
+    },
+    /// A component was forced that the options leave out.
+    #[error("{name} is to be forced and is not selected; selected are {}", selected.join(", "))]
+    ForcedNotSelected {
+        /// The component that was to be forced.
+        name: String,
+        /// What the options select.
+        selected: Vec<&'static str>,
     },
     /// A part of the pipeline was asked for, and what it reads was never made.
     #[error("{component} needs the output of {from}, which has not run yet")]
@@ -117,6 +125,14 @@ pub struct Runner {
     layout: Layout,
     clock: Clock,
     progress: Progress,
+}
+
+impl RunError {
+    /// Whether the options make no sense for the graph: nothing was looked at yet.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::UnknownComponent { .. } | Self::ForcedNotSelected { .. })
+    }
 }
 
 impl Runner {
@@ -182,7 +198,13 @@ fn selected(graph: &Graph, options: &RunOptions) -> Result<BTreeSet<&'static str
         let only = find(name)?;
         selected.retain(|&id| id == only);
     }
-    Ok(selected)
+    match options.force.iter().find(|name| !selected.contains(name.as_str())) {
+        Some(name) => {
+            let selected = known.into_iter().filter(|id| selected.contains(id)).collect();
+            Err(RunError::ForcedNotSelected { name: name.clone(), selected })
+        }
+        None => Ok(selected),
+    }
 }
 
 fn milliseconds_since(began: Instant) -> u64 {

@@ -12,7 +12,7 @@ use natureddit_model::InputError;
 use serde::Serialize;
 
 use crate::batcher::{BatchError, SubmitError};
-use crate::reply::json;
+use crate::reply::{json, json_text};
 
 /// After how many seconds a client that was turned away may try again. A full queue is worked off within that time.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -37,6 +37,9 @@ pub(crate) enum ApiError {
         /// The version asked for, as it stood in the path.
         version: String,
     },
+    /// A request in plain HTTP where HTTPS is spoken.
+    #[error("this port speaks HTTPS: use https:// instead of http://")]
+    PlainHttp,
     /// The body is over the limit.
     #[error("the body is over the limit of {bytes_max} bytes")]
     BodyTooLarge {
@@ -95,7 +98,8 @@ impl ApiError {
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException"),
             Self::BodyTooSlow(_) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException"),
             Self::ContentType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeException"),
-            Self::BodyBroken(_)
+            Self::PlainHttp
+            | Self::BodyBroken(_)
             | Self::Multipart(_)
             | Self::FieldTwice(_)
             | Self::TooManyParts { .. }
@@ -105,6 +109,16 @@ impl ApiError {
             Self::ResponseTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ResponseTimeoutException"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
         }
+    }
+
+    /// The body of the answer, for where there is no HTTP yet to send it with.
+    pub(crate) fn body(&self) -> String {
+        json_text(&self.error_body()).unwrap_or_default()
+    }
+
+    fn error_body(&self) -> ErrorBody<'_> {
+        let (status, kind) = self.status();
+        ErrorBody { code: status.as_u16(), kind, message: self.to_string() }
     }
 }
 
@@ -135,8 +149,7 @@ struct ErrorBody<'a> {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, kind) = self.status();
-        let mut response = json(status, &ErrorBody { code: status.as_u16(), kind, message: self.to_string() });
+        let mut response = json(self.status().0, &self.error_body());
         if matches!(self, Self::Busy | Self::ShuttingDown) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }

@@ -10,41 +10,77 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use natureddit_model::{Prediction, Prepared};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::{self, RequestId, RequestIds};
 use crate::batcher::panic_message;
+use crate::bodies::BodyBudget;
 use crate::error::ApiError;
 use crate::registry::{LoadedModel, Registry};
 use crate::reply::{self, ReplyForm};
 use crate::request::{self, PredictionInput, RequestLimits};
 
+/// Limits on decoding and tokenising.
+#[derive(Clone, Debug)]
+pub struct PreparationLimits {
+    /// How many inputs are prepared at a time, each on a thread of its own; at least 1.
+    pub threads: usize,
+    /// How many pixels are decoded at a time. A photo with more is decoded when it is the only one.
+    pub pixels_max: u32,
+}
+
 /// What the handlers share.
 pub(crate) struct Inference {
     registry: Registry,
     limits: RequestLimits,
-    /// One permit a request that is under way.
+    bodies: BodyBudget,
+    /// One permit a request whose body is there and whose answer is not.
     admissions: Semaphore,
+    admissions_max: usize,
     /// One permit a request that is being decoded and tokenised.
     preparations: Arc<Semaphore>,
+    /// One permit a pixel that is being decoded.
+    pixels: Arc<Semaphore>,
+    pixels_max: u32,
 }
 
 impl Inference {
-    /// Serves `registry`, preparing inputs on at most `threads` threads at a time.
-    pub(crate) fn new(registry: Registry, limits: RequestLimits, threads: usize) -> Self {
-        let admissions = Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS));
-        Self { registry, limits, admissions, preparations: Arc::new(Semaphore::new(threads.max(1))) }
+    /// Serves `registry`.
+    pub(crate) fn new(registry: Registry, limits: RequestLimits, preparation: &PreparationLimits) -> Self {
+        let bodies = BodyBudget::new(&limits);
+        let admissions_max = limits.requests_max.min(Semaphore::MAX_PERMITS);
+        let admissions = Semaphore::new(admissions_max);
+        let preparations = Arc::new(Semaphore::new(preparation.threads.clamp(1, Semaphore::MAX_PERMITS)));
+        let pixels = Arc::new(Semaphore::new(preparation.pixels_max as usize));
+        let pixels_max = preparation.pixels_max;
+        Self { registry, limits, bodies, admissions, admissions_max, preparations, pixels, pixels_max }
     }
 
-    /// The model asked for and leave to work on it.
-    fn admit(&self, target: &Target) -> Result<(&Arc<LoadedModel>, SemaphorePermit<'_>), ApiError> {
+    /// How many requests for a prediction are read, worked on or answered.
+    pub(crate) fn requests_under_way(&self) -> usize {
+        let admitted = self.admissions_max.saturating_sub(self.admissions.available_permits());
+        self.bodies.being_read() + admitted
+    }
+
+    /// The model asked for and leave to read the body.
+    fn begin(&self, target: &Target) -> Result<(&Arc<LoadedModel>, SemaphorePermit<'_>), ApiError> {
         let model = self.registry.model(&target.model, target.version.as_deref())?;
-        match self.admissions.try_acquire() {
-            Ok(permit) => Ok((model, permit)),
-            Err(TryAcquireError::NoPermits) => Err(ApiError::Busy),
-            Err(TryAcquireError::Closed) => Err(ApiError::ShuttingDown),
-        }
+        Ok((model, self.bodies.begin()?))
+    }
+
+    /// Reads the body and gives leave to work on it. Only what has arrived counts as admitted: a client that sends
+    /// slowly holds up no other.
+    async fn admit(
+        &self,
+        reading: SemaphorePermit<'_>,
+        request: Request,
+    ) -> Result<(PredictionInput, SemaphorePermit<'_>), ApiError> {
+        let input = PredictionInput::read(request, &self.limits, &self.bodies).await?;
+        let admission = self.admissions.try_acquire().map_err(|_| ApiError::Busy)?;
+        drop(reading);
+        Ok((input, admission))
     }
 
     /// Prepares the input, queues it and waits for its batch. When this is dropped, because the client left or the
@@ -55,15 +91,20 @@ impl Inference {
         Ok(answer.map_err(|_closed| ApiError::ShuttingDown)??)
     }
 
-    /// Decodes and tokenises on a blocking thread. The permit moves there: of a request that was given up the
-    /// decoding goes on, and counts until it has ended.
+    /// Decodes and tokenises on a blocking thread. The permits are there: of a request that was given up the decoding
+    /// goes on, and counts until it has ended.
     async fn prepare(&self, model: &Arc<LoadedModel>, input: PredictionInput) -> Result<Prepared, ApiError> {
         let permit = Arc::clone(&self.preparations).acquire_owned().await.map_err(|_closed| ApiError::ShuttingDown)?;
         let preparing = Arc::clone(model);
+        let (pixels, pixels_max) = (Arc::clone(&self.pixels), self.pixels_max);
+        let runtime = Handle::current();
         let prepared = tokio::task::spawn_blocking(move || {
-            let prepared = (preparing.prepare)(&input.as_model_input());
-            drop(permit);
-            prepared
+            let _permit = permit;
+            let asked = input.as_model_input();
+            let count = u32::try_from(asked.pixels(pixels_max.into())).unwrap_or(pixels_max);
+            // Never closed, and never asked for more than it has.
+            let _pixels = runtime.block_on(pixels.acquire_many(count));
+            (preparing.prepare)(&asked)
         });
         match prepared.await {
             Ok(prepared) => Ok(prepared?),
@@ -134,19 +175,19 @@ async fn predict(
 ) -> Result<Response, ApiError> {
     let limits = &inference.limits;
     // A name that is no UTF-8 is no model's.
-    let admitted = match target {
-        Ok(Path(target)) => inference.admit(&target),
+    let begun = match target {
+        Ok(Path(target)) => inference.begin(&target),
         Err(_) => Err(ApiError::ResourceNotFound),
     };
-    let (model, _permit) = match admitted {
-        Ok(admitted) => admitted,
+    let (model, reading) = match begun {
+        Ok(begun) => begun,
         Err(error) => {
             request::discard(request, limits).await;
             return Err(error);
         }
     };
     let form = ReplyForm::of(request.headers());
-    let input = PredictionInput::read(request, limits).await?;
+    let (input, _admission) = inference.admit(reading, request).await?;
     let answer = tokio::time::timeout(limits.response_timeout, inference.predict(model, input)).await;
     let prediction = answer.map_err(|_elapsed| ApiError::ResponseTimeout(limits.response_timeout))??;
     Ok(reply::prediction(form, model, &prediction, &id))

@@ -4,6 +4,8 @@
 
 mod access;
 mod batcher;
+mod bodies;
+mod connection;
 mod error;
 mod inference;
 mod registry;
@@ -14,6 +16,7 @@ mod store;
 mod tls;
 
 pub use batcher::{BatchError, BatchLimits, Batcher, Reply, SubmitError};
+pub use inference::PreparationLimits;
 pub use registry::{LoadError, LoadedModel, ModelsConfig, load_models};
 pub use request::RequestLimits;
 pub use server::{ServeConfig, ServeError, Server};

@@ -71,11 +71,16 @@ pub(crate) fn prediction(form: ReplyForm, model: &LoadedModel, prediction: &Pred
 }
 
 /// JSON as TorchServe writes it: indented by two, with a newline at the end.
+pub(crate) fn json_text(body: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(body).map(|text| text + "\n")
+}
+
+/// An answer in JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_string_pretty(body) {
+    match json_text(body) {
         Ok(text) => {
             let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            (status, [content_type], text + "\n").into_response()
+            (status, [content_type], text).into_response()
         }
         Err(error) => {
             tracing::error!("a reply could not be written as JSON: {error}");

@@ -8,9 +8,10 @@ use axum::body::{Body, HttpBody};
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use natureddit_model::ModelInput;
 
+use crate::bodies::{ArrivingBody, BodyBudget, BodyMemory};
 use crate::error::ApiError;
 
 /// Parts of a multipart body; two are used, the rest is there for clients that send more.
@@ -24,12 +25,16 @@ const DISCARDED_BODIES_MAX: usize = 4;
 /// Limits on requests.
 #[derive(Clone, Debug)]
 pub struct RequestLimits {
-    /// Requests that are read, prepared and waited for at one time; one more is answered 503. Times
-    /// `body_bytes_max` this is the memory that bodies may take.
+    /// Requests that have arrived and are prepared and waited for at one time; one more is answered 503.
     pub requests_max: usize,
+    /// Bodies that are read at one time; one more is answered 503.
+    pub bodies_max: usize,
+    /// Bytes of all bodies together, from their arrival until they are prepared; one more is answered 503.
+    pub bodies_bytes_max: usize,
     /// Bytes in a body; one more is answered 413.
     pub body_bytes_max: usize,
-    /// Time for the head of a request to arrive, the idle time of a connection included.
+    /// Time for the first request of a connection to arrive. Over HTTP/1.1 the head of each later one has it too, the
+    /// time before it included; over HTTP/2 it is how long a silent client is pinged for a sign of life.
     pub header_timeout: Duration,
     /// Time for the body to arrive; later is answered 408.
     pub body_timeout: Duration,
@@ -42,6 +47,8 @@ pub struct RequestLimits {
 pub(crate) struct PredictionInput {
     text: Option<String>,
     image: Option<Bytes>,
+    /// What the two take, until they are prepared.
+    _memory: BodyMemory,
 }
 
 impl PredictionInput {
@@ -53,20 +60,21 @@ impl PredictionInput {
     /// Reads a request: multipart with `text` and `image`, or the bytes of an image.
     ///
     /// # Errors
-    /// A body that is too large, too slow, broken, or of another kind.
-    pub(crate) async fn read(request: Request, limits: &RequestLimits) -> Result<Self, ApiError> {
+    /// A body that is too large, too slow, broken, of another kind, or over the budget.
+    pub(crate) async fn read(request: Request, limits: &RequestLimits, budget: &BodyBudget) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let body = read_body(body, expects_continue(&parts.headers), limits).await?;
+        let (body, memory) = read_body(body, expects_continue(&parts.headers), limits, budget).await?.finish();
         if body.is_empty() {
             return Ok(Self::default());
         }
-        match media_type(&parts.headers).as_str() {
-            "multipart/form-data" => read_multipart(Request::from_parts(parts, Body::from(body))).await,
+        let input = match media_type(&parts.headers).as_str() {
+            "multipart/form-data" => read_multipart(Request::from_parts(parts, Body::from(body))).await?,
             // TorchServe's own examples send `curl -T photo.jpg`, which names no type; what it is shows when it is read.
-            "" | "application/octet-stream" => Ok(Self { text: None, image: Some(body) }),
-            image if image.starts_with("image/") => Ok(Self { text: None, image: Some(body) }),
-            other => Err(ApiError::ContentType(other.to_owned())),
-        }
+            "" | "application/octet-stream" => Self { image: Some(body), ..Self::default() },
+            image if image.starts_with("image/") => Self { image: Some(body), ..Self::default() },
+            other => return Err(ApiError::ContentType(other.to_owned())),
+        };
+        Ok(Self { _memory: memory, ..input })
     }
 }
 
@@ -74,7 +82,7 @@ impl PredictionInput {
 pub(crate) async fn discard(request: Request, limits: &RequestLimits) {
     if !expects_continue(request.headers()) {
         // Whether it came whole is of no interest.
-        let _ = tokio::time::timeout(limits.body_timeout, collect(request.into_body(), 0, limits)).await;
+        let _ = tokio::time::timeout(limits.body_timeout, read_on(request.into_body(), limits, |_| {})).await;
     }
 }
 
@@ -89,37 +97,48 @@ fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-async fn read_body(body: Body, waits: bool, limits: &RequestLimits) -> Result<Bytes, ApiError> {
+async fn read_body(
+    body: Body,
+    waits: bool,
+    limits: &RequestLimits,
+    budget: &BodyBudget,
+) -> Result<ArrivingBody, ApiError> {
     let bytes_max = limits.body_bytes_max;
     if waits && body.size_hint().lower() > bytes_max as u64 {
         return Err(ApiError::BodyTooLarge { bytes_max });
     }
-    match tokio::time::timeout(limits.body_timeout, collect(body, bytes_max, limits)).await {
+    let mut arriving = ArrivingBody::default();
+    let mut refused = None;
+    let reading = read_on(body, limits, |data| {
+        if refused.is_none() {
+            let fits = arriving.len().saturating_add(data.len()) <= bytes_max;
+            let kept = if fits { arriving.push(data, budget) } else { Err(ApiError::BodyTooLarge { bytes_max }) };
+            if let Err(error) = kept {
+                refused = Some(error);
+                // Others can have the memory while the rest is thrown away.
+                arriving = ArrivingBody::default();
+            }
+        }
+    });
+    match tokio::time::timeout(limits.body_timeout, reading).await {
         Err(_elapsed) => Err(ApiError::BodyTooSlow(limits.body_timeout)),
         Ok(Err(error)) => Err(ApiError::BodyBroken(error.to_string())),
-        Ok(Ok(None)) => Err(ApiError::BodyTooLarge { bytes_max }),
-        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(())) => refused.map_or(Ok(arriving), Err),
     }
 }
 
-/// A body of at most `bytes_max` bytes, or `None` for a longer one, of which no more than [`DISCARDED_BODIES_MAX`]
-/// allows is read.
-async fn collect(mut body: Body, bytes_max: usize, limits: &RequestLimits) -> Result<Option<Bytes>, axum::Error> {
+/// Gives each piece of a body to `each` until its end, or until more is read than [`DISCARDED_BODIES_MAX`] allows.
+async fn read_on(mut body: Body, limits: &RequestLimits, mut each: impl FnMut(&[u8])) -> Result<(), axum::Error> {
     let read_max = limits.body_bytes_max.saturating_mul(DISCARDED_BODIES_MAX);
-    let mut kept = BytesMut::new();
     let mut read = 0_usize;
     while read <= read_max
         && let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await
     {
         let Ok(data) = frame?.into_data() else { continue };
         read = read.saturating_add(data.len());
-        if read <= bytes_max {
-            kept.extend_from_slice(&data);
-        } else {
-            kept = BytesMut::new();
-        }
+        each(&data);
     }
-    Ok((read <= bytes_max).then(|| kept.freeze()))
+    Ok(())
 }
 
 async fn read_multipart(request: Request) -> Result<PredictionInput, ApiError> {

@@ -11,7 +11,8 @@ use natureddit_core::Clock;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::access::RequestIds;
-use crate::inference::{self, Inference};
+use crate::connection::{self, Door};
+use crate::inference::{self, Inference, PreparationLimits};
 use crate::registry::{LoadedModel, Registry};
 use crate::request::RequestLimits;
 use crate::tls::{self, TlsError, TlsFiles};
@@ -27,10 +28,12 @@ pub struct ServeConfig {
     /// Its certificate; `None` serves plain HTTP. Whether that is allowed on an address others can reach is the
     /// caller's to decide.
     pub tls: Option<TlsFiles>,
+    /// Connections that are open at a time; one more is closed at once.
+    pub connections_max: usize,
     /// Limits on requests.
     pub limits: RequestLimits,
-    /// How many inputs are decoded and tokenised at a time, each on a thread of its own; at least 1.
-    pub preparation_threads: usize,
+    /// Limits on decoding and tokenising.
+    pub preparation: PreparationLimits,
     /// How long [`Server::shutdown`] waits for requests that are under way.
     pub drain_timeout: Duration,
     /// The time, for a new certificate.
@@ -90,16 +93,18 @@ impl Server {
             }
             None => None,
         };
-        let inference = Inference::new(Registry::new(models), config.limits.clone(), config.preparation_threads);
+        let inference = Inference::new(Registry::new(models), config.limits.clone(), &config.preparation);
         let inference = Arc::new(inference);
         let app = inference::router(Arc::clone(&inference), ids).into_make_service();
         let handle = Handle::new();
         let server = axum_server::from_tcp(listener).map_err(listening)?.handle(handle.clone());
-        let server = limited(server, &config.limits);
+        let server = limited(server, &config.limits).accept_error_handler(connection::log_refused);
+        let timeout = config.limits.header_timeout;
+        let door = Door::new(config.connections_max, tls.is_some().then_some(timeout));
         let serving = match tls {
-            None => tokio::spawn(server.serve(app)),
+            None => tokio::spawn(server.acceptor(door).serve(app)),
             Some(tls) => {
-                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(config.limits.header_timeout);
+                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(timeout).acceptor(door);
                 tokio::spawn(server.acceptor(acceptor).serve(app))
             }
         };
@@ -110,6 +115,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many requests for a prediction are read, worked on or answered at this moment.
+    #[must_use]
+    pub fn requests_under_way(&self) -> usize {
+        self.inference.requests_under_way()
     }
 
     /// Accepts no more connections, answers what is under way for at most the drain timeout, and unloads the models.

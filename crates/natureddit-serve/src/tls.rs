@@ -1,19 +1,23 @@
 //! HTTPS: the certificate a user gives, or a self-signed one made on first start and kept.
 
+mod self_signed;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use natureddit_core::Clock;
 use natureddit_core::fs::{self, FsError};
-use rcgen::{CertificateParams, DnType, KeyPair};
-use rustls::ServerConfig;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 
-/// How long a self-signed certificate is valid. Who trusts it does so by its bytes, so changing it often only hurts.
-const SELF_SIGNED_YEARS: i32 = 10;
+/// How long before its end a certificate is warned about.
+const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The name of a self-signed certificate in its folder.
 pub const CERTIFICATE_FILE: &str = "certificate.pem";
@@ -28,13 +32,13 @@ pub enum TlsFiles {
         /// The private key: PKCS#8, PKCS#1 or SEC1.
         key: PathBuf,
     },
-    /// `certificate.pem` and `key.pem` in a folder, made on first start for `localhost`, 127.0.0.1, ::1 and `host`,
-    /// and used from then on. Removing the folder makes new ones.
+    /// `certificate.pem` and `key.pem` in a folder, made on first start for `localhost`, 127.0.0.1, ::1 and `names`,
+    /// and used until one of these is not named or the certificate has expired. Removing the two makes new ones.
     SelfSigned {
         /// The folder; its parent must be there or be makeable.
         folder: PathBuf,
-        /// A further name or address that clients use.
-        host: Option<String>,
+        /// Further names and addresses that clients use.
+        names: Vec<String>,
     },
 }
 
@@ -71,6 +75,9 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    /// A name that no certificate can have.
+    #[error("{0:?} is neither a host name nor an ip address")]
+    Name(String),
     /// A self-signed certificate could not be made.
     #[error("could not make a self-signed certificate")]
     SelfSign(#[from] rcgen::Error),
@@ -81,15 +88,43 @@ pub enum TlsError {
 /// # Errors
 /// When a file cannot be read, holds something else, or the two do not belong together.
 pub(crate) fn read_tls(files: &TlsFiles, clock: &Clock) -> Result<ServerConfig, TlsError> {
-    match files {
-        TlsFiles::Given { certificate, key } => server_config(certificate, key),
-        TlsFiles::SelfSigned { folder, host } => {
-            let (certificate, key) = (folder.join(CERTIFICATE_FILE), folder.join("key.pem"));
-            if fs::optional(fs::metadata(&certificate))?.is_none() {
-                write_self_signed(folder, host.as_deref(), clock)?;
-            }
-            server_config(&certificate, &key)
+    let (config, certificate) = match files {
+        TlsFiles::Given { certificate, key } => (server_config(certificate, key)?, certificate.clone()),
+        TlsFiles::SelfSigned { folder, names } => {
+            (self_signed::provide(folder, names, clock)?, folder.join(CERTIFICATE_FILE))
         }
+    };
+    if let Some(warning) = expiry_warning(&certificate, clock)? {
+        tracing::warn!(certificate = %certificate.display(), "{warning}");
+    }
+    Ok(config)
+}
+
+/// What to say about a certificate that clients refuse or soon will.
+fn expiry_warning(certificate: &Path, clock: &Clock) -> Result<Option<String>, TlsError> {
+    let chain = read_chain(certificate)?;
+    let Some(end) = chain.first().and_then(expiry) else { return Ok(None) };
+    let left = end.duration_since(clock.now());
+    Ok(if left <= SignedDuration::ZERO {
+        Some(format!("the certificate expired at {end}"))
+    } else if left <= EXPIRY_WARNING {
+        Some(format!("the certificate expires in {} days, at {end}", left.as_hours() / 24))
+    } else {
+        None
+    })
+}
+
+/// The end of a certificate: what a check at the end of time says that it missed. `None` where that cannot be told.
+fn expiry(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let certificate = ParsedCertificate::try_from(certificate).ok()?;
+    let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(Timestamp::MAX.as_second().unsigned_abs()));
+    let algorithms = ring::default_provider().signature_verification_algorithms.all;
+    let no_roots = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(&certificate, &no_roots, &[], end_of_time, algorithms) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Timestamp::from_second(i64::try_from(not_after.as_secs()).ok()?).ok()
+        }
+        _ => None,
     }
 }
 
@@ -116,78 +151,28 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&pem).map_err(|e| TlsError::Key { path: path.to_owned(), reason: e.to_string() })
 }
 
-/// Both files appear together, by renaming a whole folder: two servers that start at once cannot mix their pairs.
-fn write_self_signed(folder: &Path, host: Option<&str>, clock: &Clock) -> Result<(), TlsError> {
-    let key = KeyPair::generate()?;
-    let certificate = self_signed_params(host, clock)?.self_signed(&key)?;
-    let partial = fs::beside(folder);
-    fs::write_private(&partial.join("key.pem"), key.serialize_pem())?;
-    fs::write_atomic(&partial.join(CERTIFICATE_FILE), certificate.pem())?;
-    let Err(error) = fs::rename(&partial, folder) else {
-        tracing::info!(folder = %folder.display(), "made a self-signed certificate");
-        return Ok(());
-    };
-    fs::remove_dir_all(&partial)?;
-    // Another server was first: its pair is as good.
-    let other = fs::optional(fs::metadata(&folder.join(CERTIFICATE_FILE)))?;
-    other.map(|_| ()).ok_or_else(|| error.into())
-}
-
-fn self_signed_params(host: Option<&str>, clock: &Clock) -> Result<CertificateParams, rcgen::Error> {
-    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
-    names.extend(host.filter(|host| !names.iter().any(|name| name == host)).map(str::to_owned));
-    let mut params = CertificateParams::new(names)?;
-    params.distinguished_name.push(DnType::CommonName, "NatuReddit self-signed");
-    let now = TimeZone::UTC.to_datetime(clock.now());
-    let year = i32::from(now.year());
-    // The first day of this month and of that month years later: every month has one, also after a leap day, and a
-    // client whose clock is a little behind is not refused.
-    let month = now.month().unsigned_abs();
-    params.not_before = rcgen::date_time_ymd(year, month, 1);
-    params.not_after = rcgen::date_time_ymd(year + SELF_SIGNED_YEARS, month, 1);
-    Ok(params)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn self_signed(folder: &Path) -> TlsFiles {
-        TlsFiles::SelfSigned { folder: folder.join("tls"), host: Some("model.example".to_owned()) }
+        TlsFiles::SelfSigned { folder: folder.join("tls"), names: Vec::new() }
     }
 
     #[test]
-    fn the_self_signed_certificate_is_made_once_and_its_key_is_private() {
+    fn the_end_of_a_certificate_is_warned_about() {
         let temp = tempfile::tempdir().unwrap();
+        // 2023-11-14: the certificate ends on 2033-11-01.
         read_tls(&self_signed(temp.path()), &Clock::fixed(1_700_000_000)).unwrap();
-        let certificate = fs::read(&temp.path().join("tls/certificate.pem")).unwrap();
-        read_tls(&self_signed(temp.path()), &Clock::fixed(1_800_000_000)).unwrap();
-        assert_eq!(fs::read(&temp.path().join("tls/certificate.pem")).unwrap(), certificate);
-        assert_eq!(fs::read_dir(temp.path()).unwrap(), [temp.path().join("tls")]);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = fs::metadata(&temp.path().join("tls/key.pem")).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
-        }
-    }
-
-    #[test]
-    fn servers_that_start_at_once_end_with_one_pair() {
-        let temp = tempfile::tempdir().unwrap();
-        std::thread::scope(|scope| {
-            let starts: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| read_tls(&self_signed(temp.path()), &Clock::System).map(drop))).collect();
-            starts.into_iter().for_each(|start| start.join().unwrap().unwrap());
-        });
-        assert_eq!(fs::read_dir(temp.path()).unwrap(), [temp.path().join("tls")]);
-    }
-
-    #[test]
-    fn it_is_made_even_on_a_leap_day() {
-        let leap_day = Clock::fixed(1_709_200_000);
-        assert_eq!(leap_day.now().to_string(), "2024-02-29T09:46:40Z");
-        assert!(self_signed_params(None, &leap_day).is_ok());
+        let certificate = temp.path().join("tls/certificate.pem");
+        let warning = |now: &str| {
+            let now: Timestamp = now.parse().unwrap();
+            expiry_warning(&certificate, &Clock::fixed(now.as_second())).unwrap()
+        };
+        assert_eq!(warning("2033-10-01T00:00:00Z"), None);
+        let soon = "the certificate expires in 9 days, at 2033-11-01T00:00:00Z";
+        assert_eq!(warning("2033-10-22T12:00:00Z").unwrap(), soon);
+        assert_eq!(warning("2033-11-01T00:00:01Z").unwrap(), "the certificate expired at 2033-11-01T00:00:00Z");
     }
 
     #[test]
@@ -205,14 +190,5 @@ mod tests {
         assert!(matches!(refused(&certificate, &certificate), TlsError::Key { path, .. } if path == certificate));
         assert!(matches!(refused(&certificate, &others_key), TlsError::Pair { .. }));
         assert!(matches!(refused(Path::new("/nowhere.pem"), &key), TlsError::File(e) if e.is_not_found()));
-    }
-
-    #[test]
-    fn a_key_whose_certificate_is_gone_is_not_overwritten() {
-        let temp = tempfile::tempdir().unwrap();
-        read_tls(&self_signed(temp.path()), &Clock::System).unwrap();
-        fs::remove_file(&temp.path().join("tls/certificate.pem")).unwrap();
-        assert!(matches!(read_tls(&self_signed(temp.path()), &Clock::System), Err(TlsError::File(_))));
-        assert_eq!(fs::read_dir(temp.path()).unwrap(), [temp.path().join("tls")]);
     }
 }

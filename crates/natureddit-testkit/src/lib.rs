@@ -1,7 +1,7 @@
 //! What the integration tests of several crates share: the assets, a small trained bundle, the shared folder.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -29,8 +29,15 @@ pub fn shared(what: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: {what}: there is no shared folder beside the project");
+    tell_skipped(what);
     None
+}
+
+/// Written to the standard error itself: what goes through the printing macros is captured from a test that passes, and
+/// a skipped one does.
+fn tell_skipped(what: &str) {
+    // Nobody is left to tell when the standard error is closed.
+    let _ = writeln!(io::stderr(), "skipped: {what}: there is no shared folder beside the project");
 }
 
 /// The runtime and the default encoders, pulled into the user's cache as the program does.
@@ -156,5 +163,24 @@ pub fn trainer() -> TrainerConfig {
         class_weights: true,
         patience: 10,
         seed: 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn what_is_skipped_is_told_although_the_output_of_a_test_is_captured() {
+        // This test again, alone, in a process of its own.
+        if std::env::args().any(|argument| argument == "--exact") {
+            return tell_skipped("nothing");
+        }
+        let this = "tests::what_is_skipped_is_told_although_the_output_of_a_test_is_captured";
+        let output = Command::new(std::env::current_exe().unwrap()).args(["--exact", this]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && told.contains("skipped: nothing: there is no shared folder"), "{told:?}");
     }
 }

@@ -124,9 +124,13 @@ mod tests {
 
     #[test]
     fn every_command_has_examples() {
-        for command in Cli::command().get_subcommands() {
+        fn check(command: &clap::Command) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.starts_with("Examples:\n"), "{} has none", command.get_name());
+            let longest = help.lines().map(str::len).max().unwrap_or_default();
+            assert!(longest <= 100, "an example of {} would be broken at the 100th column", command.get_name());
+            command.get_subcommands().for_each(check);
         }
+        check(&Cli::command());
     }
 }

@@ -4,26 +4,21 @@ use super::Finding;
 use super::files::Tree;
 use super::manifest::Manifest;
 
-/// Each crate with the crates of ours that it may use outside its tests; the arrows of docs/ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 12] = [
+/// Each crate with the crates of ours that it uses outside its tests; the arrows of docs/ARCHITECTURE.md.
+const ARROWS: [(&str, &[&str]); 11] = [
     ("natureddit-core", &[]),
     ("natureddit-image", &["natureddit-core"]),
     ("natureddit-net", &["natureddit-core"]),
     ("natureddit-data", &["natureddit-core", "natureddit-image", "natureddit-net"]),
     ("natureddit-model", &["natureddit-core", "natureddit-image"]),
-    (
-        "natureddit-pipeline",
-        &["natureddit-core", "natureddit-data", "natureddit-image", "natureddit-model", "natureddit-net"],
-    ),
-    ("natureddit-serve", &["natureddit-core", "natureddit-model", "natureddit-net"]),
-    ("natureddit-deploy", &["natureddit-core", "natureddit-net"]),
+    ("natureddit-pipeline", &["natureddit-core", "natureddit-data", "natureddit-model"]),
+    ("natureddit-serve", &["natureddit-core", "natureddit-model"]),
     ("natureddit-sandbox", &["natureddit-core"]),
     (
         "natureddit",
         &[
             "natureddit-core",
             "natureddit-data",
-            "natureddit-deploy",
             "natureddit-image",
             "natureddit-model",
             "natureddit-net",
@@ -35,6 +30,9 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("natureddit-testkit", &["natureddit-core", "natureddit-image", "natureddit-model", "natureddit-net"]),
     ("xtask", &[]),
 ];
+
+/// Where people read the arrows.
+const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 
 /// Dependencies that only one crate may name outside its tests, and why.
 const OWNED: [(&str, &str, &str); 5] = [
@@ -120,6 +118,40 @@ pub(super) fn manifest_findings(path: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
+/// Arrows that no manifest needs any more: a crate could come to lean on another without anybody deciding it.
+pub(super) fn unused_arrow_findings(path: &str, text: &str) -> Vec<Finding> {
+    let folder = path.trim_end_matches("/Cargo.toml").rsplit('/').next().unwrap_or_default();
+    let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == folder) else { return Vec::new() };
+    let manifest = Manifest::parse(text);
+    let is_used = |arrow: &str| manifest.dependencies.iter().any(|used| used.name == arrow && !used.is_dev);
+    let unused = allowed.iter().filter(|arrow| !is_used(arrow));
+    unused
+        .map(|arrow| {
+            Finding::new(path, 1, format!("`{arrow}` is not used: take the arrow out of xtask/src/tidy/crates.rs"))
+        })
+        .collect()
+}
+
+/// Where docs/ARCHITECTURE.md tells other arrows than are checked: its lines such as `name  what it is  (core, net)`.
+pub(super) fn told_arrow_findings(path: &str, text: &str) -> Vec<Finding> {
+    if path != ARCHITECTURE {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (name, allowed) in ARROWS {
+        let told = (1..).zip(text.lines()).find(|(_, line)| line.split(' ').next() == Some(name));
+        let Some((number, line)) = told else { continue };
+        let Some((_, arrows)) = line.strip_suffix(')').and_then(|line| line.rsplit_once(" (")) else { continue };
+        let mut told: Vec<String> = arrows.split(", ").map(|short| format!("natureddit-{short}")).collect();
+        told.sort();
+        if arrows != "all" && told != allowed {
+            let wanted: Vec<&str> = allowed.iter().map(|name| name.trim_start_matches("natureddit-")).collect();
+            findings.push(Finding::new(path, number, format!("the arrows of `{name}` are ({})", wanted.join(", "))));
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +177,30 @@ mod tests {
             let found = found(from, &format!("[dependencies]\n{to}.workspace = true\n"));
             assert_eq!(found, [format!("no arrow leads from `{from}` to `{to}`")]);
         }
+    }
+
+    #[test]
+    fn an_arrow_that_nobody_needs_is_found() {
+        let serve =
+            "[dependencies]\nnatureddit-core.workspace = true\n[dev-dependencies]\nnatureddit-model.workspace = true\n";
+        let unused = unused_arrow_findings("crates/natureddit-serve/Cargo.toml", serve);
+        assert_eq!(unused.len(), 1, "{unused:?}");
+        assert!(unused[0].reason.starts_with("`natureddit-model` is not used"), "{unused:?}");
+        let used = serve.replace("[dev-dependencies]\n", "");
+        assert_eq!(unused_arrow_findings("crates/natureddit-serve/Cargo.toml", &used), []);
+    }
+
+    #[test]
+    fn an_arrow_that_is_told_otherwise_is_found() {
+        let told = |arrows: &str| {
+            let text = format!("# Architecture\n```\nnatureddit-serve      batching   ({arrows})\n```\n");
+            told_arrow_findings(ARCHITECTURE, &text)
+        };
+        assert_eq!(told("core, model"), []);
+        assert_eq!(told("model, core"), []);
+        let wrong = [Finding::new(ARCHITECTURE, 3, "the arrows of `natureddit-serve` are (core, model)")];
+        assert_eq!(told("core, model, net"), wrong);
+        assert_eq!(told("core"), wrong);
     }
 
     #[test]

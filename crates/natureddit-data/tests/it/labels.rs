@@ -74,7 +74,7 @@ async fn one_bad_line_keeps_the_whole_import_out() {
 fn titles_are_imported_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("titles_reddit.csv");
-    let mut titles = Titles::read(folder.path(), &classes()).unwrap();
+    let mut titles = Titles::read(folder.path()).unwrap();
     let csv = "id,subreddit,title,choice,created_utc\nb,x,\"A, rose\",flora,1\na,x,A bear\u{7},fauna,2\n";
     fs::write_atomic(&file, csv).unwrap();
     let first = titles.import(&file, &classes()).unwrap();
@@ -84,7 +84,11 @@ fn titles_are_imported_once() {
     let second = titles.import(&file, &classes()).unwrap();
     assert_eq!(second, TitleImport { added: 0, changed: 0, unchanged: 2 });
     assert_eq!(fs::read_to_string(&folder.path().join("titles.csv")).unwrap(), written);
-    assert_eq!(Titles::read(folder.path(), &classes()).unwrap(), titles);
+    assert_eq!(Titles::read(folder.path()).unwrap(), titles);
+    // A class that the settings had once stops nobody.
+    let fewer = ClassNames::new(vec!["fauna".into(), "landscape".into()]).unwrap();
+    fs::write_atomic(&file, "id,title,choice\na,A bear,fauna\n").unwrap();
+    assert_eq!(titles.import(&file, &fewer).unwrap(), TitleImport { added: 0, changed: 0, unchanged: 1 });
 
     fs::write_atomic(&file, "id,title,choice\nc,fine,fauna\na, ,fauna\n").unwrap();
     let error = titles.import(&file, &classes()).unwrap_err().to_string();
@@ -128,7 +132,7 @@ async fn two_imports_at_once_lose_nothing() {
     let lock = fs::try_lock(&dir.join(".lock")).unwrap().unwrap();
     let error = a.import(&second, &classes(), &dataset, "ann", &clock).unwrap_err();
     assert!(matches!(&error, TableError::Locked { .. }), "{error}");
-    let error = Titles::read(&dir, &classes()).unwrap().import(&titles, &classes()).unwrap_err();
+    let error = Titles::read(&dir).unwrap().import(&titles, &classes()).unwrap_err();
     assert!(matches!(&error, TableError::Locked { .. }), "{error}");
     drop(lock);
 }
@@ -137,6 +141,6 @@ async fn two_imports_at_once_lose_nothing() {
 fn titles_with_columns_of_the_users_own_are_refused_before_they_are_lost() {
     let folder = tempfile::tempdir().unwrap();
     fs::write_atomic(&folder.path().join("titles.csv"), "id,title,choice,note\na,A bear,fauna,mine\n").unwrap();
-    let error = Titles::read(folder.path(), &classes()).unwrap_err().to_string();
+    let error = Titles::read(folder.path()).unwrap_err().to_string();
     assert!(error.ends_with("the header has an unknown column \"note\""), "{error}");
 }

@@ -7,7 +7,8 @@ use natureddit_image::{Format, ImageLimits, decode, inspect};
 use proptest::prelude::*;
 
 use crate::files::{
-    animated_gif, animated_png, animated_webp, encode, flat_jpeg, huge_webp, scene, with_jpeg_size, with_png_size,
+    animated_gif, animated_png, animated_webp, encode, flat_jpeg, huge_webp, scene, webp_with_a_larger_frame,
+    webp_with_a_long_block, with_jpeg_size, with_png_size,
 };
 use crate::{LIMITS, outcome};
 
@@ -61,6 +62,13 @@ fn a_bomb_is_refused_by_its_header() {
         assert_eq!(decode(&bomb, &LIMITS).unwrap_err(), error);
     }
     assert_eq!(outcome(&with_png_size(png, 70_000, 2)), "side_too_long");
+}
+
+#[test]
+fn a_webp_is_what_its_headers_say() {
+    let error = inspect(&webp_with_a_larger_frame(), &LIMITS).unwrap_err();
+    assert_eq!(error.to_string(), "the WebP cannot be decoded: the canvas and its frame differ in size");
+    assert_eq!(inspect(&webp_with_a_long_block(), &LIMITS).unwrap_err().code(), "truncated");
 }
 
 #[test]

@@ -36,6 +36,61 @@ fn write(image: &DynamicImage, mut encoder: impl ImageEncoder, orientation: Opti
     image.write_with_encoder(encoder).unwrap();
 }
 
+/// `image` in JPEG, PNG or WebP with an ICC profile.
+pub(crate) fn with_profile(image: &DynamicImage, format: Format, icc: Vec<u8>) -> Vec<u8> {
+    fn write(image: &DynamicImage, mut encoder: impl ImageEncoder, icc: Vec<u8>) {
+        encoder.set_icc_profile(icc).unwrap();
+        image.write_with_encoder(encoder).unwrap();
+    }
+    let mut bytes = Vec::new();
+    match format {
+        Format::Jpeg => write(image, JpegEncoder::new_with_quality(&mut bytes, 95), icc),
+        Format::Png => write(image, PngEncoder::new(&mut bytes), icc),
+        Format::WebP => write(image, WebPEncoder::new_lossless(&mut bytes), icc),
+        Format::Gif | Format::Bmp => unreachable!("no profile is written to a {format}"),
+    }
+    bytes
+}
+
+/// A JPEG with a short profile in an APP2 segment behind its first two bytes.
+pub(crate) fn with_icc_segment(jpeg: &[u8], icc: &[u8]) -> Vec<u8> {
+    let content = [b"ICC_PROFILE\0\x01\x01", icc].concat();
+    let length = (content.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xFF, 0xE2], &length, &content, &jpeg[2..]].concat()
+}
+
+/// A printer's profile (ICC.1:2001-04, `lut8Type`) in which cyan is the given Lab colour, any black ink makes black, and
+/// the rest is white, with straight lines in between.
+pub(crate) fn ink_profile(cyan: [i16; 3]) -> Vec<u8> {
+    let lab = |[l, a, b]: [i16; 3]| [(l * 255 + 50) / 100, a + 128, b + 128].map(|value| value as u8);
+    let mut lut = b"mft1\0\0\0\0\x04\x03\x02\0".to_vec();
+    // The identity matrix, then straight lines for the inks.
+    (0..9).for_each(|at| lut.extend(if at % 4 == 0 { [0, 1, 0, 0] } else { [0; 4] }));
+    (0..4).for_each(|_| lut.extend(0..=255_u8));
+    for corner in 0..16 {
+        let (is_cyan, is_black) = (corner & 8 != 0, corner & 1 != 0);
+        lut.extend(lab(match (is_cyan, is_black) {
+            (_, true) => [0; 3],
+            (true, _) => cyan,
+            _ => [100, 0, 0],
+        }));
+    }
+    (0..3).for_each(|_| lut.extend(0..=255_u8));
+
+    let mut icc = vec![0; 128];
+    icc[8..12].copy_from_slice(&[2, 0x40, 0, 0]);
+    icc[12..24].copy_from_slice(b"prtrCMYKLab ");
+    icc[36..40].copy_from_slice(b"acsp");
+    // The white of the connection space, D50.
+    icc[68..80].copy_from_slice(&[0, 0, 0xF6, 0xD6, 0, 1, 0, 0, 0, 0, 0xD3, 0x2D]);
+    icc.extend(b"\0\0\0\x01A2B0\0\0\0\x90");
+    icc.extend((lut.len() as u32).to_be_bytes());
+    icc.extend(lut);
+    let size = icc.len() as u32;
+    icc[..4].copy_from_slice(&size.to_be_bytes());
+    icc
+}
+
 /// A TIFF header and one directory with the orientation (tag 0x112, a short).
 fn exif(orientation: u8) -> Vec<u8> {
     let mut tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
@@ -83,6 +138,23 @@ pub(crate) fn huge_webp() -> Vec<u8> {
     let extended = chunk(b"VP8X", &[0, 0, 0, 0, 0xFF, 0x3F, 0, 0xFF, 0x3F, 0]);
     let picture = chunk(b"VP8L", &[0x2F, 0xFF, 0xFF, 0xFF, 0x0F, 0, 0, 0]);
     chunk(b"RIFF", &[b"WEBP".to_vec(), extended, picture].concat())
+}
+
+/// A WebP whose header says 10 x 10 pixels and whose lossy frame has 16383 x 16383.
+pub(crate) fn webp_with_a_larger_frame() -> Vec<u8> {
+    let extended = chunk(b"VP8X", &[0, 0, 0, 0, 9, 0, 0, 9, 0, 0]);
+    let frame = chunk(b"VP8 ", &[&[0x10, 0, 0, 0x9D, 0x01, 0x2A, 0xFF, 0x3F, 0xFF, 0x3F][..], &[0; 64]].concat());
+    chunk(b"RIFF", &[b"WEBP".to_vec(), extended, frame].concat())
+}
+
+/// A WebP whose EXIF block is said to be longer than the file.
+pub(crate) fn webp_with_a_long_block() -> Vec<u8> {
+    const RIFF_HEADER: usize = 12;
+    let still = encode(&scene(20, 10).into(), Format::WebP, None);
+    let extended = chunk(b"VP8X", &[0x08, 0, 0, 0, 19, 0, 0, 9, 0, 0]);
+    let mut block = chunk(b"EXIF", b"II*\0");
+    block[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    chunk(b"RIFF", &[b"WEBP".to_vec(), extended, still[RIFF_HEADER..].to_vec(), block].concat())
 }
 
 /// A RIFF chunk, padded to an even length.

@@ -1,22 +1,16 @@
 //! Whole files: what they show does not depend on how they are stored.
 
 use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, LumaA, Rgb, Rgba, RgbaImage};
-use natureddit_image::{Format, Photo, decode, inspect};
+use natureddit_image::{Format, Photo, decode, decode_resized, inspect};
 
-use crate::LIMITS;
 use crate::files::{encode, flat_jpeg, scene};
+use crate::{LIMITS, difference};
 
 const ALL: [Format; 5] = [Format::Jpeg, Format::Png, Format::WebP, Format::Gif, Format::Bmp];
 
 fn pixel(photo: &Photo, x: u32, y: u32) -> [u8; 3] {
     let at = ((y * photo.width + x) * 3) as usize;
     photo.rgb[at..at + 3].try_into().unwrap()
-}
-
-/// The largest difference of any value.
-fn difference(a: &[u8], b: &[u8]) -> u8 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
 }
 
 #[test]
@@ -103,6 +97,23 @@ fn every_orientation_is_turned_upright() {
             assert_eq!(photo.width < photo.height, orientation >= 5);
             assert!(difference(&corner(&photo, red), &[255, 0, 0]) < 8, "{format} {orientation}: red at {red}");
             assert!(difference(&corner(&photo, blue), &[0, 0, 255]) < 8, "{format} {orientation}: blue at {blue}");
+        }
+    }
+}
+
+#[test]
+fn resizing_before_turning_shows_the_same() {
+    let scene = scene(122, 94);
+    for orientation in 1..=8 {
+        let bytes = encode(&scene.clone().into(), Format::Png, Some(orientation));
+        let whole = decode(&bytes, &LIMITS).unwrap();
+        for (width, height) in [(31, 20), (224, 224), (whole.width, whole.height)] {
+            let resized = decode_resized(&bytes, &LIMITS, width, height).unwrap();
+            assert_eq!((resized.width, resized.height), (width, height));
+            assert!(
+                difference(&resized.rgb, &whole.resize(width, height).rgb) <= 2,
+                "{orientation}: {width} x {height}"
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Files of every format, whole and broken, through the public interface.
 
 mod broken;
+mod colours;
 mod files;
 mod formats;
 mod normalise;
@@ -14,4 +15,10 @@ const LIMITS: ImageLimits = ImageLimits { bytes_max: 20_000_000, pixels_max: 50_
 /// The reason for which a file is refused, or `ok`.
 fn outcome(bytes: &[u8]) -> &'static str {
     natureddit_image::decode(bytes, &LIMITS).map_or_else(|e| e.code(), |_| "ok")
+}
+
+/// The largest difference of any value.
+fn difference(a: &[u8], b: &[u8]) -> u8 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
 }

@@ -5,40 +5,51 @@ use std::borrow::Cow;
 use image::imageops::FilterType;
 use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
 use natureddit_core::ContentHash;
-use natureddit_image::{Format, PerceptualHash, decode, normalise};
+use natureddit_image::{Format, PerceptualHash, decode, inspect, normalise};
 
 use crate::LIMITS;
 use crate::files::{encode, scene};
 
 #[test]
-fn a_good_file_is_stored_as_it_came() {
+fn a_small_photo_is_stored_as_it_came() {
+    let clear = DynamicImage::from(RgbaImage::from_pixel(60, 40, Rgba([9, 9, 9, 60])));
+    let scene = DynamicImage::from(scene(60, 40));
     for format in [Format::Jpeg, Format::Png, Format::WebP] {
-        let bytes = encode(&scene(60, 40).into(), format, Some(1));
-        let stored = normalise(&bytes, &LIMITS, 60, 90).unwrap();
-        assert!(matches!(stored.bytes, Cow::Borrowed(_)), "{format}");
-        assert_eq!(stored.bytes, bytes);
-        assert_eq!((stored.extension, stored.width, stored.height), (format.extension(), 60, 40));
-        assert_eq!(stored.content_hash, ContentHash::of(&bytes));
+        let turned = encode(&scene, format, Some(6));
+        let mut files = vec![(encode(&scene, format, Some(1)), (60, 40)), (turned, (40, 60))];
+        if format != Format::Jpeg {
+            files.push((encode(&clear, format, None), (60, 40)));
+        }
+        for (bytes, size) in files {
+            let stored = normalise(&bytes, &LIMITS, 60, 90).unwrap();
+            assert!(matches!(stored.bytes, Cow::Borrowed(_)), "{format}");
+            assert_eq!(stored.bytes, bytes);
+            assert_eq!((stored.extension, stored.width, stored.height), (format.extension(), size.0, size.1));
+            assert_eq!(stored.content_hash, ContentHash::of(&bytes));
+            assert_eq!(stored.perceptual_hash, decode(&bytes, &LIMITS).unwrap().perceptual_hash());
+        }
     }
 }
 
 #[test]
 fn any_other_becomes_an_upright_opaque_small_jpeg() {
     let scene = scene(60, 40);
-    let half = RgbaImage::from_pixel(60, 40, Rgba([0, 0, 0, 0]));
+    let clear = RgbaImage::from_pixel(60, 40, Rgba([0, 0, 0, 0]));
     let files = [
-        (encode(&scene.clone().into(), Format::Jpeg, Some(6)), 60, (40, 60)),
+        (encode(&scene.clone().into(), Format::Jpeg, Some(6)), 30, (20, 30)),
         (encode(&scene.clone().into(), Format::Jpeg, None), 30, (30, 20)),
-        (encode(&DynamicImage::from(half), Format::Png, None), 60, (60, 40)),
+        (encode(&DynamicImage::from(clear), Format::Png, None), 30, (30, 20)),
         (encode(&scene.clone().into(), Format::Gif, None), 60, (60, 40)),
         (encode(&scene.into(), Format::Bmp, None), 60, (60, 40)),
     ];
-    for (bytes, long_side_max, size) in files {
+    for (at, (bytes, long_side_max, size)) in files.into_iter().enumerate() {
         let stored = normalise(&bytes, &LIMITS, long_side_max, 90).unwrap();
         assert_eq!((stored.width, stored.height), size);
         assert_eq!(stored.extension, "jpg");
         let photo = decode(&stored.bytes, &LIMITS).unwrap();
         assert_eq!((photo.width, photo.height), size);
+        assert_eq!(inspect(&stored.bytes, &LIMITS).unwrap().orientation, 1);
+        assert_eq!(photo.rgb.iter().all(|&value| value >= 250), at == 2, "only what is clear is white");
         let again = normalise(&stored.bytes, &LIMITS, long_side_max, 90).unwrap();
         assert_eq!(again, stored, "normalising twice changes nothing");
     }

@@ -1,4 +1,7 @@
 //! all-MiniLM-L6-v2, a sentence encoder distilled from BERT.
+//!
+//! The hub is asked for its branch `main`; what is taken from it is pinned by the SHA-256 of each file, so that a commit
+//! to that branch can only make the hub a source that does not have the file.
 
 use natureddit_core::{Asset, AssetSource};
 

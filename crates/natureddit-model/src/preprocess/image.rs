@@ -18,8 +18,8 @@ pub struct ImagePreprocess {
 
 impl ImagePreprocess {
     pub(super) fn pixels(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Vec<f32>, ImageError> {
-        let photo = natureddit_image::decode(bytes, limits)?;
-        Ok(self.normalise(&photo.resize(self.size, self.size)))
+        let photo = natureddit_image::decode_resized(bytes, limits, self.size, self.size)?;
+        Ok(self.normalise(&photo))
     }
 
     /// Interleaved bytes to planes of floats: red, green, blue.

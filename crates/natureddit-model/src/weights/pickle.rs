@@ -32,18 +32,22 @@ pub(super) enum Global {
     LongStorage,
 }
 
-/// Nesting and size a state dict never reaches.
-const STACK_LEN_MAX: usize = 100_000;
+/// How deep a state dict's values lie in each other, and more; what is deeper would be dropped by as deep a recursion.
+const DEPTH_MAX: usize = 16;
+/// What the values of a state dict never take, in bytes, copies through the memo included: a few bytes of a hostile file
+/// can ask for copies of copies without end.
+const BYTES_MAX: usize = 64 << 20;
 
 /// Reads one pickle from the front of `bytes` and returns the value and what follows it.
 pub(super) fn read_pickle(bytes: &[u8]) -> Result<(Value, &[u8]), String> {
-    Machine { input: bytes, stack: Vec::new(), memo: HashMap::new() }.run()
+    Machine { input: bytes, stack: Vec::new(), memo: HashMap::new(), bytes_left: BYTES_MAX }.run()
 }
 
 struct Machine<'a> {
     input: &'a [u8],
     stack: Vec<Value>,
     memo: HashMap<u32, Value>,
+    bytes_left: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -54,44 +58,60 @@ impl<'a> Machine<'a> {
                 return Ok((self.pop()?, self.input));
             }
             self.step(opcode)?;
-            if self.stack.len() > STACK_LEN_MAX {
-                return Err("pickle is nested too deeply".to_owned());
-            }
         }
+    }
+
+    /// Puts a new value on the stack; what is in it was paid for.
+    fn push(&mut self, value: Value) -> Result<(), String> {
+        let own = size_of::<Value>() + if let Value::Text(text) = &value { text.len() } else { 0 };
+        self.pay(own)?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn pay(&mut self, bytes: usize) -> Result<(), String> {
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or("the pickle is too large for a weights file")?;
+        Ok(())
+    }
+
+    fn copy(&mut self, value: &Value) -> Result<Value, String> {
+        self.pay(measure(value, DEPTH_MAX)?)?;
+        Ok(value.clone())
     }
 
     fn step(&mut self, opcode: u8) -> Result<(), String> {
         match opcode {
             0x80 => drop(self.take(1)?),
-            b'N' => self.stack.push(Value::None),
-            0x88 => self.stack.push(Value::Bool(true)),
-            0x89 => self.stack.push(Value::Bool(false)),
+            b'N' => self.push(Value::None)?,
+            0x88 => self.push(Value::Bool(true))?,
+            0x89 => self.push(Value::Bool(false))?,
             b'K' => {
                 let value = self.take(1)?[0];
-                self.stack.push(Value::Int(i64::from(value)));
+                self.push(Value::Int(i64::from(value)))?;
             }
             b'M' => {
                 let value = u16::from_le_bytes(self.array()?);
-                self.stack.push(Value::Int(i64::from(value)));
+                self.push(Value::Int(i64::from(value)))?;
             }
             b'J' => {
                 let value = i32::from_le_bytes(self.array()?);
-                self.stack.push(Value::Int(i64::from(value)));
+                self.push(Value::Int(i64::from(value)))?;
             }
             0x8a => {
                 let length = usize::from(self.take(1)?[0]);
                 let digits = self.take(length)?.to_vec();
-                self.stack.push(long(digits));
+                self.push(long(digits))?;
             }
             b'X' => {
                 let length = u32::from_le_bytes(self.array()?) as usize;
                 let text = std::str::from_utf8(self.take(length)?).map_err(|e| e.to_string())?.to_owned();
-                self.stack.push(Value::Text(text));
+                self.push(Value::Text(text))?;
             }
             b'c' => self.global()?,
             b'Q' => {
                 let id = self.pop()?;
-                self.stack.push(Value::Persistent(Box::new(id)));
+                measure(&id, DEPTH_MAX - 1)?;
+                self.push(Value::Persistent(Box::new(id)))?;
             }
             b'q' | b'r' | b'h' | b'j' => self.memo_step(opcode)?,
             _ => self.container_step(opcode)?,
@@ -105,35 +125,41 @@ impl<'a> Machine<'a> {
             _ => u32::from_le_bytes(self.array()?),
         };
         if matches!(opcode, b'q' | b'r') {
-            let top = self.stack.last().ok_or("memo of an empty stack")?.clone();
-            self.memo.insert(key, top);
+            let top = self.pop()?;
+            let copy = self.copy(&top)?;
+            self.stack.push(top);
+            self.memo.insert(key, copy);
         } else {
-            self.stack.push(self.memo.get(&key).ok_or_else(|| format!("memo {key} was never set"))?.clone());
+            let kept = self.memo.remove(&key).ok_or_else(|| format!("memo {key} was never set"))?;
+            let copy = self.copy(&kept)?;
+            self.memo.insert(key, kept);
+            self.stack.push(copy);
         }
         Ok(())
     }
 
     fn container_step(&mut self, opcode: u8) -> Result<(), String> {
         match opcode {
-            b'(' => self.stack.push(Value::Mark),
-            b')' => self.stack.push(Value::Tuple(Vec::new())),
-            b']' => self.stack.push(Value::List(Vec::new())),
-            b'}' => self.stack.push(Value::Dict(Vec::new())),
+            b'(' => self.push(Value::Mark)?,
+            b')' => self.push(Value::Tuple(Vec::new()))?,
+            b']' => self.push(Value::List(Vec::new()))?,
+            b'}' => self.push(Value::Dict(Vec::new()))?,
             b't' => {
                 let items = self.pop_to_mark()?;
-                self.stack.push(Value::Tuple(items));
+                self.push(Value::Tuple(enclosed(items)?))?;
             }
             0x85..=0x87 => {
                 let at = self.stack.len().checked_sub(usize::from(opcode - 0x84)).ok_or("tuple of an empty stack")?;
                 let items = self.stack.split_off(at);
-                self.stack.push(Value::Tuple(items));
+                self.push(Value::Tuple(enclosed(items)?))?;
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item])?;
             }
             b'e' => {
-                let mut items = self.pop_to_mark()?;
-                match self.stack.last_mut() {
-                    Some(Value::List(list)) => list.append(&mut items),
-                    other => return Err(format!("APPENDS to {other:?}")),
-                }
+                let items = self.pop_to_mark()?;
+                self.append(items)?;
             }
             b's' => {
                 let (value, key) = (self.pop()?, self.pop()?);
@@ -151,11 +177,19 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    fn append(&mut self, items: Vec<Value>) -> Result<(), String> {
+        let Some(Value::List(list)) = self.stack.last_mut() else {
+            return Err("APPENDS to something that is no list".to_owned());
+        };
+        list.append(&mut enclosed(items)?);
+        Ok(())
+    }
+
     fn set_items(&mut self, items: Vec<Value>) -> Result<(), String> {
         let Some(Value::Dict(dict)) = self.stack.last_mut() else {
             return Err("SETITEMS on something that is no dict".to_owned());
         };
-        let mut items = items.into_iter();
+        let mut items = enclosed(items)?.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
             dict.push((key, value));
         }
@@ -171,8 +205,7 @@ impl<'a> Machine<'a> {
             ("torch", "LongStorage") => Global::LongStorage,
             _ => return Err(format!("global {module}.{name} is not allowed in a weights file")),
         };
-        self.stack.push(Value::Global(global));
-        Ok(())
+        self.push(Value::Global(global))
     }
 
     fn reduce(&mut self) -> Result<(), String> {
@@ -180,10 +213,9 @@ impl<'a> Machine<'a> {
         let made = match (callee, arguments) {
             (Value::Global(Global::OrderedDict), Value::Tuple(a)) if a.is_empty() => Value::Dict(Vec::new()),
             (Value::Global(Global::RebuildTensor), Value::Tuple(a)) => Value::Tensor(a),
-            (callee, _) => return Err(format!("call of {callee:?} is not allowed in a weights file")),
+            _ => return Err("a call of something else than a tensor is not allowed in a weights file".to_owned()),
         };
-        self.stack.push(made);
-        Ok(())
+        self.push(made)
     }
 
     fn line(&mut self) -> Result<String, String> {
@@ -198,7 +230,7 @@ impl<'a> Machine<'a> {
     }
 
     fn pop_to_mark(&mut self) -> Result<Vec<Value>, String> {
-        let mark = self.stack.iter().rposition(|v| *v == Value::Mark).ok_or("no mark on the stack")?;
+        let mark = self.stack.iter().rposition(|value| matches!(value, Value::Mark)).ok_or("no mark on the stack")?;
         let items = self.stack.split_off(mark + 1);
         self.stack.pop();
         Ok(items)
@@ -215,6 +247,29 @@ impl<'a> Machine<'a> {
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
+}
+
+/// Items that may lie in another value.
+fn enclosed(items: Vec<Value>) -> Result<Vec<Value>, String> {
+    items.iter().try_for_each(|item| measure(item, DEPTH_MAX - 1).map(|_| ()))?;
+    Ok(items)
+}
+
+/// How many bytes a value takes; an error when it is more than `depth_max` deep.
+fn measure(value: &Value, depth_max: usize) -> Result<usize, String> {
+    let below = depth_max.checked_sub(1).ok_or("the pickle is nested too deeply")?;
+    let inner = |items: &[Value]| items.iter().try_fold(0, |sum, item| Ok::<_, String>(sum + measure(item, below)?));
+    let content = match value {
+        Value::Text(text) => text.len(),
+        Value::Long(digits) => digits.len(),
+        Value::Tuple(items) | Value::List(items) | Value::Tensor(items) => inner(items)?,
+        Value::Persistent(id) => measure(id, below)?,
+        Value::Dict(items) => items
+            .iter()
+            .try_fold(0, |sum, (key, value)| Ok::<_, String>(sum + measure(key, below)? + measure(value, below)?))?,
+        Value::None | Value::Bool(_) | Value::Int(_) | Value::Global(_) | Value::Mark => 0,
+    };
+    Ok(size_of::<Value>() + content)
 }
 
 /// A little-endian two's-complement number of any length, an integer where it fits.
@@ -245,6 +300,35 @@ mod tests {
         let (value, rest) = read_pickle(b"\x80\x02]q\x00(K\x01M\x00\x01J\xff\xff\xff\xffe.after").unwrap();
         assert_eq!(value, Value::List(vec![Value::Int(1), Value::Int(256), Value::Int(-1)]));
         assert_eq!(rest, b"after");
+    }
+
+    #[test]
+    fn a_list_of_one_is_appended_to_without_a_mark() {
+        let (value, _) = read_pickle(b"\x80\x02]q\x00K\x07a.").unwrap();
+        assert_eq!(value, Value::List(vec![Value::Int(7)]));
+    }
+
+    /// Dropping such a value would overflow the stack.
+    #[test]
+    fn values_in_values_without_end_are_refused() {
+        let tuples = [b")".as_slice(), &[0x85; 1_000_000], b"."].concat();
+        let ids = [b")".as_slice(), &[b'Q'; 1_000_000], b"."].concat();
+        let lists = [vec![b']'; 100_000], vec![b'a'; 99_999], vec![b'.']].concat();
+        for file in [tuples, ids, lists] {
+            assert_eq!(read_pickle(&file).unwrap_err(), "the pickle is nested too deeply");
+        }
+    }
+
+    /// Each round doubles a list, or copies a long text: a kilobyte of file would fill the memory.
+    #[test]
+    fn copies_of_copies_are_refused() {
+        let doubled = [b"](K\x01K\x01e".as_slice(), &b"q\x00(h\x00h\x00t".repeat(10), b"."].concat();
+        assert!(read_pickle(&doubled).is_ok());
+        let wide = [b"(".as_slice(), &b"K\x01".repeat(100_000), b"tq\x00(", &b"h\x00".repeat(100_000), b"t."].concat();
+        let text = [b"X\0\0\x10\0".as_slice(), &[b'a'; 1 << 20], b"q\x00(", &b"h\x00".repeat(1000), b"t."].concat();
+        for file in [wide, text] {
+            assert_eq!(read_pickle(&file).unwrap_err(), "the pickle is too large for a weights file");
+        }
     }
 
     proptest! {

@@ -26,7 +26,7 @@ fn parse(bytes: &[u8]) -> Result<Tensors, String> {
     }
     let (protocol, rest) = read_pickle(rest)?;
     if protocol != Value::Int(PROTOCOL) {
-        return Err(format!("protocol {protocol:?} instead of {PROTOCOL}"));
+        return Err(format!("its protocol is not {PROTOCOL}"));
     }
     let (_system_info, rest) = read_pickle(rest)?;
     let (state, rest) = read_pickle(rest)?;
@@ -34,6 +34,12 @@ fn parse(bytes: &[u8]) -> Result<Tensors, String> {
     let views = float_views(state)?;
     let floats: HashSet<&str> = views.iter().map(|view| view.storage.as_str()).collect();
     let storages = read_storages(keys, rest, &floats)?;
+    // Each tensor may be as large as its storage, and any number of them may look at the same one.
+    let stored: usize = storages.values().map(Vec::len).sum();
+    let named = views.iter().try_fold(0_usize, |sum, view| sum.checked_add(view.count()?));
+    if named.is_none_or(|named| named > stored) {
+        return Err("its tensors have more values than the file holds".to_owned());
+    }
     views.iter().map(|view| Ok((view.name.clone(), view.gather(&storages)?))).collect()
 }
 
@@ -47,11 +53,16 @@ struct View {
 }
 
 impl View {
+    /// How many values it has; `None` where no number can say it.
+    fn count(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))
+    }
+
     /// Copies the values out in row-major order, following the strides.
     fn gather(&self, storages: &HashMap<String, Vec<f32>>) -> Result<Tensor, String> {
         let storage = storages.get(&self.storage).ok_or_else(|| format!("{} has no storage", self.name))?;
         let outside = || format!("{} reaches outside its storage", self.name);
-        let count = self.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or_else(outside)?;
+        let count = self.count().ok_or_else(outside)?;
         let reach = self
             .shape
             .iter()
@@ -83,7 +94,8 @@ fn float_views(state: Value) -> Result<Vec<View>, String> {
     };
     let views = entries.into_iter().map(|(key, value)| match (key, value) {
         (Value::Text(name), Value::Tensor(arguments)) => view(name, &arguments),
-        (key, _) => Err(format!("{key:?} is not a tensor")),
+        (Value::Text(name), _) => Err(format!("{name} is not a tensor")),
+        _ => Err("a name of the state is not a text".to_owned()),
     });
     views.filter_map(Result::transpose).collect()
 }
@@ -155,22 +167,34 @@ mod tests {
 
     /// A file with one 2 x 3 tensor `w` whose strides are those of its transpose.
     fn transposed() -> Vec<u8> {
+        file(&["w"])
+    }
+
+    /// A file with such a tensor under each name, all of them in one storage.
+    fn file(names: &[&str]) -> Vec<u8> {
         let mut file = [b"\x80\x02\x8a\x0a".as_slice(), &MAGIC, b"."].concat();
         file.extend(b"\x80\x02M\xe9\x03.\x80\x02}.");
         file.extend(b"\x80\x02ccollections\nOrderedDict\n)R(");
-        file.extend(text("w"));
-        file.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
-        file.extend(text("storage"));
-        file.extend(b"ctorch\nFloatStorage\n");
-        file.extend(text("7"));
-        file.extend(text("cpu"));
-        file.extend(b"K\x06NtQK\x00K\x02K\x03\x86K\x01K\x02\x86\x89ccollections\nOrderedDict\n)RtRu.");
-        file.extend(b"\x80\x02](");
+        for name in names {
+            file.extend(text(name));
+            file.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+            file.extend(text("storage"));
+            file.extend(b"ctorch\nFloatStorage\n");
+            file.extend(text("7"));
+            file.extend(text("cpu"));
+            file.extend(b"K\x06NtQK\x00K\x02K\x03\x86K\x01K\x02\x86\x89ccollections\nOrderedDict\n)RtR");
+        }
+        file.extend(b"u.\x80\x02](");
         file.extend(text("7"));
         file.extend(b"e.");
         file.extend(6_i64.to_le_bytes());
         file.extend((0..6_u8).flat_map(|v| f32::from(v).to_le_bytes()));
         file
+    }
+
+    #[test]
+    fn one_storage_cannot_be_read_again_and_again() {
+        assert_eq!(parse(&file(&["v", "w"])).unwrap_err(), "its tensors have more values than the file holds");
     }
 
     #[test]

@@ -47,8 +47,8 @@ impl Entry {
     /// The path, if the content is the right one now, or was when its stamp was written and has not changed since.
     pub(super) fn find(&self) -> Result<Option<PathBuf>, FsError> {
         let Some(stamp) = fs::optional(read_stamp(&self.path))? else { return Ok(None) };
-        let recorded = fs::optional(fs::read_to_string(&self.beside(".stamp")))?;
-        if recorded.is_some_and(|recorded| recorded == stamp) {
+        // A stamp that cannot be read is as good as none.
+        if fs::read_to_string(&self.beside(".stamp")).is_ok_and(|recorded| recorded == stamp) {
             return Ok(Some(self.path.clone()));
         }
         let found = ContentHash::of_file(&self.path)?;
@@ -56,7 +56,7 @@ impl Entry {
             tracing::warn!(path = %self.path.display(), %found, expected = %self.expected, "a cached asset has changed");
             return Ok(None);
         }
-        self.write_stamp()?;
+        self.write_stamp(&stamp);
         Ok(Some(self.path.clone()))
     }
 
@@ -94,18 +94,23 @@ impl Entry {
     /// Keeps what was gathered if it is right, removes it if not, and says what it is.
     fn settle(&self) -> Result<ContentHash, FsError> {
         let partial = self.partial();
+        let stamp = read_stamp(&partial)?;
         let found = ContentHash::of_file(&partial)?;
         if found == self.expected {
             fs::rename(&partial, &self.path)?;
-            self.write_stamp()?;
+            self.write_stamp(&stamp);
         } else {
             fs::remove_file(&partial)?;
         }
         Ok(found)
     }
 
-    fn write_stamp(&self) -> Result<(), FsError> {
-        fs::write_atomic(&self.beside(".stamp"), read_stamp(&self.path)?)
+    /// Writes down how the file was before it was hashed, so that a change while it was is seen the next time. A cache
+    /// that cannot be written costs the next run a second look, no more.
+    fn write_stamp(&self, stamp: &str) {
+        if let Err(error) = fs::write_atomic(&self.beside(".stamp"), stamp) {
+            tracing::debug!(%error, cause = %error.source, "the stamp of a verified asset was not written");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,15 @@ pub enum AssetError {
         attempts: Vec<Attempt>,
         /// What to do about it, one sentence.
         hint: String,
+    },
+    /// What came cannot be kept: the disk is full, or the cache may not be written. No other source would help.
+    #[error("could not keep {name} in the cache")]
+    Storage {
+        /// The asset's name.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: FsError,
     },
     /// A file of the right name with another content.
     #[error("{path} has the SHA-256 {found}, not {expected}", path = path.display())]
@@ -48,7 +58,8 @@ impl AssetError {
         match self {
             Self::Unreachable { hint, .. } => Some(hint),
             Self::Mismatch { .. } => Some("remove the file, or replace it by the right one"),
-            Self::Fs(_) | Self::Client(_) => None,
+            Self::Storage { source, .. } | Self::Fs(source) => storage_hint(source),
+            Self::Client(_) => None,
         }
     }
 
@@ -58,10 +69,31 @@ impl AssetError {
     }
 }
 
+fn storage_hint(error: &FsError) -> Option<&'static str> {
+    match error.source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("free some disk space, or name a folder on another disk as assets.cache_dir in the settings")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            Some("name a folder that you may write to as assets.cache_dir in the settings")
+        }
+        _ => None,
+    }
+}
+
 fn hint(asset: &Asset, attempts: &[Attempt]) -> String {
-    let pip_missing = attempts.iter().any(|attempt| matches!(attempt.error, SourceError::PipMissing { .. }));
+    let any = |is: fn(&SourceError) -> bool| attempts.iter().any(|attempt| is(&attempt.error));
+    let pip_missing = any(|error| matches!(error, SourceError::PipMissing { .. }));
+    // What pip writes is on the same disk, and only it knows why it failed.
+    let disk_full = any(
+        |error| matches!(error, SourceError::PipFailed { stderr, .. } if stderr.contains("No space left on device")),
+    );
     let first = if asset.sources.is_empty() {
         "there is no wheel of it for this processor; "
+    } else if disk_full {
+        "free some disk space, or "
+    } else if any(SourceError::is_wrong_content) {
+        "what came is not what was published; check the mirror or index that is set up, or "
     } else if pip_missing {
         "install Python's pip, which is used to download only, or "
     } else {
@@ -140,11 +172,29 @@ pub enum SourceError {
         /// The SHA-256 of what came.
         found: ContentHash,
     },
+    /// The package index that pip uses is for pip only.
+    #[error("the package index cannot be asked directly: {why}")]
+    Index {
+        /// Why.
+        why: &'static str,
+    },
+    /// The package index answered, and has no such wheel.
+    #[error("the package index lists no such wheel")]
+    NotOnIndex,
     /// There is no pip on this machine.
     #[error("there is no pip: tried {tried}")]
     PipMissing {
         /// The commands.
         tried: String,
+    },
+    /// pip is there and cannot be run.
+    #[error("could not run {command}")]
+    PipStart {
+        /// The command.
+        command: String,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// pip gave up.
     #[error("pip ended with {status}: {stderr}")]
@@ -181,4 +231,19 @@ pub enum SourceError {
     /// The cache cannot be written.
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl SourceError {
+    /// Whether the file is there, and another than the one that was published.
+    fn is_wrong_content(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::WrongContent { .. } | Self::BadWheel { .. } | Self::NoMember { .. })
+    }
+
+    /// Whether pip may succeed where asking its index directly did not.
+    pub(super) fn leaves_it_to_pip(&self) -> bool {
+        matches!(
+            self,
+            Self::Index { .. } | Self::NotOnIndex | Self::Net(_) | Self::Status { .. } | Self::PipFailed { .. }
+        )
+    }
 }

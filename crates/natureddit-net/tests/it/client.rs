@@ -39,7 +39,7 @@ async fn failures_that_may_pass_are_retried_and_others_are_not() {
         let flaky = flaky.clone();
         async move || match flaky.next() {
             0 => StatusCode::TOO_MANY_REQUESTS.into_response(),
-            1 => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "86400")]).into_response(),
+            1 => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "0")]).into_response(),
             2 => StatusCode::REQUEST_TIMEOUT.into_response(),
             _ => "at last".into_response(),
         }

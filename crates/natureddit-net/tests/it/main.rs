@@ -1,5 +1,6 @@
 //! The client against real servers on loopback.
 
+mod api;
 mod assets;
 mod client;
 mod server;

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use natureddit_core::{ClassNames, fs};
 use natureddit_model::metrics::{Bootstrap, Judged, Metrics, evaluate};
 use natureddit_model::{
-    EncoderPair, Features, InputLimits, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Runtime,
+    BundleError, EncoderPair, Features, InputLimits, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions,
+    Prepared, Runtime,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::photo::read_photo;
 use super::{AssetLoader, read_transformed, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
@@ -37,12 +39,32 @@ pub struct EvaluatorConfig {
 pub struct Evaluation {
     /// The candidate on the test split.
     pub metrics: Metrics,
-    /// The pushed model on the same examples; `None` where nothing was pushed.
-    pub champion: Option<Metrics>,
+    /// The pushed model beside it; `None` where nothing was pushed or it tells other classes apart.
+    pub champion: Option<Comparison>,
     /// Whether the candidate may be pushed.
     pub blessed: bool,
     /// Why, one sentence a rule.
     pub reasons: Vec<String>,
+}
+
+/// The pushed model beside the candidate, both on the posts that both answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The pushed model.
+    #[serde(flatten)]
+    pub metrics: Metrics,
+    /// The candidate's macro-F1 on these posts.
+    pub candidate_macro_f1: f64,
+}
+
+/// A pushed model that the candidate cannot be judged beside: nothing is blessed without that.
+#[derive(Debug, thiserror::Error)]
+#[error("the pushed model in {dir} cannot be compared with", dir = dir.display())]
+pub struct UnreadableChampion {
+    /// The folder of its version.
+    pub dir: PathBuf,
+    /// What is wrong with it.
+    pub source: BundleError,
 }
 
 /// Judges a model.
@@ -68,7 +90,7 @@ impl Component for Evaluator {
         const {
             &ComponentSpec {
                 id: "Evaluator",
-                version: 1,
+                version: 2,
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
@@ -92,16 +114,16 @@ impl Component for Evaluator {
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
         let examples = read_split(io.input("examples"), Split::Test)?;
         let features = read_transformed(io.input("transformed_examples"), Split::Test, &self.encoders)?;
-        let posts: Vec<(Example, Features)> =
-            examples.into_iter().zip(features).filter(|(example, _)| example.source == ExampleSource::Post).collect();
-        let metrics = self.judge(&ModelBundle::read(io.input("model"))?, &posts, cx)?;
+        let posts: Vec<Post> = examples.into_iter().zip(features).filter(is_usable).collect();
+        let candidate = self.answers(&ModelBundle::read(io.input("model"))?, &posts, cx)?;
+        let metrics = self.evaluate(&posts, &candidate, |_| true);
         let champion = match io.optional_input("champion") {
-            Some(dir) => self.judge_champion(dir, &posts, cx)?,
+            Some(dir) => self.compare(&candidate, dir, &posts, cx)?,
             None => Champion::Absent,
         };
         let (blessed, reasons) = verdict(&metrics, &champion, &self.config);
         let champion = match champion {
-            Champion::Judged(metrics) => Some(metrics),
+            Champion::Compared(comparison) => Some(comparison),
             Champion::Absent | Champion::OtherClasses(_) => None,
         };
 
@@ -133,62 +155,74 @@ enum Champion {
     Absent,
     /// It tells other classes apart, so that the two cannot be compared.
     OtherClasses(ClassNames),
-    /// On the same examples.
-    Judged(Metrics),
+    /// On the same posts.
+    Compared(Comparison),
+}
+
+/// A post to judge by, and what the candidate's encoders say of it.
+type Post = (Example, Features);
+
+fn is_usable((example, features): &Post) -> bool {
+    example.source == ExampleSource::Post && (features.image.is_some() || features.text.is_some())
 }
 
 impl Evaluator {
-    fn judge_champion(
+    fn compare(
         &self,
+        candidate: &[Option<Prediction>],
         dir: &Path,
-        posts: &[(Example, Features)],
+        posts: &[Post],
         cx: &ExecutionContext,
     ) -> anyhow::Result<Champion> {
-        let bundle = ModelBundle::read(dir)?;
+        let bundle = ModelBundle::read(dir).map_err(|source| UnreadableChampion { dir: dir.to_owned(), source })?;
         if !same_names(&bundle.manifest.classes, &self.classes) {
             return Ok(Champion::OtherClasses(bundle.manifest.classes));
         }
-        Ok(Champion::Judged(self.judge(&bundle, posts, cx)?))
+        let champion = self.answers(&bundle, posts, cx)?;
+        let both = |at: usize| candidate[at].is_some() && champion[at].is_some();
+        Ok(Champion::Compared(Comparison {
+            metrics: self.evaluate(posts, &champion, both),
+            candidate_macro_f1: self.evaluate(posts, candidate, both).macro_f1,
+        }))
     }
 
-    /// A bundle of the same classes, in whatever order, on the posts; where its encoders are those of the features,
-    /// these are used.
-    fn judge(
+    /// Answers beside the truth, of the posts that are `counted` by their place.
+    fn evaluate(&self, posts: &[Post], answers: &[Option<Prediction>], counted: impl Fn(usize) -> bool) -> Metrics {
+        let judge = |(at, ((example, _), answer)): (usize, (&Post, &Option<Prediction>))| {
+            let truth = self.classes.class(&example.choice).filter(|_| counted(at))?;
+            Some(Judged { truth, prediction: answer.clone()?, group: example.group.clone() })
+        };
+        let judged: Vec<Judged> = posts.iter().zip(answers).enumerate().filter_map(judge).collect();
+        evaluate(&judged, &self.classes, &self.config.bootstrap)
+    }
+
+    /// The answers of a bundle of the same classes, in whatever order; `None` for a post it cannot be asked about. Where
+    /// its encoders are those of the features, these are used.
+    fn answers(
         &self,
         bundle: &ModelBundle,
-        posts: &[(Example, Features)],
+        posts: &[Post],
         cx: &ExecutionContext,
-    ) -> anyhow::Result<Metrics> {
+    ) -> anyhow::Result<Vec<Option<Prediction>>> {
         let classes = &bundle.manifest.classes;
         anyhow::ensure!(same_names(classes, &self.classes), "the model tells {classes} apart, not {}", self.classes);
-        let ordered = |answer: Option<Prediction>| in_order(&answer?, classes, &self.classes);
         let same_encoders = bundle.manifest.image_encoder.hash == self.encoders.image_hash()
             && bundle.manifest.text_encoder.hash == self.encoders.text_hash();
-        let judged = if same_encoders {
+        let answers = if same_encoders {
             let head = bundle.head()?;
-            let answer = |features: &Features| Prediction::new(head.probabilities(features));
-            self.pair(posts, posts.iter().map(|(_, features)| ordered(Some(answer(features)))))
+            posts.iter().map(|(_, features)| Some(Prediction::new(head.probabilities(features)))).collect()
         } else {
-            let answers = self.predict(bundle, posts, cx)?;
-            self.pair(posts, answers.into_iter().map(ordered))
+            self.predict(bundle, posts, cx)?
         };
-        Ok(evaluate(&judged, &self.classes, &self.config.bootstrap))
+        Ok(answers.into_iter().map(|answer| in_order(&answer?, classes, &self.classes)).collect())
     }
 
-    /// Answers beside the truth; a post without an answer is left out.
-    fn pair(&self, posts: &[(Example, Features)], answers: impl Iterator<Item = Option<Prediction>>) -> Vec<Judged> {
-        let judge = |((example, features), answer): (&(Example, Features), Option<Prediction>)| {
-            let usable = features.image.is_some() || features.text.is_some();
-            usable.then_some(Judged { truth: self.classes.class(&example.choice)?, prediction: answer? })
-        };
-        posts.iter().zip(answers).filter_map(judge).collect()
-    }
-
-    /// The answers of a bundle from photos and titles.
+    /// The answers of a bundle from photos and titles. A post whose photo is not what it was has none: by its title alone
+    /// the bundle would be judged on less than the candidate.
     fn predict(
         &self,
         bundle: &ModelBundle,
-        posts: &[(Example, Features)],
+        posts: &[Post],
         cx: &ExecutionContext,
     ) -> anyhow::Result<Vec<Option<Prediction>>> {
         let runtime = Runtime::load(&(self.assets)(&cx.progress)?.runtime)?;
@@ -197,14 +231,19 @@ impl Evaluator {
         cx.progress.start("asking the pushed model", Some(posts.len() as u64));
         let mut answers = Vec::with_capacity(posts.len());
         for (example, _) in posts {
-            let photo = fs::optional(fs::read(&self.images_dir.join(&example.img_name)))?;
-            let input = ModelInput { text: Some(&example.title), image: photo.as_deref() };
-            let prepared = predictor.preprocessor().prepare(&input).ok();
+            let prepared = self.prepare(&predictor, example);
             answers.push(prepared.map(|input| predictor.predict(&[input])).transpose()?.and_then(|mut a| a.pop()));
             cx.progress.advance(1);
         }
         cx.progress.finish();
         Ok(answers)
+    }
+
+    fn prepare(&self, predictor: &Predictor, example: &Example) -> Option<Prepared> {
+        let path = self.images_dir.join(&example.img_name);
+        let photo = read_photo(&path, &example.sha256?, self.limits.image.bytes_max).ok()?;
+        let input = ModelInput { text: Some(&example.title), image: Some(&photo) };
+        predictor.preprocessor().prepare(&input).ok()
     }
 }
 
@@ -236,22 +275,39 @@ fn verdict(metrics: &Metrics, champion: &Champion, config: &EvaluatorConfig) -> 
             ),
         ),
     ];
-    rules.push(match champion {
-        Champion::Absent => (true, "no model has been pushed to compare with".to_owned()),
+    match champion {
+        Champion::Absent => rules.push((true, "no model has been pushed to compare with".to_owned())),
         Champion::OtherClasses(classes) => {
-            (true, format!("the pushed model tells {classes} apart and cannot be compared with"))
+            rules.push((true, format!("the pushed model tells {classes} apart and cannot be compared with")));
         }
-        Champion::Judged(champion) => {
-            let why = format!(
-                "macro-F1 {f1:.4} against {:.4} of the pushed model, at most {:.4} less is allowed",
-                champion.macro_f1, config.champion_loss_max
-            );
-            (f1 >= champion.macro_f1 - config.champion_loss_max, why)
-        }
-    });
+        Champion::Compared(comparison) => rules.extend(beside_champion(metrics, comparison, config)),
+    }
     let blessed = rules.iter().all(|(holds, _)| *holds);
     let reasons = rules.into_iter().map(|(holds, why)| format!("{}: {why}", if holds { "met" } else { "not met" }));
     (blessed, reasons.collect())
+}
+
+/// The rules of a candidate beside the pushed model.
+fn beside_champion(
+    metrics: &Metrics,
+    comparison: &Comparison,
+    config: &EvaluatorConfig,
+) -> impl Iterator<Item = (bool, String)> {
+    let Comparison { metrics: champion, candidate_macro_f1: f1 } = comparison;
+    // Few posts, or none, are no evidence that the candidate is as good.
+    let enough = champion.examples >= config.test_examples_min.max(1) as u64;
+    let too_few = (champion.examples < metrics.examples).then(|| {
+        let (both, all) = (champion.examples, metrics.examples);
+        (
+            enough,
+            format!("the pushed model answered {both} of {all} test posts: the photos of the others are not there"),
+        )
+    });
+    let why = format!(
+        "macro-F1 {f1:.4} against {:.4} of the pushed model, at most {:.4} less is allowed",
+        champion.macro_f1, config.champion_loss_max
+    );
+    too_few.into_iter().chain([(*f1 >= champion.macro_f1 - config.champion_loss_max, why)])
 }
 
 #[cfg(test)]
@@ -264,6 +320,7 @@ mod tests {
             accuracy: macro_f1,
             macro_f1,
             macro_f1_interval: [macro_f1, macro_f1],
+            confidence: 0.95,
             ece: 0.0,
             per_class: vec![],
             confusion: vec![],
@@ -280,7 +337,26 @@ mod tests {
     };
 
     fn blessed(candidate: Metrics, champion: Option<Metrics>) -> bool {
-        verdict(&candidate, &champion.map_or(Champion::Absent, Champion::Judged), &CONFIG).0
+        let candidate_macro_f1 = candidate.macro_f1;
+        let compared = |metrics| Champion::Compared(Comparison { metrics, candidate_macro_f1 });
+        verdict(&candidate, &champion.map_or(Champion::Absent, compared), &CONFIG).0
+    }
+
+    #[test]
+    fn beside_the_pushed_model_only_the_posts_that_both_answered_count() {
+        let beside = |examples, candidate_macro_f1| {
+            Champion::Compared(Comparison { metrics: metrics(examples, 0.9), candidate_macro_f1 })
+        };
+        let all = metrics(100, 0.95);
+        assert!(verdict(&all, &beside(60, 0.9), &CONFIG).0);
+        assert!(!verdict(&all, &beside(60, 0.8), &CONFIG).0, "what it gained elsewhere is no excuse");
+        let (blessed, reasons) = verdict(&all, &beside(29, 0.95), &CONFIG);
+        assert!(!blessed);
+        let expected =
+            "not met: the pushed model answered 29 of 100 test posts: the photos of the others are not there";
+        assert_eq!(reasons[2], expected);
+        let no_minimum = EvaluatorConfig { test_examples_min: 0, ..CONFIG };
+        assert!(!verdict(&all, &beside(0, 0.0), &no_minimum).0);
     }
 
     #[test]

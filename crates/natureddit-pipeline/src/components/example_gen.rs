@@ -1,6 +1,6 @@
 //! ExampleGen: labelled posts and extra titles, in splits that share no group.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ClassNames, PostId};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::write_json;
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
-use crate::examples::{Example, ExampleSource, write_split};
+use crate::examples::{Example, ExampleSource, JudgedPosts, write_split};
 use crate::grouping::{Member, group};
 use crate::split::{HashBuckets, Split};
 
@@ -43,10 +43,20 @@ pub struct ExampleCounts {
     pub labels_of_other_classes: usize,
     /// Labels of posts that are not in the dataset.
     pub labels_without_post: usize,
+    /// Extra titles whose choice is no class.
+    pub titles_of_other_classes: usize,
     /// Extra titles that equal one the model is judged by, or are of such a post.
     pub titles_dropped: usize,
     /// Extra titles without a letter or digit.
     pub titles_without_words: usize,
+}
+
+/// A dataset and labels of which no photo can be learnt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no photo of the dataset has a label among {classes}")]
+pub struct NothingLabelled {
+    /// What is told apart.
+    pub classes: ClassNames,
 }
 
 impl Component for ExampleGen {
@@ -54,7 +64,7 @@ impl Component for ExampleGen {
         const {
             &ComponentSpec {
                 id: "ExampleGen",
-                version: 1,
+                version: 2,
                 inputs: &[Port::new("dataset", ArtifactType::Dataset), Port::new("labels", ArtifactType::Labels)],
                 outputs: &[Port::new("examples", ArtifactType::Examples)],
             }
@@ -72,15 +82,16 @@ impl Component for ExampleGen {
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
         let dataset = Dataset::read(io.input("dataset"))?;
         let labels = Labels::read(io.input("labels"))?;
-        let titles = Titles::read(io.input("labels"), &self.classes)?;
+        let titles = Titles::read(io.input("labels"))?;
         let (splits, counts) = self.examples(&dataset, &labels, titles.all());
         let posts: usize = counts.posts.values().flat_map(BTreeMap::values).sum();
-        anyhow::ensure!(posts > 0, "no photo of the dataset has a label among {}", self.classes);
+        anyhow::ensure!(posts > 0, NothingLabelled { classes: self.classes.clone() });
         for split in Split::ALL {
             write_split(io.output("examples"), split, &splits[&split])?;
             cx.set_detail(split.name(), splits[&split].len());
         }
         cx.set_detail("titles_dropped", counts.titles_dropped);
+        cx.set_detail("titles_of_other_classes", counts.titles_of_other_classes);
         cx.set_property("examples", "split_names", r#"["train", "eval", "test"]"#);
         write_json(&io.output("examples").join(EXAMPLES_FILE), &counts)
     }
@@ -98,7 +109,7 @@ impl ExampleGen {
     ) -> (Splits, ExampleCounts) {
         let mut counts = ExampleCounts::default();
         let mut splits = self.posts(dataset, labels, &mut counts);
-        let titles = titles_learnt(titles, &splits, &mut counts);
+        let titles = self.titles_learnt(titles, &splits, &mut counts);
         splits.entry(Split::Train).or_default().extend(titles);
         (splits, counts)
     }
@@ -130,38 +141,38 @@ impl ExampleGen {
         counts.groups = labelled_groups.len();
         splits
     }
-}
 
-/// The extra titles that may be learnt from: none that the model is judged by.
-fn titles_learnt<'a>(
-    titles: impl Iterator<Item = &'a LabelledTitle>,
-    splits: &Splits,
-    counts: &mut ExampleCounts,
-) -> Vec<Example> {
-    let judged = || [&splits[&Split::Eval], &splits[&Split::Test]].into_iter().flatten();
-    let judged_titles: HashSet<String> = judged().map(|example| normalise_title(&example.title)).collect();
-    let judged_posts: HashSet<&PostId> = judged().map(|example| &example.id).collect();
-    let mut learnt = Vec::new();
-    for LabelledTitle { id, title, choice } in titles {
-        let normalised = normalise_title(title);
-        if normalised.is_empty() {
-            counts.titles_without_words += 1;
-        } else if judged_titles.contains(&normalised) || judged_posts.contains(id) {
-            counts.titles_dropped += 1;
-        } else {
-            *counts.titles.entry(choice.clone()).or_default() += 1;
-            learnt.push(Example {
-                id: id.clone(),
-                title: title.clone(),
-                img_name: String::new(),
-                sha256: None,
-                choice: choice.clone(),
-                group: id.to_string(),
-                source: ExampleSource::Title,
-            });
+    /// The extra titles that may be learnt from: none that the model is judged by.
+    fn titles_learnt<'a>(
+        &self,
+        titles: impl Iterator<Item = &'a LabelledTitle>,
+        splits: &Splits,
+        counts: &mut ExampleCounts,
+    ) -> Vec<Example> {
+        let judged = JudgedPosts::new([&splits[&Split::Eval], &splits[&Split::Test]].into_iter().flatten());
+        let mut learnt = Vec::new();
+        for LabelledTitle { id, title, choice } in titles {
+            if self.classes.class(choice).is_none() {
+                counts.titles_of_other_classes += 1;
+            } else if normalise_title(title).is_empty() {
+                counts.titles_without_words += 1;
+            } else if judged.are_told_by(id, title) {
+                counts.titles_dropped += 1;
+            } else {
+                *counts.titles.entry(choice.clone()).or_default() += 1;
+                learnt.push(Example {
+                    id: id.clone(),
+                    title: title.clone(),
+                    img_name: String::new(),
+                    sha256: None,
+                    choice: choice.clone(),
+                    group: id.to_string(),
+                    source: ExampleSource::Title,
+                });
+            }
         }
+        learnt
     }
-    learnt
 }
 
 fn member(row: &PostRow) -> Member<'_> {

@@ -63,7 +63,7 @@ impl Component for Pusher {
     /// The model is pushed again where its version was deleted from the model store, and where another model was
     /// pushed after it: the newest version is what is served.
     fn change_outside(&self, io: &ExecutionIo) -> Option<OutsideChange> {
-        let pushed: Pushed = read_json(&io.output("pushed_model").join(PUSHED_FILE)).ok()?;
+        let pushed: Pushed = read_json(&io.output("pushed_model").join(PUSHED_FILE)).ok()??;
         let store = self.models_dir.join(&pushed.name);
         let dir = store.join(pushed.version.to_string());
         if !is_same_bundle(&dir, io.input("model")).unwrap_or(false) {

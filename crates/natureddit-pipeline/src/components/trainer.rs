@@ -102,7 +102,7 @@ impl Trainer {
 
 /// The rows that can be learnt from: of a known class, with a photo or a title.
 pub(crate) fn labelled_samples<'a>(
-    rows: &'a [(Example, Features)],
+    rows: impl IntoIterator<Item = &'a (Example, Features)>,
     classes: &ClassNames,
     extra_title_weight: f32,
 ) -> Vec<Sample<'a>> {
@@ -112,5 +112,5 @@ pub(crate) fn labelled_samples<'a>(
         let usable = weight > 0.0 && (features.image.is_some() || features.text.is_some());
         usable.then_some(Sample { features, class, weight })
     };
-    rows.iter().filter_map(sample).collect()
+    rows.into_iter().filter_map(sample).collect()
 }

@@ -1,17 +1,18 @@
 //! Transform: what the encoders say of each example. Only photos and titles never seen before go through them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use natureddit_core::{ContentHash, Progress, fs};
-use natureddit_model::{Embedder, EncoderPair, Features, InputLimits, ModelInput, Runtime, write_features};
+use natureddit_core::{ContentHash, Progress};
+use natureddit_model::{Embedder, EncoderPair, Features, InputError, InputLimits, ModelInput, Runtime, write_features};
 use serde_json::{Value, json};
 
+use super::photo::{PhotoFileProblem, read_photo};
 use super::{AssetLoader, FEATURES_FILE, read_json, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
-use crate::embeddings::EmbeddingCache;
+use crate::embeddings::{EmbeddingCache, ReadLimits};
 use crate::examples::{Example, read_split};
 use crate::split::Split;
 
@@ -21,11 +22,8 @@ pub const SKIPPED_FILE: &str = "skipped.json";
 /// What [`SKIPPED_FILE`] holds.
 pub type SkippedPhotos = BTreeMap<String, String>;
 
-/// The reason of a photo whose file is not there.
-const MISSING: &str = "missing";
-
-/// Photos decoded at once: enough to keep every core busy. In memory at once: so many of `InputLimits` at the most.
-const PHOTOS_AT_ONCE: usize = 64;
+/// Photos a thread embeds before their features are written down and the progress is told.
+const PHOTOS_A_THREAD: usize = 32;
 /// Titles tokenised at once; like lengths share a batch.
 const TITLES_AT_ONCE: usize = 512;
 
@@ -50,7 +48,7 @@ impl Component for Transform {
         const {
             &ComponentSpec {
                 id: "Transform",
-                version: 2,
+                version: 3,
                 inputs: &[Port::new("examples", ArtifactType::Examples)],
                 outputs: &[Port::new("transformed_examples", ArtifactType::TransformedExamples)],
             }
@@ -61,7 +59,7 @@ impl Component for Transform {
         json!({
             "image_encoder": { "name": self.encoders.image.name, "hash": self.encoders.image_hash() },
             "text_encoder": { "name": self.encoders.text.name, "hash": self.encoders.text_hash() },
-            // A larger limit lets in what was skipped; what has features keeps them under a smaller one.
+            // Limits decide what has features: a larger one lets in what was skipped, a smaller one drops what is over it.
             "image_bytes_max": self.limits.image.bytes_max,
             "image_pixels_max": self.limits.image.pixels_max,
             "title_bytes_max": self.limits.text_bytes_max,
@@ -85,12 +83,63 @@ impl Component for Transform {
         Ok(())
     }
 
-    /// A photo that was not there has features as soon as it is.
+    /// A photo whose file could not be used has features as soon as the file is what it should be.
     fn change_outside(&self, io: &ExecutionIo) -> Option<OutsideChange> {
-        let skipped: SkippedPhotos = read_json(&io.output("transformed_examples").join(SKIPPED_FILE)).ok()?;
-        let missing = skipped.iter().filter(|(_, reason)| *reason == MISSING).map(|(name, _)| name);
-        let found = missing.map(|name| self.images_dir.join(name)).find(|path| path.is_file());
-        found.map(OutsideChange::Readable)
+        let mut skipped: SkippedPhotos = read_json(&io.output("transformed_examples").join(SKIPPED_FILE)).ok()??;
+        skipped.retain(|_, reason| PhotoFileProblem::is_code(reason));
+        if skipped.is_empty() {
+            return None;
+        }
+        let splits = Split::ALL.into_iter().filter_map(|split| read_split(io.input("examples"), split).ok());
+        let skipped = splits.flatten().filter(|example| skipped.contains_key(&example.img_name));
+        let mended = skipped.filter_map(|example| {
+            let path = self.images_dir.join(&example.img_name);
+            read_photo(&path, &example.sha256?, self.limits.image.bytes_max).is_ok().then_some(path)
+        });
+        mended.map(OutsideChange::Readable).next()
+    }
+}
+
+/// A photo to embed, and every file that should hold it: posts may share a photo.
+struct Photo<'e> {
+    hash: ContentHash,
+    names: Vec<&'e str>,
+}
+
+/// Why a photo has no features.
+enum NoFeatures {
+    /// None of its files could be used.
+    Files(Vec<PhotoFileProblem>),
+    /// It is no photo within the limits.
+    Content(InputError),
+}
+
+impl From<InputError> for NoFeatures {
+    fn from(error: InputError) -> Self {
+        Self::Content(error)
+    }
+}
+
+impl Photo<'_> {
+    /// The bytes, from the first file that holds them.
+    fn read(&self, transform: &Transform) -> Result<Vec<u8>, NoFeatures> {
+        let mut problems = Vec::new();
+        for name in &self.names {
+            match read_photo(&transform.images_dir.join(name), &self.hash, transform.limits.image.bytes_max) {
+                Ok(bytes) => return Ok(bytes),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        Err(NoFeatures::Files(problems))
+    }
+
+    /// Writes down why each of its files gave no features.
+    fn skip(&self, why: &NoFeatures, skipped: &mut SkippedPhotos) {
+        let names = self.names.iter().map(|&name| name.to_owned());
+        match why {
+            NoFeatures::Files(problems) => skipped.extend(names.zip(problems.iter().map(|p| p.code().to_owned()))),
+            NoFeatures::Content(error) => skipped.extend(names.map(|name| (name, error.code().to_owned()))),
+        }
     }
 }
 
@@ -106,8 +155,11 @@ impl<'a> Work<'a> {
     fn open(transform: &'a Transform) -> anyhow::Result<Self> {
         let EncoderPair { image, text, .. } = transform.encoders;
         let dir = &transform.cache_dir;
-        let photos = EmbeddingCache::open(dir, &transform.encoders.image_hash(), image.features)?;
-        let titles = EmbeddingCache::open(dir, &transform.encoders.text_hash(), text.features)?;
+        let InputLimits { image: photo, text_bytes_max } = transform.limits;
+        let photo = ReadLimits { bytes_max: photo.bytes_max, pixels_max: photo.pixels_max };
+        let title = ReadLimits { bytes_max: text_bytes_max as u64, pixels_max: 0 };
+        let photos = EmbeddingCache::open(dir, &transform.encoders.image_hash(), image.features, photo)?;
+        let titles = EmbeddingCache::open(dir, &transform.encoders.text_hash(), text.features, title)?;
         Ok(Self { transform, photos, titles, embedder: None })
     }
 
@@ -122,13 +174,13 @@ impl<'a> Work<'a> {
         examples: impl Iterator<Item = &'e Example>,
         cx: &mut ExecutionContext,
     ) -> anyhow::Result<SkippedPhotos> {
-        let mut photos = BTreeMap::new();
+        let mut photos: BTreeMap<ContentHash, BTreeSet<&str>> = BTreeMap::new();
         let mut titles = BTreeMap::new();
         for example in examples {
             if let Some(hash) = example.sha256
                 && self.photos.get(&hash).is_none()
             {
-                photos.insert(hash, example.img_name.as_str());
+                photos.entry(hash).or_default().insert(&example.img_name);
             }
             let hash = title_hash(&example.title);
             if !example.title.trim().is_empty() && self.titles.get(&hash).is_none() {
@@ -141,45 +193,29 @@ impl<'a> Work<'a> {
             self.load_encoders(&cx.progress)?;
         }
         let started = std::time::Instant::now();
-        let skipped = self.embed_photos(&photos.into_iter().collect::<Vec<_>>(), &cx.progress)?;
+        let photos = photos.into_iter().map(|(hash, names)| Photo { hash, names: names.into_iter().collect() });
+        let skipped = self.embed_photos(&photos.collect::<Vec<_>>(), &cx.progress)?;
         cx.set_detail("photos_seconds", started.elapsed().as_secs_f64());
         self.embed_titles(&titles.into_iter().collect::<Vec<_>>(), &cx.progress)?;
         cx.set_detail("photos_skipped", skipped.len());
         Ok(skipped)
     }
 
-    /// Embeds photos, and tells which of them have no features and why.
-    fn embed_photos(&mut self, photos: &[(ContentHash, &str)], progress: &Progress) -> anyhow::Result<SkippedPhotos> {
+    /// Embeds photos, and tells which of their files have no features and why.
+    fn embed_photos(&mut self, photos: &[Photo<'_>], progress: &Progress) -> anyhow::Result<SkippedPhotos> {
         let mut skipped = SkippedPhotos::new();
         if photos.is_empty() {
             return Ok(skipped);
         }
-        let mut skip = |name: &str, reason: &str| {
-            skipped.insert(name.to_owned(), reason.to_owned());
-        };
+        let transform = self.transform;
         progress.start("embedding photos", Some(photos.len() as u64));
-        for chunk in photos.chunks(PHOTOS_AT_ONCE) {
-            let mut readable = Vec::with_capacity(chunk.len());
-            for (hash, name) in chunk {
-                match fs::read_limited(&self.transform.images_dir.join(name), self.transform.limits.image.bytes_max) {
-                    Ok(bytes) if ContentHash::of(&bytes) == *hash => readable.push((hash, name, bytes)),
-                    Ok(_) => skip(name, "changed_on_disk"),
-                    Err(e) if e.is_not_found() => skip(name, MISSING),
-                    Err(e) if e.is_too_large() => skip(name, "too_many_bytes"),
-                    // One photo that cannot be read must not stop the others.
-                    Err(e) => {
-                        tracing::warn!("{e}");
-                        skip(name, "unreadable");
-                    }
-                }
-            }
-            let inputs: Vec<ModelInput<'_>> =
-                readable.iter().map(|(.., bytes)| ModelInput { text: None, image: Some(bytes) }).collect();
-            for ((hash, name, _), features) in readable.iter().zip(self.embedder()?.embed(&inputs)?) {
+        for chunk in photos.chunks(PHOTOS_A_THREAD * transform.threads.max(1)) {
+            let embedded = self.embedder()?.embed_photos(chunk, |photo| photo.read(transform))?;
+            for (photo, features) in chunk.iter().zip(embedded) {
                 match features.map(|features| features.image) {
-                    Ok(Some(features)) => self.photos.insert(hash, features)?,
+                    Ok(Some(features)) => self.photos.insert(&photo.hash, features)?,
                     Ok(None) => {}
-                    Err(e) => skip(name, e.code()),
+                    Err(why) => photo.skip(&why, &mut skipped),
                 }
             }
             progress.advance(chunk.len() as u64);
@@ -223,4 +259,76 @@ impl<'a> Work<'a> {
 /// The key of a title's features. A title that cannot be tokenised has none and counts as missing.
 fn title_hash(title: &str) -> ContentHash {
     ContentHash::of(title.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use natureddit_core::fs;
+    use natureddit_model::{image_encoder_from_config, text_encoder_from_config};
+
+    use super::*;
+    use crate::component::InputFolder;
+    use crate::examples::{ExampleSource, write_split};
+
+    fn transform(dir: &Path) -> Transform {
+        let image = image_encoder_from_config("efficientnet_lite0").unwrap();
+        let text = text_encoder_from_config("all-MiniLM-L6-v2").unwrap();
+        Transform {
+            encoders: EncoderPair { image, text, title_tokens_max: 64 },
+            images_dir: dir.join("images"),
+            cache_dir: dir.join("embeddings"),
+            limits: InputLimits {
+                image: natureddit_image::ImageLimits { bytes_max: 10, pixels_max: 100 },
+                text_bytes_max: 100,
+            },
+            threads: 1,
+            assets: Arc::new(|_| anyhow::bail!("no encoder is needed")),
+        }
+    }
+
+    #[test]
+    fn posts_that_share_a_photo_need_one_of_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let transform = transform(folder.path());
+        let photo = Photo { hash: ContentHash::of(b"photo"), names: vec!["a.jpg", "b.jpg"] };
+        fs::write_atomic(&transform.images_dir.join("a.jpg"), "another").unwrap();
+        let mut skipped = SkippedPhotos::new();
+        photo.skip(&photo.read(&transform).unwrap_err(), &mut skipped);
+        assert_eq!((skipped["a.jpg"].as_str(), skipped["b.jpg"].as_str()), ("changed_on_disk", "missing"));
+        fs::write_atomic(&transform.images_dir.join("b.jpg"), "photo").unwrap();
+        assert!(photo.read(&transform).is_ok_and(|bytes| bytes == b"photo"));
+    }
+
+    #[test]
+    fn a_skipped_photo_is_asked_for_again_when_its_file_is_mended_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let transform = transform(folder.path());
+        let (examples, output) = (folder.path().join("examples"), folder.path().join("output"));
+        let example = |id: &str| Example {
+            id: id.parse().unwrap(),
+            title: String::new(),
+            img_name: format!("{id}.jpg"),
+            sha256: Some(ContentHash::of(id.as_bytes())),
+            choice: "fauna".into(),
+            group: id.into(),
+            source: ExampleSource::Post,
+        };
+        write_split(&examples, Split::Test, &["changed", "broken"].map(example)).unwrap();
+        let skipped = [("changed.jpg", "changed_on_disk"), ("broken.jpg", "corrupt")];
+        write_json(&output.join(SKIPPED_FILE), &BTreeMap::from(skipped)).unwrap();
+        let io = ExecutionIo {
+            inputs: [("examples", InputFolder { path: examples, hash: ContentHash::of(b"") })].into(),
+            outputs: [("transformed_examples", output)].into(),
+        };
+        let path = transform.images_dir.join("changed.jpg");
+        for (name, text) in [("changed.jpg", "another"), ("broken.jpg", "broken"), ("changed.jpg", "far too large")] {
+            fs::write_atomic(&transform.images_dir.join(name), text).unwrap();
+            assert_eq!(transform.change_outside(&io), None, "{text}");
+        }
+        fs::write_atomic(&path, "changed").unwrap();
+        assert_eq!(transform.change_outside(&io), Some(OutsideChange::Readable(path)));
+    }
 }

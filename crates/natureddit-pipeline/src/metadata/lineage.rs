@@ -111,18 +111,6 @@ impl Metadata {
             Ok((!nodes.is_empty()).then_some(Lineage { nodes }))
         })
     }
-
-    /// The newest artifact at a URI, so that a folder can be asked for its lineage.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn artifact_at(&mut self, uri: &str) -> Result<Option<ArtifactId>, MetadataError> {
-        let sql = "SELECT id FROM Artifact WHERE uri = ? ORDER BY id DESC LIMIT 1";
-        self.wait(async |db| {
-            let found: Option<i64> = sqlx::query_scalar(sql).bind(uri.to_owned()).fetch_optional(db).await?;
-            Ok(found.map(ArtifactId))
-        })
-    }
 }
 
 /// The node itself; its place in the walk is filled in by the walk.

@@ -7,7 +7,7 @@ use natureddit_core::fs;
 
 use super::RunError;
 use super::inputs::Task;
-use super::report::{ComponentReport, Outcome, OutputReport};
+use super::report::{ComponentFailure, ComponentReport, Outcome, OutputReport};
 use super::session::Session;
 use crate::artifact::{ExecutionId, PropertyValue};
 use crate::cache::StaleReason;
@@ -52,6 +52,7 @@ impl Session<'_> {
             Ok(made) => self.finish(task, id, Outcome::Ran { reason }, made),
             Err(error) => {
                 let message = format!("{error:#}");
+                self.failure = Some(ComponentFailure { component: task.spec.id, source: error });
                 self.finish(task, id, Outcome::Failed { reason, message }, Made::default())
             }
         }
@@ -85,7 +86,7 @@ impl Session<'_> {
             fs::create_dir_all(&folder.partial)?;
             io.outputs.insert(folder.port.key, folder.partial.clone());
         }
-        let mut cx = ExecutionContext::new(task.spec, self.runner.progress.clone(), self.runner.clock.clone());
+        let mut cx = ExecutionContext::new(task.spec, self.runner.progress.clone());
         task.node.component.execute(&io, &mut cx)?;
         let mut outputs = Vec::with_capacity(folders.len());
         for OutputFolder { port, partial, last } in folders {
@@ -134,12 +135,15 @@ impl Session<'_> {
             (key.clone(), report)
         });
         let outputs = outputs.collect();
+        let layout = &self.runner.layout;
+        let inputs = task.inputs.iter().map(|input| (input.key, layout.uri(&input.folder.path))).collect();
         self.available.insert(task.spec.id, stored);
         Ok(ComponentReport {
             component: task.spec.id,
             outcome,
             execution: Some(id),
             duration_ms: super::milliseconds_since(task.began),
+            inputs,
             outputs,
             details: made.details,
         })

@@ -23,8 +23,18 @@ pub enum RunEvent<'a> {
     Finished(&'a ComponentReport),
 }
 
+/// A component that failed, with its own error as the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{component} failed")]
+pub struct ComponentFailure {
+    /// Which.
+    pub component: &'static str,
+    /// What went wrong.
+    pub source: anyhow::Error,
+}
+
 /// What a run did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[must_use = "a component may have failed: see `failure`"]
 pub struct RunReport {
     /// The run's name in the metadata store.
@@ -33,6 +43,9 @@ pub struct RunReport {
     pub components: Vec<ComponentReport>,
     /// Wall time.
     pub duration_ms: u64,
+    /// The error of the component that failed.
+    #[serde(skip)]
+    pub(super) failure: Option<ComponentFailure>,
 }
 
 /// What a run did with one component.
@@ -47,6 +60,8 @@ pub struct ComponentReport {
     pub execution: Option<ExecutionId>,
     /// Wall time.
     pub duration_ms: u64,
+    /// Where its inputs lie, by key, relative to the project folder; empty when it was not selected.
+    pub inputs: BTreeMap<&'static str, String>,
     /// Its outputs by key; empty when it failed or was not selected.
     pub outputs: BTreeMap<String, OutputReport>,
     /// What the component told of its work.
@@ -101,6 +116,14 @@ impl RunReport {
         })
     }
 
+    /// The report of a run in which all went well.
+    ///
+    /// # Errors
+    /// [`ComponentFailure`] otherwise.
+    pub fn succeeded(mut self) -> Result<Self, ComponentFailure> {
+        self.failure.take().map_or(Ok(self), Err)
+    }
+
     /// What was done with one component, `None` when the graph has no such one.
     #[must_use]
     pub fn component(&self, id: &str) -> Option<&ComponentReport> {
@@ -110,8 +133,8 @@ impl RunReport {
 
 impl ComponentReport {
     pub(super) fn without_execution(component: &'static str, outcome: Outcome) -> Self {
-        let (outputs, details) = (BTreeMap::new(), BTreeMap::new());
-        Self { component, outcome, execution: None, duration_ms: 0, outputs, details }
+        let (inputs, outputs, details) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { component, outcome, execution: None, duration_ms: 0, inputs, outputs, details }
     }
 }
 

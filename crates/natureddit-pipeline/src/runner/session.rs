@@ -6,7 +6,7 @@ use std::time::Instant;
 use natureddit_core::fs::{self, FsError};
 
 use super::inputs::Task;
-use super::report::{ComponentReport, Outcome, RunEvent, RunReport};
+use super::report::{ComponentFailure, ComponentReport, Outcome, RunEvent, RunReport};
 use super::{RunError, RunOptions, Runner};
 use crate::cache::StaleReason;
 use crate::component::OutsideChange;
@@ -23,6 +23,8 @@ pub(super) struct Session<'a> {
     pub(super) run: String,
     /// The outputs that later components read, by component and key.
     pub(super) available: BTreeMap<&'static str, BTreeMap<String, StoredArtifact>>,
+    /// The error of the component that failed.
+    pub(super) failure: Option<ComponentFailure>,
     options: &'a RunOptions,
 }
 
@@ -31,7 +33,7 @@ impl<'a> Session<'a> {
         let states = FileStates::read(&runner.layout.file_states(), options.verify);
         // The time tells people when it was; the id makes it the only run of that name.
         let run = format!("{}-{}", runner.clock.now(), metadata.next_execution_id()?);
-        Ok(Self { runner, metadata, states, run, available: BTreeMap::new(), options })
+        Ok(Self { runner, metadata, states, run, available: BTreeMap::new(), failure: None, options })
     }
 
     /// Runs the selected components in order.
@@ -43,21 +45,20 @@ impl<'a> Session<'a> {
     ) -> Result<RunReport, RunError> {
         let began = Instant::now();
         let mut components = Vec::with_capacity(graph.nodes.len());
-        let mut failed = false;
         for node in &graph.nodes {
             let component = node.spec().id;
             let report = if !selected.contains(component) {
                 ComponentReport::without_execution(component, Outcome::NotSelected)
-            } else if failed {
+            } else if self.failure.is_some() {
                 ComponentReport::without_execution(component, Outcome::NotReached)
             } else {
                 self.run_node(node, watch)?
             };
-            failed |= matches!(report.outcome, Outcome::Failed { .. });
             watch(RunEvent::Finished(&report));
             components.push(report);
         }
-        Ok(RunReport { run: self.run.clone(), components, duration_ms: super::milliseconds_since(began) })
+        let (run, duration_ms) = (self.run.clone(), super::milliseconds_since(began));
+        Ok(RunReport { run, components, duration_ms, failure: self.failure.take() })
     }
 
     /// Writes what is to be remembered and closes the store.

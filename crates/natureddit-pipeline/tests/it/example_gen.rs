@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use natureddit_core::{ClassNames, Clock, Progress, fs};
-use natureddit_pipeline::components::example_gen::{ExampleCounts, ExampleGen};
+use natureddit_pipeline::components::example_gen::{ExampleCounts, ExampleGen, NothingLabelled};
 use natureddit_pipeline::examples::ExampleSource;
 use natureddit_pipeline::runner::RunnerConfig;
 use natureddit_pipeline::split::HashBuckets;
@@ -120,6 +120,7 @@ fn labelled_posts_and_extra_titles_become_examples() {
         ["t2", "a LAKE", "landscape"],
         ["t3", "A fox", "fauna"],
         ["t4", "🌲", "flora"],
+        ["t5", "A mushroom", "fungi"],
         [test, "Another title of the judged post", "landscape"],
     ];
     let (splits, counts) = Project::new(&posts, &labels, &titles).examples();
@@ -144,6 +145,7 @@ fn labelled_posts_and_extra_titles_become_examples() {
         posts_unlabelled: 1,
         labels_of_other_classes: 0,
         labels_without_post: 1,
+        titles_of_other_classes: 1,
         titles_dropped: 2,
         titles_without_words: 1,
     };
@@ -198,6 +200,10 @@ fn what_cannot_be_made_into_examples_is_said() {
     let nothing = Project::new(&[post], &[["p1", "no_such_class"]], &[]).run();
     let expected = "no photo of the dataset has a label among fauna, flora, landscape";
     assert_eq!(nothing.failure().unwrap().1, expected);
+    let failure = nothing.succeeded().unwrap_err();
+    assert_eq!(failure.to_string(), "ExampleGen failed");
+    let cause = std::error::Error::source(&failure).unwrap();
+    assert!(cause.is::<NothingLabelled>(), "whoever knows the cause can tell what to do: {cause:?}");
     let broken = Project::new(&[["p1", "ann", "A fox", "not a hash"]], &[["p1", "fauna"]], &[]).run();
     let message = broken.failure().unwrap().1;
     assert!(message.contains("posts.csv, line 2: phash: "), "{message}");

@@ -164,6 +164,24 @@ fn a_part_cannot_run_on_what_is_not_there() {
 }
 
 #[test]
+fn to_force_what_is_not_selected_is_refused() {
+    let project = Project::new();
+    project.run();
+    project.ran();
+    let only = RunOptions { only: Some("Trainer".into()), ..force("Pusher") };
+    let from = RunOptions { from: Some("Trainer".into()), ..force("ExampleGen") };
+    for (options, expected) in [
+        (only, "Pusher is to be forced and is not selected; selected are Trainer"),
+        (from, "ExampleGen is to be forced and is not selected; selected are Trainer, Pusher"),
+    ] {
+        let error = project.try_run(&options).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert!(error.is_usage());
+    }
+    assert_eq!(project.ran(), [""; 0]);
+}
+
+#[test]
 fn an_unknown_component_is_named_with_those_there_are() {
     let project = Project::new();
     let only = RunOptions { only: Some("trainer".into()), ..RunOptions::default() };

@@ -33,7 +33,6 @@ fn the_lineage_of_a_model_leads_to_the_dataset() {
     let trainer = lineage.nodes.iter().find(|node| node.type_name == "Trainer").unwrap();
     assert_eq!(trainer.properties["epochs"], PropertyValue::Int(30));
     assert_eq!(trainer.properties["exec_properties"], PropertyValue::from(r#"{"head":{"epochs":30}}"#));
-    assert_eq!(metadata.artifact_at("pipeline/Pusher/pushed_model/3").unwrap(), Some(pushed));
     assert_eq!(metadata.lineage(NodeId::Artifact(ArtifactId(999))).unwrap(), None);
 }
 
@@ -59,6 +58,10 @@ async fn the_store_holds_what_ml_metadata_expects() {
         project
     });
     let project = project.await.unwrap();
+    let store = fs::read_dir(&project.path("pipeline")).unwrap();
+    let store: Vec<_> = store.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let store: Vec<_> = store.into_iter().filter(|name| name.starts_with("metadata.db")).collect();
+    assert_eq!(store, ["metadata.db"], "nothing of the store waits in a log beside it");
     let url = format!("sqlite://{}", project.path("pipeline/metadata.db").display());
     let mut db = SqliteConnection::connect(&url).await.unwrap();
     let mut text = String::new();
@@ -69,8 +72,6 @@ async fn the_store_holds_what_ml_metadata_expects() {
         }
     }
     insta::assert_snapshot!(text);
-    drop(db);
-    assert!(fs::metadata(&project.path("pipeline/.lock")).is_ok(), "the store is one file");
 }
 
 const DUMPS: [(&str, &str); 8] = [

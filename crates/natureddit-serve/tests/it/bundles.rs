@@ -1,11 +1,12 @@
 //! Real bundles from a model store, with the encoders and the runtime.
 
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use natureddit_core::{Class, fs};
-use natureddit_model::PredictorOptions;
-use natureddit_serve::{BatchLimits, LoadError, LoadedModel, ModelChoice, ModelsConfig, load_models};
+use natureddit_model::{ModelBundle, Predictor, PredictorOptions, Prepared};
+use natureddit_serve::{BatchLimits, Batcher, LoadError, LoadedModel, ModelChoice, ModelsConfig, load_models};
 use natureddit_testkit::{LIMITS, assets, bundle, classes, photo};
 use reqwest::header::ACCEPT;
 use reqwest::multipart::{Form, Part};
@@ -52,9 +53,28 @@ async fn photos_and_titles_are_told_apart_over_https() {
     }
 }
 
+/// The model `shapes`, whose batches leave when they are full and not before, and the size of each.
+fn batched(batch_size: usize) -> (LoadedModel, mpsc::Receiver<usize>) {
+    let store = store();
+    let bundle = ModelBundle::read(&store.path().join("shapes/3")).unwrap();
+    let options = PredictorOptions { limits: LIMITS, threads: 2 };
+    let mut predictor = Predictor::load(&bundle, &assets().runtime, &options).unwrap();
+    let preprocessor = predictor.preprocessor().clone();
+    let (tell, sizes) = mpsc::channel();
+    let work = move |batch: Vec<Prepared>| {
+        tell.send(batch.len()).unwrap();
+        predictor.predict(&batch).map_err(|e| e.to_string())
+    };
+    let limits =
+        BatchLimits { batch_size_max: batch_size, batch_delay_max: Duration::from_hours(1), queue_len_max: 64 };
+    let batcher = Batcher::spawn(limits, "shapes", work).unwrap();
+    (LoadedModel::new("shapes", 3, classes(), move |input| preprocessor.prepare(input), batcher), sizes)
+}
+
 #[tokio::test]
-async fn requests_that_share_a_batch_get_each_its_own_answer() {
-    let fixture = start().await;
+async fn requests_share_batches_and_get_each_its_own_answer() {
+    let (model, sizes) = tokio::task::spawn_blocking(|| batched(6)).await.unwrap();
+    let fixture = Fixture::start(vec![model]).await;
     let requests = (0..12).map(|i| {
         let class = Class(i % 3);
         let form = Form::new().part("image", Part::bytes(photo(class, 2000 + i as u64)));
@@ -68,6 +88,7 @@ async fn requests_that_share_a_batch_get_each_its_own_answer() {
         let sum: f64 = body["probabilities"].as_object().unwrap().values().filter_map(serde_json::Value::as_f64).sum();
         assert!((sum - 1.0).abs() < 1e-5, "{body}");
     }
+    assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [6, 6]);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::time::Duration;
 use natureddit_core::{ClassNames, Clock, fs};
 use natureddit_image::{ImageLimits, Photo};
 use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
-use natureddit_serve::{BatchLimits, Batcher, LoadedModel, RequestLimits, ServeConfig, Server, TlsFiles};
+use natureddit_serve::{
+    BatchLimits, Batcher, LoadedModel, PreparationLimits, RequestLimits, ServeConfig, Server, TlsFiles,
+};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use tempfile::TempDir;
@@ -26,15 +28,18 @@ pub(crate) struct Fixture {
 pub(crate) fn config(folder: &Path) -> ServeConfig {
     ServeConfig {
         address: "127.0.0.1:0".parse().unwrap(),
-        tls: Some(TlsFiles::SelfSigned { folder: folder.join("tls"), host: None }),
+        tls: Some(TlsFiles::SelfSigned { folder: folder.join("tls"), names: Vec::new() }),
+        connections_max: 64,
         limits: RequestLimits {
             requests_max: 16,
+            bodies_max: 16,
+            bodies_bytes_max: 1 << 20,
             body_bytes_max: 64 * 1024,
             header_timeout: A_MINUTE,
             body_timeout: A_MINUTE,
             response_timeout: A_MINUTE,
         },
-        preparation_threads: 2,
+        preparation: PreparationLimits { threads: 2, pixels_max: 1 << 20 },
         drain_timeout: A_MINUTE,
         clock: Clock::System,
     }

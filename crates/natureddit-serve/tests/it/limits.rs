@@ -1,14 +1,19 @@
 //! Bodies, queues and times have limits, and going over one is said.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use natureddit_model::{ModelInput, Prediction, Prepared};
+use natureddit_serve::PreparationLimits;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 
-use crate::fixture::{Fixture, Gate, error, gated, post_form, steady};
+use crate::fixture::{Fixture, Gate, error, gated, logged, nature, post_form, steady};
 
 /// Sends a request over plain HTTP, byte for byte, and reads the answer until the server closes.
 async fn exchange(fixture: &Fixture, request: &str) -> String {
@@ -76,6 +81,35 @@ async fn a_head_that_does_not_arrive_is_hung_up_on() {
     assert_eq!(exchange(&fixture.await, "POST /predictions/nature HTTP/1.1\r\nHos").await, "");
 }
 
+const PING: &str = "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test]
+async fn connections_have_a_limit_and_are_taken_again_below_it() {
+    let fixture = Fixture::start_with(vec![steady(1, [0.0, 1.0, 0.0])], |config| {
+        config.tls = None;
+        config.connections_max = 1;
+    });
+    let fixture = fixture.await;
+    let address = fixture.server.address();
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first.write_all(PING.as_bytes()).await.unwrap();
+    assert_eq!(first.read_u8().await.unwrap(), b'H');
+    // Nothing is sent, so that it is closed and not reset.
+    let mut answer = Vec::new();
+    TcpStream::connect(address).await.unwrap().read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"");
+    let warning = "too many connections: more are turned away connections_max=1\n";
+    assert!(logged().contains(warning), "{}", logged());
+    drop(first);
+    // When the server notices that it was closed is open; the test waits as long as it takes.
+    loop {
+        let mut next = TcpStream::connect(address).await.unwrap();
+        if next.write_all(PING.as_bytes()).await.is_ok() && next.read_u8().await.is_ok_and(|byte| byte == b'H') {
+            break;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_busy_server_turns_away_and_says_when_to_come_back() {
     let (model, Gate { mut begun, go_on }) = gated();
@@ -92,6 +126,102 @@ async fn a_busy_server_turns_away_and_says_when_to_come_back() {
     };
     let (admitted, ()) = tokio::join!(fixture.ask("first"), turned_away);
     assert_eq!(admitted.text().await.unwrap(), "flora");
+}
+
+/// A client that has said what it sends and sends it no further: its body is being read, for the server has asked for it.
+async fn stalled(fixture: &Fixture) -> TcpStream {
+    let mut stream = TcpStream::connect(fixture.server.address()).await.unwrap();
+    let head = "POST /predictions/nature HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100 "));
+    stream
+}
+
+/// A request over plain HTTP with an image of these bytes.
+fn image_request(image: &str) -> String {
+    let head = "POST /predictions/nature HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: image/png\r\n";
+    format!("{head}Content-Length: {}\r\n\r\n{image}", image.len())
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_keeps_no_other_request_out() {
+    let model = nature(1, |_| Ok(Prepared::default()), |_| Ok(vec![Prediction::new(vec![0.0, 1.0, 0.0])]));
+    let fixture = Fixture::start_with(vec![model], |config| {
+        config.tls = None;
+        config.limits.requests_max = 1;
+        config.limits.bodies_max = 2;
+    });
+    let fixture = fixture.await;
+    let _first = stalled(&fixture).await;
+    let answer = exchange(&fixture, &image_request("a")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("flora"), "{answer}");
+    assert_eq!(fixture.server.requests_under_way(), 1);
+    // Bodies have a limit of their own.
+    let _second = stalled(&fixture).await;
+    let answer = exchange(&fixture, &image_request("a")).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"ServiceUnavailableException\""), "{answer}");
+}
+
+#[tokio::test]
+async fn all_bodies_together_have_a_limit_until_they_are_prepared() {
+    let (tell, mut begun) = unbounded_channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let prepare = move |_: &ModelInput<'_>| {
+        tell.send(()).unwrap();
+        wait.lock().unwrap().recv().unwrap();
+        Ok(Prepared::default())
+    };
+    let model = nature(1, prepare, |_| Ok(vec![Prediction::new(vec![0.0, 1.0, 0.0])]));
+    let fixture = Fixture::start_with(vec![model], |config| {
+        config.tls = None;
+        config.limits.bodies_bytes_max = 10;
+    });
+    let fixture = fixture.await;
+    let request = image_request("8 bytes.");
+    let turned_away = async {
+        begun.recv().await.unwrap();
+        let answer = exchange(&fixture, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(
+            exchange(&fixture, "GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.contains(" 200 ")
+        );
+        go_on.send(()).unwrap();
+    };
+    let (first, ()) = tokio::join!(exchange(&fixture, &request), turned_away);
+    assert!(first.starts_with("HTTP/1.1 200 "), "{first}");
+    go_on.send(()).unwrap();
+    let again = exchange(&fixture, &request).await;
+    assert!(again.starts_with("HTTP/1.1 200 "), "{again}");
+}
+
+#[tokio::test]
+async fn large_photos_are_decoded_one_after_another() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, max) = (Arc::clone(&running), Arc::clone(&most));
+    let prepare = move |_: &ModelInput<'_>| {
+        max.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        // Time for others to come in, if they may.
+        (0..20).for_each(|_| std::thread::yield_now());
+        now.fetch_sub(1, Ordering::SeqCst);
+        Ok(Prepared::default())
+    };
+    let work = |batch: Vec<Prepared>| Ok(vec![Prediction::new(vec![0.0, 1.0, 0.0]); batch.len()]);
+    let fixture = Fixture::start_with(vec![nature(1, prepare, work)], |config| {
+        // The photo has 64 pixels: two of them are too many.
+        config.preparation = PreparationLimits { threads: 4, pixels_max: 100 };
+    });
+    let fixture = fixture.await;
+    let mut requests = JoinSet::new();
+    (0..12).for_each(|_| drop(requests.spawn(fixture.post("/predictions/nature").multipart(post_form()).send())));
+    while let Some(answer) = requests.join_next().await {
+        // The queue has one place, so some may be turned away after they were prepared.
+        assert!(matches!(answer.unwrap().unwrap().status(), StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE));
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use natureddit_model::Prepared;
 use natureddit_serve::{ServeConfig, ServeError, Server};
 use reqwest::multipart::Form;
 use reqwest::{Client, StatusCode, Version};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::fixture::{Fixture, Gate, config, error, gated, logged, nature, post_form, steady};
@@ -31,6 +32,26 @@ async fn http_2_and_http_1_are_served_under_a_certificate_for_every_loopback_nam
     assert_eq!(http_1.get(by_number).send().await.unwrap().version(), Version::HTTP_11);
     let distrustful = Client::builder().no_proxy().build().unwrap();
     assert!(distrustful.get(fixture.url("/ping")).send().await.unwrap_err().is_connect());
+}
+
+#[tokio::test]
+async fn plain_http_on_the_https_port_is_told_what_to_do() {
+    let fixture = Fixture::start(vec![steady(1, [0.0, 1.0, 0.0])]).await;
+    let url = format!("http://127.0.0.1:{}/ping", fixture.server.address().port());
+    let response = fixture.client.get(url).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let body: serde_json::Value = response.json().await.unwrap();
+    let message = "this port speaks HTTPS: use https:// instead of http://";
+    assert_eq!(body, serde_json::json!({"code": 400, "type": "BadRequestException", "message": message}));
+    // What is neither is no reason to answer, and none to fall over.
+    let mut stream = TcpStream::connect(fixture.server.address()).await.unwrap();
+    stream.write_all(&[0x80; 64]).await.unwrap();
+    let mut answer = Vec::new();
+    // Closed or reset: both are the end of it.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    assert_eq!(fixture.ping().await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

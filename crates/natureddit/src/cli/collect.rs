@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use natureddit_data::source::SourceError;
 use natureddit_data::{CollectConfig, CollectError, CollectReport, PhotoConfig, SourceConfig, Window, collect};
 use natureddit_image::ImageLimits;
-use natureddit_net::NetError;
+use natureddit_net::{NetError, redacted};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -98,7 +98,9 @@ fn window(args: &Args, config: &Config, session: &Session) -> Result<Window, Cli
             (since.map(Timestamp::as_second), until.as_second())
         }
     };
-    let since = since.ok_or_else(|| CliError::usage("which window? name --since, --last or collect.since"))?;
+    let since = since
+        .ok_or_else(|| CliError::usage("which window? name --since, --last or collect.since"))
+        .hint("for example: --last 1d, or --since 2022-05-01 --until 2022-05-08")?;
     Window::new(since, until).map_err(|error| CliError::usage(error.to_string()))
 }
 
@@ -114,34 +116,46 @@ pub(super) fn collect_window(config: &Config, window: Window, session: &Session)
     match collected {
         Ok(report) => Ok(report),
         Err(error) => {
-            let hint = hint(&error);
-            let failed = Err(error);
-            if let Some(hint) = hint { failed.hint(hint) } else { Ok(failed?) }
+            let hints = hints(&error, config);
+            hints.into_iter().fold(Err(error.into()), HintExt::hint)
         }
     }
 }
 
 /// What to do about a collection that failed, where the cause alone does not tell.
-fn hint(error: &CollectError) -> Option<&'static str> {
-    const AGAIN: &str = "what was collected is kept; run the same command again to go on";
-    const ADDRESS: &str = "check collect.pushshift.base_url, the address of the source";
-    Some(match error {
-        CollectError::Source { source: SourceError::Net { source, .. }, .. } => match source {
-            NetError::Connection { .. } | NetError::Timeout { .. } => AGAIN,
-            NetError::Status { status: 408 | 429 | 500..=599, .. } => AGAIN,
-            NetError::TooManyBytes { .. } => "raise collect.page_bytes_max, or lower collect.page_size",
-            _ => ADDRESS,
+fn hints(error: &CollectError, config: &Config) -> Vec<String> {
+    let again = || "what was collected is kept; run the same command again to go on".to_owned();
+    let address = || "check collect.pushshift.base_url, the address of the source".to_owned();
+    match error {
+        CollectError::Source { source: SourceError::Net { source: cause, .. }, .. } => match cause {
+            NetError::Connection { .. } | NetError::Timeout { .. } => vec![again(), unreachable(config)],
+            NetError::Status { status: 408 | 429 | 500..=599, .. } => vec![again()],
+            NetError::TooManyBytes { .. } => vec!["raise collect.page_bytes_max, or lower collect.page_size".into()],
+            _ => vec![address()],
         },
         CollectError::Source { source: SourceError::Answer { .. }, .. } => {
-            "run the same command again later; if it stays so, check collect.pushshift.base_url"
+            vec!["run the same command again later; if it stays so, check collect.pushshift.base_url".into()]
         }
-        CollectError::Paging { .. } => "name another source: collect.pushshift.base_url",
-        CollectError::EveryPhotoFailed { .. } => {
-            "can this machine reach the photo hosts, or those in net.host_map? then run the same command again"
-        }
-        CollectError::Locked { .. } => "wait until it is done, or stop it",
-        CollectError::Dataset(_) | CollectError::Fs(_) => return None,
-    })
+        CollectError::Paging { .. } => vec!["name another source: collect.pushshift.base_url".into()],
+        CollectError::EveryPhotoFailed { .. } => vec![
+            "can this machine reach the photo hosts, or those in net.host_map? then run the same command again".into(),
+        ],
+        CollectError::Locked { .. } => vec!["wait until it is done, or stop it".into()],
+        CollectError::Dataset(_) | CollectError::Fs(_) => Vec::new(),
+    }
+}
+
+/// What to look at when the source does not answer.
+fn unreachable(config: &Config) -> String {
+    let source = &config.collect.pushshift_base_url;
+    let host = source.host_str().unwrap_or_default();
+    match config.net.host_map.get(host) {
+        Some(target) => format!(
+            "net.host_map sends {host} to {}: does it listen? `natureddit sandbox` starts a demo's simulated Reddit",
+            redacted(target)
+        ),
+        None => format!("can this machine reach {}, collect.pushshift.base_url?", redacted(source)),
+    }
 }
 
 fn collect_config(config: &Config, window: Window) -> CollectConfig {

@@ -26,6 +26,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say whether the settings are right, and which differ from the defaults
+    #[command(after_help = EXAMPLES)]
     Check,
 }
 

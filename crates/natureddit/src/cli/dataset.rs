@@ -14,7 +14,7 @@ use crate::config::Config;
 
 const EXAMPLES: &str = "\
 Examples:
-  natureddit dataset status             posts, labels, why posts were dropped, which windows are covered
+  natureddit dataset status             posts, labels, dropped posts and why, covered windows
   natureddit dataset status --json";
 
 /// Look at the dataset
@@ -28,6 +28,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say what the dataset holds
+    #[command(after_help = EXAMPLES)]
     Status,
 }
 

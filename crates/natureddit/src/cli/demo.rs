@@ -1,21 +1,23 @@
 //! `natureddit demo`: an empty folder becomes a served, judged model.
 
+mod corpus;
 mod project;
 mod report;
 mod steps;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use natureddit_data::{Dataset, Window};
 use natureddit_pipeline::RunOptions;
+use natureddit_sandbox::Truth;
 
 use super::collect::{Collected, collect_window};
 use super::error::{CliError, Exit, HintExt};
 use super::label::{import_labels, import_titles};
-use super::run::run_pipeline;
+use super::run::{Ran, run_pipeline};
 use super::session::Session;
-use super::{sandbox, serve};
+use super::{init, sandbox, serve};
 use crate::config::Config;
 use crate::wiring;
 use report::{DemoReport, Embedding};
@@ -24,8 +26,11 @@ use steps::Steps;
 const EXAMPLES: &str = "\
 Examples:
   natureddit demo                               drawn pictures, into ./natureddit-demo, then serve
-  natureddit demo --photos my-photos            your photos: my-photos/fauna/*, my-photos/flora/*, ...
+  natureddit demo --photos my-photos            yours: my-photos/fauna/*, my-photos/flora/*, ...
   natureddit demo --no-serve --dir /tmp/demo    end after the prediction";
+
+/// The share of posts that are labelled when nobody says another.
+const LABELLED: f64 = 0.7;
 
 /// Titles without a photo to learn from, beside the photos.
 const TITLES_FILE: &str = "titles_reddit.csv";
@@ -40,11 +45,11 @@ pub(super) struct Args {
     /// The project folder to make; an earlier demo's is gone on with
     #[arg(long, value_name = "DIR", default_value = "natureddit-demo")]
     dir: PathBuf,
-    /// How many posts to draw [default: sandbox.posts]
+    /// How many posts to draw; too few to judge a model by are refused [default: sandbox.posts]
     #[arg(long, value_name = "COUNT", conflicts_with = "photos", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     posts: Option<u32>,
     /// The share of posts that are labelled, 0 to 1; the rest is left to predict
-    #[arg(long, value_name = "SHARE", default_value_t = 0.7, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = LABELLED, value_parser = share)]
     labelled: f64,
     /// End after the prediction instead of serving on
     #[arg(long)]
@@ -57,13 +62,16 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    session.refuse_named_project("a demo makes its own project").hint("name its folder with --dir")?;
     let mut steps = Steps::new(&session.output);
     let runtime = wiring::tokio_runtime()?;
-    let defaults = session.defaults_in(&args.dir)?;
+    let settings = corpus::settings(&args.dir, session)?;
+    let photos = corpus::photos(args, &settings);
+    let photos = photos.as_deref();
 
     let reddit =
-        steps.run("start a simulated Reddit", || project::start_sandbox(&defaults, args, session, &runtime))?;
-    let config = steps.run("make the project", || project::write_settings(&reddit, args, session))?;
+        steps.run("start a simulated Reddit", || corpus::start_sandbox(&settings, photos, args, session, &runtime))?;
+    let config = steps.run("make the project", || project::make(&args.dir, &reddit, photos, session))?;
     steps.run("pull the encoders", || {
         let wanted = wiring::training_assets(&config)?;
         let store = wiring::asset_store(&config)?;
@@ -75,48 +83,61 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         let report = collect_window(&config, Window::new(window.since, window.until)?, session)?;
         Ok(Collected(report))
     })?;
-    steps.run("import the labels", || label(args, &config, &reddit, session))?;
+    steps.run("import the labels", || label(args.labelled, photos, &config, reddit.truth(), session))?;
     let ran = steps.run("run the pipeline", || run_pipeline(&config, &RunOptions::default(), session))?;
-    if ran.pushed.is_none() {
-        return Err(anyhow!("the model was not blessed, so there is nothing to serve\n\n{ran}"))
-            .hint("more posts or labels give a better model: --labelled 1, or more photos");
-    }
+    let kept_version = earlier_version(&ran, &config)?;
     let (server, ready, prediction) = steps.run("serve and ask over HTTPS", || {
-        let post = project::post_to_predict(&config)?;
+        if let Some(version) = kept_version {
+            session.output.note(&format!("the new model was not blessed, so version {version} answers"));
+        }
+        let (post, labelled) = project::post_to_predict(&config)?;
         let (server, ready) = project::start_server(&config, session, &runtime)?;
-        let prediction = project::ask(&config, &ready.url, &post, &reddit, &runtime)?;
+        let prediction = project::ask(&config, &ready.url, (&post, labelled), reddit.truth(), &runtime)?;
         Ok((server, ready, prediction))
     })?;
     runtime.block_on(reddit.stop());
 
+    let url = if args.no_serve { project::url_of_serve(&config) } else { ready.url };
     let report = DemoReport {
         dir: args.dir.clone(),
         embedding: Embedding::of(&ran.report),
         steps: steps.finish(),
         collected,
         ran,
+        kept_version,
+        curl: project::curl(&config, &url, &prediction),
         prediction,
-        url: ready.url,
+        url,
         serving: !args.no_serve,
+        drawn: photos.is_none(),
     };
     session.output.result(&report)?;
     if args.no_serve {
         runtime.block_on(server.shutdown())?;
     } else {
-        runtime.block_on(serve::stop_at_signal(server))?;
+        runtime.block_on(serve::stop_at_signal(server, session))?;
+        session.output.stopped(&format!("`natureddit serve` in {} goes on answering", args.dir.display()));
     }
     Ok(Exit::Ok)
 }
 
+/// The version an earlier demo pushed, where this one's model was not good enough to take its place.
+fn earlier_version(ran: &Ran, config: &Config) -> Result<Option<u64>, CliError> {
+    if ran.pushed.is_some() {
+        return Ok(None);
+    }
+    let earlier = project::newest_version(config)?;
+    if earlier.is_none() {
+        return Err(anyhow!("the model was not blessed, so there is nothing to serve\n\n{ran}"))
+            .hint("more labelled posts give a better model: a larger --labelled or --posts, or more photos");
+    }
+    Ok(earlier)
+}
+
 /// Labels a share of the posts from the simulator's truth, and takes the titles beside the photos.
-fn label(
-    args: &Args,
-    config: &Config,
-    reddit: &natureddit_sandbox::Sandbox,
-    session: &Session,
-) -> Result<(), CliError> {
+fn label(share: f64, photos: Option<&Path>, config: &Config, truth: &Truth, session: &Session) -> Result<(), CliError> {
     let dataset = Dataset::read(&config.project.data_dir)?;
-    let choices = project::write_choices(reddit.truth(), &dataset, args.labelled, &config.project.labels_dir)?;
+    let choices = project::write_choices(truth, &dataset, share, &config.project.labels_dir)?;
     let labels = import_labels(config, &choices, "demo", session)?;
     session.output.note(&format!(
         "{} posts labelled, {} of {} left to predict",
@@ -124,7 +145,7 @@ fn label(
         dataset.posts.len() as u64 - labels.added - labels.unchanged,
         dataset.posts.len()
     ));
-    let titles = args.photos.as_ref().map(|photos| photos.join(TITLES_FILE)).filter(|file| file.is_file());
+    let titles = photos.map(|photos| photos.join(TITLES_FILE)).filter(|file| file.is_file());
     if let Some(file) = titles {
         let titles = import_titles(config, &file)?;
         session.output.note(&format!("{} labelled titles without a photo", titles.added + titles.unchanged));

@@ -1,41 +1,65 @@
 //! What to do about errors of the libraries: the one place that turns a cause into advice.
 
+mod pipeline;
+mod transparent;
+
 use std::error::Error;
 use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
-use natureddit_model::{BundleError, RuntimeError};
+use natureddit_image::ImageError;
+use natureddit_model::{BundleError, InputError, RuntimeError};
 use natureddit_net::assets::AssetError;
-use natureddit_pipeline::RunError;
-use natureddit_pipeline::metadata::MetadataError;
+use natureddit_serve::StoreError;
 
 use crate::config::ConfigError;
 
 /// The advice for one cause of an error, where there is some.
 pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
+    pipeline::of(cause).or_else(|| of_libraries(cause)).or_else(|| passed_on(cause))
+}
+
+/// The advice for the error that another only passes on.
+fn passed_on(error: &(dyn Error + 'static)) -> Option<String> {
+    transparent::inner(error).and_then(of)
+}
+
+fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return error.hint();
     }
     if let Some(error) = cause.downcast_ref::<AssetError>() {
         return error.hint().map(str::to_owned);
     }
-    if let Some(BundleError::Corrupted { path, .. }) = cause.downcast_ref::<BundleError>() {
+    if let Some(BundleError::Corrupted { path, .. } | BundleError::Size { path, .. }) =
+        cause.downcast_ref::<BundleError>()
+    {
         let folder = path.parent().unwrap_or(path).display();
         return Some(format!("remove {folder} and run `natureddit run`: it is pushed again"));
+    }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return of_store(error).map(str::to_owned);
     }
     if let Some(RuntimeError::Load { path, .. }) = cause.downcast_ref::<RuntimeError>() {
         return Some(format!("remove {} and run `natureddit model pull`", path.display()));
     }
-    if let Some(RunError::Locked(_)) = cause.downcast_ref::<RunError>() {
-        return Some("wait until it is done, or stop it".to_owned());
-    }
-    if let Some(MetadataError::Open { path, .. } | MetadataError::Schema { path, .. }) = cause.downcast_ref() {
-        return Some(format!(
-            "move {} away: the next run makes a new one and every component runs again",
-            path.display()
-        ));
+    if let Some(error) = cause.downcast_ref::<InputError>() {
+        return of_input(error).map(str::to_owned);
     }
     cause.downcast_ref::<FsError>().and_then(of_file_error)
+}
+
+fn of_store(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Empty(_) | StoreError::NotFound { .. } => {
+            Some("`natureddit run` trains, judges and pushes a model; `natureddit model list` shows what was pushed")
+        }
+        StoreError::VersionNotFound { .. } => Some("`natureddit model list` shows what was pushed"),
+        StoreError::BadName(_) => Some("--models takes NAME, NAME/VERSION or NAME=DIR"),
+        StoreError::Twice { .. } => Some("give it once, or the two under different names"),
+        // The error that it passes on has its own.
+        StoreError::File(_) => None,
+    }
 }
 
 fn of_file_error(error: &FsError) -> Option<String> {
@@ -45,4 +69,30 @@ fn of_file_error(error: &FsError) -> Option<String> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free some disk space and run it again".into()),
         _ => None,
     }
+}
+
+/// What to do about a post that the model cannot be asked about.
+fn of_input(error: &InputError) -> Option<&'static str> {
+    match error {
+        InputError::Empty => Some("give a title, a photo, or both; a title of spaces is none"),
+        InputError::TextTooLong { .. } => Some("give a shorter title, or raise model.title_bytes_max"),
+        InputError::Image(error) => of_image(error),
+        InputError::Text(_) => None,
+    }
+}
+
+fn of_image(error: &ImageError) -> Option<&'static str> {
+    Some(match error {
+        ImageError::Empty | ImageError::Truncated { .. } => "the file is not whole: fetch or copy it again",
+        ImageError::Html | ImageError::NotAnImage { .. } => "a photo is a JPEG, PNG, WebP, GIF or BMP file",
+        ImageError::TooManyBytes { .. } => "give a smaller photo, or raise model.image_bytes_max",
+        ImageError::TooManyPixels { .. } | ImageError::DecodedTooLarge { .. } => {
+            "give a smaller photo, or raise model.image_pixels_max"
+        }
+        ImageError::SideTooLong { .. } => "give a smaller photo",
+        ImageError::Animated { .. } => "save one of its frames as a JPEG or PNG",
+        ImageError::Corrupt { .. } => "open it in another program and save it anew as a JPEG or PNG",
+        // The message says it.
+        ImageError::Unsupported { .. } => return None,
+    })
 }

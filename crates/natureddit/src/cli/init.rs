@@ -1,7 +1,7 @@
 //! `natureddit init`: a project folder with a commented settings file.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use natureddit_core::fs;
@@ -36,13 +36,27 @@ impl fmt::Display for Made {
     }
 }
 
+/// What a project's folder holds that is of no use to anybody else: the locks, which stay when they are given back.
+const IGNORED: &str = "/data/.lock\n/labels/.lock\n/pipeline/.lock\n";
+
+/// Keeps the locks out of version control; a `.gitignore` that is there already is its owner's.
+pub(super) fn ignore_locks(dir: &Path) -> Result<(), CliError> {
+    let file = dir.join(".gitignore");
+    if fs::optional(fs::metadata(&file))?.is_none() {
+        fs::write_atomic(&file, IGNORED)?;
+    }
+    Ok(())
+}
+
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
-    let file = session.new_project_folder(args.dir.as_deref())?.join(FILE_NAME);
+    let dir = session.new_project_folder(args.dir.as_deref())?;
+    let file = dir.join(FILE_NAME);
     if fs::optional(fs::metadata(&file))?.is_some() {
         return Err(anyhow!("{} is already there", file.display()))
             .hint("it was left as it is; `natureddit config check` says whether it is right");
     }
     fs::write_atomic(&file, commented_example())?;
+    ignore_locks(&dir)?;
     session.output.result(&Made { file })?;
     Ok(Exit::Ok)
 }

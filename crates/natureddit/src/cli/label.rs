@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::Subcommand;
+use natureddit_core::fs;
 use natureddit_data::{Dataset, LabelImport, Labels, TableError, TitleImport, Titles};
 use serde::Serialize;
 
@@ -15,7 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   natureddit label import choices.csv                   a CSV file with the columns id and choice
   natureddit label import choices.csv --by anna         say who chose
-  natureddit label import titles.csv --titles           labelled titles without a photo: id, title, choice";
+  natureddit label import titles.csv --titles           titles without a photo: id, title, choice";
 
 /// Import labels
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add the choices of a CSV file; nothing is added if a line is wrong
+    #[command(after_help = EXAMPLES)]
     Import {
         /// The file
         file: PathBuf,
@@ -74,7 +77,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     if *titles {
         session.output.result(&ImportedTitles(import_titles(&config, file)?))?;
     } else {
-        session.output.result(&Imported(import_labels(&config, file, by, session)?))?;
+        let imported = import_labels(&config, file, by, session)?;
+        if imported.unknown_ids > 0 && imported.added + imported.unchanged == 0 {
+            return Err(anyhow!("none of the {} ids of {} is in the dataset", imported.unknown_ids, file.display()))
+                .hint(nothing_matched(&config, file)?);
+        }
+        session.output.result(&Imported(imported))?;
     }
     Ok(Exit::Ok)
 }
@@ -92,9 +100,24 @@ pub(super) fn import_labels(
     hinted(imported, "id and choice", config)
 }
 
+/// What to do when a file names no post of the dataset.
+fn nothing_matched(config: &Config, file: &Path) -> Result<String, CliError> {
+    let bytes = fs::read(file)?;
+    let header = csv::Reader::from_reader(bytes.as_slice()).headers().cloned().unwrap_or_default();
+    let dataset = Dataset::read(&config.project.data_dir)?;
+    Ok(if header.iter().any(|column| column == "title") {
+        let file = file.display();
+        format!("are these titles without a photo? `natureddit label import {file} --titles` takes them")
+    } else if let Some(id) = dataset.posts.keys().next() {
+        format!("the ids are those of posts.csv, such as {id}; are these labels of another project?")
+    } else {
+        "the dataset has no posts yet: `natureddit collect --last 1d`".to_owned()
+    })
+}
+
 /// Adds the titles of a file to the project's.
 pub(super) fn import_titles(config: &Config, file: &Path) -> Result<TitleImport, CliError> {
-    let mut titles = Titles::read(&config.project.labels_dir, &config.project.classes)?;
+    let mut titles = Titles::read(&config.project.labels_dir)?;
     hinted(titles.import(file, &config.project.classes), "id, title and choice", config)
 }
 

@@ -19,9 +19,9 @@ use crate::wiring;
 
 const EXAMPLES: &str = "\
 Examples:
-  natureddit model pull                     fetch ONNX Runtime and the encoders' weights, checked by SHA-256
+  natureddit model pull                     fetch ONNX Runtime and the encoders, checked by SHA-256
   natureddit model list                     the versions that were pushed
-  natureddit model show 2                   one version: classes, encoders, files, where it comes from
+  natureddit model show 2                   one version: classes, encoders, files, origin
   natureddit model cross-validate           how good the method is on all labelled posts";
 
 /// Pull encoders, look at pushed models, cross-validate
@@ -35,15 +35,19 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Fetch what training and prediction need, or verify what is there
+    #[command(after_help = EXAMPLES)]
     Pull,
     /// List the versions that were pushed
+    #[command(after_help = EXAMPLES)]
     List,
     /// Show one version
+    #[command(after_help = EXAMPLES)]
     Show {
         /// The version [default: the newest]
         version: Option<u64>,
     },
     /// Judge every labelled post by a model that saw none of its group
+    #[command(after_help = EXAMPLES)]
     CrossValidate {
         /// How many folds
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=100))]
@@ -55,7 +59,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     match args.command {
         Command::Pull => session.output.result(&pull(&session.config_or_defaults()?, session)?)?,
         Command::List => session.output.result(&list(&session.config()?)?)?,
-        Command::Show { version } => session.output.result(&Shown(open(&session.config()?, version)?))?,
+        Command::Show { version } => session.output.result(&show(&session.config()?, version)?)?,
         Command::CrossValidate { folds } => {
             let result = cross_validation(&session.config()?, usize::from(folds), session)?;
             session.output.result(&CrossValidated(result))?;
@@ -140,14 +144,25 @@ fn list(config: &Config) -> anyhow::Result<Listed> {
     Ok(Listed { name, versions })
 }
 
+/// The model that answered.
 #[derive(Serialize)]
-#[serde(transparent)]
-struct Shown(Manifest);
+pub(super) struct Answering {
+    pub(super) name: String,
+    pub(super) version: u64,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    version: u64,
+    #[serde(flatten)]
+    manifest: Manifest,
+}
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Manifest { name, classes, image_encoder, text_encoder, lineage, producer, files, .. } = &self.0;
-        writeln!(f, "{name}: {classes}\nwritten by {producer}")?;
+        let Self { version, manifest } = self;
+        let Manifest { name, classes, image_encoder, text_encoder, lineage, producer, files, .. } = manifest;
+        writeln!(f, "{name} {version}: {classes}\nwritten by {producer}")?;
         for (kind, encoder) in [("photo", image_encoder), ("title", text_encoder)] {
             writeln!(f, "{kind}: {}, {} features, {}", encoder.name, encoder.features, encoder.licence)?;
         }
@@ -156,21 +171,22 @@ impl fmt::Display for Shown {
     }
 }
 
-fn open(config: &Config, version: Option<u64>) -> Result<Manifest, CliError> {
-    Ok(pushed_bundle(config, version)?.manifest)
+fn show(config: &Config, version: Option<u64>) -> Result<Shown, CliError> {
+    let (version, ModelBundle { manifest, .. }) = pushed_bundle(config, version)?;
+    Ok(Shown { version, manifest })
 }
 
-/// A pushed version, checked; the newest if none is named.
-pub(super) fn pushed_bundle(config: &Config, version: Option<u64>) -> Result<ModelBundle, CliError> {
+/// A pushed version and its bundle, checked; the newest if none is named.
+pub(super) fn pushed_bundle(config: &Config, version: Option<u64>) -> Result<(u64, ModelBundle), CliError> {
     let name = &config.model.name;
     let mut found = versions(&config.project.models_dir.join(name))?;
     let known = found.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let dir = match version {
-        Some(version) => found.remove(&version),
-        None => found.pop_last().map(|(_, dir)| dir),
+    let chosen = match version {
+        Some(version) => found.remove_entry(&version),
+        None => found.pop_last(),
     };
-    match (dir, version) {
-        (Some(dir), _) => Ok(ModelBundle::read(&dir)?),
+    match (chosen, version) {
+        (Some((version, dir)), _) => Ok((version, ModelBundle::read(&dir)?)),
         (None, Some(version)) if !known.is_empty() => {
             Err(anyhow!("version {version} of {name} was never pushed")).hint(format!("there is {known}"))
         }
@@ -198,10 +214,7 @@ fn cross_validation(config: &Config, folds: usize, session: &Session) -> Result<
     let graph = feature_graph(&training)?;
     let progress = session.output.progress();
     let runner = Runner::new(wiring::runner(config), session.clock.clone(), progress.clone());
-    let report = runner.run(&graph, &RunOptions::default(), &mut |_| {})?;
-    if let Some((component, message)) = report.failure() {
-        return Err(anyhow!("{component} failed: {message}").into());
-    }
+    let report = runner.run(&graph, &RunOptions::default(), &mut |_| {})?.succeeded()?;
     let folder = |component: &str, output: &str| {
         let made = report.component(component).and_then(|component| component.outputs.get(output));
         made.map(|output| runner.path(&output.uri)).ok_or_else(|| anyhow!("{component} left no {output}"))

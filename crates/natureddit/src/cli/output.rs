@@ -57,6 +57,13 @@ impl Output {
         self.tell(&style(text).for_stderr().bold().to_string());
     }
 
+    /// Tells that Ctrl-C was heard, and what can be done now.
+    pub(crate) fn stopped(&self, next: &str) {
+        // A terminal has just shown ^C and stands behind it.
+        let start = if io::stderr().is_terminal() { "\n" } else { "" };
+        self.tell(&format!("{start}stopped; {next}"));
+    }
+
     fn tell(&self, line: &str) {
         if !self.quiet {
             // That a closed standard error shows nothing is no reason to stop the work.

@@ -1,16 +1,15 @@
 //! `natureddit predict`: one post.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ArgGroup;
 use natureddit_core::fs;
 use natureddit_model::{ModelInput, Predictor};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::error::{CliError, Exit, HintExt};
-use super::model::pushed_bundle;
+use super::model::{Answering, pushed_bundle};
 use super::session::Session;
 use crate::wiring;
 
@@ -39,34 +38,51 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Answer {
     label: String,
-    probabilities: BTreeMap<String, f32>,
+    probabilities: Probabilities,
+    model: Answering,
+}
+
+/// What each class has, in the model's order, in which a table of scores has its columns too.
+struct Probabilities(Vec<(String, f32)>);
+
+impl Serialize for Probabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, p)| (name, p)))
+    }
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.label)?;
-        let width = self.probabilities.keys().map(|name| name.chars().count()).max().unwrap_or(0);
-        self.probabilities.iter().try_for_each(|(name, p)| writeln!(f, "  {name:width$}  {p:.3}"))
+        let Probabilities(probabilities) = &self.probabilities;
+        let width = probabilities.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        probabilities.iter().try_for_each(|(name, p)| writeln!(f, "  {name:width$}  {p:.3}"))
     }
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
     let limits = wiring::input_limits(&config);
-    let photo = args.image.as_deref().map(|path| fs::read_limited(path, limits.image.bytes_max)).transpose()?;
-    let bundle = pushed_bundle(&config, args.model_version)?;
+    let photo = args.image.as_deref().map(|path| read_photo(path, limits.image.bytes_max)).transpose()?;
+    let (version, bundle) = pushed_bundle(&config, args.model_version)?;
     let runtime = wiring::load_runtime(&config, &session.output.progress())?;
     let mut predictor = Predictor::load(&bundle, &runtime, &wiring::predictor_options(&config))?;
     let input = ModelInput { text: args.text.as_deref(), image: photo.as_deref() };
-    let prepared = predictor
-        .preprocessor()
-        .prepare(&input)
-        .hint("a title, a photo (JPEG, PNG, WebP, GIF, BMP), or both can be predicted")?;
+    let prepared = predictor.preprocessor().prepare(&input)?;
     let answers = predictor.predict(&[prepared])?;
     let classes = predictor.classes();
     for answer in answers {
-        let probabilities = classes.names().map(str::to_owned).zip(answer.probabilities).collect();
-        session.output.result(&Answer { label: classes.name(answer.class).to_owned(), probabilities })?;
+        let label = classes.name(answer.class).to_owned();
+        let probabilities = Probabilities(classes.names().map(str::to_owned).zip(answer.probabilities).collect());
+        let model = Answering { name: bundle.manifest.name.clone(), version };
+        session.output.result(&Answer { label, probabilities, model })?;
     }
     Ok(Exit::Ok)
+}
+
+fn read_photo(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliError> {
+    match fs::read_limited(path, bytes_max) {
+        Err(error) if error.is_too_large() => Err(error).hint("give a smaller photo, or raise model.image_bytes_max"),
+        read => Ok(read?),
+    }
 }

@@ -1,13 +1,16 @@
 //! Progress on the standard error: a bar for the step under way, one line for each that is finished.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use console::style;
-use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use natureddit_core::Progress;
 use natureddit_core::progress::{ProgressEvent, Unit};
+
+const REDRAWN_EVERY: Duration = Duration::from_millis(100);
 
 /// Draws progress with `bars`; where those are hidden only the lines of finished steps are seen.
 pub(super) fn to(bars: MultiProgress) -> Progress {
@@ -37,6 +40,10 @@ fn advance(step: &mut Option<Step>, event: ProgressEvent<'_>, bars: &MultiProgre
         ProgressEvent::Start { what, total, unit } => {
             let ended = step.take().map(Step::end);
             let bar = bars.add(bar(what, total, unit));
+            if !bars.is_hidden() {
+                // Also before the first item is done: a step that shows nothing seems to hang.
+                bar.enable_steady_tick(REDRAWN_EVERY);
+            }
             *step = Some(Step { what: what.to_owned(), unit, done: 0, started: Instant::now(), bar });
             ended
         }
@@ -72,6 +79,12 @@ fn bar(what: &str, total: Option<u64>, unit: Unit) -> ProgressBar {
     // A test parses all four templates; were one wrong, the plain bar would do.
     let style = ProgressStyle::with_template(template(total.is_some(), unit));
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+    // Its own has four decimals.
+    let per_second = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A bar that cannot be written to shows nothing.
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    let style = style.with_key("rate", per_second);
     // A step whose work failed is dropped, not finished: its bar goes with it.
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_finish(ProgressFinish::AndClear);
     bar.with_style(style).with_message(what.to_owned())
@@ -79,8 +92,8 @@ fn bar(what: &str, total: Option<u64>, unit: Unit) -> ProgressBar {
 
 fn template(total_known: bool, unit: Unit) -> &'static str {
     match (total_known, unit) {
-        (true, Unit::Items) => "{msg} [{bar:30}] {human_pos}/{human_len} {per_sec} {eta}",
-        (true, Unit::Bytes) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        (true, Unit::Items) => "{msg} [{bar:30}] {human_pos}/{human_len} {rate}, {eta} left",
+        (true, Unit::Bytes) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
         (false, Unit::Items) => "{spinner} {msg} {human_pos}",
         (false, Unit::Bytes) => "{spinner} {msg} {bytes} {bytes_per_sec}",
     }

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
 
-use anyhow::anyhow;
-use natureddit_core::fs;
 use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
+use natureddit_pipeline::components::read_json;
 use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
 use natureddit_pipeline::training_graph::training_graph;
-use natureddit_pipeline::{RunEvent, RunOptions, RunReport, Runner};
+use natureddit_pipeline::{Outcome, RunError, RunEvent, RunOptions, RunReport, Runner};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -66,12 +64,26 @@ impl fmt::Display for Ran {
             writeln!(f, "  skipped {count} photos: {reason}")?;
         }
         if let Some(evaluation) = &self.evaluation {
-            writeln!(f, "\n{}", EvaluationTable(evaluation))?;
+            let champion_version = self.champion_version();
+            writeln!(f, "\n{}", EvaluationTable { evaluation, champion_version })?;
         }
         match &self.pushed {
             Some(pushed) => write!(f, "pushed: {} version {}", pushed.name, pushed.version),
-            None => write!(f, "pushed: nothing"),
+            None if self.selected("Pusher") => write!(f, "pushed: nothing"),
+            None => Ok(()),
         }
+    }
+}
+
+impl Ran {
+    /// The version of the model that was pushed before: the folder it lies in.
+    fn champion_version(&self) -> Option<&str> {
+        let champion = self.report.component("Evaluator")?.inputs.get("champion")?;
+        champion.rsplit('/').next()
+    }
+
+    fn selected(&self, component: &str) -> bool {
+        self.report.component(component).is_some_and(|report| report.outcome != Outcome::NotSelected)
     }
 }
 
@@ -96,11 +108,9 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
             session.output.note(&format!("{component}: {reason}"));
         }
     };
-    let report = runner.run(&graph, options, &mut watch)?;
-    if let Some((component, message)) = report.failure() {
-        return Err(anyhow!("{component} failed: {message}"))
-            .hint("what was finished before stays; mend it and `natureddit run` goes on from there");
-    }
+    let report = runner.run(&graph, options, &mut watch).map_err(told)?;
+    let report =
+        report.succeeded().hint("what was finished before stays; mend it and `natureddit run` goes on from there")?;
     let skipped: Option<SkippedPhotos> =
         read_output(&runner, &report, "Transform", "transformed_examples", SKIPPED_FILE)?;
     let mut photos_skipped = BTreeMap::new();
@@ -110,6 +120,11 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
     Ok(Ran { report, photos_skipped, evaluation, pushed })
+}
+
+/// Why there was no run; options that make no sense are a mistake of the command line.
+fn told(error: RunError) -> CliError {
+    if error.is_usage() { CliError::usage(error.to_string()) } else { error.into() }
 }
 
 /// A JSON file of an output of the run; `None` where the component was not selected or left no such file.
@@ -125,11 +140,4 @@ fn read_output<T: DeserializeOwned>(
     };
     let path = runner.path(&output.uri).join(file);
     read_json(&path)
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
-    let Some(bytes) = fs::optional(fs::read(path))? else {
-        return Ok(None);
-    };
-    Ok(Some(serde_json::from_slice(&bytes)?))
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use jiff::Timestamp;
+use natureddit_core::{ClassNames, fs};
 use natureddit_sandbox::{Sandbox, SandboxConfig, StartError};
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   natureddit sandbox                             drawn pictures, on the port of the settings
   natureddit sandbox --port 9999 --seed 7        another corpus
-  natureddit sandbox --photos my-photos          your photos: my-photos/fauna/*, my-photos/flora/*, ...";
+  natureddit sandbox --photos my-photos          yours: my-photos/fauna/*, my-photos/flora/*, ...";
 
 /// Serve a simulated Reddit on this machine until Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -78,6 +79,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         sandbox.stop().await;
         anyhow::Ok(())
     })?;
+    session.output.stopped("the same command serves the same posts again");
     Ok(Exit::Ok)
 }
 
@@ -93,10 +95,26 @@ pub(super) fn sandbox_config(config: &Config, photos: Option<PathBuf>) -> Sandbo
 
 /// Starts the simulator.
 pub(super) fn start(config: SandboxConfig, runtime: &tokio::runtime::Runtime) -> Result<Sandbox, CliError> {
+    if let Some(folder) = &config.photos {
+        check_photos(folder, &config.classes)?;
+    }
     match runtime.block_on(Sandbox::start(config)) {
         Err(error @ StartError::Listen { .. }) => Err(error).hint("`--port 0` takes any free port"),
         started => Ok(started?),
     }
+}
+
+/// Says it of the folder itself when that is not there, and not of the first class's.
+fn check_photos(folder: &Path, classes: &ClassNames) -> Result<(), CliError> {
+    let found = fs::optional(fs::metadata(folder))?;
+    let problem = match found {
+        Some(found) if found.is_dir() => return Ok(()),
+        Some(_) => "is no folder",
+        None => "is not there",
+    };
+    let wanted: Vec<String> = classes.names().map(|class| format!("{class}/*")).collect();
+    Err(anyhow!("the folder of photos {} {problem}", folder.display()))
+        .hint(format!("name a folder that holds one folder a class: {}", wanted.join(", ")))
 }
 
 /// Seconds since the epoch as the settings take a moment.

@@ -1,18 +1,19 @@
 //! `natureddit score`: a table of posts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use natureddit_core::fs::FsError;
 use natureddit_core::{ClassNames, fs};
 use natureddit_model::{ModelInput, Prediction, Predictor, Prepared};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::error::{CliError, Exit, HintExt};
-use super::model::pushed_bundle;
+use super::model::{Answering, pushed_bundle};
 use super::session::Session;
 use crate::config::Config;
 use crate::wiring;
@@ -20,7 +21,7 @@ use crate::wiring;
 const EXAMPLES: &str = "\
 Examples:
   natureddit score data/posts.csv --images data/images --out scores.csv
-  natureddit score titles.csv --images . --out scores.csv    rows whose img_name is empty are scored by their title";
+  natureddit score titles.csv --images . --out scores.csv    rows without img_name: by their title";
 
 /// Posts read and decoded at once.
 const ROWS_AT_ONCE: usize = 64;
@@ -56,6 +57,7 @@ struct Scored {
     scored: usize,
     /// Rows without an answer, by reason; they are left out of the file.
     skipped: BTreeMap<&'static str, usize>,
+    model: Answering,
 }
 
 impl fmt::Display for Scored {
@@ -68,8 +70,9 @@ impl fmt::Display for Scored {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
     check_out(args, &config)?;
-    let rows = read_table(&args.table).hint("the table needs a header line with the columns id, title and img_name")?;
-    let bundle = pushed_bundle(&config, args.model_version)?;
+    let rows = read_table(&args.table)?;
+    let images = Images::open(&args.images)?;
+    let (version, bundle) = pushed_bundle(&config, args.model_version)?;
     let progress = session.output.progress();
     let runtime = wiring::load_runtime(&config, &progress)?;
     let mut predictor = Predictor::load(&bundle, &runtime, &wiring::predictor_options(&config))?;
@@ -81,7 +84,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let mut scored = 0;
     progress.start("scoring posts", Some(rows.len() as u64));
     for chunk in rows.chunks(ROWS_AT_ONCE) {
-        let prepare = |row| prepare(row, &args.images, bytes_max, &predictor);
+        let prepare = |row| prepare(row, &images, bytes_max, &predictor);
         let prepared: Vec<Result<Prepared, &'static str>> = chunk.par_iter().map(prepare).collect();
         let mut answerable = Vec::with_capacity(chunk.len());
         let mut inputs = Vec::with_capacity(chunk.len());
@@ -103,12 +106,14 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     progress.finish();
     if scored == 0 && !rows.is_empty() {
         let reasons: Vec<String> = skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-        return Err(anyhow!("none of the {} posts could be scored: {}", rows.len(), reasons.join(", ")))
-            .hint("img_name is looked for in the folder of --images; nothing was written");
+        let error = anyhow!("none of the {} posts could be scored: {}", rows.len(), reasons.join(", "));
+        let hints = hints(skipped.into_keys(), &args.images);
+        return hints.into_iter().fold(Err(error.into()), HintExt::hint);
     }
+    let model = Answering { name: bundle.manifest.name.clone(), version };
     let bytes = writer.into_inner().map_err(|e| anyhow!("could not finish the table: {}", e.error()))?;
     fs::write_atomic_with(&args.out, |file| file.write_all(&bytes))?;
-    session.output.result(&Scored { out: args.out.clone(), scored, skipped })?;
+    session.output.result(&Scored { out: args.out.clone(), scored, skipped, model })?;
     Ok(Exit::Ok)
 }
 
@@ -141,28 +146,75 @@ fn place(path: &Path) -> Option<PathBuf> {
     Some(folder.canonicalize().ok()?.join(path.file_name()?))
 }
 
-fn read_table(path: &Path) -> anyhow::Result<Vec<Row>> {
+fn read_table(path: &Path) -> Result<Vec<Row>, CliError> {
+    const COLUMNS: &str = "the table needs a header line with the columns id, title and img_name";
     let bytes = fs::read(path)?;
-    anyhow::ensure!(!bytes.is_empty(), "{} is empty", path.display());
+    if bytes.is_empty() {
+        return Err(anyhow!("{} is empty", path.display())).hint(COLUMNS);
+    }
     let rows: Result<Vec<Row>, csv::Error> = csv::Reader::from_reader(bytes.as_slice()).into_deserialize().collect();
-    rows.with_context(|| format!("{} is not a table of posts", path.display()))
+    let hint = match rows.as_ref().map_err(csv::Error::kind) {
+        Err(csv::ErrorKind::UnequalLengths { .. }) => "a title with a comma or a line break stands in double quotes",
+        Err(csv::ErrorKind::Utf8 { .. }) => "save the table as UTF-8",
+        _ => COLUMNS,
+    };
+    rows.with_context(|| format!("{} is not a table of posts", path.display())).hint(hint)
+}
+
+/// The folder of photos: nothing outside of it is read, for the table and the links in it may be somebody else's.
+struct Images {
+    /// Without links.
+    folder: PathBuf,
+}
+
+impl Images {
+    fn open(folder: &Path) -> Result<Self, CliError> {
+        let found = folder.canonicalize().map_err(|e| FsError::new("find", folder, e));
+        let found = found.hint("--images names the folder that img_name is looked for in")?;
+        Ok(Self { folder: found })
+    }
+
+    /// The photo of that name; the reason where it is not read.
+    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, &'static str> {
+        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err("photo_outside_folder");
+        }
+        let unread = |e: &FsError| if e.is_not_found() { "photo_missing" } else { "photo_unreadable" };
+        let path = self.folder.join(name);
+        let real = path.canonicalize().map_err(|e| unread(&FsError::new("find", &path, e)))?;
+        if !real.starts_with(&self.folder) {
+            return Err("photo_outside_folder");
+        }
+        // Opening a pipe waits for somebody to write into it.
+        if !fs::metadata(&real).map_err(|e| unread(&e))?.is_file() {
+            return Err("photo_unreadable");
+        }
+        fs::read_limited(&real, bytes_max).map_err(|e| if e.is_too_large() { "too_many_bytes" } else { unread(&e) })
+    }
 }
 
 /// Reads the row's photo and prepares both; the reason where there is nothing to answer.
-fn prepare(row: &Row, images: &Path, bytes_max: u64, predictor: &Predictor) -> Result<Prepared, &'static str> {
-    let photo = if row.img_name.is_empty() {
-        None
-    } else {
-        // A table of somebody else's must not lead to files outside the folder.
-        let name = Path::new(&row.img_name);
-        if !name.components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err("photo_outside_folder");
-        }
-        let read = fs::read_limited(&images.join(name), bytes_max);
-        Some(read.map_err(|e| if e.is_not_found() { "photo_missing" } else { "photo_unreadable" })?)
-    };
+fn prepare(row: &Row, images: &Images, bytes_max: u64, predictor: &Predictor) -> Result<Prepared, &'static str> {
+    let named = Some(row.img_name.as_str()).filter(|name| !name.is_empty());
+    let photo = named.map(|name| images.read(name, bytes_max)).transpose()?;
     let input = ModelInput { text: Some(&row.title), image: photo.as_deref() };
     predictor.preprocessor().prepare(&input).map_err(|e| e.code())
+}
+
+/// What to do about the reasons for which no row was answered, each once.
+fn hints(reasons: impl Iterator<Item = &'static str>, images: &Path) -> Vec<String> {
+    let images = images.display();
+    let hints = reasons.map(|reason| match reason {
+        "photo_missing" => format!("img_name is looked for in {images}, the folder of --images: is it the right one?"),
+        "photo_outside_folder" => format!("img_name is the name of a file in {images}, the folder of --images"),
+        "photo_unreadable" => "each img_name must be a file that you may read".to_owned(),
+        "empty_input" => "each row needs a title, an img_name, or both".to_owned(),
+        "text_too_long" => "shorten the titles, or raise model.title_bytes_max".to_owned(),
+        "too_many_bytes" => "use smaller photos, or raise model.image_bytes_max".to_owned(),
+        "too_many_pixels" | "decoded_too_large" => "use smaller photos, or raise model.image_pixels_max".to_owned(),
+        _ => format!("`natureddit predict --image {images}/...` says what is wrong with one of the photos"),
+    });
+    hints.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn header(classes: &ClassNames) -> Vec<String> {

@@ -1,15 +1,20 @@
 //! `natureddit serve`: predictions over HTTPS.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process;
 
 use anyhow::Context;
 use natureddit_core::Progress;
 use natureddit_serve::{
-    BatchLimits, ModelChoice, ModelsConfig, RequestLimits, ServeConfig, Server, TlsFiles, load_models,
+    BatchLimits, CERTIFICATE_FILE, ModelChoice, ModelsConfig, PreparationLimits, RequestLimits, ServeConfig,
+    ServeError, Server, TlsError, TlsFiles, load_models,
 };
 use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
@@ -20,8 +25,12 @@ const EXAMPLES: &str = "\
 Examples:
   natureddit serve                              the newest version of each pushed model
   natureddit serve --address 127.0.0.1:0        on any free port
+  natureddit serve --models naturedditTI --models naturedditTI/1
   natureddit serve --models candidate=pipeline/Trainer/model/7
-  curl -k https://127.0.0.1:8080/predictions/naturedditTI -F \"text=Fox in the snow\" -F \"image=@fox.jpg\"";
+  curl -k https://127.0.0.1:8080/predictions/naturedditTI -F \"text=A fox\" -F \"image=@fox.jpg\"";
+
+/// The exit code of a program that Ctrl-C ended, as shells have it: 128 and the number of the signal.
+const INTERRUPTED: i32 = 130;
 
 /// Answer predictions over HTTPS until Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -33,8 +42,9 @@ pub(super) struct Args {
     /// The folder of models, NAME/VERSION/ [default: project.models_dir]
     #[arg(long, value_name = "DIR")]
     model_store: Option<PathBuf>,
-    /// Only this model: NAME of the store, or NAME=DIR of a bundle anywhere; may be given more than once
-    #[arg(long, value_name = "NAME[=DIR]")]
+    /// Only this model: the newest version of NAME in the store, one VERSION of it, or a bundle anywhere; may be given
+    /// more than once
+    #[arg(long, value_name = "NAME[/VERSION|=DIR]")]
     models: Vec<String>,
 }
 
@@ -43,7 +53,7 @@ pub(super) struct Args {
 pub(super) struct Ready {
     /// Where it listens.
     pub(super) url: String,
-    /// A model and the version that answers without one in the path.
+    /// The names of the models, each once.
     models: Vec<String>,
 }
 
@@ -62,15 +72,20 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let runtime = wiring::tokio_runtime()?;
     let (server, ready) = start(&config, session, (store, &choices), address, &session.output.progress(), &runtime)?;
     session.output.result(&ready)?;
-    runtime.block_on(stop_at_signal(server))?;
+    runtime.block_on(stop_at_signal(server, session))?;
     Ok(Exit::Ok)
 }
 
 fn model_choice(text: &str) -> ModelChoice {
-    match text.split_once('=') {
-        Some((name, folder)) => ModelChoice::Folder(name.to_owned(), folder.into()),
-        None => ModelChoice::Newest(text.to_owned()),
+    if let Some((name, folder)) = text.split_once('=') {
+        return ModelChoice::Folder(name.to_owned(), folder.into());
     }
+    let version = text.split_once('/').and_then(|(name, version)| Some((name, version.parse().ok()?)));
+    // What is neither is refused with the name that it is not.
+    version.map_or_else(
+        || ModelChoice::Newest(text.to_owned()),
+        |(name, version)| ModelChoice::Version(name.to_owned(), version),
+    )
 }
 
 /// Loads the models and starts answering.
@@ -92,50 +107,155 @@ pub(super) fn start(
             queue_len_max: config.serve.queue_len_max,
         },
     };
-    let loaded = load_models(&models, &wiring::load_runtime(config, progress)?)
-        .hint("`natureddit run` trains, judges and pushes a model; `natureddit model list` shows what was pushed")?;
-    let names = loaded.iter().map(|model| model.name().to_owned()).collect();
-    let server = runtime
-        .block_on(Server::start(serve_config(config, session, address), loaded))
-        .hint("--address 127.0.0.1:0 takes any free port")?;
+    let loaded = load_models(&models, &wiring::load_runtime(config, progress)?)?;
+    let names: BTreeSet<String> = loaded.iter().map(|model| model.name().to_owned()).collect();
+    let started = runtime.block_on(Server::start(serve_config(config, session, address), loaded));
+    let server = hinted(started, &config.serve.tls)?;
     let url = format!("https://{}", server.address());
-    Ok((server, Ready { url, models: names }))
+    Ok((server, Ready { url, models: names.into_iter().collect() }))
 }
 
 fn serve_config(config: &Config, session: &Session, address: SocketAddr) -> ServeConfig {
     let serve = &config.serve;
     let tls = match &serve.tls {
         TlsConfig::Files { cert, key } => TlsFiles::Given { certificate: cert.clone(), key: key.clone() },
-        TlsConfig::SelfSigned { dir } => {
+        TlsConfig::SelfSigned { dir, names } => {
             let ip = address.ip();
-            let host = (!ip.is_unspecified() && !ip.is_loopback()).then(|| ip.to_string());
-            TlsFiles::SelfSigned { folder: dir.clone(), host }
+            let listened_on = (!ip.is_unspecified()).then(|| ip.to_string());
+            TlsFiles::SelfSigned { folder: dir.clone(), names: names.iter().cloned().chain(listened_on).collect() }
         }
     };
     ServeConfig {
         address,
         tls: Some(tls),
+        connections_max: serve.connections_max,
         limits: RequestLimits {
             requests_max: serve.requests_max,
             body_bytes_max: serve.body_bytes_max,
+            bodies_max: serve.bodies_max,
+            bodies_bytes_max: serve.bodies_bytes_max,
             header_timeout: serve.header_timeout,
             body_timeout: serve.body_timeout,
             response_timeout: serve.response_timeout,
         },
-        preparation_threads: wiring::preparation_threads(config),
+        preparation: PreparationLimits {
+            threads: wiring::preparation_threads(config),
+            pixels_max: serve.preparation_pixels_max,
+        },
         drain_timeout: serve.drain_timeout,
         clock: session.clock.clone(),
     }
 }
 
-/// Serves until Ctrl-C or SIGTERM, then lets what is under way finish.
-pub(super) async fn stop_at_signal(server: Server) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.context("could not listen for Ctrl-C")?,
-        _ = terminate.recv() => {}
+/// Says what to do about a server that did not start.
+fn hinted<T>(started: Result<T, ServeError>, tls: &TlsConfig) -> Result<T, CliError> {
+    match started.as_ref().err().and_then(|error| start_hint(error, tls)) {
+        Some(hint) => started.hint(hint),
+        None => Ok(started?),
     }
-    tracing::info!("stopping");
-    Ok(server.shutdown().await?)
+}
+
+fn start_hint(error: &ServeError, tls: &TlsConfig) -> Option<String> {
+    Some(match error {
+        ServeError::Listen { source, .. } => match source.kind() {
+            ErrorKind::AddrNotAvailable => "choose an address of this machine; 0.0.0.0 is all of them".to_owned(),
+            ErrorKind::PermissionDenied => "choose a port from 1024 up, or give the program the right".to_owned(),
+            _ => "--address 127.0.0.1:0 takes any free port".to_owned(),
+        },
+        ServeError::Tls(error) => tls_hint(error, tls),
+        _ => return None,
+    })
+}
+
+fn tls_hint(error: &TlsError, tls: &TlsConfig) -> String {
+    match (error, tls) {
+        (TlsError::Name(_), _) => "check serve.tls.names".to_owned(),
+        (
+            TlsError::Certificate { .. } | TlsError::Key { .. } | TlsError::Pair { .. },
+            TlsConfig::SelfSigned { dir, .. },
+        ) => {
+            let dir = dir.display();
+            format!("remove {CERTIFICATE_FILE} and key.pem in {dir}: the next start makes new ones")
+        }
+        (TlsError::Certificate { .. }, _) => "serve.tls.cert_file must be a PEM file of certificates".to_owned(),
+        (TlsError::Key { .. }, _) => {
+            "serve.tls.key_file must be a PEM file; `openssl pkey` takes a passphrase off".to_owned()
+        }
+        (TlsError::Pair { .. }, _) => "serve.tls.key_file must belong to the first certificate in cert_file".to_owned(),
+        (_, TlsConfig::Files { .. }) => "check serve.tls.cert_file and serve.tls.key_file".to_owned(),
+        (_, TlsConfig::SelfSigned { .. }) => "serve.tls.dir sets another folder for the certificate".to_owned(),
+    }
+}
+
+/// What a server is stopped with, from the terminal or by a supervisor.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
+        let terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM, then lets what is under way finish; the second signal ends the program.
+pub(super) async fn stop_at_signal(server: Server, session: &Session) -> anyhow::Result<()> {
+    let mut signals = StopSignals::listen()?;
+    signals.next().await;
+    let requests = server.requests_under_way();
+    if requests > 0 {
+        let plural = if requests == 1 { "" } else { "s" };
+        session.output.note(&format!("finishing {requests} request{plural}; Ctrl-C again to stop now"));
+    }
+    tokio::select! {
+        stopped = server.shutdown() => Ok(stopped?),
+        // Leaving in good order would wait for the batch that the user has no more patience for.
+        () = signals.next() => process::exit(INTERRUPTED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_model_is_chosen_by_name_version_or_folder() {
+        let choice = |text| format!("{:?}", model_choice(text));
+        assert_eq!(choice("a"), format!("{:?}", ModelChoice::Newest("a".into())));
+        assert_eq!(choice("a/7"), format!("{:?}", ModelChoice::Version("a".into(), 7)));
+        assert_eq!(choice("a=b/7"), format!("{:?}", ModelChoice::Folder("a".into(), "b/7".into())));
+        assert_eq!(choice("a/x"), format!("{:?}", ModelChoice::Newest("a/x".into())));
+    }
+
+    #[test]
+    fn each_reason_not_to_start_has_its_own_hint() {
+        let own = TlsConfig::SelfSigned { dir: "/tls".into(), names: Vec::new() };
+        let files = TlsConfig::Files { cert: "c.pem".into(), key: "k.pem".into() };
+        let hint = |error: ServeError, tls: &TlsConfig| hinted::<()>(Err(error), tls).unwrap_err().hints().concat();
+        let listen = |kind: ErrorKind| {
+            let address = "127.0.0.1:1".parse().unwrap();
+            hint(ServeError::Listen { address, source: io::Error::from(kind) }, &own)
+        };
+        assert!(listen(ErrorKind::AddrInUse).contains("--address 127.0.0.1:0"));
+        assert!(listen(ErrorKind::AddrNotAvailable).contains("an address of this machine"));
+        assert!(listen(ErrorKind::PermissionDenied).contains("a port from 1024 up"));
+        let bad = || ServeError::from(TlsError::Certificate { path: "c.pem".into(), reason: String::new() });
+        assert!(hint(bad(), &own).starts_with("remove certificate.pem and key.pem in /tls"));
+        assert!(hint(bad(), &files).starts_with("serve.tls.cert_file must be"));
+        let encrypted = TlsError::Key { path: "k.pem".into(), reason: String::new() };
+        assert!(hint(encrypted.into(), &files).starts_with("serve.tls.key_file must be"));
+        assert!(hint(TlsError::Name("a b".into()).into(), &own).contains("serve.tls.names"));
+    }
 }

@@ -94,6 +94,15 @@ impl Session {
         Ok(below(&working_dir()?, named.unwrap_or(Path::new(""))))
     }
 
+    /// Refuses `--project` and `--config`, for a command that has a folder of its own and says `why`.
+    pub(crate) fn refuse_named_project(&self, why: &str) -> Result<(), CliError> {
+        match (&self.global.project, &self.global.config) {
+            (None, None) => Ok(()),
+            (Some(_), _) => Err(CliError::usage(format!("{why}, so it takes no --project"))),
+            (None, Some(_)) => Err(CliError::usage(format!("{why}, so it takes no --config"))),
+        }
+    }
+
     fn location(&self) -> Result<Location, ConfigError> {
         let here = working_dir()?;
         match (&self.global.project, &self.global.config) {

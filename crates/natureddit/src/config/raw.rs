@@ -139,14 +139,18 @@ pub(super) struct RawServe {
     pub(super) batch_size_max: i64,
     pub(super) batch_delay_max: String,
     pub(super) queue_len_max: i64,
+    pub(super) connections_max: i64,
     pub(super) requests_max: i64,
     pub(super) body_bytes_max: i64,
+    pub(super) bodies_max: i64,
+    pub(super) bodies_bytes_max: i64,
     pub(super) header_timeout: String,
     pub(super) body_timeout: String,
     pub(super) response_timeout: String,
     pub(super) drain_timeout: String,
     pub(super) threads: i64,
     pub(super) preparation_threads: i64,
+    pub(super) preparation_pixels_max: i64,
     pub(super) tls: RawTls,
 }
 
@@ -156,6 +160,7 @@ pub(super) struct RawTls {
     pub(super) cert_file: String,
     pub(super) key_file: String,
     pub(super) dir: String,
+    pub(super) names: Vec<String>,
 }
 
 #[derive(Deserialize)]

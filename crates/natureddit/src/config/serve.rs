@@ -1,11 +1,11 @@
 //! `[serve]`: where and within which limits predictions are served.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
-use super::check::{BYTES, Checker};
+use super::check::{BYTES, Checker, PIXELS};
 use super::raw::{RawServe, RawTls};
 
 /// The checked `[serve]`.
@@ -19,11 +19,17 @@ pub struct ServeConfig {
     pub batch_delay_max: Duration,
     /// Requests that may wait for the model.
     pub queue_len_max: usize,
-    /// Requests that are read, prepared and waited for at the same time.
+    /// Connections that are open at the same time.
+    pub connections_max: usize,
+    /// Requests that have arrived and are prepared and waited for at the same time.
     pub requests_max: usize,
     /// The largest request body, in bytes.
     pub body_bytes_max: usize,
-    /// The longest the head of a request may take to arrive.
+    /// Request bodies that are read at the same time.
+    pub bodies_max: usize,
+    /// What all request bodies take together, in bytes.
+    pub bodies_bytes_max: usize,
+    /// The longest the head of a request may take to arrive, and an HTTP/2 client may be silent before it is pinged.
     pub header_timeout: Duration,
     /// The longest a body may take to arrive.
     pub body_timeout: Duration,
@@ -35,6 +41,8 @@ pub struct ServeConfig {
     pub threads: usize,
     /// Inputs prepared at the same time; 0 means one for each core.
     pub preparation_threads: usize,
+    /// Pixels decoded at the same time.
+    pub preparation_pixels_max: u32,
     /// The certificate.
     pub tls: TlsConfig,
 }
@@ -53,6 +61,8 @@ pub enum TlsConfig {
     SelfSigned {
         /// Where it is kept.
         dir: PathBuf,
+        /// The names and addresses it is for besides those of this machine itself.
+        names: Vec<String>,
     },
 }
 
@@ -67,33 +77,52 @@ impl ServeConfig {
             inference_address: raw.inference_address.parse().map_err(|_| bad_address())?,
             batch_size_max: at.integer("batch_size_max", raw.batch_size_max, 1..=1_024)?,
             batch_delay_max: at.duration("batch_delay_max", &raw.batch_delay_max, Duration::ZERO..=MINUTE)?,
+            connections_max: at.integer("connections_max", raw.connections_max, 1..=1_000_000)?,
             requests_max: at.integer("requests_max", raw.requests_max, 1..=100_000)?,
             queue_len_max: at.integer("queue_len_max", raw.queue_len_max, 1..=1_000_000)?,
             body_bytes_max: at.integer("body_bytes_max", raw.body_bytes_max, BYTES)?,
+            bodies_max: at.integer("bodies_max", raw.bodies_max, 1..=1_000_000)?,
+            // With less, the largest body could never be taken.
+            bodies_bytes_max: at.integer(
+                "bodies_bytes_max",
+                raw.bodies_bytes_max,
+                raw.body_bytes_max..=*BYTES.end(),
+            )?,
             header_timeout: timeout("header_timeout", &raw.header_timeout)?,
             body_timeout: timeout("body_timeout", &raw.body_timeout)?,
             response_timeout: timeout("response_timeout", &raw.response_timeout)?,
             drain_timeout: at.duration("drain_timeout", &raw.drain_timeout, Duration::ZERO..=60 * MINUTE)?,
             threads: at.integer("threads", raw.threads, 0..=1_024)?,
             preparation_threads: at.integer("preparation_threads", raw.preparation_threads, 0..=1_024)?,
-            tls: TlsConfig::check(&raw.tls, checker)?,
+            preparation_pixels_max: at.integer("preparation_pixels_max", raw.preparation_pixels_max, PIXELS)?,
+            tls: TlsConfig::check(raw.tls, checker)?,
         })
     }
 }
 
 impl TlsConfig {
-    fn check(raw: &RawTls, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+    fn check(raw: RawTls, checker: &Checker<'_>) -> Result<Self, ConfigError> {
         let at = checker.table("serve.tls");
         let cert = at.optional_path("cert_file", &raw.cert_file)?;
         let key = at.optional_path("key_file", &raw.key_file)?;
+        // A name that a certificate cannot have is refused when one is made; here only what is no name at all.
+        if let Some(bad) = raw.names.iter().find(|name| !is_host(name)) {
+            return Err(at.bad("names", bad, "host names and IP addresses, without a scheme or a port"));
+        }
         match (cert, key) {
             (Some(cert), Some(key)) => Ok(Self::Files { cert, key }),
             (None, None) => {
                 let dir = at.path_or("dir", &raw.dir, |env| env.data_home.as_ref(), "natureddit/tls")?;
-                Ok(Self::SelfSigned { dir })
+                Ok(Self::SelfSigned { dir, names: raw.names })
             }
             (Some(_), None) => Err(at.bad("cert_file", &raw.cert_file, "set together with serve.tls.key_file")),
             (None, Some(_)) => Err(at.bad("key_file", &raw.key_file, "set together with serve.tls.cert_file")),
         }
     }
+}
+
+/// Whether a text is an IP address or looks like a host name.
+fn is_host(text: &str) -> bool {
+    let host_name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    text.parse::<IpAddr>().is_ok() || (!text.is_empty() && host_name(text))
 }

@@ -95,7 +95,10 @@ fn paths_start_at_the_project_and_empty_ones_at_the_users_folders() {
     assert_eq!(config.assets.cache_dir, Path::new("/users/a/.cache/natureddit"));
     assert_eq!((config.assets.folder, config.sandbox.photos), (None, None));
     assert_eq!(parse("sandbox.photos = \"p\"\n").unwrap().sandbox.photos, Some("/project/p".into()));
-    assert_eq!(config.serve.tls, TlsConfig::SelfSigned { dir: "/users/a/data/natureddit/tls".into() });
+    assert_eq!(
+        config.serve.tls,
+        TlsConfig::SelfSigned { dir: "/users/a/data/natureddit/tls".into(), names: Vec::new() }
+    );
 }
 
 #[test]
@@ -126,6 +129,7 @@ fn keys_that_must_agree_are_compared() {
         ("[collect]\nimage_bytes_min = 60_000_000", "line 2: must be from 0 to 50000000"),
         ("[net]\nbackoff = \"2m\"", "backoff_max = \"60s\" in natureddit.toml: must be a duration"),
         ("[serve.tls]\ncert_file = \"a.pem\"", "line 2: must be set together with serve.tls.key_file"),
+        ("[serve]\nbodies_bytes_max = 1_000", "line 2: must be from 25000000 to "),
         ("[trainer]\nimage_dropout = 0.8", "line 2: must be so that it and trainer.text_dropout = 0.15"),
         ("[project]\nclasses = [\"a\"]", "needs at least two classes"),
         ("[net.host_map]\n\"http://x\" = \"http://y\"", "line 2: must be set for a host name"),
@@ -134,6 +138,17 @@ fn keys_that_must_agree_are_compared() {
     for (text, part) in cases {
         let told = error(text);
         assert!(told.contains(part), "{told:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn a_certificates_names_are_hosts() {
+    for good in ["model.example", "192.168.1.2", "::1"] {
+        assert!(parse(&format!("serve.tls.names = [{good:?}]")).is_ok(), "{good}");
+    }
+    for bad in ["", "https://model.example", "model.example:8080", "two words"] {
+        let told = error(&format!("serve.tls.names = [{bad:?}]"));
+        assert!(told.contains("must be host names and IP addresses"), "{told}");
     }
 }
 
@@ -212,7 +227,11 @@ proptest! {
         let mut typo = name.clone();
         typo.replace_range(at..=at, &letter);
         let siblings: Vec<_> = all_keys().into_iter().filter(|(t, _, _)| *t == table).map(|(_, n, _)| n).collect();
-        prop_assume!(!siblings.contains(&typo));
+        let differs_in_one = |sibling: &&String| {
+            sibling.len() == typo.len() && sibling.bytes().zip(typo.bytes()).filter(|(a, b)| a != b).count() <= 1
+        };
+        // `image_bytes_man` is as near to `min` as to `max`.
+        prop_assume!(siblings.iter().filter(differs_in_one).count() == 1 && !siblings.contains(&typo));
 
         let (text, line) = file_with(&table, &typo, &if value.is_table() { "{}".into() } else { value.to_string() });
         let error = parse(&text).unwrap_err();

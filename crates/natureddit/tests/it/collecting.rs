@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -65,12 +66,12 @@ fn a_collection_that_is_killed_and_run_again_is_as_one_that_was_not() {
         let before = media_requests();
         let mut killed = Natureddit::new().in_dir(folder.path()).args(["collect"]).spawn(Stdio::null());
         while media_requests() < before + after {
-            assert!(killed.try_wait().unwrap().is_none(), "it ended before it could be killed");
+            assert!(killed.child.try_wait().unwrap().is_none(), "it ended before it could be killed");
             std::thread::yield_now();
         }
         // On Unix this is SIGKILL.
-        killed.kill().unwrap();
-        killed.wait().unwrap();
+        killed.child.kill().unwrap();
+        killed.child.wait().unwrap();
         assert!(folder.path().join("data/.collect.jsonl").is_file(), "killed after {after} photos");
         collect_in(folder.path());
         assert!(content(folder.path()) == expected, "killed after {after} photos");
@@ -114,6 +115,26 @@ fn the_hint_depends_on_what_failed_and_nothing_is_told_as_done() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nobody = collect_from("https://down.example", &format!("http://{free}"));
     assert!(nobody.stderr.contains("run the same command again"), "{}", nobody.stderr);
+    let told = format!("hint: net.host_map sends down.example to http://{free}/: does it listen?");
+    assert!(nobody.stderr.contains(&told), "{}", nobody.stderr);
+    let port = free.port();
+    let direct = Natureddit::new()
+        .file(
+            "natureddit.toml",
+            format!("[collect.pushshift]\nbase_url = \"http://no-such-host.invalid:{port}\"\n[net]\nretries_max = 0\n"),
+        )
+        .args(["collect", "--since", "2022-05-01", "--until", "2022-05-02"])
+        .run();
+    let told = format!("hint: can this machine reach http://no-such-host.invalid:{port}/, collect.pushshift.base_url?");
+    assert!(direct.stderr.contains(&told), "{}", direct.stderr);
+}
+
+#[test]
+fn a_collection_without_a_window_is_a_usage_error_with_an_example() {
+    let run = Natureddit::new().file("natureddit.toml", "").args(["collect"]).run();
+    assert_eq!(run.code, Some(2));
+    let hint = "hint: for example: --last 1d, or --since 2022-05-01 --until 2022-05-08";
+    assert!(run.stderr.contains(hint), "{}", run.stderr);
 }
 
 #[test]
@@ -135,8 +156,27 @@ fn a_folder_without_photos_has_nothing_to_do_with_the_port() {
         }
         let run = natureddit.run();
         assert_eq!(run.code, Some(1));
-        assert!(run.stderr.contains("nope") && !run.stderr.contains("--port"), "{}", run.stderr);
+        let told = |text: &str| run.stderr.contains(text);
+        assert!(told("error: the folder of photos") && told("nope is not there"), "{}", run.stderr);
+        assert!(
+            told("hint: name a folder that holds one folder a class: fauna/*") && !told("--port"),
+            "{}",
+            run.stderr
+        );
     }
+}
+
+#[test]
+fn ctrl_c_ends_the_simulator_with_a_word() {
+    let sandbox = Natureddit::new().args(["sandbox", "--port", "0", "--posts", "3"]);
+    let mut running = sandbox.spawn(Stdio::piped());
+    let first = BufReader::new(running.child.stdout.take().unwrap()).lines().next();
+    assert!(first.unwrap().unwrap().contains("3 posts on http://127.0.0.1:"));
+    running.interrupt();
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+    let mut stderr = String::new();
+    running.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(stderr.starts_with("stopped; "), "{stderr:?}");
 }
 
 #[test]
@@ -154,6 +194,47 @@ fn a_file_of_labels_that_is_not_there_needs_no_header() {
     let run = Natureddit::new().file("natureddit.toml", "").args(args).run();
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("could not read nofile.csv") && !run.stderr.contains("header"), "{}", run.stderr);
+}
+
+#[test]
+fn labels_that_match_no_post_are_an_error_that_says_what_they_may_be() {
+    for (file, hint) in [
+        ("id,choice\nabc,fauna\n", "hint: the dataset has no posts yet: `natureddit collect --last 1d`"),
+        ("id,title,choice\nabc,A fox,fauna\n", "`natureddit label import mine.csv --titles` takes them"),
+    ] {
+        let natureddit = Natureddit::new().file("natureddit.toml", "").file("mine.csv", file);
+        let run = natureddit.args(["label", "import", "mine.csv"]).run();
+        assert_eq!(run.code, Some(1), "{}", run.stdout);
+        assert!(run.stderr.contains("none of the 1 ids of mine.csv is in the dataset"), "{}", run.stderr);
+        assert!(run.stderr.contains(hint), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_demo_takes_no_project_of_somebody_else() {
+    for option in ["--project", "--config"] {
+        let run = Natureddit::new().args(["demo", option, "mine"]).run();
+        assert_eq!(run.code, Some(2));
+        assert!(
+            run.stderr.contains(&format!("it takes no {option}\nhint: name its folder with --dir")),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn a_demo_of_too_few_posts_is_refused_before_it_begins() {
+    for (args, hint) in [
+        (["--posts", "3"], "hint: draw more: --posts 600 --labelled 0.7"),
+        (["--labelled", "0.1"], "hint: label more of them: --labelled 1"),
+    ] {
+        let mut demo = Natureddit::new().args(["demo", "--no-serve"]).args(args);
+        let run = demo.run();
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains("too few") && run.stderr.contains(hint), "{}", run.stderr);
+        assert!(!demo.dir().join("natureddit-demo").exists());
+    }
 }
 
 #[test]

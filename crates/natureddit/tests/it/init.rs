@@ -1,6 +1,7 @@
 //! `natureddit init`.
 
 use insta::assert_snapshot;
+use natureddit_core::fs;
 
 use crate::natureddit::Natureddit;
 
@@ -23,11 +24,23 @@ fn a_folder_is_made_and_its_settings_are_right() {
 }
 
 #[test]
+fn locks_stay_out_of_version_control_and_an_ignore_file_of_ones_own_stays() {
+    let mut command = Natureddit::new().args(["init"]);
+    command.run();
+    let ignored = fs::read_to_string(&command.dir().join(".gitignore")).unwrap();
+    assert_eq!(ignored, "/data/.lock\n/labels/.lock\n/pipeline/.lock\n");
+
+    let mut command = Natureddit::new().file(".gitignore", "mine\n").args(["init"]);
+    assert_eq!(command.run().code, Some(0));
+    assert_eq!(fs::read_to_string(&command.dir().join(".gitignore")).unwrap(), "mine\n");
+}
+
+#[test]
 fn a_second_init_fails_and_leaves_the_file_as_it_is() {
     let settings = "# mine\n";
     let mut command = Natureddit::new().file("natureddit.toml", settings).args(["init"]);
     command.run();
-    assert_eq!(natureddit_core::fs::read_to_string(&command.dir().join("natureddit.toml")).unwrap(), settings);
+    assert_eq!(fs::read_to_string(&command.dir().join("natureddit.toml")).unwrap(), settings);
     assert_snapshot!(command.snapshot());
 }
 

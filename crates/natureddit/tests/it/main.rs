@@ -6,5 +6,6 @@ mod doctor;
 mod help;
 mod init;
 mod natureddit;
+mod running;
 mod the_loop;
 mod truth;

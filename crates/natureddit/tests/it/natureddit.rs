@@ -21,6 +21,28 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
+/// A started program with its folder and home; killed when dropped.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    folder: TempDir,
+}
+
+impl Running {
+    /// As Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only for a program that has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Natureddit {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -75,9 +97,10 @@ impl Natureddit {
         }
     }
 
-    /// Starts it and leaves it running; its folder is gone with `self`, so it must not need one.
-    pub(crate) fn spawn(mut self, stdout: Stdio) -> Child {
-        self.command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
+    /// Starts it and leaves it running.
+    pub(crate) fn spawn(mut self, stdout: Stdio) -> Running {
+        let child = self.command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        Running { child, folder: self.folder }
     }
 
     /// Runs it; exit code, standard output and standard error with what differs from run to run filtered out: the
@@ -114,6 +137,15 @@ fn without_times(line: &str) -> String {
 /// The path without links: temporary folders are one on some systems.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap()
+}
+
+#[test]
+fn a_running_program_keeps_its_folder_and_both_go_together() {
+    let running = Natureddit::new().args(["sandbox", "--port", "0", "--posts", "3"]).spawn(Stdio::piped());
+    let folder = running.folder.path().to_owned();
+    assert!(folder.join("work").is_dir());
+    drop(running);
+    assert!(!folder.exists());
 }
 
 #[test]

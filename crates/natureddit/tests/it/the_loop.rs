@@ -3,17 +3,21 @@
 #![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
 
-use natureddit_testkit::cache_dir;
+use natureddit_testkit::{bundle, cache_dir};
 use reqwest::blocking::multipart::{Form, Part};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::natureddit::{Natureddit, Run};
+use crate::natureddit::{Natureddit, Run, Running};
 
 /// A project made by `natureddit demo`, once for all tests; they only read it.
 struct Project {
@@ -63,7 +67,9 @@ fn the_demo_ends_with_a_judged_model_and_an_answer_over_https() {
     assert!(report["ran"]["evaluation"]["metrics"]["macro_f1"].as_f64().unwrap() > 0.8);
     let answer = &report["prediction"]["answer"];
     assert!(["fauna", "flora", "landscape"].contains(&answer["label"].as_str().unwrap()), "{answer}");
-    assert!(report["prediction"]["curl"].as_str().unwrap().starts_with("curl -k https://127.0.0.1:"));
+    assert_eq!((&report["prediction"]["labelled"], &report["kept_version"]), (&Value::Bool(false), &Value::Null));
+    let curl = report["curl"].as_str().unwrap();
+    assert!(curl.starts_with("curl -k https://127.0.0.1:8080/predictions/naturedditTI "), "as `serve` listens: {curl}");
     let dropped = report["collected"]["dropped"].as_object().unwrap();
     assert!(dropped.len() > 5, "the corpus has many kinds of posts that are no photos: {dropped:?}");
 }
@@ -89,6 +95,37 @@ fn outcomes(report: &Value) -> Vec<String> {
 
 const ALL_CACHED: [&str; 5] =
     ["ExampleGen cached", "Transform cached", "Trainer cached", "Evaluator cached", "Pusher cached"];
+
+#[test]
+fn a_demo_again_keeps_the_settings_and_serves_the_pushed_model_where_the_new_one_is_not_blessed() {
+    let (_folder, dir) = copied();
+    let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
+    let settings = format!("{settings}\n[evaluator]\ntest_examples_min = 1_000_000\n");
+    fs::write(dir.join("natureddit.toml"), &settings).unwrap();
+    let demo = with_assets().args(["demo", "--labelled", "1", "--dir", dir.to_str().unwrap()]);
+    let mut running = demo.spawn(Stdio::piped());
+    let mut told = Vec::new();
+    for line in BufReader::new(running.child.stdout.take().unwrap()).lines() {
+        told.push(line.unwrap());
+        if told.last().is_some_and(|line| line.starts_with("curl -k https://127.0.0.1:")) {
+            running.interrupt();
+        }
+    }
+    let mut stderr = String::new();
+    running.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(running.child.wait().unwrap().code(), Some(0), "{stderr}");
+    for expected in [
+        "  the new model was not blessed; version 1, pushed earlier, answers",
+        "drawn pictures are easy to tell apart, real photos are harder: try --photos DIR",
+    ] {
+        assert!(told.iter().any(|line| line == expected), "{told:?}");
+    }
+    assert!(told.iter().any(|line| line.starts_with("asked over HTTPS about a labelled post, for ")), "{told:?}");
+    assert!(stderr.contains("natureddit.toml is kept as it is"), "{stderr}");
+    let last = stderr.lines().next_back().unwrap_or_default();
+    assert!(last.starts_with("stopped; `natureddit serve` in ") && last.ends_with(" goes on answering"), "{stderr}");
+    assert_eq!(fs::read_to_string(dir.join("natureddit.toml")).unwrap(), settings);
+}
 
 #[test]
 fn running_again_finds_everything_cached_and_a_missing_version_is_pushed_again() {
@@ -125,6 +162,55 @@ fn new_labels_embed_only_new_photos_and_the_pushed_model_is_the_one_to_beat() {
     assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED, "having pushed changes nothing");
 }
 
+/// Pushes version 2 by hand: version 1 under a manifest that says something else.
+fn push_second(dir: &Path, say: impl Fn(&mut Value)) -> PathBuf {
+    let store = dir.join("models/naturedditTI");
+    let second = store.join("2");
+    assert!(Command::new("cp").arg("-a").arg(store.join("1")).arg(&second).status().unwrap().success());
+    let mut manifest: Value = serde_json::from_slice(&fs::read(second.join("manifest.json")).unwrap()).unwrap();
+    say(&mut manifest);
+    fs::write(second.join("manifest.json"), manifest.to_string()).unwrap();
+    second
+}
+
+#[test]
+fn a_pushed_model_with_other_encoders_is_asked_about_the_posts_whose_photos_are_there() {
+    let (_folder, dir) = copied();
+    push_second(&dir, |manifest| manifest["text_encoder"]["hash"] = Value::from("ab".repeat(32)));
+    let test = fs::read_to_string(dir.join(examples_uri()).join("Split-test/examples.csv")).unwrap();
+    let names = csv_column(&test, "img_name");
+    fs::remove_file(dir.join("data/images").join(&names[0])).unwrap();
+    fs::write(dir.join("data/images").join(&names[1]), "another").unwrap();
+
+    let evaluation = &run_pipeline(&dir)["evaluation"];
+    let count = |value: &Value| value["examples"].as_u64().unwrap();
+    assert_eq!(count(&evaluation["champion"]) + 2, count(&evaluation["metrics"]), "{evaluation}");
+    // It is the same model, and on the same posts it answers the same.
+    assert_eq!(evaluation["champion"]["macro_f1"], evaluation["champion"]["candidate_macro_f1"]);
+
+    let table = with_assets().in_dir(&dir).args(["run", "--only", "Evaluator"]).run();
+    assert!(table.stdout.contains("\npushed model v2: macro-F1 "), "{}", table.stdout);
+    assert!(table.stdout.contains(" (95 % interval "), "{}", table.stdout);
+    assert!(!table.stdout.contains("pushed: "), "the Pusher was not asked: {}", table.stdout);
+}
+
+fn examples_uri() -> String {
+    project().report["ran"]["components"][0]["outputs"]["examples"]["uri"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nothing_is_blessed_beside_a_pushed_model_that_is_corrupted() {
+    let (_folder, dir) = copied();
+    let second = push_second(&dir, |manifest| manifest["producer"] = Value::from("another"));
+    fs::write(second.join("head.safetensors"), "half of head").unwrap();
+    let Run { code, stderr, .. } = with_assets().in_dir(&dir).args(["run", "--quiet"]).run();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("head.safetensors is corrupted: it has 12 bytes, the manifest says "), "{stderr}");
+    assert!(stderr.contains(&format!("\nhint: move {} out of the models folder", second.display())), "{stderr}");
+    fs::remove_dir_all(&second).unwrap();
+    assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED, "the advice is right");
+}
+
 #[test]
 fn a_photo_that_is_missing_is_told_and_used_when_it_is_back() {
     let (_folder, dir) = copied();
@@ -138,6 +224,8 @@ fn a_photo_that_is_missing_is_told_and_used_when_it_is_back() {
     let without = run_pipeline(&dir);
     assert_eq!(without["photos_skipped"], serde_json::json!({ "missing": 1 }));
     assert_eq!(run_pipeline(&dir)["photos_skipped"], without["photos_skipped"], "also when it was cached");
+    fs::write(&photo, "another").unwrap();
+    assert_eq!(outcomes(&run_pipeline(&dir))[1], "Transform cached", "another photo is not the one that is missing");
 
     fs::write(&photo, bytes).unwrap();
     let with = run_pipeline(&dir);
@@ -147,14 +235,15 @@ fn a_photo_that_is_missing_is_told_and_used_when_it_is_back() {
 }
 
 #[test]
-fn photos_over_a_limit_are_told_and_used_under_a_larger_one() {
+fn photos_over_a_limit_are_told_whether_it_is_raised_or_lowered() {
     let (_folder, dir) = copied();
     let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
     let with_limit = |bytes: u64| {
         fs::write(dir.join("natureddit.toml"), format!("{settings}\n[model]\nimage_bytes_max = {bytes}\n")).unwrap();
     };
     let sizes = fs::read_dir(dir.join("data/images")).unwrap().map(|photo| photo.unwrap().metadata().unwrap().len());
-    with_limit(sizes.max().unwrap() / 2);
+    let half = sizes.max().unwrap() / 2;
+    with_limit(half);
     // As on another machine, where nothing was embedded yet.
     fs::remove_dir_all(dir.join("pipeline")).unwrap();
     let skipped = run_pipeline(&dir)["photos_skipped"]["too_many_bytes"].as_u64();
@@ -165,6 +254,14 @@ fn photos_over_a_limit_are_told_and_used_under_a_larger_one() {
     assert_eq!(outcomes(&report)[..2], ["ExampleGen cached", "Transform ran"]);
     assert_eq!(report["components"][1]["details"]["photos_to_embed"].as_u64(), skipped);
     assert_eq!(report["photos_skipped"], serde_json::json!({}));
+
+    // The server would refuse these photos, so nothing is to be learnt from what was once embedded of them. The first
+    // run under this limit is cached, so that only a limit a little lower shows it.
+    with_limit(half - 1);
+    let report = run_pipeline(&dir);
+    assert_eq!(outcomes(&report)[1], "Transform ran");
+    let now = report["photos_skipped"]["too_many_bytes"].as_u64();
+    assert!(now >= skipped, "{now:?} of {skipped:?}");
 }
 
 #[test]
@@ -183,6 +280,30 @@ fn a_table_that_cannot_be_scored_is_an_error_and_writes_nothing() {
     assert!(misspelt.contains("img_name"), "{misspelt}");
     let nowhere = score("id,title,img_name\na,A fox,a.jpg\nb,x,../b.jpg\nc,x,/dev/zero\n");
     assert!(nowhere.contains("3 posts could be scored: 1 photo_missing, 2 photo_outside_folder"), "{nowhere}");
+    assert!(nowhere.contains("hint: img_name is looked for in ., the folder of --images"), "{nowhere}");
+    let nothing = score("id,title,img_name\na,,\n");
+    assert!(nothing.contains("hint: each row needs a title, an img_name, or both"), "{nothing}");
+    assert!(!nothing.contains("--images"), "{nothing}");
+    let uneven = score("id,title,img_name\na,A fox, red,a.jpg\n");
+    assert!(uneven.contains("hint: a title with a comma or a line break stands in double quotes"), "{uneven}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_table_leads_to_no_file_outside_the_folder_and_waits_for_no_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    fs::create_dir(&images).unwrap();
+    assert!(Command::new("mkfifo").arg(images.join("pipe.jpg")).status().unwrap().success());
+    std::os::unix::fs::symlink(a_photo(), images.join("outside.jpg")).unwrap();
+    fs::copy(a_photo(), images.join("photo.jpg")).unwrap();
+    std::os::unix::fs::symlink("photo.jpg", images.join("inside.jpg")).unwrap();
+    let (table, out) = (folder.path().join("table.csv"), folder.path().join("scores.csv"));
+    fs::write(&table, "id,title,img_name\na,,pipe.jpg\nb,,outside.jpg\nc,,inside.jpg\n").unwrap();
+    let [table, images, out] = [&table, &images, &out].map(|path| path.to_str().unwrap());
+    let report = json(&in_project().args(["score", table, "--images", images, "--out", out, "--json"]).run());
+    assert_eq!(report["skipped"], serde_json::json!({ "photo_outside_folder": 1, "photo_unreadable": 1 }));
+    assert_eq!((&report["scored"], &report["model"]["version"]), (&1.into(), &1.into()));
 }
 
 #[test]
@@ -237,13 +358,38 @@ fn a_title_a_photo_or_both_are_predicted() {
 }
 
 #[test]
+fn classes_are_told_in_the_order_of_the_model_with_its_name_and_version() {
+    let mut people =
+        with_assets().file("natureddit.toml", "").args(["predict", "--text", "a pattern of upright stripes"]);
+    let _ = bundle(&people.dir().join("models/naturedditTI/4"), "naturedditTI");
+    let models = people.dir().join("models");
+    let answer = people.run();
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let names = |text: &str| text.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect();
+    let told: Vec<String> = names(&answer.stdout);
+    assert_eq!(told[1..], ["discs", "stripes", "horizon"]);
+
+    let settings = format!("[project]\nmodels_dir = {:?}\n", models.to_str().unwrap());
+    let machines = with_assets().file("natureddit.toml", settings).args(["predict", "--text", "x", "--json"]).run();
+    assert_eq!(json(&machines)["model"], serde_json::json!({ "name": "naturedditTI", "version": 4 }));
+    let at = ["discs", "stripes", "horizon"].map(|class| machines.stdout.find(&format!("{class:?}:")));
+    assert!(at.is_sorted() && at[0].is_some(), "{}", machines.stdout);
+}
+
+#[test]
 fn what_cannot_be_predicted_is_said() {
     let dir = project().dir.join("data");
     let nothing = in_project().args(["predict"]).snapshot();
     let no_photo = in_project().args(["predict", "--image", "posts.csv"]).in_dir(&dir).snapshot();
     let missing = in_project().args(["predict", "--image", "no.jpg"]).snapshot();
     let version = in_project().args(["predict", "--text", "x", "--model-version", "9"]).snapshot();
-    insta::assert_snapshot!([nothing, no_photo, missing, version].join("\n\n"));
+    let empty = in_project().args(["predict", "--text", ""]).snapshot();
+    let long = in_project().args(["predict", "--text", &"x".repeat(9_000)]).snapshot();
+    let bytes = fs::read(a_photo()).unwrap();
+    let half = with_assets().file("half.jpg", &bytes[..bytes.len() / 2]);
+    let settings = format!("[project]\nmodels_dir = {:?}\n", project().dir.join("models").to_str().unwrap());
+    let cut = half.file("natureddit.toml", settings).args(["predict", "--image", "half.jpg"]).snapshot();
+    insta::assert_snapshot!([nothing, no_photo, missing, version, empty, long, cut].join("\n\n"));
 }
 
 #[test]
@@ -288,6 +434,18 @@ fn the_project_tells_of_itself() {
 }
 
 #[test]
+fn more_folds_than_groups_are_refused() {
+    let (_folder, dir) = copied();
+    let labels = fs::read_to_string(dir.join("labels/labels.csv")).unwrap();
+    let few: String = labels.lines().take(4).map(|line| format!("{line}\n")).collect();
+    fs::write(dir.join("labels/labels.csv"), few).unwrap();
+    let args = ["model", "cross-validate", "--folds", "50", "--quiet"];
+    let Run { code, stderr, .. } = with_assets().in_dir(&dir).args(args).run();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(" groups of labelled posts, too few for 50 folds\nhint: label more posts"), "{stderr}");
+}
+
+#[test]
 fn a_source_that_is_gone_keeps_the_dataset() {
     let before = fs::read(project().dir.join("data/posts.csv")).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -314,25 +472,18 @@ fn labels_are_checked_before_any_is_added() {
     insta::assert_snapshot!(natureddit.snapshot());
 }
 
-/// A running `natureddit serve`; killed when dropped.
+/// A running `natureddit serve`.
 struct Serving {
-    child: Child,
+    running: Running,
     url: String,
 }
 
 impl Serving {
     fn start(natureddit: Natureddit) -> Self {
-        let mut child = natureddit.args(["serve", "--address", "127.0.0.1:0"]).spawn(Stdio::piped());
-        let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let mut running = natureddit.args(["serve", "--address", "127.0.0.1:0"]).spawn(Stdio::piped());
+        let line = BufReader::new(running.child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
         let url = line.split(' ').find(|word| word.starts_with("https://")).unwrap().to_owned();
-        Self { child, url }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Self { running, url }
     }
 }
 
@@ -369,8 +520,50 @@ fn the_server_answers_as_the_original_did_and_stops_when_told() {
     let error: Value = empty.json().unwrap();
     assert!(error["message"].as_str().unwrap().contains("neither"), "{error}");
 
-    assert!(Command::new("kill").arg(serving.child.id().to_string()).status().unwrap().success());
-    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    assert!(Command::new("kill").arg(serving.running.child.id().to_string()).status().unwrap().success());
+    assert_eq!(serving.running.child.wait().unwrap().code(), Some(0));
+}
+
+/// Begins a request over TLS and sends it no further: its body is being read, for the server has asked for it.
+fn stalled_request(url: &str, certificate: &Path) -> (ClientConnection, TcpStream) {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut socket = TcpStream::connect(url.trim_start_matches("https://")).unwrap();
+    let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+    let head =
+        "POST /predictions/naturedditTI HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut go_on).unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100 "));
+    (connection, socket)
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_for_what_is_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |path: PathBuf| format!("{:?}", path.to_str().unwrap());
+    let settings = format!(
+        "[project]\nmodels_dir = {}\n[assets]\ncache_dir = {}\n[serve]\nbody_timeout = \"1h\"\ndrain_timeout = \"1h\"\n\
+         [serve.tls]\ndir = {}\n",
+        text(project().dir.join("models")),
+        text(cache_dir()),
+        text(folder.path().join("tls"))
+    );
+    fs::write(folder.path().join("natureddit.toml"), settings).unwrap();
+    let mut serving = Serving::start(with_assets().in_dir(folder.path()));
+    let request = stalled_request(&serving.url, &folder.path().join("tls/certificate.pem"));
+    serving.running.interrupt();
+    let mut told = BufReader::new(serving.running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = told.find(|line| line.contains("Ctrl-C")).unwrap();
+    assert_eq!(line.trim(), "finishing 1 request; Ctrl-C again to stop now");
+    serving.running.interrupt();
+    assert_eq!(serving.running.child.wait().unwrap().code(), Some(130));
+    drop(request);
 }
 
 #[test]
@@ -387,6 +580,8 @@ fn a_corrupted_bundle_is_not_served() {
     let Run { code, stderr, .. } = in_project().args(["serve", "--models", &choice]).run();
     assert_eq!(code, Some(1));
     assert!(stderr.contains("head.safetensors is corrupted: its SHA-256 is "), "{stderr}");
+    let remove = format!("hint: remove {} and run `natureddit run`", folder.path().join("7").display());
+    assert!(stderr.contains(&remove), "{stderr}");
 }
 
 #[test]
@@ -419,7 +614,8 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_pipe_that_closes_early_is_no_error() {
-    let mut child = in_project().args(["model", "show", "--json"]).spawn(Stdio::piped());
+    let mut running = in_project().args(["model", "show", "--json"]).spawn(Stdio::piped());
+    let child = &mut running.child;
     drop(child.stdout.take());
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();

@@ -92,3 +92,17 @@ async fn an_asset_without_sources_is_said_to_have_no_wheel_for_this_processor() 
     assert_eq!(error.to_string(), "could not pull weights: it has no source");
     assert!(error.hint().unwrap().starts_with("there is no wheel of it for this processor"));
 }
+
+#[tokio::test]
+async fn a_verified_file_is_used_where_its_stamp_cannot_be_written() {
+    let fixture = Fixture::new();
+    let weights = content(1000);
+    let asset = asset(&weights, &[]);
+    let folder = fixture.config.cache_dir.join("assets").join(&asset.sha256[..16]);
+    fs::write_atomic(&folder.join("weights.bin"), &weights).unwrap();
+    // No file can be moved to the place of a folder, not even by root, whom a read-only folder would not stop.
+    fs::create_dir_all(&folder.join("weights.bin.stamp")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(fixture.pull(&asset).await.unwrap(), folder.join("weights.bin"));
+    }
+}

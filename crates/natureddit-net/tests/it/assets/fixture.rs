@@ -75,12 +75,19 @@ pub(crate) const WHEEL: AssetSource =
 
 /// Writes a ZIP archive.
 pub(crate) fn write_wheel(path: &Path, members: &[(&str, &[u8])]) {
+    fs::write_atomic(path, wheel(members)).unwrap();
+}
+
+/// A ZIP archive.
+pub(crate) fn wheel(members: &[(&str, &[u8])]) -> Vec<u8> {
+    // Not compressed, so that a test knows how long it is.
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in members {
-        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.start_file(*name, options).unwrap();
         zip.write_all(content).unwrap();
     }
-    fs::write_atomic(path, zip.finish().unwrap().into_inner()).unwrap();
+    zip.finish().unwrap().into_inner()
 }
 
 /// Why each source was passed over.

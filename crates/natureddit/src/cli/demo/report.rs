@@ -18,10 +18,18 @@ pub(super) struct DemoReport {
     pub(super) embedding: Embedding,
     pub(super) collected: Collected,
     pub(super) ran: Ran,
+    /// The version that an earlier demo pushed and that still answers, because this run's model was not blessed.
+    pub(super) kept_version: Option<u64>,
     pub(super) prediction: AskedPrediction,
+    /// The same request for a shell.
+    pub(super) curl: String,
+    /// Where this demo serves, or where `natureddit serve` in the folder will.
     pub(super) url: String,
     #[serde(skip)]
     pub(super) serving: bool,
+    /// The pictures are the simulator's own.
+    #[serde(skip)]
+    pub(super) drawn: bool,
 }
 
 /// How fast photos went through the encoder.
@@ -53,18 +61,21 @@ pub(super) struct AskedPrediction {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) photo: PathBuf,
-    /// What the post really shows; the model has not seen it.
+    /// It has a label, as every post of the dataset has: the model may have learnt from it.
+    pub(super) labelled: bool,
+    /// What the post really shows.
     pub(super) truth: Option<String>,
     /// The server's JSON.
     pub(super) answer: Value,
-    /// The same request for a shell.
-    pub(super) curl: String,
 }
 
 impl fmt::Display for DemoReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\n{}", self.collected)?;
         writeln!(f, "\n{}", self.ran)?;
+        if let Some(version) = self.kept_version {
+            writeln!(f, "  the new model was not blessed; version {version}, pushed earlier, answers")?;
+        }
         writeln!(f, "\n  seconds  step")?;
         self.steps.iter().try_for_each(|Step { name, seconds }| writeln!(f, "{seconds:9.2}  {name}"))?;
         let total: f64 = self.steps.iter().map(|step| step.seconds).sum();
@@ -74,8 +85,9 @@ impl fmt::Display for DemoReport {
             writeln!(f, "           {} photos embedded, {rate:.0} a second", self.embedding.photos)?;
         }
 
-        let AskedPrediction { title, truth, answer, curl, .. } = &self.prediction;
-        writeln!(f, "\nasked over HTTPS about a post without a label: {title:?}")?;
+        let AskedPrediction { title, truth, answer, labelled, .. } = &self.prediction;
+        let which = if *labelled { "a labelled post, for every post has a label" } else { "a post without a label" };
+        writeln!(f, "\nasked over HTTPS about {which}: {title:?}")?;
         write!(f, "  answer: {}", answer["label"].as_str().unwrap_or("none"))?;
         if let Some(probabilities) = answer["probabilities"].as_object() {
             let parts: Vec<String> = probabilities
@@ -85,11 +97,14 @@ impl fmt::Display for DemoReport {
             write!(f, "  ({})", parts.join(", "))?;
         }
         writeln!(f, "\n  truth:  {}", truth.as_deref().unwrap_or("unknown"))?;
+        if self.drawn {
+            writeln!(f, "\ndrawn pictures are easy to tell apart, real photos are harder: try --photos DIR")?;
+        }
         writeln!(f, "\nthe project is in {}: every other command works there", self.dir.display())?;
         if self.serving {
-            write!(f, "serving on {} until Ctrl-C; try:\n\n{curl}\n", self.url)
+            write!(f, "serving on {} until Ctrl-C; try:\n\n{}\n", self.url, self.curl)
         } else {
-            write!(f, "`natureddit serve` in that folder answers:\n\n{curl}\n")
+            write!(f, "`natureddit serve` in that folder answers:\n\n{}\n", self.curl)
         }
     }
 }

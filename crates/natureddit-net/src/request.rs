@@ -1,0 +1,265 @@
+//! Requests: what is asked, the redirects it leads to, and when it is repeated.
+
+use std::time::{Duration, Instant};
+
+use natureddit_core::{Clock, Secret};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RANGE};
+use reqwest::{Method, RequestBuilder};
+use url::{Url, form_urlencoded};
+
+use crate::client::{Client, ClientConfig, Inner};
+use crate::error::{NetError, redacted};
+use crate::guard;
+use crate::pacing::{Budget, Pacing, Turns, pause};
+use crate::response::{Download, Patience, Response, transport_error};
+use crate::retry::{self, RateLimit, RetryPolicy};
+
+/// The limit of a body for which the caller set none.
+const BODY_BYTES_MAX: u64 = 16_000_000;
+
+/// A request under construction.
+#[derive(Debug)]
+#[must_use]
+pub struct Request {
+    client: Client,
+    url: String,
+    /// A form, posted; without one the request is a GET.
+    form: Option<Secret>,
+    credentials: Option<Credentials>,
+    accept: Option<&'static str>,
+    bytes_from: u64,
+    bytes_max: u64,
+    total_timeout: Duration,
+    redirects_max: usize,
+}
+
+/// Who asks. Sent to the server that was named, never to one it redirects to.
+#[derive(Debug)]
+enum Credentials {
+    Basic { user: String, password: Secret },
+    Bearer(Secret),
+}
+
+impl Request {
+    pub(crate) fn new(client: Client, url: &str, form: Option<&[(&str, &str)]>) -> Self {
+        let ClientConfig { total_timeout, redirects_max, .. } = client.0.config;
+        let encode = |fields| form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        Self {
+            client,
+            url: url.to_owned(),
+            form: form.map(|fields| Secret::new(encode(fields))),
+            credentials: None,
+            accept: None,
+            bytes_from: 0,
+            bytes_max: BODY_BYTES_MAX,
+            total_timeout,
+            redirects_max,
+        }
+    }
+
+    /// Says who asks by a name and a password.
+    pub fn basic_auth(self, user: &str, password: &Secret) -> Self {
+        let (user, password) = (user.to_owned(), password.clone());
+        Self { credentials: Some(Credentials::Basic { user, password }), ..self }
+    }
+
+    /// Says who asks by a token.
+    pub fn bearer_auth(self, token: &Secret) -> Self {
+        Self { credentials: Some(Credentials::Bearer(token.clone())), ..self }
+    }
+
+    /// Takes a redirect for the answer.
+    pub fn without_redirects(self) -> Self {
+        Self { redirects_max: 0, ..self }
+    }
+
+    /// The `Accept` header.
+    pub fn accept(self, accept: &'static str) -> Self {
+        Self { accept: Some(accept), ..self }
+    }
+
+    /// The longest body that is taken, in bytes after decompression; 16 MB when not set.
+    pub fn bytes_max(self, bytes_max: u64) -> Self {
+        Self { bytes_max, ..self }
+    }
+
+    /// Asks for the body without its first `bytes_from` bytes. A server that cannot do so answers 200 instead of 206.
+    pub fn bytes_from(self, bytes_from: u64) -> Self {
+        Self { bytes_from, ..self }
+    }
+
+    /// The longest an attempt may take, its body included, in place of the client's own limit.
+    pub fn total_timeout(self, total_timeout: Duration) -> Self {
+        Self { total_timeout, ..self }
+    }
+
+    /// Sends the request and reads the whole body; repeats it after failures that may pass.
+    ///
+    /// # Errors
+    /// Every [`NetError`] but `Setup` and `Status`.
+    pub async fn send(self) -> Result<Response, NetError> {
+        let mut retries = self.retries();
+        loop {
+            let result = match self.attempt(&mut retries.budget).await {
+                Ok(download) => download.read().await,
+                Err(error) => Err(error),
+            };
+            let outcome = result.as_ref().map(|response| (response.status, &response.headers));
+            let Some(delay) = retries.next(outcome) else { return result };
+            pause(self.clock(), delay).await;
+        }
+    }
+
+    /// Sends the request and leaves the body to the caller; repeats it after failures that may pass, up to the head of
+    /// the answer.
+    ///
+    /// # Errors
+    /// As [`Request::send`].
+    pub async fn open(self) -> Result<Download, NetError> {
+        let mut retries = self.retries();
+        loop {
+            let result = self.attempt(&mut retries.budget).await;
+            let outcome = result.as_ref().map(|download| (download.status, download.response.headers()));
+            let Some(delay) = retries.next(outcome) else { return result };
+            // While this request waits, its place at the host is another's.
+            drop(result);
+            pause(self.clock(), delay).await;
+        }
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.client.0.turns.pacing.clock
+    }
+
+    fn retries(&self) -> Retries {
+        let Inner { config, turns, .. } = &*self.client.0;
+        let Pacing { clock, wait_max, .. } = &turns.pacing;
+        Retries { policy: config.retry, retry: 0, budget: Budget(*wait_max), clock: clock.clone() }
+    }
+
+    /// One attempt: the request and the redirects it leads to.
+    async fn attempt(&self, budget: &mut Budget) -> Result<Download, NetError> {
+        let bad_url = |_| NetError::BadUrl { url: self.url.split('?').next().unwrap_or_default().to_owned() };
+        let first = Url::parse(&self.url).map_err(bad_url)?;
+        let mut url = first.clone();
+        for _ in 0..=self.redirects_max {
+            let download = self.hop(&url, url.origin() == first.origin(), budget).await?;
+            let is_redirect = matches!(download.status, 301 | 302 | 303 | 307 | 308);
+            if !is_redirect || self.redirects_max == 0 || self.form.is_some() {
+                return download.check_length();
+            }
+            url = redirect_target(&download)?;
+        }
+        Err(NetError::TooManyRedirects { url: redacted(&first), redirects_max: self.redirects_max })
+    }
+
+    /// One request and the head of its answer, whatever it is.
+    async fn hop(&self, url: &Url, is_origin: bool, budget: &mut Budget) -> Result<Download, NetError> {
+        let Inner { guarded, open, limiter, turns, config } = &*self.client.0;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(NetError::BadUrl { url: redacted(url) });
+        }
+        let (client, target) = match (config.host_map.target(url), guarded) {
+            (Some(target), _) => (open, target),
+            (None, Some(guarded)) => {
+                guard::check_literal(url)?;
+                (guarded, url.clone())
+            }
+            (None, None) => (open, url.clone()),
+        };
+        let request = self.request(client, target, is_origin);
+        let host = url.host_str().unwrap_or_default();
+        let place = limiter.enter(host).await;
+        let too_long = |wait| NetError::WaitTooLong { url: redacted(url), wait };
+        turns.enter(host, budget).await.map_err(too_long)?;
+        let patience =
+            Patience { asked_at: Instant::now(), total_timeout: self.total_timeout, read_timeout: config.read_timeout };
+        let response = request.send().await.map_err(|e| transport_error(url, patience, e))?;
+        let status = response.status().as_u16();
+        heed(turns, host, status, response.headers());
+        Ok(Download {
+            status,
+            final_url: url.clone(),
+            content_length: response.content_length(),
+            response,
+            bytes_max: self.bytes_max,
+            bytes_read: 0,
+            patience,
+            _place: place,
+        })
+    }
+
+    fn request(&self, client: &reqwest::Client, target: Url, is_origin: bool) -> RequestBuilder {
+        let method = if self.form.is_some() { Method::POST } else { Method::GET };
+        let mut request = client.request(method, target).timeout(self.total_timeout);
+        if let Some(form) = &self.form {
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.expose().to_owned());
+        }
+        request = match &self.credentials {
+            Some(Credentials::Basic { user, password }) if is_origin => {
+                request.basic_auth(user, Some(password.expose()))
+            }
+            Some(Credentials::Bearer(token)) if is_origin => request.bearer_auth(token.expose()),
+            _ => request,
+        };
+        if let Some(accept) = self.accept {
+            request = request.header(ACCEPT, accept);
+        }
+        if self.bytes_from > 0 {
+            request = request.header(RANGE, format!("bytes={}-", self.bytes_from));
+        }
+        request
+    }
+}
+
+/// Leaves an API alone for as long as it asks for.
+fn heed(turns: &Turns, host: &str, status: u16, headers: &HeaderMap) {
+    if !turns.is_api(host) {
+        return;
+    }
+    let now = turns.pacing.clock.now();
+    let is_refused = retry::is_transient(status);
+    let used_up = RateLimit::read(headers).filter(RateLimit::is_used_up).map(|limit| limit.wait(now));
+    if let Some(wait) = retry::wish(status, headers, now).filter(|_| is_refused).or(used_up) {
+        tracing::debug!(host, ?wait, "an API asks to be left alone");
+        turns.hold(host, wait);
+    }
+}
+
+/// How often one request has been repeated, and what it may still wait.
+struct Retries {
+    policy: RetryPolicy,
+    retry: u32,
+    budget: Budget,
+    clock: Clock,
+}
+
+impl Retries {
+    /// The wait before the next attempt after one that ended with a status, or with an error; `None` when that was final.
+    fn next(&mut self, outcome: Result<(u16, &HeaderMap), &NetError>) -> Option<Duration> {
+        let wish = match outcome {
+            Ok((status, headers)) if retry::is_transient(status) => retry::wish(status, headers, self.clock.now()),
+            Err(error) if error.is_transient() => None,
+            _ => return None,
+        };
+        if self.retry == self.policy.retries_max {
+            return None;
+        }
+        let delay = wish.unwrap_or_else(|| self.policy.delay(self.retry));
+        if !self.budget.take(delay) {
+            tracing::debug!(?delay, "the server asks for a longer wait than this request may take");
+            return None;
+        }
+        self.retry += 1;
+        let status = outcome.map(|(status, _)| status);
+        tracing::debug!(?status, ?delay, retry = self.retry, "the request will be repeated");
+        Some(delay)
+    }
+}
+
+fn redirect_target(download: &Download) -> Result<Url, NetError> {
+    let bad = || NetError::BadRedirect { url: redacted(&download.final_url) };
+    let location = download.response.headers().get(LOCATION).ok_or_else(bad)?;
+    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| bad())?;
+    download.final_url.join(location).map_err(|_| bad())
+}

@@ -1,0 +1,139 @@
+//! Taking connections: at most so many, and a word to clients that speak plain HTTP to the HTTPS port.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum_server::accept::Accept;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::ApiError;
+
+/// How much of a request in plain HTTP is read before its connection is closed: what a client has sent and nobody reads
+/// makes the system throw away the answer.
+const PLAIN_BYTES_MAX: u64 = 64 * 1024;
+
+/// Takes connections, before TLS and before HTTP.
+#[derive(Clone)]
+pub(crate) struct Door {
+    permits: Arc<Semaphore>,
+    connections_max: usize,
+    /// Whether the latest client was turned away, so that a crowd is logged once.
+    crowded: Arc<AtomicBool>,
+    /// How long a client may take to begin the TLS handshake; `None` where plain HTTP is served.
+    tls_timeout: Option<Duration>,
+}
+
+impl Door {
+    /// For at most `connections_max` at a time.
+    pub(crate) fn new(connections_max: usize, tls_timeout: Option<Duration>) -> Self {
+        let connections_max = connections_max.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(connections_max));
+        Self { permits, connections_max, crowded: Arc::default(), tls_timeout }
+    }
+
+    fn enter(&self) -> io::Result<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let crowded = permit.is_err();
+        if !self.crowded.swap(crowded, Ordering::Relaxed) && crowded {
+            tracing::warn!(connections_max = self.connections_max, "too many connections: more are turned away");
+        }
+        permit.map_err(|_| io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections"))
+    }
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Door {
+    type Stream = Connection;
+    type Service = S;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Connection, S)>> + Send>>;
+
+    fn accept(&self, mut stream: TcpStream, service: S) -> Self::Future {
+        let permit = self.enter();
+        let tls_timeout = self.tls_timeout;
+        Box::pin(async move {
+            let permit = permit?;
+            if let Some(timeout) = tls_timeout {
+                expect_tls(&mut stream, timeout).await?;
+            }
+            Ok((Connection { stream, _permit: permit }, service))
+        })
+    }
+}
+
+/// A connection that counts as long as it lives.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Looks at the first byte: that of a TLS handshake is no letter, that of a request in plain HTTP is one. Who speaks
+/// plain HTTP would otherwise be told nothing, or by curl that the answer is HTTP/0.9.
+async fn expect_tls(stream: &mut TcpStream, timeout: Duration) -> io::Result<()> {
+    let mut first = [0];
+    let count = tokio::time::timeout(timeout, stream.peek(&mut first)).await??;
+    if count == 0 || !first[0].is_ascii_uppercase() {
+        return Ok(());
+    }
+    tokio::time::timeout(timeout, answer_plain_http(stream)).await??;
+    Err(io::Error::new(io::ErrorKind::InvalidData, "plain HTTP on the HTTPS port"))
+}
+
+async fn answer_plain_http(stream: &mut TcpStream) -> io::Result<()> {
+    let body = ApiError::PlainHttp.body();
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(PLAIN_BYTES_MAX), &mut tokio::io::sink()).await.map(drop)
+}
+
+/// Logs why a connection was not taken (without an address: why none could be) and goes on.
+pub(crate) fn log_refused(address: Option<&SocketAddr>, error: &io::Error) {
+    match address {
+        None => tracing::warn!("no connection can be accepted: {error}"),
+        // Scanners and clients that do not trust the certificate are no news to anybody but who looks for them.
+        Some(client) => tracing::debug!(%client, "a connection was not taken: {error}"),
+    }
+}

@@ -1,0 +1,66 @@
+//! What to do about errors of the pipeline.
+
+use std::error::Error;
+use std::path::Path;
+
+use natureddit_pipeline::RunError;
+use natureddit_pipeline::components::evaluator::UnreadableChampion;
+use natureddit_pipeline::components::example_gen::NothingLabelled;
+use natureddit_pipeline::cross_validation::TooManyFolds;
+use natureddit_pipeline::metadata::MetadataError;
+
+/// The advice for one cause of an error, where there is some.
+pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<RunError>() {
+        return of_run(error);
+    }
+    if let Some(error) = cause.downcast_ref::<MetadataError>() {
+        return of_store(error);
+    }
+    if cause.is::<NothingLabelled>() {
+        return Some(
+            "`natureddit label import FILE` adds the choices of a CSV file with the columns id and choice".into(),
+        );
+    }
+    if let Some(UnreadableChampion { dir, source }) = cause.downcast_ref::<UnreadableChampion>() {
+        // A file that may not be read is no reason to give the version up.
+        return super::passed_on(source).or_else(|| Some(without_champion(dir)));
+    }
+    if let Some(TooManyFolds { groups, .. }) = cause.downcast_ref::<TooManyFolds>() {
+        return Some(format!("label more posts, or ask for at most {groups} folds with `--folds`"));
+    }
+    None
+}
+
+fn of_run(error: &RunError) -> Option<String> {
+    match error {
+        RunError::Locked(_) => Some("wait until it is done, or stop it".to_owned()),
+        RunError::NothingToReuse { .. } | RunError::CannotReuse { .. } => {
+            Some("`natureddit run` without --only and --from makes it".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn of_store(error: &MetadataError) -> Option<String> {
+    let (MetadataError::Open { path, .. } | MetadataError::Schema { path, .. } | MetadataError::Query { path, .. }) =
+        error
+    else {
+        return None;
+    };
+    let path = path.display();
+    if error.is_of_the_file() {
+        return Some(format!(
+            "move {path} and its -wal and -shm files away: the next run makes a new store and runs every component again, \
+             on the features that are kept; only the lineage so far is lost"
+        ));
+    }
+    Some(format!("check who may use {path} and its folder, and that the disk is not full"))
+}
+
+fn without_champion(dir: &Path) -> String {
+    format!(
+        "move {} out of the models folder and run `natureddit run`: the candidate is then judged beside the version before it",
+        dir.display()
+    )
+}

@@ -1,0 +1,74 @@
+//! The errors that only pass another one on.
+
+use std::error::Error;
+
+use natureddit_data::{CollectError, DatasetError, TableError};
+use natureddit_model::{BundleError, ModelError, RuntimeError, WeightsError};
+use natureddit_pipeline::RunError;
+use natureddit_pipeline::examples::ExamplesError;
+use natureddit_serve::{LoadError, StoreError};
+
+/// The error that `error` passes on. The chain of causes has it not: the source of a transparent error is that of the
+/// one inside.
+pub(super) fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    of_the_pipeline(error)
+        .or_else(|| of_a_model(error))
+        .or_else(|| of_the_dataset(error))
+        .or_else(|| of_the_server(error))
+}
+
+fn of_the_pipeline<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<RunError>() {
+        Some(RunError::Metadata(inner)) => return Some(inner),
+        Some(RunError::Fs(inner)) => return Some(inner),
+        _ => {}
+    }
+    match error.downcast_ref::<ExamplesError>() {
+        Some(ExamplesError::Fs(inner)) => Some(inner),
+        _ => None,
+    }
+}
+
+fn of_a_model<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<ModelError>() {
+        Some(ModelError::Bundle(inner)) => return Some(inner),
+        Some(ModelError::Weights(inner)) => return Some(inner),
+        Some(ModelError::Tokenizer(inner)) => return Some(inner),
+        Some(ModelError::Runtime(inner)) => return Some(inner),
+        None => {}
+    }
+    match error.downcast_ref::<BundleError>() {
+        Some(BundleError::File(inner)) => return Some(inner),
+        Some(BundleError::Weights(inner)) => return Some(inner),
+        _ => {}
+    }
+    match (error.downcast_ref::<WeightsError>(), error.downcast_ref::<RuntimeError>()) {
+        (Some(WeightsError::File(inner)), _) | (_, Some(RuntimeError::File(inner))) => Some(inner),
+        _ => None,
+    }
+}
+
+fn of_the_dataset<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<CollectError>() {
+        Some(CollectError::Dataset(inner)) => return Some(inner),
+        Some(CollectError::Fs(inner)) => return Some(inner),
+        _ => {}
+    }
+    match error.downcast_ref::<DatasetError>() {
+        Some(DatasetError::Table(inner)) => return Some(inner),
+        Some(DatasetError::Fs(inner)) => return Some(inner),
+        _ => {}
+    }
+    match error.downcast_ref::<TableError>() {
+        Some(TableError::Fs(inner)) => Some(inner),
+        _ => None,
+    }
+}
+
+fn of_the_server<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match (error.downcast_ref::<LoadError>(), error.downcast_ref::<StoreError>()) {
+        (Some(LoadError::Store(inner)), _) => Some(inner),
+        (_, Some(StoreError::File(inner))) => Some(inner),
+        _ => None,
+    }
+}
