@@ -31,11 +31,8 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<AssetError>() {
         return error.hint().map(str::to_owned);
     }
-    if let Some(BundleError::Corrupted { path, .. } | BundleError::Size { path, .. }) =
-        cause.downcast_ref::<BundleError>()
-    {
-        let folder = path.parent().unwrap_or(path).display();
-        return Some(format!("remove {folder} and run `natureddit run`: it is pushed again"));
+    if let Some(advice) = cause.downcast_ref::<BundleError>().and_then(of_bundle) {
+        return Some(advice);
     }
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return of_store(error).map(str::to_owned);
@@ -47,6 +44,17 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
         return of_input(error).map(str::to_owned);
     }
     cause.downcast_ref::<FsError>().and_then(of_file_error)
+}
+
+fn of_bundle(error: &BundleError) -> Option<String> {
+    let path = match error {
+        BundleError::Corrupted { path, .. } | BundleError::Size { path, .. } | BundleError::Format { path, .. } => path,
+        BundleError::File(error) if error.is_not_found() => &error.path,
+        // The error that it passes on has its own.
+        BundleError::File(_) | BundleError::Weights(_) => return None,
+    };
+    let folder = path.parent().unwrap_or(path).display();
+    Some(format!("remove {folder} and run `natureddit run`: it is pushed again"))
 }
 
 fn of_store(error: &StoreError) -> Option<&'static str> {

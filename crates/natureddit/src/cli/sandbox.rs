@@ -53,7 +53,11 @@ struct Serving {
 impl fmt::Display for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} posts on {}  (Ctrl-C stops)\n", self.posts, self.url)?;
-        writeln!(f, "in natureddit.toml:\n\n[collect]\nsince = \"{}\"\nuntil = \"{}\"\n", self.since, self.until)?;
+        writeln!(
+            f,
+            "in natureddit.toml, under the tables that are there already:\n\n[collect]\nsince = \"{}\"\nuntil = \"{}\"\n",
+            self.since, self.until
+        )?;
         writeln!(f, "[net.host_map]")?;
         self.host_map.iter().try_for_each(|(host, target)| writeln!(f, "\"{host}\" = \"{target}\""))
     }

@@ -21,10 +21,13 @@ use crate::wiring;
 const EXAMPLES: &str = "\
 Examples:
   natureddit score data/posts.csv --images data/images --out scores.csv
-  natureddit score titles.csv --images . --out scores.csv    rows without img_name: by their title";
+  natureddit score titles.csv --images . --out scores.csv    where img_name is empty: by the title";
 
 /// Posts read and decoded at once.
 const ROWS_AT_ONCE: usize = 64;
+
+/// How many of the skipped rows are named; `--json` names all.
+const IDS_SHOWN: usize = 5;
 
 /// Say what each post of a table shows
 #[derive(Debug, clap::Args)]
@@ -55,21 +58,25 @@ struct Row {
 struct Scored {
     out: PathBuf,
     scored: usize,
-    /// Rows without an answer, by reason; they are left out of the file.
-    skipped: BTreeMap<&'static str, usize>,
+    /// The ids of rows without an answer, by reason; they are left out of the file.
+    skipped: BTreeMap<&'static str, Vec<String>>,
     model: Answering,
 }
 
 impl fmt::Display for Scored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "scored {} posts into {}", self.scored, self.out.display())?;
-        self.skipped.iter().try_for_each(|(reason, count)| write!(f, "\n  skipped {count}: {reason}"))
+        self.skipped.iter().try_for_each(|(reason, ids)| {
+            let more = if ids.len() > IDS_SHOWN { ", ..." } else { "" };
+            let shown = ids[..ids.len().min(IDS_SHOWN)].join(", ");
+            write!(f, "\n  skipped {}: {reason} ({shown}{more})", ids.len())
+        })
     }
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
-    check_out(args, &config)?;
+    let out = check_out(args, &config)?;
     let rows = read_table(&args.table)?;
     let images = Images::open(&args.images)?;
     let (version, bundle) = pushed_bundle(&config, args.model_version)?;
@@ -78,7 +85,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let mut predictor = Predictor::load(&bundle, &runtime, &wiring::predictor_options(&config))?;
     let bytes_max = wiring::input_limits(&config).image.bytes_max;
 
-    let mut skipped = BTreeMap::new();
+    let mut skipped: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header(predictor.classes()))?;
     let mut scored = 0;
@@ -94,7 +101,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
                     answerable.push(row);
                     inputs.push(prepared);
                 }
-                Err(reason) => *skipped.entry(reason).or_default() += 1,
+                Err(reason) => skipped.entry(reason).or_default().push(row.id.clone()),
             }
         }
         for (row, answer) in answerable.into_iter().zip(predictor.predict(&inputs)?) {
@@ -105,24 +112,30 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     }
     progress.finish();
     if scored == 0 && !rows.is_empty() {
-        let reasons: Vec<String> = skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let reasons: Vec<String> = skipped.iter().map(|(reason, ids)| format!("{} {reason}", ids.len())).collect();
         let error = anyhow!("none of the {} posts could be scored: {}", rows.len(), reasons.join(", "));
         let hints = hints(skipped.into_keys(), &args.images);
         return hints.into_iter().fold(Err(error.into()), HintExt::hint);
     }
     let model = Answering { name: bundle.manifest.name.clone(), version };
     let bytes = writer.into_inner().map_err(|e| anyhow!("could not finish the table: {}", e.error()))?;
-    fs::write_atomic_with(&args.out, |file| file.write_all(&bytes))?;
+    fs::write_atomic_with(&out, |file| file.write_all(&bytes))?;
     session.output.result(&Scored { out: args.out.clone(), scored, skipped, model })?;
     Ok(Exit::Ok)
 }
 
-/// Refuses to replace what cannot be made again: the table itself, the settings, anything in the project's own folders.
-fn check_out(args: &Args, config: &Config) -> Result<(), CliError> {
+/// The file to write, where a link leads. Refuses to replace what cannot be made again: the table itself, the settings,
+/// anything in the project's own folders, and what is no file, for a new file would take the place of the device.
+fn check_out(args: &Args, config: &Config) -> Result<PathBuf, CliError> {
     let shown = args.out.display();
-    let Some(out) = place(&args.out) else {
+    let out = args.out.canonicalize().ok().or_else(|| place(&args.out));
+    let Some(out) = out else {
         return Err(anyhow!("--out {shown}: its folder is not there")).hint("make the folder first, or check the path");
     };
+    let found = fs::optional(fs::metadata(&out))?;
+    if found.map_or(out.is_symlink(), |found| !found.is_file()) {
+        return Err(anyhow!("--out {shown} is no regular file")).hint("name a file: --out scores.csv");
+    }
     if [Some(args.table.as_path()), config.file.as_deref()]
         .into_iter()
         .flatten()
@@ -137,7 +150,7 @@ fn check_out(args: &Args, config: &Config) -> Result<(), CliError> {
                 .hint("name a file outside of it: --out scores.csv");
         }
     }
-    Ok(())
+    Ok(out)
 }
 
 /// Where a path leads when its folder is followed to its true place; the file itself need not be there.

@@ -92,6 +92,9 @@ impl ConfigError {
             }
             Self::WrongType { example, .. } => Some(format!("for example: {example}")),
             Self::NoHome { key } => Some(format!("set HOME, or {key} in {FILE_NAME}")),
+            Self::Syntax { message, .. } if message.contains("duplicate key") => {
+                Some("a key or a [table] stands once: put new keys under the one that is there already".into())
+            }
             Self::Read(_) | Self::Syntax { .. } | Self::BadValue { .. } | Self::BuiltIn(_) => None,
         }
     }

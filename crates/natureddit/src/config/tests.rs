@@ -209,6 +209,13 @@ fn every_text_that_means_something_refuses_another() {
 }
 
 #[test]
+fn a_table_that_stands_twice_comes_with_what_to_do() {
+    let error = parse("[collect]\npage_size = 100\n[collect]\nsince = \"2022-05-01\"").unwrap_err();
+    assert_eq!(error.to_string(), "natureddit.toml line 3: duplicate key");
+    assert!(error.hint().unwrap().starts_with("a key or a [table] stands once"));
+}
+
+#[test]
 fn a_wrong_type_comes_with_an_example() {
     let error = parse("[collect]\npage_size = \"100\"").unwrap_err();
     assert_eq!(error.to_string(), "collect.page_size in natureddit.toml line 2 must be an integer, not a string");

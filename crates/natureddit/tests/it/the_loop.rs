@@ -302,7 +302,7 @@ fn a_table_leads_to_no_file_outside_the_folder_and_waits_for_no_pipe() {
     fs::write(&table, "id,title,img_name\na,,pipe.jpg\nb,,outside.jpg\nc,,inside.jpg\n").unwrap();
     let [table, images, out] = [&table, &images, &out].map(|path| path.to_str().unwrap());
     let report = json(&in_project().args(["score", table, "--images", images, "--out", out, "--json"]).run());
-    assert_eq!(report["skipped"], serde_json::json!({ "photo_outside_folder": 1, "photo_unreadable": 1 }));
+    assert_eq!(report["skipped"], serde_json::json!({ "photo_outside_folder": ["b"], "photo_unreadable": ["a"] }));
     assert_eq!((&report["scored"], &report["model"]["version"]), (&1.into(), &1.into()));
 }
 
@@ -330,6 +330,29 @@ fn scores_never_replace_what_cannot_be_made_again() {
         assert!(before == after, "{out} changed something");
     }
     assert_eq!(score("mine.csv", "scores.csv").0, Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn scores_go_through_a_link_and_into_nothing_but_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("table.csv"), "id,title,img_name\na,A fox,\n").unwrap();
+    fs::write(path("real.csv"), "old").unwrap();
+    std::os::unix::fs::symlink("real.csv", path("link.csv")).unwrap();
+    std::os::unix::fs::symlink("nowhere.csv", path("dangling.csv")).unwrap();
+    assert!(Command::new("mkfifo").arg(path("pipe.csv")).status().unwrap().success());
+    let score = |out: &str| {
+        let (table, out) = (path("table.csv"), path(out));
+        in_project().args(["score", &table, "--images", &path(""), "--out", &out]).run()
+    };
+    for out in ["pipe.csv", "dangling.csv", ""] {
+        let Run { code, stderr, .. } = score(out);
+        assert!(code == Some(1) && stderr.contains(" is no regular file\nhint: name a file"), "{out}: {stderr}");
+    }
+    assert_eq!(score("link.csv").code, Some(0));
+    assert!(fs::read_to_string(path("real.csv")).unwrap().starts_with("id,label,"));
+    assert!(Path::new(&path("link.csv")).is_symlink() && Path::new(&path("dangling.csv")).is_symlink());
 }
 
 /// A column of a CSV file.
@@ -393,7 +416,7 @@ fn what_cannot_be_predicted_is_said() {
 }
 
 #[test]
-fn a_table_is_scored_and_what_is_skipped_is_counted() {
+fn a_table_is_scored_and_what_is_skipped_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let (table, out) = (folder.path().join("table.csv"), folder.path().join("scores.csv"));
     let photo = a_photo();
@@ -407,7 +430,7 @@ fn a_table_is_scored_and_what_is_skipped_is_counted() {
     let args = ["score", table.to_str().unwrap(), "--images", images, "--out", out.to_str().unwrap(), "--json"];
     let report = json(&in_project().args(args).run());
     assert_eq!(report["scored"], 2);
-    assert_eq!(report["skipped"], serde_json::json!({ "empty_input": 1, "photo_missing": 1 }));
+    assert_eq!(report["skipped"], serde_json::json!({ "empty_input": ["c"], "photo_missing": ["d"] }));
     let scores = fs::read_to_string(out).unwrap();
     let lines: Vec<&str> = scores.lines().collect();
     assert_eq!(lines[0], "id,label,p_fauna,p_flora,p_landscape");
