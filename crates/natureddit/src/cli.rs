@@ -6,10 +6,12 @@
 mod collect;
 mod config;
 mod dataset;
+mod dataset_files;
 mod demo;
 mod doctor;
 mod error;
 mod evaluation;
+mod forget;
 mod hints;
 mod init;
 mod label;
@@ -24,6 +26,7 @@ mod sandbox;
 mod score;
 mod serve;
 mod session;
+mod sync_deletions;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,10 @@
 //! Collecting from a small Reddit of its own; labels and titles.
 
 mod collect;
+mod datasets;
+mod gallery;
 mod labels;
+mod oauth;
 mod pictures;
 mod reddit;
+mod sources;

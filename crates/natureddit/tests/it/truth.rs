@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use natureddit_core::{ClassNames, Clock, PostId, Progress, fs};
 use natureddit_data::{
-    CollectConfig, CollectError, CollectReport, Dataset, PhotoConfig, SourceConfig, Window, collect,
+    AuthorMode, CollectConfig, CollectError, CollectReport, Dataset, GalleryMode, PhotoConfig, SourceConfig, Window,
+    collect,
 };
 use natureddit_image::ImageLimits;
 use natureddit_net::{Client, ClientConfig, HostMap, RetryPolicy};
@@ -58,6 +59,9 @@ async fn collect_into(dir: &Path, sandbox: &Sandbox) -> Result<CollectReport, Co
         window: Window::new(window.since, window.until).unwrap(),
         page_size: 7,
         include_over_18: false,
+        hydrate: None,
+        author: AuthorMode::Keep,
+        gallery: GalleryMode::First,
         photos: PhotoConfig {
             bytes_min: 5_000,
             limits: ImageLimits { bytes_max: 50_000_000, pixels_max: 100_000_000 },
@@ -97,9 +101,9 @@ fn check_rows_and_reasons(dir: &Path, sandbox: &Sandbox) {
             Outcome::Drop { reason } => _ = dropped.insert(post.id.clone(), code(reason).to_owned()),
         }
     }
-    let found = dataset.posts.iter().map(|(id, row)| (id.clone(), (row.post.created_utc, row.post.title.clone())));
+    let found = dataset.posts.values().map(|row| (row.post.id.clone(), (row.post.created_utc, row.post.title.clone())));
     assert_eq!(found.collect::<BTreeMap<_, _>>(), rows);
-    let found = dataset.dropped.iter().map(|(id, post)| (id.clone(), post.reason.clone()));
+    let found = dataset.dropped.values().map(|post| (post.id.clone(), post.reason.clone()));
     assert_eq!(found.collect::<BTreeMap<_, _>>(), dropped);
     assert!(DropReason::ALL.iter().all(|reason| sandbox.truth().drops.contains_key(reason)), "all are planted");
 }
@@ -107,7 +111,7 @@ fn check_rows_and_reasons(dir: &Path, sandbox: &Sandbox) {
 /// The photo of a gallery is the first that its author put there and Reddit could process, to the byte.
 async fn check_galleries(dir: &Path, sandbox: &Sandbox) {
     let (client, dataset) = (client(sandbox), Dataset::read(dir).unwrap());
-    let ids: Vec<_> = dataset.posts.keys().map(PostId::as_str).collect();
+    let ids: Vec<_> = dataset.posts.keys().map(|key| key.id.as_str()).collect();
     let url = format!("https://api.pullpush.io/reddit/search/submission/?size=100&ids={}", ids.join(","));
     let answer = client.get(&url).accept("application/json").bytes_max(16_000_000).send().await.unwrap();
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -119,7 +123,8 @@ async fn check_galleries(dir: &Path, sandbox: &Sandbox) {
         let first = media.into_iter().find(|media| media["status"] == "valid").unwrap();
         let address = first["s"]["u"].as_str().unwrap().replace("&amp;", "&");
         let expected = client.get(&address).accept("image/jpeg").bytes_max(50_000_000).send().await.unwrap();
-        let row = &dataset.posts[&post["id"].as_str().unwrap().parse().unwrap()];
+        let id: PostId = post["id"].as_str().unwrap().parse().unwrap();
+        let row = dataset.photos_of(&id).next().unwrap();
         assert!(expected.body == fs::read(&Dataset::image_path(dir, row)).unwrap(), "{}", row.post.id);
     }
 }
