@@ -2,8 +2,10 @@
 
 mod authors;
 mod drawn;
+pub(crate) mod later;
 mod photos;
 mod times;
+mod variety;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,7 +41,31 @@ pub(crate) struct SimPost {
     pub(crate) over_18: bool,
     /// Reddit's `removed_by_category`.
     pub(crate) removed_by: Option<&'static str>,
+    pub(crate) edited_at: Option<i64>,
+    /// A field that is `true` in this post alone, such as `promoted`.
+    pub(crate) mark: Option<&'static str>,
+    /// The post that this one repeats.
+    pub(crate) crosspost_of: Option<Box<SimPost>>,
     pub(crate) content: Content,
+}
+
+impl SimPost {
+    /// A text post without words, for its maker to fill.
+    pub(crate) fn new(id: PostId, subreddit: String, author: String, created_utc: i64) -> Self {
+        let content = Content::Text(String::new());
+        let (title, over_18, removed_by) = (String::new(), false, None);
+        let (edited_at, mark, crosspost_of) = (None, None, None);
+        Self { id, subreddit, author, created_utc, title, over_18, removed_by, edited_at, mark, crosspost_of, content }
+    }
+
+    /// The files that are gone when the post is.
+    pub(crate) fn files(&self) -> Vec<String> {
+        match &self.content {
+            Content::Photo { file, .. } => vec![file.clone()],
+            Content::Gallery(items) => items.iter().map(|item| format!("{}.jpg", item.media_id)).collect(),
+            Content::Video(_) | Content::Text(_) | Content::Link(_) => Vec::new(),
+        }
+    }
 }
 
 /// What a post carries.
@@ -62,8 +88,23 @@ pub(crate) enum Content {
 pub(crate) struct GalleryItem {
     pub(crate) media_id: String,
     pub(crate) size: (u32, u32),
-    /// Reddit could not process it, so that it has no address.
-    pub(crate) failed: bool,
+    pub(crate) state: ItemState,
+}
+
+/// What Reddit made of a photo of a gallery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ItemState {
+    Valid,
+    /// It could not be processed, so that it has no address.
+    Failed,
+    /// It is not processed yet.
+    Unprocessed,
+    /// It moves, and has the address of a film only.
+    Animated,
+    /// It is said to be valid and has no address.
+    NoSource,
+    /// Its author took it out of the gallery.
+    Deleted,
 }
 
 /// A file that can be fetched.
@@ -72,6 +113,10 @@ pub(crate) enum Media {
     Drawn(Picture),
     Spoilt(Picture, Spoilt),
     File(PathBuf),
+    /// The place of a file of the zoo.
+    Zoo(usize),
+    /// The notice that a picture is gone.
+    Removed,
 }
 
 /// A corpus that cannot be made.
@@ -142,6 +187,8 @@ enum Stream {
     Times,
     Ids,
     Pictures,
+    Later,
+    Variety,
 }
 
 fn stream(seed: u64, stream: Stream) -> ChaCha8Rng {

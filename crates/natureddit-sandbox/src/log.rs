@@ -13,12 +13,18 @@ const ENTRIES_MAX: usize = 10_000;
 pub struct LogEntry {
     /// Counted from 1 since the start.
     pub number: u64,
+    /// When, by the simulator's time, in seconds since the epoch.
+    pub at: i64,
     /// The HTTP method.
     pub method: String,
     /// Path and query as sent.
     pub path: String,
     /// The client's name for itself; empty when it gave none.
     pub user_agent: String,
+    /// The media types that the client asked for; empty when it did not say.
+    pub accept: String,
+    /// Whether it showed a token or other credentials.
+    pub has_token: bool,
     /// The HTTP status; what the client read of the answer may be less when a fault was planned.
     pub status: u16,
 }
@@ -28,14 +34,15 @@ pub struct LogEntry {
 pub(crate) struct RequestLog(Mutex<(u64, VecDeque<LogEntry>)>);
 
 impl RequestLog {
-    pub(crate) fn push(&self, method: String, path: String, user_agent: String, status: u16) {
+    /// Appends a request and numbers it.
+    pub(crate) fn push(&self, entry: LogEntry) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, entries) = &mut *log;
         *count += 1;
         if entries.len() == ENTRIES_MAX {
             entries.pop_front();
         }
-        entries.push_back(LogEntry { number: *count, method, path, user_agent, status });
+        entries.push_back(LogEntry { number: *count, ..entry });
     }
 
     pub(crate) fn entries(&self) -> Vec<LogEntry> {
@@ -51,7 +58,9 @@ mod tests {
     fn the_log_forgets_the_oldest() {
         let log = RequestLog::default();
         for at in 0..ENTRIES_MAX + 3 {
-            log.push("GET".into(), format!("/{at}"), String::new(), 200);
+            let (method, path) = ("GET".into(), format!("/{at}"));
+            let (user_agent, accept) = (String::new(), String::new());
+            log.push(LogEntry { number: 0, at: 0, method, path, user_agent, accept, has_token: false, status: 200 });
         }
         let entries = log.entries();
         assert_eq!((entries.len(), entries[0].number), (ENTRIES_MAX, 4));

@@ -92,7 +92,7 @@ impl Picture {
         }
     }
 
-    fn draw(&self) -> RgbImage {
+    pub(crate) fn draw(&self) -> RgbImage {
         scene::draw(&self.kind.subjects()[self.subject], self.seed, self.width, self.height)
     }
 
@@ -156,7 +156,7 @@ fn animated_webp(frames: &[RgbImage]) -> ImageResult<Vec<u8>> {
     Ok(chunk(b"RIFF", &body))
 }
 
-fn jpeg(picture: &RgbImage, quality: u8) -> ImageResult<Vec<u8>> {
+pub(crate) fn jpeg(picture: &RgbImage, quality: u8) -> ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture)?;
     Ok(bytes)
@@ -183,7 +183,7 @@ fn with_clear_corners(picture: &RgbImage) -> RgbaImage {
 
 /// Puts an EXIF segment with nothing but the orientation behind the first two bytes of a JPEG
 /// (JEITA CP-3451: APP1, `Exif\0\0`, a little-endian TIFF header and one directory entry 0x0112 of type SHORT).
-fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+pub(crate) fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut segment = vec![0xff, 0xe1, 0, 34];
     segment.extend(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0");
     segment.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
@@ -192,7 +192,7 @@ fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
 
 /// Writes another width and height into a JPEG's frame header (ITU T.81: marker SOF0, then length, precision,
 /// height, width).
-fn with_size(mut jpeg: Vec<u8>, side: u16) -> Vec<u8> {
+pub(crate) fn with_size(mut jpeg: Vec<u8>, side: u16) -> Vec<u8> {
     let sof = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]);
     if let Some(size) = sof.and_then(|at| jpeg.get_mut(at + 5..at + 9)) {
         let [high, low] = side.to_be_bytes();
@@ -202,7 +202,7 @@ fn with_size(mut jpeg: Vec<u8>, side: u16) -> Vec<u8> {
 }
 
 /// A page as a host shows it in place of a picture; longer than the smallest photo.
-fn web_page() -> Vec<u8> {
+pub(crate) fn web_page() -> Vec<u8> {
     let row = "<p>The picture you are looking for is not here. It may have been moved or removed.</p>\n";
     let head = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>not here</title></head><body>\n";
     format!("{head}{}</body></html>\n", row.repeat(2 * TINY_BYTES_MAX / row.len())).into_bytes()

@@ -49,6 +49,10 @@ pub struct TruthPost {
     pub outcome: Outcome,
     /// The earlier post that shows the same picture, encoded anew.
     pub same_picture_as: Option<PostId>,
+    /// Whether a listing of Reddit's own API has it, until it is gone: one that is gone from the start is in none.
+    pub is_listed: bool,
+    /// When it is deleted, removed or lost, by the simulator's time: from then on nothing of it may be kept.
+    pub gone_at: Option<i64>,
 }
 
 /// What a correct client does with a post.
@@ -97,10 +101,24 @@ pub enum DropReason {
     TooManyPixels,
     /// An animated GIF, or an animated WebP under a `.jpg` name.
     Animated,
+    /// A page with several pictures.
+    Album,
+    /// A picture that its host has replaced by a notice that it is gone.
+    Placeholder,
+    /// An advertisement.
+    Promoted,
+    /// From a quarantined subreddit.
+    Quarantined,
+    /// A gallery without a picture that can be had.
+    GalleryEmpty,
 }
 
 impl DropReason {
-    /// Every reason.
+    /// The reasons that only a varied corpus has.
+    pub const VARIED: [Self; 5] =
+        [Self::Album, Self::Placeholder, Self::Promoted, Self::Quarantined, Self::GalleryEmpty];
+
+    /// The reasons that every corpus has.
     pub const ALL: [Self; 13] = [
         Self::Video,
         Self::SelfPost,

@@ -1,5 +1,6 @@
 //! Dumps: files of posts, one JSON object a line, compressed with zstd (window log 31) or plain. They are streamed: what is
-//! held is a line, a few posts on their way, and the ids of the posts that were taken.
+//! held is a line, a few posts on their way, the ids of the posts that were taken, and what zstd needs to look back: up to
+//! the 2 GiB that the archives' files ask for.
 //!
 //! A line that cannot be of a wanted subreddit is not parsed: every line names its subreddit as `"subreddit": "name"`, so
 //! one in which no such pair names a wanted one is passed over. What is left is parsed and decided by its own field.

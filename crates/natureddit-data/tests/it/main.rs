@@ -5,6 +5,7 @@ mod datasets;
 mod gallery;
 mod labels;
 mod oauth;
+mod photos;
 mod pictures;
 mod reddit;
 mod sources;

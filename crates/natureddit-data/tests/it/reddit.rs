@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::any;
 use natureddit_core::{Clock, Progress, fs};
 use natureddit_data::{
@@ -29,6 +29,8 @@ pub(crate) const SINCE: i64 = 1_651_363_200;
 pub(crate) enum Answer {
     File(Vec<u8>),
     Status(u16),
+    /// A redirect.
+    To(String),
 }
 
 /// What the server knows and how it behaves.
@@ -216,6 +218,11 @@ impl Reddit {
         axum::Json(json!({ "data": posts })).into_response()
     }
 
+    fn arctic_ids(&self, ids: &str) -> Response {
+        let posts: Vec<_> = ids.split(',').filter_map(|id| self.posts.iter().find(|post| post["id"] == id)).collect();
+        axum::Json(json!({ "data": posts })).into_response()
+    }
+
     /// How many posts each day has.
     fn arctic_counts(&self, query: &BTreeMap<String, String>) -> Response {
         if !self.counts {
@@ -279,6 +286,7 @@ async fn answer(
     }
     match uri.path() {
         "/arctic/api/posts/search" => return reddit.arctic_search(&query),
+        "/arctic/api/posts/ids" => return reddit.arctic_ids(&query["ids"]),
         "/arctic/api/posts/search/aggregate" => return reddit.arctic_counts(&query),
         "/www/api/v1/access_token" => return reddit.token(&headers),
         path if path.starts_with("/oauth/") => return reddit.oauth(path, &query, &headers),
@@ -288,6 +296,7 @@ async fn answer(
     match reddit.photos.get(uri.path()) {
         Some(Answer::File(bytes)) => bytes.clone().into_response(),
         Some(Answer::Status(status)) => StatusCode::from_u16(*status).unwrap().into_response(),
+        Some(Answer::To(address)) => Redirect::temporary(address).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -319,6 +328,8 @@ pub(crate) async fn run(reddit: Reddit) -> Running {
             to("www.example", "/www"),
             to("oauth.example", "/oauth"),
             to("i.redd.it", "/media/i.redd.it"),
+            to("preview.redd.it", "/media/preview.redd.it"),
+            to("i.imgur.com", "/media/i.imgur.com"),
         ]),
     });
     Running { reddit, client: client.unwrap() }

@@ -8,7 +8,10 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::authors::Authors;
-use super::{Content, Corpus, CorpusError, GalleryItem, Media, SimPost, Stream, media_id, post_id, stream, times};
+use super::variety::Variety;
+use super::{
+    Content, Corpus, CorpusError, GalleryItem, ItemState, Media, SimPost, Stream, media_id, post_id, stream, times,
+};
 use crate::caption::Captions;
 use crate::config::SandboxConfig;
 use crate::picture::{Encoding, Picture, Spoilt};
@@ -23,17 +26,23 @@ enum Part {
     Repost,
     Gallery,
     Drop(DropReason),
+    Varied(Variety),
 }
 
 /// Makes everything a post needs, one after the other.
-struct Studio {
+pub(super) struct Studio {
     plan: ChaCha8Rng,
     titles: ChaCha8Rng,
     pictures: ChaCha8Rng,
+    pub(super) variety: ChaCha8Rng,
     captions: Captions,
-    media: BTreeMap<String, Media>,
+    pub(super) media: BTreeMap<String, Media>,
     /// Posts with one photo, for reposts.
     shown: Vec<(PostId, Picture)>,
+    /// How many posts were removed by others than their authors and the moderators.
+    pub(super) removed: usize,
+    /// How many titles that are hard on tables there are.
+    pub(super) titled: usize,
     /// How many moving pictures there are.
     animated: usize,
 }
@@ -52,12 +61,18 @@ pub(super) fn corpus(config: &SandboxConfig) -> Result<Corpus, CorpusError> {
         plan: stream(config.seed, Stream::Plan),
         titles: stream(config.seed, Stream::Titles),
         pictures: stream(config.seed, Stream::Pictures),
+        variety: stream(config.seed, Stream::Variety),
         captions: Captions::default(),
         media: BTreeMap::new(),
         shown: Vec::new(),
+        removed: 0,
+        titled: 0,
         animated: 0,
     };
-    let parts = plan(&mut studio.plan, config.posts);
+    let mut parts = plan(&mut studio.plan, config.posts);
+    if config.varied {
+        vary(&mut studio.variety, &mut parts);
+    }
     let classes: Vec<usize> = parts.iter().map(|_| studio.plan.random_range(0..kinds.len())).collect();
     let subreddits: Vec<usize> =
         classes.iter().map(|&class| super::subreddit(&mut studio.plan, &config.subreddits, class)).collect();
@@ -68,16 +83,8 @@ pub(super) fn corpus(config: &SandboxConfig) -> Result<Corpus, CorpusError> {
     let (mut posts, mut truths) = (Vec::new(), Vec::new());
     for (at, &part) in parts.iter().enumerate() {
         number += ids.random_range(1..4_000);
-        let mut post = SimPost {
-            id: post_id(number),
-            subreddit: config.subreddits[subreddits[at]].clone(),
-            author: authors.next(),
-            created_utc: times[at],
-            title: String::new(),
-            over_18: false,
-            removed_by: None,
-            content: Content::Text(String::new()),
-        };
+        let subreddit = config.subreddits[subreddits[at]].clone();
+        let mut post = SimPost::new(post_id(number), subreddit, authors.next(), times[at]);
         truths.push(studio.fill(&mut post, part, kinds[classes[at]]));
         posts.push(post);
     }
@@ -95,6 +102,15 @@ fn plan(rng: &mut ChaCha8Rng, posts: usize) -> Vec<Part> {
     parts.resize(posts, Part::Photo);
     parts.shuffle(rng);
     parts
+}
+
+/// Makes some of the photos posts of other kinds, as many of each.
+fn vary(rng: &mut ChaCha8Rng, parts: &mut [Part]) {
+    let mut photos: Vec<usize> = (0..parts.len()).filter(|&at| parts[at] == Part::Photo).collect();
+    photos.shuffle(rng);
+    let each = (parts.len() / 100).max(1);
+    let kinds = Variety::ALL.into_iter().cycle().take((each * Variety::ALL.len()).min(photos.len() / 2));
+    photos.into_iter().zip(kinds).for_each(|(at, kind)| parts[at] = Part::Varied(kind));
 }
 
 impl Studio {
@@ -123,10 +139,11 @@ impl Studio {
             }
             Part::Gallery => {
                 let items = self.gallery(&picture);
-                let photos = items.iter().filter(|item| !item.failed).count();
+                let photos = items.iter().filter(|item| item.state == ItemState::Valid).count();
                 post.content = Content::Gallery(items);
                 Outcome::Row { photos }
             }
+            Part::Varied(kind) => self.vary(post, kind, &picture),
             Part::Drop(reason) => {
                 self.spoil(post, reason, picture.clone());
                 Outcome::Drop { reason }
@@ -142,6 +159,8 @@ impl Studio {
             choice: kept.then(|| picture.kind.name().to_owned()),
             outcome,
             same_picture_as: original.map(|(id, _)| id),
+            gone_at: None,
+            is_listed: post.removed_by.is_none(),
         }
     }
 
@@ -176,7 +195,7 @@ impl Studio {
         Picture { seed: rng.random(), kind, subject, width: side(wide), height: side(high), encoding }
     }
 
-    fn photo(&mut self, picture: &Picture) -> Content {
+    pub(super) fn photo(&mut self, picture: &Picture) -> Content {
         let file = format!("{}.{}", media_id(&mut self.pictures), picture.encoding.extension());
         self.media.insert(file.clone(), Media::Drawn(picture.clone()));
         Content::Photo { file, size: Some((picture.width, picture.height)) }
@@ -197,11 +216,11 @@ impl Studio {
             let media_id = media_id(&mut self.pictures);
             let size = (picture.width, picture.height);
             self.media.insert(format!("{media_id}.jpg"), Media::Drawn(picture));
-            items.push(GalleryItem { media_id, size, failed: false });
+            items.push(GalleryItem { media_id, size, state: ItemState::Valid });
         }
         if self.pictures.random_bool(0.5) {
             let at = self.pictures.random_range(0..=items.len());
-            let failed = GalleryItem { media_id: media_id(&mut self.pictures), size: (0, 0), failed: true };
+            let failed = GalleryItem { media_id: media_id(&mut self.pictures), size: (0, 0), state: ItemState::Failed };
             items.insert(at, failed);
         }
         items
@@ -233,7 +252,13 @@ impl Studio {
                 post.author = "[deleted]".into();
                 return post.content = self.photo(&picture);
             }
-            DropReason::NotFound => None,
+            // What only a varied corpus has is made elsewhere.
+            DropReason::Album
+            | DropReason::Placeholder
+            | DropReason::Promoted
+            | DropReason::Quarantined
+            | DropReason::GalleryEmpty
+            | DropReason::NotFound => None,
             DropReason::Html => Some(Spoilt::Html { honest: rng.random_bool(0.5) }),
             DropReason::Truncated => Some(Spoilt::Truncated),
             DropReason::TooSmall => Some(Spoilt::Tiny),

@@ -59,16 +59,9 @@ pub(super) fn corpus(config: &SandboxConfig, folder: &Path) -> Result<Corpus, Co
         let id = ids.take(photo.id);
         let file = format!("{id}.{}", extension(&photo.path));
         media.insert(file.clone(), Media::File(photo.path));
-        let post = SimPost {
-            id,
-            subreddit: config.subreddits[subreddits[at]].clone(),
-            author: authors.next(),
-            created_utc: times[at],
-            title,
-            over_18: false,
-            removed_by: None,
-            content: Content::Photo { file, size: None },
-        };
+        let subreddit = config.subreddits[subreddits[at]].clone();
+        let content = Content::Photo { file, size: None };
+        let post = SimPost { title, content, ..SimPost::new(id, subreddit, authors.next(), times[at]) };
         all.push((truth(&post, class), post));
     }
     // Ids come from the photos and do not rise with time: posts of one second are put in order.
@@ -87,6 +80,8 @@ fn truth(post: &SimPost, class: &str) -> TruthPost {
         choice: Some(class.to_owned()),
         outcome: Outcome::Row { photos: 1 },
         same_picture_as: None,
+        gone_at: None,
+        is_listed: true,
     }
 }
 

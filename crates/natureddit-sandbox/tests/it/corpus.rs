@@ -69,6 +69,11 @@ async fn every_reason_to_drop_is_planted_and_is_what_it_says() {
             }
             DropReason::Empty => assert!(client.bytes(&url(wire)).await.is_empty()),
             DropReason::Html => assert!(client.bytes(&url(wire)).await.starts_with(b"<!DOCTYPE html>")),
+            DropReason::Album
+            | DropReason::Placeholder
+            | DropReason::Promoted
+            | DropReason::Quarantined
+            | DropReason::GalleryEmpty => panic!("{reason:?} is planted unasked"),
             DropReason::TooManyPixels | DropReason::Truncated | DropReason::Animated => {
                 let bytes = client.bytes(&url(wire)).await;
                 let error = decode(&bytes, &LIMITS).unwrap_err();

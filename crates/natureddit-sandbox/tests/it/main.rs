@@ -1,12 +1,19 @@
 //! The simulator as a client meets it: over HTTP.
 
+mod arctic_shift;
+mod changes;
 mod corpus;
+mod dumps;
 mod faults;
+mod oauth;
 mod photos;
+mod recorded;
 mod search;
+mod varied;
+mod zoo;
 
 use natureddit_core::ClassNames;
-use natureddit_sandbox::{AfterMode, SUBREDDITS, Sandbox, SandboxConfig};
+use natureddit_sandbox::{Sandbox, SandboxConfig};
 use serde_json::Value;
 
 fn classes(names: &[&str]) -> ClassNames {
@@ -14,16 +21,7 @@ fn classes(names: &[&str]) -> ClassNames {
 }
 
 fn config(seed: u64, posts: usize) -> SandboxConfig {
-    SandboxConfig {
-        seed,
-        port: 0,
-        posts,
-        photos: None,
-        classes: classes(&["fauna", "flora", "landscape"]),
-        subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
-        after: AfterMode::Exclusive,
-        faults: Vec::new(),
-    }
+    SandboxConfig::new(seed, posts, classes(&["fauna", "flora", "landscape"]))
 }
 
 /// A client of one simulator, which reaches the hosts it stands in for.
@@ -35,10 +33,18 @@ struct Client {
 
 impl Client {
     fn new(sandbox: &Sandbox) -> Self {
+        Self::with(sandbox, reqwest::redirect::Policy::default())
+    }
+
+    fn without_redirects(sandbox: &Sandbox) -> Self {
+        Self::with(sandbox, reqwest::redirect::Policy::none())
+    }
+
+    fn with(sandbox: &Sandbox, redirects: reqwest::redirect::Policy) -> Self {
         // The client wants a TLS provider even though it only speaks plain HTTP here; a second test finds it set.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder().user_agent("sandbox-test/1 (by /u/nobody)").build().unwrap();
-        Self { http, hosts: sandbox.host_map(), base: format!("http://{}", sandbox.address()) }
+        let http = reqwest::Client::builder().user_agent("sandbox-test/1 (by /u/nobody)").redirect(redirects);
+        Self { http: http.build().unwrap(), hosts: sandbox.host_map(), base: format!("http://{}", sandbox.address()) }
     }
 
     /// The address that stands in for a real one.

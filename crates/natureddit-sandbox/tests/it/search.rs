@@ -57,3 +57,12 @@ async fn the_search_keeps_to_its_defaults_and_limits() {
     assert_eq!(bad.status(), 400);
     sandbox.stop().await;
 }
+
+#[tokio::test]
+async fn a_service_of_earlier_years_gives_larger_pages() {
+    let sandbox = Sandbox::start(SandboxConfig { size_max: 500, ..config(14, 700) }).await.unwrap();
+    let client = Client::new(&sandbox);
+    assert_eq!(client.search("size=1000").await.len(), 500);
+    assert_eq!(client.search("size=120").await.len(), 120);
+    sandbox.stop().await;
+}

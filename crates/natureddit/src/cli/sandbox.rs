@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use natureddit_core::{ClassNames, fs};
-use natureddit_sandbox::{AfterMode, Sandbox, SandboxConfig, StartError};
+use natureddit_sandbox::{Sandbox, SandboxConfig, StartError};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -86,14 +86,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 /// The simulator of the settings; `photos` instead of theirs, if given.
 pub(super) fn sandbox_config(config: &Config, photos: Option<PathBuf>) -> SandboxConfig {
     SandboxConfig {
-        seed: config.sandbox.seed,
         port: config.sandbox.port,
-        posts: config.sandbox.posts,
         photos: photos.or_else(|| config.sandbox.photos.clone()),
-        classes: config.project.classes.clone(),
         subreddits: config.collect.subreddits.clone(),
-        after: AfterMode::Exclusive,
-        faults: Vec::new(),
+        ..SandboxConfig::new(config.sandbox.seed, config.sandbox.posts, config.project.classes.clone())
     }
 }
 

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use natureddit_core::{ClassNames, Clock, PostId, Progress, fs};
+use natureddit_core::{ClassNames, Clock, PostId, Progress, Secret, fs};
+use natureddit_data::source::RedditOauthConfig;
 use natureddit_data::{
     AuthorMode, CollectConfig, CollectError, CollectReport, Dataset, GalleryMode, PhotoConfig, SourceConfig, Window,
     collect,
 };
 use natureddit_image::ImageLimits;
 use natureddit_net::{Client, ClientConfig, HostMap, RetryPolicy};
-use natureddit_sandbox::{AfterMode, DropReason, Fault, FaultAction, Outcome, SUBREDDITS, Sandbox, SandboxConfig};
+use natureddit_sandbox::{
+    AfterMode, CLIENT_ID, CLIENT_SECRET, DropReason, Fault, FaultAction, Outcome, SUBREDDITS, Sandbox, SandboxConfig,
+};
 use serde_json::Value;
 use url::Url;
 
@@ -20,16 +23,7 @@ const POSTS: usize = 90;
 
 pub(crate) async fn sandbox(after: AfterMode, faults: Vec<Fault>) -> Sandbox {
     let classes = ["fauna", "flora", "landscape"].map(str::to_owned).to_vec();
-    let config = SandboxConfig {
-        seed: 11,
-        port: 0,
-        posts: POSTS,
-        photos: None,
-        classes: ClassNames::new(classes).unwrap(),
-        subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
-        after,
-        faults,
-    };
+    let config = SandboxConfig { after, faults, ..SandboxConfig::new(11, POSTS, ClassNames::new(classes).unwrap()) };
     Sandbox::start(config).await.unwrap()
 }
 
@@ -48,13 +42,19 @@ fn client(sandbox: &Sandbox) -> Client {
     Client::new(config).unwrap()
 }
 
+fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
+}
+
 async fn collect_into(dir: &Path, sandbox: &Sandbox) -> Result<CollectReport, CollectError> {
+    let pushshift = SourceConfig::Pushshift { base_url: url("https://api.pullpush.io"), page_bytes_max: 16_000_000 };
+    collect_from(dir, sandbox, pushshift).await
+}
+
+async fn collect_from(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Result<CollectReport, CollectError> {
     let window = sandbox.window();
     let config = CollectConfig {
-        source: SourceConfig::Pushshift {
-            base_url: Url::parse("https://api.pullpush.io").unwrap(),
-            page_bytes_max: 16_000_000,
-        },
+        source,
         subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
         window: Window::new(window.since, window.until).unwrap(),
         page_size: 7,
@@ -86,9 +86,14 @@ fn code(reason: DropReason) -> &'static str {
         DropReason::Html => "html",
         DropReason::Truncated => "truncated",
         DropReason::TooSmall => "too_few_bytes",
+        DropReason::Placeholder => "placeholder",
         DropReason::Empty => "empty",
         DropReason::TooManyPixels => "too_many_pixels",
         DropReason::Animated => "animated",
+        DropReason::Album => "album",
+        DropReason::Promoted => "promoted",
+        DropReason::Quarantined => "quarantined",
+        DropReason::GalleryEmpty => "gallery_empty",
     }
 }
 
@@ -156,6 +161,52 @@ fn the_dataset_is_what_the_simulator_says_it_must_be_whatever_after_includes() {
 }
 
 #[test]
+fn posts_of_every_kind_become_what_the_simulator_says() {
+    let classes = ["fauna", "flora", "landscape"].map(str::to_owned).to_vec();
+    let config = SandboxConfig { varied: true, ..SandboxConfig::new(13, 150, ClassNames::new(classes).unwrap()) };
+    let folder = tempfile::tempdir().unwrap();
+    in_a_runtime(async {
+        let sandbox = Sandbox::start(config).await.unwrap();
+        assert!(DropReason::VARIED.iter().all(|reason| sandbox.truth().drops.contains_key(reason)));
+        collect_into(folder.path(), &sandbox).await.unwrap();
+        check_rows_and_reasons(folder.path(), &sandbox);
+    });
+}
+
+#[test]
+fn every_source_gives_the_rows_that_the_simulator_says() {
+    let page_bytes_max = 16_000_000;
+    let arctic_shift =
+        SourceConfig::ArcticShift { base_url: url("https://arctic-shift.photon-reddit.com"), page_bytes_max };
+    let reddit_oauth = SourceConfig::RedditOauth(RedditOauthConfig {
+        token_base_url: url("https://www.reddit.com"),
+        base_url: url("https://oauth.reddit.com"),
+        client_id: CLIENT_ID.into(),
+        client_secret: Secret::new(CLIENT_SECRET.into()),
+        page_bytes_max,
+    });
+    let rows = |dir: &Path| {
+        let rows = Dataset::read(dir).unwrap().posts.into_values();
+        rows.map(|row| natureddit_data::PostRow { source: String::new(), ..row }).collect::<Vec<_>>()
+    };
+    in_a_runtime(async {
+        let sandbox = sandbox(AfterMode::Exclusive, Vec::new()).await;
+        let searched = tempfile::tempdir().unwrap();
+        collect_into(searched.path(), &sandbox).await.unwrap();
+        let archived = tempfile::tempdir().unwrap();
+        let report = collect_from(archived.path(), &sandbox, arctic_shift).await.unwrap();
+        assert_eq!((report.posts_seen, report.gaps.len()), (POSTS as u64, 0), "the archive counts what it gave");
+        check_rows_and_reasons(archived.path(), &sandbox);
+        // What was removed is in no listing.
+        let listed = tempfile::tempdir().unwrap();
+        let report = collect_from(listed.path(), &sandbox, reddit_oauth).await.unwrap();
+        assert_eq!(report.gaps.len(), 0);
+        assert_eq!(rows(archived.path()), rows(searched.path()));
+        assert_eq!(rows(listed.path()), rows(searched.path()));
+    });
+}
+
+#[test]
 fn no_fault_changes_the_dataset() {
     let clean = tempfile::tempdir().unwrap();
     in_a_runtime(async {
@@ -169,7 +220,7 @@ fn no_fault_changes_the_dataset() {
         FaultAction::Empty,
     ];
     for action in actions {
-        let fault = |path: &str, nth| Fault { path_contains: path.into(), nth, times: 2, action };
+        let fault = |path: &str, nth| Fault::new(path, nth, 2, action.clone());
         let folder = tempfile::tempdir().unwrap();
         in_a_runtime(async {
             let faults = vec![fault("/pullpush/", 3), fault("/media/", 5), fault("/media/", 30)];

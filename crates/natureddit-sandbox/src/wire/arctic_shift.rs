@@ -1,0 +1,41 @@
+//! Posts as Arctic Shift gives them: Reddit's own fields, texts as written, whole seconds, and what its second
+//! visit found.
+
+use serde_json::{Map, Value, json};
+
+use super::reddit;
+use crate::changes::Archived;
+
+/// Fields that `fields=` does not know, and that are missing when it is sent.
+const FIELDS_UNKNOWN: [&str; 5] = ["permalink", "is_gallery", "gallery_data", "media_metadata", "preview"];
+
+/// A post as one object of `data`, and as one line of a dump.
+pub(crate) fn post(archived: &Archived<'_>, now: i64) -> Value {
+    let (post, visit) = (&archived.post, archived.second_visit);
+    let mut object = reddit::fields(post, visit.unwrap_or(post.created_utc + 12).min(now));
+    // It is made from the text, and only for those who ask.
+    object.remove("selftext_html");
+    object.insert("created_utc".into(), json!(post.created_utc));
+    object.insert("created".into(), json!(post.created_utc));
+    object.insert("retrieved_on".into(), json!(post.created_utc + 12));
+    let mut meta = Map::new();
+    if let Some(at) = visit {
+        meta.insert("retrieved_2nd_on".into(), json!(at));
+    }
+    if let Some(gone) = &archived.gone {
+        object.insert("removed_by_category".into(), json!(gone.by));
+        meta.insert("removal_type".into(), json!(gone.by));
+        meta.insert(if gone.at_first { "was_initially_deleted" } else { "was_deleted_later" }.into(), json!(true));
+    }
+    object.insert("_meta".into(), Value::Object(meta));
+    Value::Object(object)
+}
+
+/// Only the named fields of a post, or the first name that is refused.
+pub(crate) fn only(post: Value, fields: &[&str]) -> Result<Value, String> {
+    if let Some(refused) = fields.iter().find(|field| FIELDS_UNKNOWN.contains(field)) {
+        return Err(format!("Invalid field: {refused}"));
+    }
+    let Value::Object(object) = post else { return Ok(post) };
+    Ok(Value::Object(object.into_iter().filter(|(key, _)| fields.contains(&key.as_str())).collect()))
+}
