@@ -100,7 +100,7 @@ impl Validation {
             TableError::Fs(error) => return Err(error),
             TableError::Line { path, line, problem } => self.push(&path, Some(line), problem),
             TableError::NoColumn { path, column } => {
-                self.push(&path, Some(1), format!("there is no column {column:?}"))
+                self.push(&path, Some(1), format!("there is no column {column:?}"));
             }
             TableError::UnknownColumn { path, column } => {
                 self.push(&path, Some(1), format!("there is an unknown column {column:?}"));

@@ -129,7 +129,7 @@ async fn a_dump_that_is_cut_short_covers_nothing() {
     let whole = zst(text.as_bytes());
     let path = folder.path().join("RS_2022-05.zst");
     fs::write_atomic(&path, &whole[..whole.len() - 9]).unwrap();
-    let (ids, _, done, end) = all(&[path.clone()], vec![wish("flowers", MAY, MAY + 9_000)]).await;
+    let (ids, _, done, end) = all(std::slice::from_ref(&path), vec![wish("flowers", MAY, MAY + 9_000)]).await;
     assert!(matches!(end, Some(SourceError::Dump(DumpError::Read { .. }))), "{end:?}");
     assert!(done.is_empty() && ids.len() >= 2_000, "{}", ids.len());
     fs::write_atomic(&path, &whole).unwrap();
