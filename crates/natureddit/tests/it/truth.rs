@@ -51,6 +51,21 @@ async fn collect_into(dir: &Path, sandbox: &Sandbox) -> Result<CollectReport, Co
     collect_from(dir, sandbox, pushshift).await
 }
 
+fn arctic_shift() -> SourceConfig {
+    let base_url = url("https://arctic-shift.photon-reddit.com");
+    SourceConfig::ArcticShift { base_url, page_bytes_max: 16_000_000 }
+}
+
+fn reddit_oauth() -> SourceConfig {
+    SourceConfig::RedditOauth(RedditOauthConfig {
+        token_base_url: url("https://www.reddit.com"),
+        base_url: url("https://oauth.reddit.com"),
+        client_id: CLIENT_ID.into(),
+        client_secret: Secret::new(CLIENT_SECRET.into()),
+        page_bytes_max: 16_000_000,
+    })
+}
+
 async fn collect_from(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Result<CollectReport, CollectError> {
     let window = sandbox.window();
     let config = CollectConfig {
@@ -175,16 +190,6 @@ fn posts_of_every_kind_become_what_the_simulator_says() {
 
 #[test]
 fn every_source_gives_the_rows_that_the_simulator_says() {
-    let page_bytes_max = 16_000_000;
-    let arctic_shift =
-        SourceConfig::ArcticShift { base_url: url("https://arctic-shift.photon-reddit.com"), page_bytes_max };
-    let reddit_oauth = SourceConfig::RedditOauth(RedditOauthConfig {
-        token_base_url: url("https://www.reddit.com"),
-        base_url: url("https://oauth.reddit.com"),
-        client_id: CLIENT_ID.into(),
-        client_secret: Secret::new(CLIENT_SECRET.into()),
-        page_bytes_max,
-    });
     let rows = |dir: &Path| {
         let rows = Dataset::read(dir).unwrap().posts.into_values();
         rows.map(|row| natureddit_data::PostRow { source: String::new(), ..row }).collect::<Vec<_>>()
@@ -194,16 +199,40 @@ fn every_source_gives_the_rows_that_the_simulator_says() {
         let searched = tempfile::tempdir().unwrap();
         collect_into(searched.path(), &sandbox).await.unwrap();
         let archived = tempfile::tempdir().unwrap();
-        let report = collect_from(archived.path(), &sandbox, arctic_shift).await.unwrap();
+        let report = collect_from(archived.path(), &sandbox, arctic_shift()).await.unwrap();
         assert_eq!((report.posts_seen, report.gaps.len()), (POSTS as u64, 0), "the archive counts what it gave");
         check_rows_and_reasons(archived.path(), &sandbox);
         // What was removed is in no listing.
         let listed = tempfile::tempdir().unwrap();
-        let report = collect_from(listed.path(), &sandbox, reddit_oauth).await.unwrap();
+        let report = collect_from(listed.path(), &sandbox, reddit_oauth()).await.unwrap();
         assert_eq!(report.gaps.len(), 0);
         assert_eq!(rows(archived.path()), rows(searched.path()));
         assert_eq!(rows(listed.path()), rows(searched.path()));
     });
+}
+
+#[test]
+fn no_fault_of_the_other_sources_changes_the_dataset() {
+    for (source, path) in [(arctic_shift as fn() -> SourceConfig, "/arctic/api/posts/search"), (reddit_oauth, "/new")] {
+        let clean = tempfile::tempdir().unwrap();
+        in_a_runtime(async {
+            collect_from(clean.path(), &sandbox(AfterMode::Exclusive, Vec::new()).await, source()).await.unwrap();
+        });
+        let status = |code| FaultAction::Status { code, retry_after: None };
+        for action in [status(503), status(401), FaultAction::Reset, FaultAction::Truncated, FaultAction::Empty] {
+            let folder = tempfile::tempdir().unwrap();
+            in_a_runtime(async {
+                let faults = vec![Fault::new(path, 2, 2, action.clone())];
+                let sandbox = sandbox(AfterMode::Exclusive, faults).await;
+                let mut ends = Vec::new();
+                while ends.len() < 4 && ends.last().is_none_or(Result::is_err) {
+                    ends.push(collect_from(folder.path(), &sandbox, source()).await);
+                }
+                assert!(ends.last().unwrap().is_ok(), "{path} {action:?}: {ends:?}");
+            });
+            assert!(files(folder.path()) == files(clean.path()), "{path} {action:?}");
+        }
+    }
 }
 
 #[test]
