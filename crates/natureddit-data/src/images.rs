@@ -1,4 +1,4 @@
-//! Photos: fetched, checked, normalised and stored as `images/{post id}_0.{extension}`.
+//! Photos: fetched, checked, normalised and stored as `images/{post id}_{media id, or 0}.{extension}`.
 //!
 //! Fetching waits on the network and runs with others; checking and encoding is the processor's work and runs on as many
 //! threads as there are cores.
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use crate::placeholder::is_placeholder;
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, PostId};
 use natureddit_image::{Format, ImageError, ImageLimits, Normalised, PerceptualHash, decode, inspect, normalise};
@@ -47,6 +48,8 @@ pub(crate) struct StoredPhoto {
 pub(crate) enum PhotoError {
     #[error(transparent)]
     Net(NetError),
+    #[error("the site shows a placeholder for a photo that is gone")]
+    Placeholder,
     #[error("the file has {bytes} bytes, less than {bytes_min}")]
     TooFewBytes { bytes: u64, bytes_min: u64 },
     #[error(transparent)]
@@ -65,6 +68,7 @@ impl PhotoError {
         match self {
             Self::Net(NetError::Status { status, .. }) => format!("http_{status}").into(),
             Self::Net(error) => error.code().into(),
+            Self::Placeholder => "placeholder".into(),
             Self::TooFewBytes { .. } => "too_few_bytes".into(),
             Self::Image(error) => error.code().into(),
             Self::DecoderPanic => "decoder_panic".into(),
@@ -109,17 +113,20 @@ impl PhotoStore {
         &self.folder
     }
 
-    /// The names that the photo of a post may get, one for each format that is stored.
-    pub(crate) fn names(id: &PostId) -> [String; 3] {
-        [Format::Jpeg, Format::Png, Format::WebP].map(|format| img_name(id, format.extension()))
+    /// The names that a photo may get, one for each format that is stored.
+    pub(crate) fn names(stem: &str) -> [String; 3] {
+        [Format::Jpeg, Format::Png, Format::WebP].map(|format| img_name(stem, format.extension()))
     }
 
-    /// Fetches the photo of a post and stores it. The file appears whole or not at all.
-    pub(crate) async fn fetch(&self, id: &PostId, url: &str) -> Result<StoredPhoto, PhotoError> {
+    /// Fetches a photo and stores it under `stem` and its extension. The file appears whole or not at all.
+    pub(crate) async fn fetch(&self, stem: &str, url: &str) -> Result<StoredPhoto, PhotoError> {
         let request = self.client.get(url).accept(ACCEPT).bytes_max(self.config.limits.bytes_max);
         let response = request.send().await.and_then(require_ok).map_err(PhotoError::Net)?;
-        let (folder, config, id) = (self.folder.clone(), self.config, id.clone());
-        self.decode(move || store(&folder, &config, &id, &response.body)).await
+        if is_placeholder(&response.final_url, &response.body) {
+            return Err(PhotoError::Placeholder);
+        }
+        let (folder, config, stem) = (self.folder.clone(), self.config, stem.to_owned());
+        self.decode(move || store(&folder, &config, &stem, &response.body)).await
     }
 
     /// Describes the photo in a file of the folder, which stays as it is.
@@ -190,7 +197,7 @@ fn require_ok(response: Response) -> Result<Response, NetError> {
     Err(NetError::Status { url: natureddit_net::redacted(&response.final_url), status: response.status })
 }
 
-fn store(folder: &Path, config: &PhotoConfig, id: &PostId, bytes: &[u8]) -> Result<StoredPhoto, PhotoError> {
+fn store(folder: &Path, config: &PhotoConfig, stem: &str, bytes: &[u8]) -> Result<StoredPhoto, PhotoError> {
     // Before the size, for "a web page" says more than "too small".
     inspect(bytes, &config.limits)?;
     let size = bytes.len() as u64;
@@ -199,13 +206,20 @@ fn store(folder: &Path, config: &PhotoConfig, id: &PostId, bytes: &[u8]) -> Resu
     }
     let photo = normalise(bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;
     let Normalised { width, height, content_hash, perceptual_hash, .. } = photo;
-    let img_name = img_name(id, photo.extension);
+    let img_name = img_name(stem, photo.extension);
     fs::write_atomic(&folder.join(&img_name), &photo.bytes)?;
     Ok(StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash })
 }
 
-fn img_name(id: &PostId, extension: &str) -> String {
-    format!("{id}_0.{extension}")
+fn img_name(stem: &str, extension: &str) -> String {
+    format!("{stem}.{extension}")
+}
+
+/// The name of a photo's file without its extension. The id of the post makes it unlike that of any other post; `0`
+/// stands for the only photo of one.
+pub(crate) fn img_stem(id: &PostId, media_id: &str) -> String {
+    let media_id = if media_id.is_empty() { "0" } else { media_id };
+    format!("{id}_{media_id}")
 }
 
 #[cfg(test)]
@@ -252,11 +266,11 @@ mod tests {
 
     #[test]
     fn every_format_that_is_stored_has_its_name() {
-        let (rgb, id) = (vec![90; 8 * 6 * 3], "a".parse().unwrap());
+        let rgb = vec![90; 8 * 6 * 3];
         let limits = ImageLimits { bytes_max: 1_000_000, pixels_max: 1_000_000 };
         let jpeg = natureddit_image::Photo { width: 8, height: 6, rgb }.to_jpeg(90);
         let extension = normalise(&jpeg, &limits, 64, 90).unwrap().extension;
-        assert!(PhotoStore::names(&id).contains(&img_name(&id, extension)));
-        assert_eq!(BTreeSet::from(PhotoStore::names(&id)).len(), 3);
+        assert!(PhotoStore::names("a_0").contains(&img_name("a_0", extension)));
+        assert_eq!(BTreeSet::from(PhotoStore::names("a_0")).len(), 3);
     }
 }

@@ -1,15 +1,15 @@
-//! `labels.csv`: who chose which class for a post, and when. Lines are only ever added; of several for one post the last
-//! counts.
+//! `labels.csv`: who chose which class for a photo of a post, and when. Lines are only ever added; of several for one photo
+//! the last counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError, Lock};
 use natureddit_core::{ClassNames, Clock, PostId};
 use serde::Serialize;
 
-use crate::dataset::Dataset;
-use crate::table::{Row, Table, TableError, format_utc, table_bytes};
+use crate::dataset::{Dataset, PhotoKey, PostRow, stem};
+use crate::table::{Row, Table, TableError, format_utc, table_bytes, write_table};
 
 /// The name of the file in the folder of labels.
 pub const LABELS_FILE: &str = "labels.csv";
@@ -73,15 +73,15 @@ impl Labels {
         &self.labels
     }
 
-    /// The choice that counts for each post.
+    /// The choices that count.
     #[must_use]
-    pub fn latest(&self) -> BTreeMap<&PostId, &str> {
+    pub fn latest(&self) -> Choices<'_> {
         // A map keeps the last of several values for one key.
-        self.labels.iter().map(|label| (&label.id, label.choice.as_str())).collect()
+        Choices(self.labels.iter().map(|label| ((&label.id, stem(&label.img_name)), label.choice.as_str())).collect())
     }
 
-    /// Adds the choices of a CSV file that has at least the columns `id` and `choice`. A choice that is the latest already
-    /// is not added again. What others have added since the labels were read is read first, and nobody adds meanwhile.
+    /// Adds the choices of a CSV file that has at least the columns `id` and `choice`. Without a column `img_name` a choice
+    /// is for every photo of its post. A choice that is the latest already is not added again. What others have added since the labels were read is read first, and nobody adds meanwhile.
     ///
     /// # Errors
     /// [`TableError::Locked`] while another import is under way, and else the one naming the first line with a bad id or a choice that is no class; then nothing is added.
@@ -99,29 +99,46 @@ impl Labels {
         let labelled_at = format_utc(clock.now().as_second());
         let mut import = LabelImport::default();
         let mut added = Vec::new();
-        let mut latest: BTreeMap<PostId, String> =
-            self.latest().into_iter().map(|(id, choice)| (id.clone(), choice.to_owned())).collect();
-        for (id, choice) in read_choices(file, classes)? {
-            let Some(row) = dataset.posts.get(&id) else {
-                import.unknown_ids += 1;
-                continue;
-            };
-            if latest.get(&id) == Some(&choice) {
-                import.unchanged += 1;
-                continue;
+        let latest = self.latest();
+        let mut latest: BTreeMap<PhotoKey, String> =
+            dataset.posts.values().filter_map(|row| Some((row.key(), latest.of(row)?.to_owned()))).collect();
+        for (id, img_name, choice) in read_choices(file, classes)? {
+            let rows = chosen_rows(dataset, &id, &img_name);
+            import.unknown_ids += u64::from(rows.is_empty());
+            for row in rows {
+                let old = latest.insert(row.key(), choice.clone());
+                if old.as_ref() == Some(&choice) {
+                    import.unchanged += 1;
+                    continue;
+                }
+                added.push(Label {
+                    id: id.clone(),
+                    img_name: row.img_name.clone(),
+                    choice: choice.clone(),
+                    labelled_by: labelled_by.to_owned(),
+                    labelled_at: labelled_at.clone(),
+                });
             }
-            latest.insert(id.clone(), choice.clone());
-            added.push(Label {
-                id,
-                img_name: row.img_name.clone(),
-                choice,
-                labelled_by: labelled_by.to_owned(),
-                labelled_at: labelled_at.clone(),
-            });
         }
         import.added = added.len() as u64;
         self.append(added)?;
         Ok(import)
+    }
+
+    /// Removes every choice for these posts from the file in a folder, and says how many there were.
+    pub(crate) fn forget(labels_dir: &Path, ids: &BTreeSet<PostId>) -> Result<u64, TableError> {
+        if !labels_dir.join(LABELS_FILE).exists() {
+            return Ok(0);
+        }
+        let _lock = lock(labels_dir)?;
+        let Self { path, labels, columns } = Self::read(labels_dir)?;
+        let kept: Vec<_> = labels.iter().filter(|label| !ids.contains(&label.id)).collect();
+        if kept.len() < labels.len() {
+            let cells = kept.iter().map(|&label| in_order(label_cells(label), columns));
+            let names = in_order(LABEL_COLUMNS.map(str::to_owned), columns);
+            write_table(&path, names.each_ref().map(String::as_str), cells)?;
+        }
+        Ok((labels.len() - kept.len()) as u64)
     }
 
     /// Adds lines: old bytes and new ones are written as one, so that no crash leaves half a line.
@@ -142,6 +159,35 @@ impl Labels {
     }
 }
 
+/// The choice that counts for each photo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choices<'a>(BTreeMap<(&'a PostId, &'a str), &'a str>);
+
+impl<'a> Choices<'a> {
+    /// The choice for the photo of a row. A photo that was fetched again may have another extension; and a choice that
+    /// names no photo is for all of the post.
+    #[must_use]
+    pub fn of(&self, row: &PostRow) -> Option<&'a str> {
+        let id = &row.post.id;
+        self.0.get(&(id, row.stem())).or_else(|| self.0.get(&(id, ""))).copied()
+    }
+
+    /// The posts for whose photos there are choices; one with several comes several times.
+    pub fn posts(&self) -> impl Iterator<Item = &'a PostId> {
+        self.0.keys().map(|(id, _)| *id)
+    }
+}
+
+/// The photos that a choice is for. The name of a photo only tells the photos of one post apart: elsewhere its files may
+/// have other names.
+fn chosen_rows<'a>(dataset: &'a Dataset, id: &'a PostId, img_name: &str) -> Vec<&'a PostRow> {
+    let mut rows: Vec<_> = dataset.photos_of(id).collect();
+    if rows.len() > 1 && !img_name.is_empty() {
+        rows.retain(|row| row.stem() == stem(img_name));
+    }
+    rows
+}
+
 /// Keeps others from changing the files in a folder of labels.
 pub(crate) fn lock(labels_dir: &Path) -> Result<Lock, TableError> {
     let lock = fs::try_lock(&labels_dir.join(".lock"))?;
@@ -157,11 +203,15 @@ fn in_order(cells: [String; 5], columns: [usize; 5]) -> [String; 5] {
     ordered
 }
 
-/// The ids and choices of a file, in order; all of them are good or there is an error.
-fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(PostId, String)>, TableError> {
+/// The ids, names of photos and choices of a file, in order; all of them are good or there is an error.
+fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(PostId, String, String)>, TableError> {
     let table = Table::read(file)?;
     let [id, choice] = table.columns(["id", "choice"])?;
-    let read = |row: Row<'_>| Ok((row.parse(id, "id")?, read_choice(row, choice, classes)?));
+    let img_name = table.columns(["img_name"]).ok();
+    let read = |row: Row<'_>| {
+        let img_name = img_name.map_or("", |[column]| row.text(column)).to_owned();
+        Ok((row.parse(id, "id")?, img_name, read_choice(row, choice, classes)?))
+    };
     table.rows().map(read).collect()
 }
 

@@ -2,7 +2,25 @@
 
 use url::{Host, Url};
 
-use crate::submission::{GalleryItem, Media, Submission};
+use crate::submission::{GalleryItem, GalleryItemState, Media, Submission};
+
+/// Which pictures of a gallery are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GalleryMode {
+    /// The first still picture.
+    First,
+    /// Every still picture.
+    All,
+}
+
+/// A photo of a post and where it can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PhotoAddress {
+    /// What tells it from the post's other photos: the id of a gallery's picture, else empty.
+    pub(crate) media_id: String,
+    /// Or the reason why it cannot be had.
+    pub(crate) url: Result<String, SkipReason>,
+}
 
 /// Why a post is not in the dataset, judged before anything is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,11 +72,30 @@ impl SkipReason {
     }
 }
 
-/// The address of the photo of a post: of a gallery its first, of a crosspost the original's.
-///
-/// # Errors
-/// [`SkipReason`] when the post is not wanted or has no photo.
-pub(crate) fn photo_url(submission: &Submission, include_over_18: bool) -> Result<String, SkipReason> {
+/// The photos of a post, at least one: of a gallery its first or all, of a crosspost the original's. Where the post is
+/// not wanted or has no photo, that is the reason of its only one.
+pub(crate) fn photos(submission: &Submission, include_over_18: bool, mode: GalleryMode) -> Vec<PhotoAddress> {
+    match wanted(submission, include_over_18) {
+        Ok(Media::Gallery(items)) => gallery_photos(items, mode),
+        Ok(media) => vec![PhotoAddress { media_id: String::new(), url: media_photo(media) }],
+        Err(reason) => vec![PhotoAddress { media_id: String::new(), url: Err(reason) }],
+    }
+}
+
+/// Where a photo can be had, the best first: behind a signed preview of Reddit's lies the original under the same name,
+/// which may be gone while the preview is still there.
+pub(crate) fn addresses(url: &str) -> Vec<String> {
+    let original = Url::parse(url).ok().filter(|url| url.host_str() == Some("preview.redd.it")).and_then(|url| {
+        let name = url.path().trim_start_matches('/');
+        // Newer previews have the title in front: `a-rose-v0-abc.jpg`.
+        let name = name.rsplit_once("-v0-").map_or(name, |(_, name)| name);
+        (!name.is_empty() && !name.contains('/')).then(|| format!("https://i.redd.it/{name}"))
+    });
+    original.into_iter().chain([url.to_owned()]).collect()
+}
+
+/// What a post holds, if the post is wanted.
+fn wanted(submission: &Submission, include_over_18: bool) -> Result<&Media, SkipReason> {
     if submission.is_removed {
         return Err(SkipReason::Removed);
     }
@@ -71,25 +108,38 @@ pub(crate) fn photo_url(submission: &Submission, include_over_18: bool) -> Resul
     if submission.post.over_18 && !include_over_18 {
         return Err(SkipReason::Over18);
     }
-    match &submission.media {
+    Ok(&submission.media)
+}
+
+fn media_photo(media: &Media) -> Result<String, SkipReason> {
+    match media {
         Media::Unreadable => Err(SkipReason::Unreadable),
         Media::Text => Err(SkipReason::SelfPost),
         Media::Video => Err(SkipReason::Video),
         Media::RemovedParent => Err(SkipReason::Removed),
         Media::PendingGallery => Err(SkipReason::GalleryPending),
-        Media::Gallery(items) => gallery_photo(items),
+        Media::Gallery(_) => Err(SkipReason::GalleryEmpty),
         Media::Link(address) => link_photo(address),
     }
 }
 
-/// The first still picture. One that is not processed yet may become it, and which one is taken must not depend on when
-/// the gallery was asked for.
-fn gallery_photo(items: &[GalleryItem]) -> Result<String, SkipReason> {
-    match items.iter().find(|item| !matches!(item, GalleryItem::Unusable)) {
-        Some(GalleryItem::Photo(address)) => Ok(address.clone()),
-        Some(_) => Err(SkipReason::GalleryPending),
-        None => Err(SkipReason::GalleryEmpty),
+/// The first still picture or all of them. One that is not processed yet may become the first, and which one is taken
+/// must not depend on when the gallery was asked for.
+fn gallery_photos(items: &[GalleryItem], mode: GalleryMode) -> Vec<PhotoAddress> {
+    let photo = |item: &GalleryItem| {
+        let url = match &item.state {
+            GalleryItemState::Photo(address) => Ok(address.clone()),
+            GalleryItemState::Pending => Err(SkipReason::GalleryPending),
+            GalleryItemState::Unusable => return None,
+        };
+        Some(PhotoAddress { media_id: item.media_id.clone(), url })
+    };
+    let count = if mode == GalleryMode::All { items.len() } else { 1 };
+    let photos: Vec<_> = items.iter().filter_map(photo).take(count).collect();
+    if photos.is_empty() {
+        return vec![PhotoAddress { media_id: String::new(), url: Err(SkipReason::GalleryEmpty) }];
     }
+    photos
 }
 
 fn link_photo(address: &str) -> Result<String, SkipReason> {
@@ -161,6 +211,21 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_preview_lies_the_original() {
+        let preview = "https://preview.redd.it/abc.jpg?width=1&s=2";
+        assert_eq!(addresses(preview), ["https://i.redd.it/abc.jpg", preview]);
+        let named = "https://preview.redd.it/a-rose-v0-abc.png?auto=webp&s=2";
+        assert_eq!(addresses(named), ["https://i.redd.it/abc.png", named]);
+        for other in [
+            "https://external-preview.redd.it/abc.jpg?s=2",
+            "https://i.redd.it/abc.jpg",
+            "https://preview.redd.it/a/b.jpg",
+        ] {
+            assert_eq!(addresses(other), [other]);
+        }
+    }
+
+    #[test]
     fn what_is_no_photo_has_a_reason() {
         for (address, reason) in [
             ("https://i.imgur.com/abcde.gifv", SkipReason::Animated),
@@ -177,14 +242,33 @@ mod tests {
         }
     }
 
+    /// A gallery of pictures `m0`, `m1` and so on: `p` still ones, `w` that wait, `u` that cannot be used.
+    fn gallery(states: &str, mode: GalleryMode) -> Vec<(String, Result<String, SkipReason>)> {
+        let item = |(position, state)| {
+            let media_id = format!("m{position}");
+            let state = match state {
+                'p' => GalleryItemState::Photo(format!("https://{media_id}")),
+                'w' => GalleryItemState::Pending,
+                _ => GalleryItemState::Unusable,
+            };
+            GalleryItem { media_id, state }
+        };
+        let items: Vec<_> = states.chars().enumerate().map(item).collect();
+        gallery_photos(&items, mode).into_iter().map(|photo| (photo.media_id, photo.url)).collect()
+    }
+
     #[test]
-    fn a_gallery_gives_its_first_still_picture() {
-        use GalleryItem::{Pending, Photo, Unusable};
-        let photo = |name: &str| Photo(name.to_owned());
-        assert_eq!(gallery_photo(&[Unusable, photo("b"), Pending, photo("a")]).as_deref(), Ok("b"));
-        assert_eq!(gallery_photo(&[Unusable, Pending, photo("b")]), Err(SkipReason::GalleryPending));
-        assert_eq!(gallery_photo(&[Unusable, Pending]), Err(SkipReason::GalleryPending));
-        assert_eq!(gallery_photo(&[Unusable]), Err(SkipReason::GalleryEmpty));
-        assert_eq!(gallery_photo(&[]), Err(SkipReason::GalleryEmpty));
+    fn a_gallery_gives_its_first_still_picture_or_all() {
+        use SkipReason::{GalleryEmpty, GalleryPending};
+        let photo = |id: &str| (id.to_owned(), Ok(format!("https://{id}")));
+        let none = |id: &str, reason| (id.to_owned(), Err(reason));
+        assert_eq!(gallery("upwp", GalleryMode::First), [photo("m1")]);
+        assert_eq!(gallery("uwp", GalleryMode::First), [none("m1", GalleryPending)]);
+        assert_eq!(gallery("upwp", GalleryMode::All), [photo("m1"), none("m2", GalleryPending), photo("m3")]);
+        for mode in [GalleryMode::First, GalleryMode::All] {
+            assert_eq!(gallery("uw", mode), [none("m1", GalleryPending)]);
+            assert_eq!(gallery("u", mode), [none("", GalleryEmpty)]);
+            assert_eq!(gallery("", mode), [none("", GalleryEmpty)]);
+        }
     }
 }

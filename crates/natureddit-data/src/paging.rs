@@ -15,10 +15,11 @@
 //! post again and is empty contradicts what was seen: it is asked for again, and what lies beyond that post is a gap when
 //! the server stays silent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use natureddit_core::PostId;
 
+use crate::gap::{Gap, GapReason};
 use crate::window::{self, Window, shown};
 
 /// Pages of one window after which the server is taken to invent posts without end.
@@ -74,7 +75,7 @@ pub struct Pager {
     longest: usize,
     /// The most records of a page that was shorter than asked for and yet not all there was: the server's own limit.
     longest_cut: usize,
-    gaps: Vec<Window>,
+    gaps: BTreeMap<GapReason, Vec<Window>>,
     pages: u32,
     walk: Option<Walk>,
 }
@@ -113,6 +114,7 @@ enum EdgeState {
 /// One page and whether anything in it was new.
 struct Delivered<'a> {
     records: usize,
+    size: u32,
     keys: &'a [(PostId, i64)],
     brought_new: bool,
 }
@@ -129,7 +131,7 @@ impl Pager {
             oldest_seen: None,
             longest: 0,
             longest_cut: 0,
-            gaps: Vec::new(),
+            gaps: BTreeMap::new(),
             pages: 0,
             walk: Some(Walk::new(false, window.since(), false, size.clamp(1, size_max))),
         }
@@ -146,11 +148,12 @@ impl Pager {
     }
 
     /// Takes the page that was asked for and says which of its posts, by position, are of the window and new. `records`
-    /// is how many posts came, also counting those that could not be read and are not in `keys`.
+    /// is how many posts came, also counting those that could not be read and are not in `keys`; `size` how many were
+    /// asked for, where the source had to ask for fewer.
     ///
     /// # Errors
     /// [`PagingError`] when going on would lose posts or never end.
-    pub fn accept(&mut self, records: usize, keys: &[(PostId, i64)]) -> Result<Vec<usize>, PagingError> {
+    pub fn accept(&mut self, records: usize, size: u32, keys: &[(PostId, i64)]) -> Result<Vec<usize>, PagingError> {
         let (Some(walk), Some(request)) = (self.walk, self.next_page()) else { return Ok(Vec::new()) };
         self.pages += 1;
         if self.pages > PAGES_MAX {
@@ -170,7 +173,7 @@ impl Pager {
             }
         }
         self.longest = self.longest.max(records);
-        let page = Delivered { records, keys, brought_new: !fresh.is_empty() };
+        let page = Delivered { records, size: size.min(request.size), keys, brought_new: !fresh.is_empty() };
         self.walk = if keys.is_empty() { self.after_empty_page(walk) } else { self.after_page(walk, &page) };
         if self.walk.is_none() && !walk.backwards && self.longest > 0 {
             let newest_unknown = self.oldest_seen.unwrap_or(self.window.until() - 1);
@@ -187,7 +190,7 @@ impl Pager {
         if page.brought_new {
             return Some(self.after_news(walk, page, at_bound));
         }
-        let is_full = self.is_full(&walk, page.records);
+        let is_full = self.is_full(page);
         if at_bound && walk.step == 0 && walk.edge_is_seen {
             walk.step = 1;
             return Some(walk);
@@ -212,7 +215,7 @@ impl Pager {
             return self.step_past_edge(walk, EdgeState::Whole);
         }
         if let Some(second) = self.only_second(page) {
-            self.add_gap(Window::of_second(second));
+            self.add_gap(Window::of_second(second), GapReason::FullSecond);
         }
         self.step_past_edge(walk, EdgeState::Doubtful)
     }
@@ -220,10 +223,10 @@ impl Pager {
     fn after_news(&mut self, mut walk: Walk, page: &Delivered<'_>, at_bound: bool) -> Walk {
         if walk.past.take().is_some() && walk.edge_is_seen {
             // The page before covered these posts too and did not bring them: it was cut short within the edge.
-            self.add_gap(Window::of_second(walk.second()));
+            self.add_gap(Window::of_second(walk.second()), GapReason::FullSecond);
         }
         self.longest_cut = self.longest_cut.max(walk.short_page.unwrap_or(0));
-        walk.short_page = Some(page.records).filter(|&records| records < walk.size as usize);
+        walk.short_page = Some(page.records).filter(|&records| records < page.size as usize);
         let inside = page.keys.iter().map(|key| key.1).filter(|&second| self.window.contains(second));
         walk.edge = inside.map(|second| walk.position(second)).fold(walk.edge, i64::max);
         walk.edge_is_seen = true;
@@ -240,12 +243,12 @@ impl Pager {
             Some(EdgeState::Whole) => None,
             _ if may_repeat && self.longest > 0 => Some(walk),
             None if walk.edge_is_seen => {
-                self.add_gap(Window::of_second(walk.second()));
+                self.add_gap(Window::of_second(walk.second()), GapReason::Silent);
                 self.step_past_edge(walk, EdgeState::Doubtful)
             }
             // Posts came, if only from beside the window, and nothing does where they should come again or may go on.
             _ if self.longest > 0 => {
-                self.add_gap(self.beyond(&walk));
+                self.add_gap(self.beyond(&walk), GapReason::Silent);
                 None
             }
             // Nothing contradicts it; asked twice all the same, for a whole window hangs on it.
@@ -254,8 +257,9 @@ impl Pager {
     }
 
     /// Whether a page may have been cut short by its size or by the server.
-    fn is_full(&self, walk: &Walk, records: usize) -> bool {
-        records >= walk.size as usize
+    fn is_full(&self, page: &Delivered<'_>) -> bool {
+        let records = page.records;
+        records >= page.size as usize
             || (records >= self.longest && (self.longest_cut >= self.longest || records >= PAGE_CAP_MIN))
     }
 
@@ -285,14 +289,23 @@ impl Pager {
         self.window.contains(next).then_some(walk)
     }
 
-    fn add_gap(&mut self, gap: Window) {
-        window::add(&mut self.gaps, gap);
+    fn add_gap(&mut self, gap: Window, reason: GapReason) {
+        window::add(self.gaps.entry(reason).or_default(), gap);
     }
 
     /// The parts of the window of which posts may be missing, in order.
     #[must_use]
-    pub fn into_gaps(self) -> Vec<Window> {
-        self.gaps
+    pub fn into_gaps(self) -> Vec<Gap> {
+        let (mut gaps, mut told) = (Vec::new(), Vec::new());
+        // The wider ones first; no second is in two.
+        for (reason, windows) in self.gaps.into_iter().rev() {
+            for window in windows {
+                gaps.extend(window::without(window, &told).into_iter().map(|window| Gap { window, reason }));
+                window::add(&mut told, window);
+            }
+        }
+        gaps.sort_unstable();
+        gaps
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use natureddit_core::{ContentHash, ContentHasher};
+use natureddit_core::{Clock, ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, PostRow};
 use crate::window::{self, Window};
 
 /// The record of a dataset.
@@ -19,7 +19,10 @@ pub struct DatasetRecord {
     pub source: String,
     /// How many posts there are.
     pub posts: u64,
-    /// How many posts were dropped.
+    /// How many photos there are; a gallery may have several.
+    #[serde(default)]
+    pub photos: u64,
+    /// How many posts, or pictures of galleries, were dropped.
     pub dropped: u64,
     /// Of `posts.csv`.
     pub posts_sha256: ContentHash,
@@ -37,9 +40,22 @@ pub struct DatasetRecord {
 #[derive(Clone, Debug)]
 pub(crate) struct Collected {
     pub(crate) retrieved_at: Timestamp,
-    pub(crate) source: &'static str,
+    pub(crate) source: String,
     /// What was collected of each subreddit that was walked to its end.
     pub(crate) covered: Vec<(String, Vec<Window>)>,
+}
+
+impl Collected {
+    /// Nothing was collected: the record keeps its time and source.
+    pub(crate) fn nothing(dataset: &Dataset, clock: &Clock) -> Self {
+        let now = Timestamp::from_second(clock.now().as_second()).unwrap_or_default();
+        let old = dataset.record.as_ref();
+        Self {
+            retrieved_at: old.map_or(now, |record| record.retrieved_at),
+            source: old.map_or_else(String::new, |record| record.source.clone()),
+            covered: Vec::new(),
+        }
+    }
 }
 
 impl DatasetRecord {
@@ -53,12 +69,13 @@ impl DatasetRecord {
         }
         let record = Self {
             retrieved_at: collected.retrieved_at,
-            source: collected.source.to_owned(),
-            posts: dataset.posts.len() as u64,
+            source: collected.source,
+            posts: dataset.post_count() as u64,
+            photos: dataset.posts.len() as u64,
             dropped: dataset.dropped.len() as u64,
             posts_sha256,
             images_hash: images_hash(dataset),
-            posts_by_subreddit: counts(dataset.posts.values().map(|row| &row.post.subreddit)),
+            posts_by_subreddit: counts(one_of_each_post(dataset).map(|row| &row.post.subreddit)),
             dropped_by_reason: counts(dataset.dropped.values().map(|post| &post.reason)),
             windows,
         };
@@ -67,6 +84,12 @@ impl DatasetRecord {
             _ => record,
         }
     }
+}
+
+/// The first row of every post.
+fn one_of_each_post(dataset: &Dataset) -> impl Iterator<Item = &PostRow> {
+    let mut last = None;
+    dataset.posts.values().filter(move |row| last.replace(&row.post.id) != Some(&row.post.id))
 }
 
 fn images_hash(dataset: &Dataset) -> ContentHash {

@@ -38,7 +38,16 @@ pub enum Media {
 
 /// One picture of a gallery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GalleryItem {
+pub struct GalleryItem {
+    /// What Reddit calls the picture; fit for a file name.
+    pub media_id: String,
+    /// Whether it can be had.
+    pub state: GalleryItemState,
+}
+
+/// Whether a picture of a gallery can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GalleryItemState {
     /// The address of a still picture, signed: no character of it may change.
     Photo(String),
     /// Reddit has not processed it yet.

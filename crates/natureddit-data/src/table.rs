@@ -88,6 +88,22 @@ impl Table {
         Ok(Self { path: path.to_owned(), header, rows })
     }
 
+    /// Reads a file as far as it can be read, and says which lines cannot.
+    pub(crate) fn read_lenient(path: &Path) -> Result<(Self, Vec<TableError>), TableError> {
+        let bytes = fs::read_limited(path, TABLE_BYTES_MAX)?;
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let mut reader = csv::Reader::from_reader(bytes);
+        let header = reader.headers().map_err(|e| line_error(path, &e))?.clone();
+        let (mut rows, mut broken) = (Vec::new(), Vec::new());
+        for record in reader.into_records() {
+            match record {
+                Ok(record) => rows.push((record.position().map_or(0, csv::Position::line), record)),
+                Err(error) => broken.push(line_error(path, &error)),
+            }
+        }
+        Ok((Self { path: path.to_owned(), header, rows }, broken))
+    }
+
     /// Reads a file that may not be there yet.
     pub(crate) fn read_optional(path: &Path) -> Result<Option<Self>, TableError> {
         match Self::read(path) {
@@ -126,6 +142,11 @@ impl<'a> Row<'a> {
     /// A record that comes from elsewhere than a table.
     pub(crate) fn new(path: &'a Path, line: u64, record: &'a StringRecord) -> Self {
         Self { path, line, record }
+    }
+
+    /// The line it begins on, from 1.
+    pub(crate) fn line(self) -> u64 {
+        self.line
     }
 
     /// The text of a column.

@@ -1,6 +1,6 @@
 //! `titles.csv`: labelled titles without a photo, which the text half of the model learns from as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use natureddit_core::{ClassNames, PostId};
@@ -64,6 +64,26 @@ impl Titles {
         self.titles.values()
     }
 
+    /// Removes the titles of these posts from the file in a folder, and says how many there were.
+    pub(crate) fn forget(labels_dir: &Path, ids: &BTreeSet<PostId>) -> Result<u64, TableError> {
+        if !labels_dir.join(TITLES_FILE).exists() {
+            return Ok(0);
+        }
+        let _lock = lock(labels_dir)?;
+        let mut titles = Self::read(labels_dir)?;
+        let before = titles.titles.len();
+        titles.titles.retain(|id, _| !ids.contains(id));
+        if titles.titles.len() < before {
+            titles.write()?;
+        }
+        Ok((before - titles.titles.len()) as u64)
+    }
+
+    fn write(&self) -> Result<(), TableError> {
+        let cells = |title: &LabelledTitle| [title.id.to_string(), title.title.clone(), title.choice.clone()];
+        Ok(write_table(&self.path, TITLE_COLUMNS, self.titles.values().map(cells))?)
+    }
+
     /// Adds the titles of a CSV file that has at least the columns `id`, `title` and `choice`; a title whose id is known
     /// takes the place of the known one. What others have added since the titles were read is read first, and nobody adds
     /// meanwhile.
@@ -84,9 +104,8 @@ impl Titles {
                 Some(_) => import.changed += 1,
             }
         }
-        let cells = |title: &LabelledTitle| [title.id.to_string(), title.title.clone(), title.choice.clone()];
-        write_table(&self.path, TITLE_COLUMNS, titles.values().map(cells))?;
         self.titles = titles;
+        self.write()?;
         Ok(import)
     }
 }

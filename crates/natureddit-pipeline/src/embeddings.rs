@@ -6,7 +6,7 @@
 //!
 //! What was read under larger limits than today's may be over today's, so it counts as not there and is read again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -115,6 +115,36 @@ impl EmbeddingCache {
     }
 }
 
+/// Removes the features of content with these hashes from every cache in a folder, and says how many there were. Caches
+/// that cannot be read are removed: they are made anew.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn forget(dir: &Path, content: &[ContentHash]) -> Result<u64, FsError> {
+    let gone: HashSet<&[u8]> = content.iter().map(|hash| hash.as_bytes().as_slice()).collect();
+    let mut count = 0;
+    for path in fs::optional(fs::read_dir(dir))?.unwrap_or_default() {
+        if gone.is_empty() || path.extension().is_none_or(|extension| extension != "features") {
+            continue;
+        }
+        let bytes = fs::read(&path)?;
+        let header = bytes.get(..HEADER_LEN).filter(|header| header.starts_with(MAGIC));
+        let width = header.and_then(|header| usize::try_from(u64::from_le_bytes(header[8..].try_into().ok()?)).ok());
+        let Some(length) = width.and_then(|width| width.checked_mul(4)?.checked_add(record_len(0))) else {
+            fs::remove_file(&path)?;
+            continue;
+        };
+        let records = bytes[HEADER_LEN..].chunks_exact(length);
+        let kept: Vec<_> = records.clone().filter(|record| !gone.contains(&record[..HASH_LEN])).collect();
+        let found = (records.count() - kept.len()) as u64;
+        if found > 0 {
+            fs::write_atomic(&path, [&bytes[..HEADER_LEN], &kept.concat()].concat())?;
+        }
+        count += found;
+    }
+    Ok(count)
+}
+
 fn record_len(width: usize) -> usize {
     HASH_LEN + LIMITS_LEN + width * 4 + CHECK_LEN
 }
@@ -165,6 +195,19 @@ mod tests {
         let again = open(folder.path(), 3);
         assert_eq!(again.get(&ContentHash::of(&[4])), Some([4.0; 3].as_slice()));
         assert_eq!(again.get(&ContentHash::of(&[5])), None);
+    }
+
+    #[test]
+    fn features_of_forgotten_content_are_gone_and_the_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path(), 5);
+        let gone = [ContentHash::of(&[3]), ContentHash::of(&[0]), ContentHash::of(b"nowhere")];
+        assert_eq!(forget(folder.path(), &gone).unwrap(), 2);
+        let cache = open(folder.path(), 3);
+        let there: Vec<u8> = (0..5).filter(|&i| cache.get(&ContentHash::of(&[i])).is_some()).collect();
+        assert_eq!(there, [1, 2, 4]);
+        assert_eq!(forget(folder.path(), &gone).unwrap(), 0);
+        assert_eq!(forget(&folder.path().join("nowhere"), &gone).unwrap(), 0);
     }
 
     #[test]

@@ -6,10 +6,12 @@
 mod collect;
 mod config;
 mod dataset;
+mod dataset_files;
 mod demo;
 mod doctor;
 mod error;
 mod evaluation;
+mod forget;
 mod hints;
 mod init;
 mod label;
@@ -25,6 +27,7 @@ mod score;
 mod serve;
 mod session;
 mod signals;
+mod sync_deletions;
 
 use std::process::ExitCode;
 

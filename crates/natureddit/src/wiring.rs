@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use natureddit_core::{Asset, Progress};
+use natureddit_data::source::RedditOauthConfig;
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
 use natureddit_model::{
@@ -13,7 +14,7 @@ use natureddit_model::{
     text_encoder_from_config,
 };
 use natureddit_net::assets::{AssetConfig, AssetStore};
-use natureddit_net::{Client, ClientConfig, HostMap, RetryPolicy};
+use natureddit_net::{Client, ClientConfig, HostMap, Pacing, RetryPolicy};
 use natureddit_pipeline::components::evaluator::EvaluatorConfig;
 use natureddit_pipeline::components::{AssetLoader, ModelAssets};
 use natureddit_pipeline::runner::RunnerConfig;
@@ -34,18 +35,41 @@ pub(crate) fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// The HTTP client for sources and photos.
 pub(crate) fn client(config: &Config) -> anyhow::Result<Client> {
-    let net = &config.net;
-    Ok(Client::new(ClientConfig {
-        user_agent: config.collect.user_agent.clone(),
+    let (net, collect) = (&config.net, &config.collect);
+    let apis = [
+        &collect.pushshift_base_url,
+        &collect.arctic_shift_base_url,
+        &collect.reddit_base_url,
+        &collect.reddit_token_base_url,
+    ];
+    // Whoever is named in the host map is the user's own, such as the sandbox, and needs no pauses.
+    let paced = apis.iter().filter_map(|url| url.host_str()).filter(|host| !net.host_map.contains_key(*host));
+    let pacing = paced.fold(Pacing::none(), Pacing::api_host);
+    let config = ClientConfig {
+        user_agent: collect.user_agent.clone(),
         connect_timeout: net.connect_timeout,
         total_timeout: net.total_timeout,
         // No shorter limit of its own: the whole is short enough.
         read_timeout: net.total_timeout,
         retry: RetryPolicy { retries_max: net.retries_max, backoff: net.backoff, backoff_max: net.backoff_max },
         redirects_max: net.redirects_max,
-        requests_per_host_max: config.collect.downloads_per_host_max,
+        requests_per_host_max: collect.downloads_per_host_max,
         host_map: HostMap::new(net.host_map.clone()),
-    })?)
+    };
+    Ok(Client::with_pacing(config, pacing)?)
+}
+
+/// Reddit's own API, where the environment names an app.
+pub(crate) fn reddit_oauth(config: &Config) -> Option<RedditOauthConfig> {
+    let collect = &config.collect;
+    let (client_id, client_secret) = collect.reddit_app.clone()?;
+    Some(RedditOauthConfig {
+        token_base_url: collect.reddit_token_base_url.clone(),
+        base_url: collect.reddit_base_url.clone(),
+        client_id,
+        client_secret,
+        page_bytes_max: collect.page_bytes_max,
+    })
 }
 
 /// Where assets are kept.

@@ -11,7 +11,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use natureddit_core::PostId;
 use natureddit_core::fs::{self, FsError};
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +30,8 @@ pub(super) struct Journal {
 /// One line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Entry {
-    /// The photo of this post is about to be fetched.
-    Fetch(PostId),
+    /// A photo is about to be fetched, to be stored under this name and an extension.
+    Fetch(String),
     Row(Box<PostRow>),
     Dropped(DroppedPost),
 }
@@ -41,7 +40,7 @@ pub(super) enum Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Fetch(PostId),
+    Fetch(String),
     Row(Vec<String>),
     Dropped(Vec<String>),
 }
@@ -69,7 +68,8 @@ impl Journal {
     fn entry(&self, line: u64, json: &[u8]) -> Option<Entry> {
         let row = |cells: Vec<String>| (cells.len(), cells.into());
         match serde_json::from_slice(json).ok()? {
-            Line::Fetch(id) => Some(Entry::Fetch(id)),
+            // A file elsewhere is never removed.
+            Line::Fetch(stem) => dataset::is_file_name(&stem).then_some(Entry::Fetch(stem)),
             Line::Row(cells) => {
                 let (columns, record) = row(cells);
                 let row = Row::new(&self.path, line, &record);
@@ -88,7 +88,7 @@ impl Journal {
     /// Appends a line.
     pub(super) fn push(&self, entry: &Entry) -> Result<(), FsError> {
         let line = match entry {
-            Entry::Fetch(id) => Line::Fetch(id.clone()),
+            Entry::Fetch(stem) => Line::Fetch(stem.clone()),
             Entry::Row(row) => Line::Row(dataset::post_cells(row).into()),
             Entry::Dropped(post) => Line::Dropped(dataset::dropped_cells(post).into()),
         };
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(journal.read().unwrap(), []);
         let mut row = row("b", 7);
         row.post.title = "two\nlines, \"quoted\" \u{1f339}".into();
-        let entries = [Entry::Fetch("b".parse().unwrap()), Entry::Row(Box::new(row)), Entry::Dropped(dropped("d"))];
+        let entries = [Entry::Fetch("b_0".into()), Entry::Row(Box::new(row)), Entry::Dropped(dropped("d"))];
         entries.iter().for_each(|entry| journal.push(entry).unwrap());
         assert_eq!(journal.read().unwrap(), entries);
 
@@ -139,7 +139,10 @@ mod tests {
             assert_eq!(journal.read().unwrap(), entries[..complete], "torn after {end} bytes");
         }
         fs::write_atomic(&journal.path, b"{\"fetch\":\"a\"}\n{\"row\":[\"x\"]}\n{\"fetch\":\"c\"}\n").unwrap();
-        assert_eq!(journal.read().unwrap(), [Entry::Fetch("a".parse().unwrap())]);
+        assert_eq!(journal.read().unwrap(), [Entry::Fetch("a".into())], "after a row that is none");
+
+        fs::write_atomic(&journal.path, b"{\"fetch\":\"../a\"}\n").unwrap();
+        assert_eq!(journal.read().unwrap(), [], "no file outside of the folder is removed");
 
         journal.remove().unwrap();
         assert!(!journal.path.exists());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::gap::GapReason;
 use crate::window::Window;
 
 /// What a collection did.
@@ -11,6 +12,8 @@ use crate::window::Window;
 pub struct CollectReport {
     /// Posts of the window that the source gave.
     pub posts_seen: u64,
+    /// Posts of the window that were deleted and are not collected again.
+    pub posts_forgotten: u64,
     /// Posts that were not in the dataset before.
     pub posts_new: u64,
     /// Photos fetched and stored, of new posts and in place of files that were gone or changed.
@@ -39,6 +42,8 @@ pub struct SubredditGap {
     /// The time.
     #[serde(flatten)]
     pub window: Window,
+    /// Why.
+    pub reason: GapReason,
 }
 
 /// How the fetches of a run ended.

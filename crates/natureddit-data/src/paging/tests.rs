@@ -26,6 +26,8 @@ struct Server {
     /// The largest page it says it gives.
     size_max: u32,
     repeats_records: bool,
+    /// Larger pages take it too long, so that the source asks for fewer.
+    slow_above: u32,
     /// Which requests, from 0, are answered with an empty page.
     silent: std::ops::Range<usize>,
 }
@@ -67,14 +69,19 @@ fn collect(server: &Server, window: Window, size: u32) -> (Vec<PostId>, Vec<Wind
     let mut ids = Vec::new();
     let mut requests = 0;
     while let Some(request) = pager.next_page() {
-        let page = server.page(requests, request);
+        let size = request.size.min(server.slow_above);
+        let page = server.page(requests, PageRequest { size, ..request });
         requests += 1;
         assert!(requests < 10 * server.posts.len() + 20, "paging does not end: {request:?}");
-        for position in pager.accept(page.len(), &page).unwrap() {
+        for position in pager.accept(page.len(), size, &page).unwrap() {
             ids.push(page[position].0.clone());
         }
     }
-    (ids, pager.into_gaps())
+    (ids, windows(pager))
+}
+
+fn windows(pager: Pager) -> Vec<Window> {
+    pager.into_gaps().into_iter().map(|gap| gap.window).collect()
 }
 
 fn posts(seconds: impl IntoIterator<Item = i64>) -> Vec<(PostId, i64)> {
@@ -93,6 +100,7 @@ fn server(posts: Vec<(PostId, i64)>) -> Server {
         cap: 100,
         size_max: 100,
         repeats_records: false,
+        slow_above: u32::MAX,
         silent: 0..0,
     }
 }
@@ -153,7 +161,7 @@ fn an_empty_window_is_asked_for_twice() {
     let mut pager = Pager::new(window(0, 10), 100, 100);
     for _ in 0..2 {
         assert!(pager.next_page().is_some());
-        assert_eq!(pager.accept(0, &[]), Ok(Vec::new()));
+        assert_eq!(pager.accept(0, 100, &[]), Ok(Vec::new()));
     }
     assert_eq!(pager.next_page(), None);
 }
@@ -162,7 +170,7 @@ fn an_empty_window_is_asked_for_twice() {
 fn a_server_that_ignores_the_window_is_an_error() {
     let mut pager = Pager::new(window(1000, 2000), 100, 100);
     let page = posts([50_000, 50_001]);
-    let error = pager.accept(2, &page).unwrap_err();
+    let error = pager.accept(2, 100, &page).unwrap_err();
     assert_eq!(error, PagingError::WindowIgnored { after: 999, before: 2000, second: 50_000 });
 }
 
@@ -200,14 +208,14 @@ fn a_server_that_falls_silent_leaves_a_gap_and_no_clean_end() {
 fn an_anchor_that_is_deleted_meanwhile_is_stepped_over() {
     let mut pager = Pager::new(window(0, 10), 1, 100);
     let all = posts([3, 5]);
-    assert_eq!(pager.accept(1, &all[..1]), Ok(vec![0]));
+    assert_eq!(pager.accept(1, 100, &all[..1]), Ok(vec![0]));
     for _ in 0..=EMPTY_REPEATS {
         assert_eq!(pager.next_page(), Some(PageRequest { after: 2, before: 10, size: 1 }));
-        pager.accept(0, &[]).unwrap();
+        pager.accept(0, 100, &[]).unwrap();
     }
     assert_eq!(pager.next_page(), Some(PageRequest { after: 3, before: 10, size: 1 }));
-    assert_eq!(pager.accept(1, &all[1..]), Ok(vec![0]));
-    assert_eq!(pager.into_gaps(), [Window::of_second(3)]);
+    assert_eq!(pager.accept(1, 100, &all[1..]), Ok(vec![0]));
+    assert_eq!(windows(pager), [Window::of_second(3)]);
 }
 
 fn deliveries() -> impl Strategy<Value = Delivery> {
@@ -238,6 +246,7 @@ fn servers(ties_max: usize, cap: u32) -> impl Strategy<Value = Server> {
             delivery,
             cap,
             size_max: cap + more,
+            slow_above: u32::MAX,
             silent: 0..0,
         }
     })
@@ -277,7 +286,9 @@ proptest! {
     #[test]
     fn a_post_that_is_not_collected_lies_in_a_gap(
         server in servers(25, PAGE_CAP_MIN as u32), size in 1_u32..=20, since in 0_i64..30, length in 1_i64..60,
+        slow_above in prop_oneof![Just(u32::MAX), 1_u32..20],
     ) {
+        let server = Server { slow_above, ..server };
         check_nothing_is_lost(&server, window(since, since + length), size)?;
     }
 

@@ -5,12 +5,17 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use natureddit_core::{Clock, ContentHash, Progress, fs};
-use natureddit_data::{CollectConfig, CollectError, Dataset, Window, collect};
+use natureddit_core::{Clock, ContentHash, PostId, Progress, fs};
+use natureddit_data::{CollectConfig, CollectError, Dataset, PhotoKey, Window, collect};
 use serde_json::json;
 
 use crate::pictures::{png, png_bomb, png_of_bytes};
 use crate::reddit::{Answer, Reddit, Running, SINCE, config, files, run};
+
+/// How a post as a whole is known among the dropped.
+fn whole(id: &str) -> (PostId, String) {
+    (id.parse().unwrap(), String::new())
+}
 
 #[tokio::test]
 async fn posts_become_rows_and_photos() {
@@ -76,7 +81,7 @@ async fn ties_at_the_edge_of_pages_lose_nothing() {
     assert_eq!(report.posts_seen, 230 - 20);
     let ids = Dataset::read(folder.path()).unwrap().dropped;
     for number in (0..55).chain(175..230) {
-        assert!(ids.contains_key(&format!("p{number}").parse().unwrap()), "p{number}");
+        assert!(ids.contains_key(&whole(&format!("p{number}"))), "p{number}");
     }
 }
 
@@ -124,7 +129,7 @@ async fn bad_photos_are_dropped_with_their_reason() {
         ("gone2", "removed"),
     ];
     for (id, reason) in reasons.chain(others) {
-        assert_eq!(dataset.dropped[&id.parse().unwrap()].reason, reason, "{id}");
+        assert_eq!(dataset.dropped[&whole(id)].reason, reason, "{id}");
         assert_eq!(report.dropped[reason], 1, "{reason}");
     }
     assert_eq!(dataset.posts.len(), 1);
@@ -308,7 +313,7 @@ async fn a_photo_that_cannot_be_had_again_costs_no_row_and_no_file() {
 
     let after = Dataset::read(folder.path()).unwrap();
     assert!(after.posts.keys().eq(before.posts.keys()) && after.dropped.is_empty());
-    let id = |id: &str| id.parse().unwrap();
+    let id = |id: &str| PhotoKey { id: id.parse().unwrap(), img_name: format!("{id}_0.png") };
     assert_eq!(after.posts[&id("p000")], before.posts[&id("p000")]);
     assert_eq!(fs::read_to_string(&image("p001_0.png")).unwrap(), "scribbled over by hand");
     let changed = &after.posts[&id("p002")];
@@ -378,7 +383,7 @@ async fn an_unreadable_record_is_counted_once_and_a_readable_id_has_a_reason() {
         json!({"created_utc": SINCE + 90, "subreddit": "flowers"});
     let report = run(reddit).await.collect(&config(folder.path())).await.unwrap();
     assert_eq!((report.records_unreadable, report.dropped["unreadable"], report.posts_new), (1, 1, 4));
-    assert_eq!(Dataset::read(folder.path()).unwrap().dropped[&"odd".parse().unwrap()].reason, "unreadable");
+    assert_eq!(Dataset::read(folder.path()).unwrap().dropped[&whole("odd")].reason, "unreadable");
 }
 
 #[tokio::test]
@@ -389,7 +394,7 @@ async fn an_answer_that_is_no_list_stops_the_run_and_writes_nothing_new() {
     server.collect(&config).await.unwrap();
     let before = files(folder.path());
     // Another path of the same server: a photo where a page should be.
-    let natureddit_data::SourceConfig::Pushshift { base_url, .. } = &mut config.source;
+    let natureddit_data::SourceConfig::Pushshift { base_url, .. } = &mut config.source else { panic!() };
     *base_url = "https://i.redd.it".parse().unwrap();
     let mut broken = Reddit::new();
     let page = "/media/i.redd.it/reddit/search/submission/".to_owned();

@@ -1,6 +1,11 @@
 //! Collecting from a small Reddit of its own; labels and titles.
 
 mod collect;
+mod datasets;
+mod gallery;
 mod labels;
+mod oauth;
+mod photos;
 mod pictures;
 mod reddit;
+mod sources;

@@ -121,10 +121,10 @@ impl ExampleGen {
         let members: Vec<Member<'_>> = rows.iter().map(|row| member(row)).collect();
         let groups = group(&members, self.near_duplicate_distance_max);
         let mut splits: Splits = Split::ALL.into_iter().map(|split| (split, Vec::new())).collect();
-        let mut choices = labels.latest();
+        let choices = labels.latest();
         let mut labelled_groups = BTreeSet::new();
         for (row, group) in rows.into_iter().zip(groups) {
-            let Some(choice) = choices.remove(&row.post.id) else {
+            let Some(choice) = choices.of(row) else {
                 counts.posts_unlabelled += 1;
                 continue;
             };
@@ -137,7 +137,7 @@ impl ExampleGen {
             *counts.posts.entry(split).or_default().entry(choice.to_owned()).or_default() += 1;
             splits.entry(split).or_default().push(example(row, choice, group));
         }
-        counts.labels_without_post = choices.len();
+        counts.labels_without_post = choices.posts().filter(|id| !dataset.has_post(id)).count();
         counts.groups = labelled_groups.len();
         splits
     }

@@ -3,14 +3,18 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use natureddit_data::source::SourceError;
-use natureddit_data::{CollectConfig, CollectError, CollectReport, PhotoConfig, SourceConfig, Window, collect};
+use natureddit_data::source::{DumpError, OauthError, SourceError};
+use natureddit_data::{
+    CollectConfig, CollectError, CollectReport, PhotoConfig, SourceConfig, SubredditGap, Window, collect,
+};
 use natureddit_image::ImageLimits;
 use natureddit_net::{NetError, redacted};
 use serde::Serialize;
+use url::Url;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
+use super::sync_deletions;
 use crate::config::{Config, SourceName, parse_moment};
 use crate::wiring;
 
@@ -18,12 +22,19 @@ const EXAMPLES: &str = "\
 Examples:
   natureddit collect --since 2022-05-01 --until 2022-05-08
   natureddit collect --last 1d              the last day (also 12h, 90m)
-  natureddit collect                        collect.since and collect.until of the settings";
+  natureddit collect                        collect.since and collect.until of the settings
+  natureddit collect sync-deletions         forget the posts that are gone on Reddit
+
+Environment:
+  NATUREDDIT_REDDIT_CLIENT_ID, NATUREDDIT_REDDIT_CLIENT_SECRET
+                   your app's, for Reddit's own API; posts of other sources are looked up there too";
 
 /// Collect the posts and photos of a window into the dataset; running it again changes nothing
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The first moment, UTC: 2022-05-01 or 2022-05-01T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "last")]
     since: Option<Timestamp>,
@@ -33,6 +44,13 @@ pub(super) struct Args {
     /// So long until now: 1d, 12h, 90m
     #[arg(long, value_name = "TIME", value_parser = span)]
     last: Option<i64>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Forget the posts that are gone on Reddit: rows, photos, labels, features
+    #[command(after_help = sync_deletions::EXAMPLES)]
+    SyncDeletions(sync_deletions::Args),
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
@@ -56,6 +74,7 @@ impl fmt::Display for Collected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CollectReport { posts_seen, posts_new, photos_stored, photos_present, dropped, gaps, .. } = &self.0;
         let CollectReport { photos_changed, photos_missing, photos_may_come, records_unreadable, .. } = &self.0;
+        let posts_forgotten = &self.0.posts_forgotten;
         writeln!(
             f,
             "{posts_seen} posts seen, {posts_new} new; {photos_stored} photos stored, {photos_present} were there"
@@ -64,6 +83,7 @@ impl fmt::Display for Collected {
             (photos_changed, "photos are not the ones that were fetched; their rows describe them as they are now"),
             (photos_missing, "photos are missing and cannot be had again; their rows are kept"),
             (records_unreadable, "records could not be read"),
+            (posts_forgotten, "posts were deleted and are not collected again"),
         ] {
             if *count > 0 {
                 writeln!(f, "{count} {what}")?;
@@ -71,7 +91,8 @@ impl fmt::Display for Collected {
         }
         dropped.iter().try_for_each(|(reason, count)| writeln!(f, "  dropped {count}: {reason}"))?;
         for gap in gaps {
-            writeln!(f, "  gap: posts of r/{} may be missing from {}", gap.subreddit, gap.window)?;
+            let SubredditGap { subreddit, window, reason } = gap;
+            writeln!(f, "  gap: posts of r/{subreddit} may be missing from {window}: {}", reason.meaning())?;
         }
         if *photos_may_come > 0 {
             writeln!(f, "{photos_may_come} photos may come later: run the same command again")?;
@@ -81,6 +102,9 @@ impl fmt::Display for Collected {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    if let Some(Command::SyncDeletions(args)) = &args.command {
+        return sync_deletions::run(args, session);
+    }
     let config = session.config()?;
     let window = window(args, &config, session)?;
     let report = collect_window(&config, window, session)?;
@@ -108,7 +132,7 @@ fn window(args: &Args, config: &Config, session: &Session) -> Result<Window, Cli
 pub(super) fn collect_window(config: &Config, window: Window, session: &Session) -> Result<CollectReport, CliError> {
     let client = wiring::client(config)?;
     let collected = wiring::tokio_runtime()?.block_on(collect(
-        &collect_config(config, window),
+        &collect_config(config, window)?,
         &client,
         &session.clock,
         &session.output.progress(),
@@ -125,52 +149,76 @@ pub(super) fn collect_window(config: &Config, window: Window, session: &Session)
 /// What to do about a collection that failed, where the cause alone does not tell.
 fn hints(error: &CollectError, config: &Config) -> Vec<String> {
     let again = || "what was collected is kept; run the same command again to go on".to_owned();
-    let address = || "check collect.pushshift.base_url, the address of the source".to_owned();
-    match error {
-        CollectError::Source { source: SourceError::Net { source: cause, .. }, .. } => match cause {
-            NetError::Connection { .. } | NetError::Timeout { .. } => vec![again(), unreachable(config)],
-            NetError::Status { status: 408 | 429 | 500..=599, .. } => vec![again()],
-            NetError::TooManyBytes { .. } => vec!["raise collect.page_bytes_max, or lower collect.page_size".into()],
-            _ => vec![address()],
-        },
-        CollectError::Source { source: SourceError::Answer { .. }, .. } => {
-            vec!["run the same command again later; if it stays so, check collect.pushshift.base_url".into()]
+    let (source, url) = match error {
+        CollectError::Source { source, .. } => (source, base_url(config)),
+        CollectError::LookUp { .. } => return vec![again()],
+        CollectError::EveryPhotoFailed { .. } => {
+            let hint =
+                "can this machine reach the photo hosts, or those in net.host_map? then run the same command again";
+            return vec![hint.to_owned()];
         }
-        CollectError::Paging { .. } => vec!["name another source: collect.pushshift.base_url".into()],
-        CollectError::EveryPhotoFailed { .. } => vec![
-            "can this machine reach the photo hosts, or those in net.host_map? then run the same command again".into(),
-        ],
-        CollectError::Locked { .. } => vec!["wait until it is done, or stop it".into()],
-        CollectError::Dataset(_) | CollectError::Fs(_) => Vec::new(),
+        CollectError::Locked { .. } => return vec!["wait until it is done, or stop it".into()],
+        CollectError::Dataset(_) | CollectError::Fs(_) => return Vec::new(),
+    };
+    let key = url.map_or("collect.dump.files", |(key, _)| key);
+    match source {
+        SourceError::Net { source, .. } | SourceError::Reddit(OauthError::Net { source, .. }) => match source {
+            NetError::Connection { .. } | NetError::Timeout { .. } => {
+                [again()].into_iter().chain(url.map(|(key, url)| unreachable(config, key, url))).collect()
+            }
+            NetError::Status { status: 408 | 422 | 429 | 500..=599, .. } => vec![again()],
+            NetError::TooManyBytes { .. } => vec!["raise collect.page_bytes_max, or lower collect.page_size".into()],
+            _ => vec![format!("check {key}, the address of the source")],
+        },
+        SourceError::Answer { .. } | SourceError::Reddit(OauthError::Answer { .. }) => {
+            vec![format!("run the same command again later; if it stays so, check {key}")]
+        }
+        SourceError::Reddit(OauthError::Token { .. }) => {
+            vec!["check NATUREDDIT_REDDIT_CLIENT_ID and NATUREDDIT_REDDIT_CLIENT_SECRET".into()]
+        }
+        SourceError::Paging { .. } => vec![format!("name another source: {key}")],
+        SourceError::Dump(DumpError::Read { .. } | DumpError::Thread { .. }) => {
+            vec!["get the file again; what came before the damage is kept, and its windows stay open gaps".into()]
+        }
+        SourceError::Dump(_) => vec![format!("check {key}")],
+        SourceError::LookUp { .. } | SourceError::NoLookUp { .. } => vec![again()],
+    }
+}
+
+/// The address of the source and the key that holds it; a dump has none.
+fn base_url(config: &Config) -> Option<(&'static str, &Url)> {
+    let collect = &config.collect;
+    match collect.source {
+        SourceName::Pushshift => Some(("collect.pushshift.base_url", &collect.pushshift_base_url)),
+        SourceName::ArcticShift => Some(("collect.arctic_shift.base_url", &collect.arctic_shift_base_url)),
+        SourceName::RedditOauth => Some(("collect.reddit_oauth.base_url", &collect.reddit_base_url)),
+        SourceName::Dump => None,
     }
 }
 
 /// What to look at when the source does not answer.
-fn unreachable(config: &Config) -> String {
-    let source = &config.collect.pushshift_base_url;
+fn unreachable(config: &Config, key: &str, source: &Url) -> String {
     let host = source.host_str().unwrap_or_default();
     match config.net.host_map.get(host) {
         Some(target) => format!(
             "net.host_map sends {host} to {}: does it listen? `natureddit sandbox` starts a demo's simulated Reddit",
             redacted(target)
         ),
-        None => format!("can this machine reach {}, collect.pushshift.base_url?", redacted(source)),
+        None => format!("can this machine reach {}, {key}?", redacted(source)),
     }
 }
 
-fn collect_config(config: &Config, window: Window) -> CollectConfig {
+fn collect_config(config: &Config, window: Window) -> Result<CollectConfig, CliError> {
     let collect = &config.collect;
-    CollectConfig {
-        source: match collect.source {
-            SourceName::Pushshift => SourceConfig::Pushshift {
-                base_url: collect.pushshift_base_url.clone(),
-                page_bytes_max: collect.page_bytes_max,
-            },
-        },
+    Ok(CollectConfig {
+        source: source_config(config)?,
+        hydrate: wiring::reddit_oauth(config).filter(|_| collect.source != SourceName::RedditOauth && collect.hydrate),
+        author: collect.author,
         subreddits: collect.subreddits.clone(),
         window,
         page_size: collect.page_size,
         include_over_18: collect.include_over_18,
+        gallery: collect.gallery,
         photos: PhotoConfig {
             bytes_min: collect.image_bytes_min,
             limits: ImageLimits { bytes_max: collect.image_bytes_max, pixels_max: collect.image_pixels_max },
@@ -180,7 +228,31 @@ fn collect_config(config: &Config, window: Window) -> CollectConfig {
             in_flight_max: 3 * collect.downloads_per_host_max,
         },
         data_dir: config.project.data_dir.clone(),
-    }
+    })
+}
+
+/// Where posts come from.
+pub(super) fn source_config(config: &Config) -> Result<SourceConfig, CliError> {
+    let collect = &config.collect;
+    let page_bytes_max = collect.page_bytes_max;
+    Ok(match collect.source {
+        SourceName::Pushshift => {
+            SourceConfig::Pushshift { base_url: collect.pushshift_base_url.clone(), page_bytes_max }
+        }
+        SourceName::ArcticShift => {
+            SourceConfig::ArcticShift { base_url: collect.arctic_shift_base_url.clone(), page_bytes_max }
+        }
+        SourceName::RedditOauth => match wiring::reddit_oauth(config) {
+            Some(reddit) => SourceConfig::RedditOauth(reddit),
+            None => {
+                return Err(anyhow::anyhow!("collect.source = \"reddit_oauth\" needs the id and secret of an app"))
+                    .hint("set NATUREDDIT_REDDIT_CLIENT_ID and NATUREDDIT_REDDIT_CLIENT_SECRET in the environment");
+            }
+        },
+        SourceName::Dump => {
+            SourceConfig::Dump { files: collect.dump_files.clone(), line_bytes_max: collect.dump_line_bytes_max }
+        }
+    })
 }
 
 #[cfg(test)]

@@ -5,19 +5,25 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use natureddit_data::gap::{Ledger, OpenGap};
 use natureddit_data::{Dataset, DatasetRecord, Labels};
 use serde::Serialize;
 
 use super::error::{CliError, Exit};
 use super::session::Session;
+use super::{dataset_files, forget};
 use crate::config::Config;
 
 const EXAMPLES: &str = "\
 Examples:
-  natureddit dataset status             posts, labels, dropped posts and why, covered windows
-  natureddit dataset status --json";
+  natureddit dataset status       posts, labels, dropped posts and why, gaps
+  natureddit dataset validate     every broken row and photo, by file and line
+  natureddit dataset merge ../other/data
+  natureddit dataset import 2022-05-01_2022-05-08.csv
+  natureddit dataset export --out exported
+  natureddit dataset forget 1ske7bm     remove all that is known of a post";
 
-/// Look at the dataset
+/// Look at the dataset, merge it with others, forget posts
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(super) struct Args {
@@ -30,16 +36,36 @@ enum Command {
     /// Say what the dataset holds
     #[command(after_help = EXAMPLES)]
     Status,
+    /// Name every row that is broken and every photo that is not what its row says
+    #[command(after_help = EXAMPLES)]
+    Validate,
+    /// Merge other datasets into the project's; no other one is changed
+    #[command(after_help = EXAMPLES)]
+    Merge(dataset_files::MergeArgs),
+    /// Take over a dataset of the original form
+    #[command(after_help = EXAMPLES)]
+    Import(dataset_files::ImportArgs),
+    /// Write the dataset in the original form
+    #[command(after_help = EXAMPLES)]
+    Export(dataset_files::ExportArgs),
+    /// Remove posts with all that is known of them; they do not come back
+    #[command(after_help = EXAMPLES)]
+    Forget(forget::Args),
 }
 
 #[derive(Serialize)]
 struct Status {
     data_dir: PathBuf,
     posts: usize,
+    photos: usize,
     dropped: usize,
-    /// Posts by the class that was chosen last; posts without a choice are not among them.
+    /// Posts that were deleted and do not come back.
+    forgotten: usize,
+    /// Photos by the class that was chosen last; those without a choice are not among them.
     labelled: BTreeMap<String, usize>,
     record: Option<DatasetRecord>,
+    /// Where posts may be missing; the next collection of these subreddits asks for it again.
+    gaps: Vec<OpenGap>,
 }
 
 impl fmt::Display for Status {
@@ -47,11 +73,15 @@ impl fmt::Display for Status {
         let labelled: usize = self.labelled.values().sum();
         writeln!(
             f,
-            "{}: {} posts, {labelled} labelled, {} dropped",
+            "{}: {} posts, {} photos, {labelled} labelled, {} dropped",
             self.data_dir.display(),
             self.posts,
+            self.photos,
             self.dropped
         )?;
+        if self.forgotten > 0 {
+            writeln!(f, "  {:6} forgotten", self.forgotten)?;
+        }
         self.labelled.iter().try_for_each(|(class, count)| writeln!(f, "  {count:6} {class}"))?;
         let Some(record) = &self.record else {
             return write!(f, "nothing was collected yet: `natureddit collect --last 1d`");
@@ -65,28 +95,43 @@ impl fmt::Display for Status {
             let covered = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             writeln!(f, "  {posts:6} r/{subreddit}: {covered}")?;
         }
+        for OpenGap { subreddit, gap, .. } in &self.gaps {
+            writeln!(f, "  gap in r/{subreddit}: {}: {}", gap.window, gap.reason.meaning())?;
+        }
         Ok(())
     }
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
-    let Command::Status = args.command;
-    session.output.result(&status(&session.config()?)?)?;
-    Ok(Exit::Ok)
+    match &args.command {
+        Command::Status => {
+            session.output.result(&status(&session.config()?)?)?;
+            Ok(Exit::Ok)
+        }
+        Command::Validate => dataset_files::run_validate(session),
+        Command::Merge(args) => dataset_files::run_merge(args, session),
+        Command::Import(args) => dataset_files::run_import(args, session),
+        Command::Export(args) => dataset_files::run_export(args, session),
+        Command::Forget(args) => forget::run(args, session),
+    }
 }
 
 fn status(config: &Config) -> anyhow::Result<Status> {
     let dataset = Dataset::read(&config.project.data_dir)?;
     let labels = Labels::read(&config.project.labels_dir)?;
     let mut labelled = BTreeMap::new();
-    for (_, choice) in labels.latest().into_iter().filter(|(id, _)| dataset.posts.contains_key(id)) {
+    let choices = labels.latest();
+    for choice in dataset.posts.values().filter_map(|row| choices.of(row)) {
         *labelled.entry(choice.to_owned()).or_insert(0) += 1;
     }
     Ok(Status {
         data_dir: config.project.data_dir.clone(),
-        posts: dataset.posts.len(),
+        posts: dataset.post_count(),
+        photos: dataset.posts.len(),
         dropped: dataset.dropped.len(),
+        forgotten: dataset.tombstones.len(),
         labelled,
         record: dataset.record,
+        gaps: Ledger::read(&config.project.data_dir)?.open_gaps(),
     })
 }

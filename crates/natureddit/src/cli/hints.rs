@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
+use natureddit_data::DatasetError;
 use natureddit_image::ImageError;
 use natureddit_model::{BundleError, InputError, RuntimeError};
 use natureddit_net::assets::AssetError;
@@ -42,6 +43,13 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<InputError>() {
         return of_input(error).map(str::to_owned);
+    }
+    match cause.downcast_ref::<DatasetError>() {
+        Some(DatasetError::Locked { .. }) => return Some("wait until it is done, or stop it".to_owned()),
+        Some(DatasetError::NoDataset { .. }) => {
+            return Some("name a folder with posts.csv, or a table of the original form".to_owned());
+        }
+        _ => {}
     }
     cause.downcast_ref::<FsError>().and_then(of_file_error)
 }

@@ -108,8 +108,8 @@ fn nothing_matched(config: &Config, file: &Path) -> Result<String, CliError> {
     Ok(if header.iter().any(|column| column == "title") {
         let file = file.display();
         format!("are these titles without a photo? `natureddit label import {file} --titles` takes them")
-    } else if let Some(id) = dataset.posts.keys().next() {
-        format!("the ids are those of posts.csv, such as {id}; are these labels of another project?")
+    } else if let Some(key) = dataset.posts.keys().next() {
+        format!("the ids are those of posts.csv, such as {}; are these labels of another project?", key.id)
     } else {
         "the dataset has no posts yet: `natureddit collect --last 1d`".to_owned()
     })

@@ -1,20 +1,41 @@
 //! `[collect]`: which posts and photos, and from where.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
+use natureddit_core::Secret;
+use natureddit_data::{AuthorMode, GalleryMode};
 use url::Url;
 
-use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS, TableChecker};
 use super::raw::RawCollect;
+use super::{ConfigError, Environment};
 
 /// Where posts come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceName {
     /// An API in the shape of Pushshift.
     Pushshift,
+    /// An API in the shape of Arctic Shift.
+    ArcticShift,
+    /// Reddit's own API.
+    RedditOauth,
+    /// Files on this machine.
+    Dump,
 }
+
+/// What `collect.source` may be.
+const SOURCES: [(&str, SourceName); 4] = [
+    ("pushshift", SourceName::Pushshift),
+    ("arctic_shift", SourceName::ArcticShift),
+    ("reddit_oauth", SourceName::RedditOauth),
+    ("dump", SourceName::Dump),
+];
+
+/// What `collect.author` may be.
+const AUTHORS: [(&str, AuthorMode); 3] =
+    [("keep", AuthorMode::Keep), ("hash", AuthorMode::Hash), ("drop", AuthorMode::Drop)];
 
 /// The checked `[collect]`.
 #[derive(Clone, Debug)]
@@ -45,10 +66,28 @@ pub struct CollectConfig {
     pub jpeg_quality: u8,
     /// Whether posts marked as not safe for work are collected.
     pub include_over_18: bool,
+    /// Which pictures of a gallery are taken.
+    pub gallery: GalleryMode,
     /// Photos fetched from one host at the same time.
     pub downloads_per_host_max: usize,
     /// The address of the Pushshift-shaped API.
     pub pushshift_base_url: Url,
+    /// The address of the Arctic-Shift-shaped API.
+    pub arctic_shift_base_url: Url,
+    /// The address of Reddit's API for apps.
+    pub reddit_base_url: Url,
+    /// The address where apps get tokens.
+    pub reddit_token_base_url: Url,
+    /// The id and secret of an app; `None` where the environment names none.
+    pub reddit_app: Option<(String, Secret)>,
+    /// Whether posts of other sources are looked up on Reddit, where an app is named.
+    pub hydrate: bool,
+    /// What is kept of authors.
+    pub author: AuthorMode,
+    /// The files of the dump; at least one where that is the source.
+    pub dump_files: Vec<PathBuf>,
+    /// The longest line of a dump, in bytes.
+    pub dump_line_bytes_max: usize,
 }
 
 impl CollectConfig {
@@ -59,9 +98,11 @@ impl CollectConfig {
         if since.zip(until).is_some_and(|(since, until)| since >= until) {
             return Err(at.bad("until", &raw.until, format!("later than collect.since = {:?}", raw.since)));
         }
+        let source = at.one_of("source", &raw.source, &SOURCES)?;
+        let (dump, reddit) = (checker.table("collect.dump"), checker.table("collect.reddit_oauth"));
         let image_bytes_max = at.integer("image_bytes_max", raw.image_bytes_max, BYTES)?;
         Ok(Self {
-            source: at.one_of("source", &raw.source, &[("pushshift", SourceName::Pushshift)])?,
+            source,
             user_agent: user_agent(&raw.user_agent, &at)?,
             subreddits: subreddits(raw.subreddits, &at)?,
             since,
@@ -74,10 +115,31 @@ impl CollectConfig {
             long_side_max: at.integer("long_side_max", raw.long_side_max, 64..=16_384)?,
             jpeg_quality: at.integer("jpeg_quality", raw.jpeg_quality, 1..=100)?,
             include_over_18: raw.include_over_18,
+            gallery: at.one_of("gallery", &raw.gallery, &[("first", GalleryMode::First), ("all", GalleryMode::All)])?,
             downloads_per_host_max: at.integer("downloads_per_host_max", raw.downloads_per_host_max, 1..=64)?,
             pushshift_base_url: checker.table("collect.pushshift").url("base_url", &raw.pushshift.base_url)?,
+            arctic_shift_base_url: checker.table("collect.arctic_shift").url("base_url", &raw.arctic_shift.base_url)?,
+            reddit_base_url: reddit.url("base_url", &raw.reddit_oauth.base_url)?,
+            reddit_token_base_url: reddit.url("token_base_url", &raw.reddit_oauth.token_base_url)?,
+            reddit_app: reddit_app(checker.environment),
+            hydrate: raw.hydrate,
+            author: at.one_of("author", &raw.author, &AUTHORS)?,
+            dump_files: dump_files(raw.dump.files, source, &dump)?,
+            dump_line_bytes_max: dump.integer("line_bytes_max", raw.dump.line_bytes_max, 1_000..=1 << 30)?,
         })
     }
+}
+
+fn reddit_app(environment: &Environment) -> Option<(String, Secret)> {
+    let secret = environment.reddit_client_secret.clone();
+    Some((environment.reddit_client_id.clone()?, secret.unwrap_or_else(|| Secret::new(String::new()))))
+}
+
+fn dump_files(files: Vec<String>, source: SourceName, at: &TableChecker<'_>) -> Result<Vec<PathBuf>, ConfigError> {
+    if files.is_empty() && source == SourceName::Dump {
+        return Err(at.bad("files", files, "at least one file where collect.source = \"dump\""));
+    }
+    files.iter().map(|file| at.path("files", file)).collect()
 }
 
 fn subreddits(names: Vec<String>, at: &TableChecker<'_>) -> Result<Vec<String>, ConfigError> {

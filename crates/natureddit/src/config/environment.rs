@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use natureddit_core::Secret;
+
 /// What the program takes from the environment; a secret belongs here too, as a `natureddit_core::Secret`.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -11,6 +13,10 @@ pub struct Environment {
     pub data_home: Option<PathBuf>,
     /// `$NATUREDDIT_LOG`, a filter such as `debug` or `natureddit_net=trace`.
     pub log_filter: Option<String>,
+    /// `$NATUREDDIT_REDDIT_CLIENT_ID`, the id of an app that may use Reddit's API.
+    pub reddit_client_id: Option<String>,
+    /// `$NATUREDDIT_REDDIT_CLIENT_SECRET`; an installed app has none.
+    pub reddit_client_secret: Option<Secret>,
 }
 
 impl Environment {
@@ -23,6 +29,8 @@ impl Environment {
             cache_home: folder("XDG_CACHE_HOME").or_else(|| below_home(".cache")),
             data_home: folder("XDG_DATA_HOME").or_else(|| below_home(".local/share")),
             log_filter: text("NATUREDDIT_LOG"),
+            reddit_client_id: text("NATUREDDIT_REDDIT_CLIENT_ID"),
+            reddit_client_secret: text("NATUREDDIT_REDDIT_CLIENT_SECRET").map(Secret::new),
         }
     }
 }

@@ -49,14 +49,40 @@ pub(super) struct RawCollect {
     pub(super) long_side_max: i64,
     pub(super) jpeg_quality: i64,
     pub(super) include_over_18: bool,
+    pub(super) gallery: String,
+    pub(super) author: String,
+    pub(super) hydrate: bool,
     pub(super) downloads_per_host_max: i64,
     pub(super) pushshift: RawPushshift,
+    pub(super) arctic_shift: RawArcticShift,
+    pub(super) reddit_oauth: RawRedditOauth,
+    pub(super) dump: RawDump,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPushshift {
     pub(super) base_url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawArcticShift {
+    pub(super) base_url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRedditOauth {
+    pub(super) base_url: String,
+    pub(super) token_base_url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDump {
+    pub(super) files: Vec<String>,
+    pub(super) line_bytes_max: i64,
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,8 @@ fn environment() -> Environment {
         cache_home: Some("/users/a/.cache".into()),
         data_home: Some("/users/a/data".into()),
         log_filter: None,
+        reddit_client_id: None,
+        reddit_client_secret: None,
     }
 }
 
@@ -103,7 +105,7 @@ fn paths_start_at_the_project_and_empty_ones_at_the_users_folders() {
 
 #[test]
 fn without_a_home_folder_the_key_to_set_is_named() {
-    let nobody = Environment { cache_home: None, data_home: None, log_filter: None };
+    let nobody = Environment { cache_home: None, data_home: None, ..environment() };
     let error = Config::defaults(Path::new("/project"), &nobody).unwrap_err();
     assert_eq!(error.hint().unwrap(), "set HOME, or assets.cache_dir in natureddit.toml");
 }

@@ -52,7 +52,7 @@ impl Natureddit {
         command.current_dir(work).stdin(Stdio::null()).env("HOME", real(folder.path()).join("home"));
         // Cargo's own settings hand ORT_DISABLE_TELEMETRY on to tests; the program must set it without their help.
         let inherited = ["XDG_CACHE_HOME", "XDG_DATA_HOME", "NATUREDDIT_LOG", "COLUMNS", "CLICOLOR_FORCE"];
-        for variable in inherited.into_iter().chain(["ORT_DISABLE_TELEMETRY"]) {
+        for variable in inherited.into_iter().chain(["ORT_DISABLE_TELEMETRY", "NATUREDDIT_REDDIT_CLIENT_ID"]) {
             command.env_remove(variable);
         }
         Self { folder, command }

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use natureddit_core::{ClassNames, Clock, PostId, Progress, fs};
+use natureddit_core::{ClassNames, Clock, PostId, Progress, Secret, fs};
+use natureddit_data::source::RedditOauthConfig;
 use natureddit_data::{
-    CollectConfig, CollectError, CollectReport, Dataset, PhotoConfig, SourceConfig, Window, collect,
+    AuthorMode, CollectConfig, CollectError, CollectReport, Dataset, GalleryMode, PhotoConfig, SourceConfig, Window,
+    collect,
 };
 use natureddit_image::ImageLimits;
 use natureddit_net::{Client, ClientConfig, HostMap, RetryPolicy};
-use natureddit_sandbox::{AfterMode, DropReason, Fault, FaultAction, Outcome, SUBREDDITS, Sandbox, SandboxConfig};
+use natureddit_sandbox::{
+    AfterMode, CLIENT_ID, CLIENT_SECRET, DropReason, Fault, FaultAction, Outcome, SUBREDDITS, Sandbox, SandboxConfig,
+};
 use serde_json::Value;
 use url::Url;
 
@@ -38,17 +42,41 @@ fn client(sandbox: &Sandbox) -> Client {
     Client::new(config).unwrap()
 }
 
+fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
+}
+
 async fn collect_into(dir: &Path, sandbox: &Sandbox) -> Result<CollectReport, CollectError> {
+    let pushshift = SourceConfig::Pushshift { base_url: url("https://api.pullpush.io"), page_bytes_max: 16_000_000 };
+    collect_from(dir, sandbox, pushshift).await
+}
+
+fn arctic_shift() -> SourceConfig {
+    let base_url = url("https://arctic-shift.photon-reddit.com");
+    SourceConfig::ArcticShift { base_url, page_bytes_max: 16_000_000 }
+}
+
+fn reddit_oauth() -> SourceConfig {
+    SourceConfig::RedditOauth(RedditOauthConfig {
+        token_base_url: url("https://www.reddit.com"),
+        base_url: url("https://oauth.reddit.com"),
+        client_id: CLIENT_ID.into(),
+        client_secret: Secret::new(CLIENT_SECRET.into()),
+        page_bytes_max: 16_000_000,
+    })
+}
+
+async fn collect_from(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Result<CollectReport, CollectError> {
     let window = sandbox.window();
     let config = CollectConfig {
-        source: SourceConfig::Pushshift {
-            base_url: Url::parse("https://api.pullpush.io").unwrap(),
-            page_bytes_max: 16_000_000,
-        },
+        source,
         subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
         window: Window::new(window.since, window.until).unwrap(),
         page_size: 7,
         include_over_18: false,
+        hydrate: None,
+        author: AuthorMode::Keep,
+        gallery: GalleryMode::First,
         photos: PhotoConfig {
             bytes_min: 5_000,
             limits: ImageLimits { bytes_max: 50_000_000, pixels_max: 100_000_000 },
@@ -72,7 +100,8 @@ fn code(reason: DropReason) -> &'static str {
         DropReason::NotFound => "http_404",
         DropReason::Html => "html",
         DropReason::Truncated => "truncated",
-        DropReason::TooSmall | DropReason::Placeholder => "too_few_bytes",
+        DropReason::TooSmall => "too_few_bytes",
+        DropReason::Placeholder => "placeholder",
         DropReason::Empty => "empty",
         DropReason::TooManyPixels => "too_many_pixels",
         DropReason::Animated => "animated",
@@ -92,9 +121,9 @@ fn check_rows_and_reasons(dir: &Path, sandbox: &Sandbox) {
             Outcome::Drop { reason } => _ = dropped.insert(post.id.clone(), code(reason).to_owned()),
         }
     }
-    let found = dataset.posts.iter().map(|(id, row)| (id.clone(), (row.post.created_utc, row.post.title.clone())));
+    let found = dataset.posts.values().map(|row| (row.post.id.clone(), (row.post.created_utc, row.post.title.clone())));
     assert_eq!(found.collect::<BTreeMap<_, _>>(), rows);
-    let found = dataset.dropped.iter().map(|(id, post)| (id.clone(), post.reason.clone()));
+    let found = dataset.dropped.values().map(|post| (post.id.clone(), post.reason.clone()));
     assert_eq!(found.collect::<BTreeMap<_, _>>(), dropped);
     assert!(DropReason::ALL.iter().all(|reason| sandbox.truth().drops.contains_key(reason)), "all are planted");
 }
@@ -102,7 +131,7 @@ fn check_rows_and_reasons(dir: &Path, sandbox: &Sandbox) {
 /// The photo of a gallery is the first that its author put there and Reddit could process, to the byte.
 async fn check_galleries(dir: &Path, sandbox: &Sandbox) {
     let (client, dataset) = (client(sandbox), Dataset::read(dir).unwrap());
-    let ids: Vec<_> = dataset.posts.keys().map(PostId::as_str).collect();
+    let ids: Vec<_> = dataset.posts.keys().map(|key| key.id.as_str()).collect();
     let url = format!("https://api.pullpush.io/reddit/search/submission/?size=100&ids={}", ids.join(","));
     let answer = client.get(&url).accept("application/json").bytes_max(16_000_000).send().await.unwrap();
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -114,7 +143,8 @@ async fn check_galleries(dir: &Path, sandbox: &Sandbox) {
         let first = media.into_iter().find(|media| media["status"] == "valid").unwrap();
         let address = first["s"]["u"].as_str().unwrap().replace("&amp;", "&");
         let expected = client.get(&address).accept("image/jpeg").bytes_max(50_000_000).send().await.unwrap();
-        let row = &dataset.posts[&post["id"].as_str().unwrap().parse().unwrap()];
+        let id: PostId = post["id"].as_str().unwrap().parse().unwrap();
+        let row = dataset.photos_of(&id).next().unwrap();
         assert!(expected.body == fs::read(&Dataset::image_path(dir, row)).unwrap(), "{}", row.post.id);
     }
 }
@@ -156,6 +186,53 @@ fn posts_of_every_kind_become_what_the_simulator_says() {
         collect_into(folder.path(), &sandbox).await.unwrap();
         check_rows_and_reasons(folder.path(), &sandbox);
     });
+}
+
+#[test]
+fn every_source_gives_the_rows_that_the_simulator_says() {
+    let rows = |dir: &Path| {
+        let rows = Dataset::read(dir).unwrap().posts.into_values();
+        rows.map(|row| natureddit_data::PostRow { source: String::new(), ..row }).collect::<Vec<_>>()
+    };
+    in_a_runtime(async {
+        let sandbox = sandbox(AfterMode::Exclusive, Vec::new()).await;
+        let searched = tempfile::tempdir().unwrap();
+        collect_into(searched.path(), &sandbox).await.unwrap();
+        let archived = tempfile::tempdir().unwrap();
+        let report = collect_from(archived.path(), &sandbox, arctic_shift()).await.unwrap();
+        assert_eq!((report.posts_seen, report.gaps.len()), (POSTS as u64, 0), "the archive counts what it gave");
+        check_rows_and_reasons(archived.path(), &sandbox);
+        // What was removed is in no listing.
+        let listed = tempfile::tempdir().unwrap();
+        let report = collect_from(listed.path(), &sandbox, reddit_oauth()).await.unwrap();
+        assert_eq!(report.gaps.len(), 0);
+        assert_eq!(rows(archived.path()), rows(searched.path()));
+        assert_eq!(rows(listed.path()), rows(searched.path()));
+    });
+}
+
+#[test]
+fn no_fault_of_the_other_sources_changes_the_dataset() {
+    for (source, path) in [(arctic_shift as fn() -> SourceConfig, "/arctic/api/posts/search"), (reddit_oauth, "/new")] {
+        let clean = tempfile::tempdir().unwrap();
+        in_a_runtime(async {
+            collect_from(clean.path(), &sandbox(AfterMode::Exclusive, Vec::new()).await, source()).await.unwrap();
+        });
+        let status = |code| FaultAction::Status { code, retry_after: None };
+        for action in [status(503), status(401), FaultAction::Reset, FaultAction::Truncated, FaultAction::Empty] {
+            let folder = tempfile::tempdir().unwrap();
+            in_a_runtime(async {
+                let faults = vec![Fault::new(path, 2, 2, action.clone())];
+                let sandbox = sandbox(AfterMode::Exclusive, faults).await;
+                let mut ends = Vec::new();
+                while ends.len() < 4 && ends.last().is_none_or(Result::is_err) {
+                    ends.push(collect_from(folder.path(), &sandbox, source()).await);
+                }
+                assert!(ends.last().unwrap().is_ok(), "{path} {action:?}: {ends:?}");
+            });
+            assert!(files(folder.path()) == files(clean.path()), "{path} {action:?}");
+        }
+    }
 }
 
 #[test]

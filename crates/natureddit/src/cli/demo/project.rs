@@ -68,7 +68,7 @@ pub(super) fn write_choices(
 ) -> anyhow::Result<PathBuf> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["id", "choice"])?;
-    for (id, choice) in truth.labels().filter(|(id, _)| dataset.posts.contains_key(*id) && is_picked(id, share)) {
+    for (id, choice) in truth.labels().filter(|(id, _)| dataset.has_post(id) && is_picked(id, share)) {
         writer.write_record([id.as_str(), choice])?;
     }
     let path = labels_dir.join("demo-choices.csv");
@@ -81,9 +81,9 @@ pub(super) fn write_choices(
 pub(super) fn post_to_predict(config: &Config) -> anyhow::Result<(PostRow, bool)> {
     let dataset = Dataset::read(&config.project.data_dir)?;
     let labels = Labels::read(&config.project.labels_dir)?;
-    let labelled = labels.latest();
+    let choices = labels.latest();
     let rows = dataset.rows();
-    let unseen = |row: &&&PostRow| !labelled.contains_key(&row.post.id);
+    let unseen = |row: &&&PostRow| choices.of(row).is_none();
     // A title of one line is easier to paste.
     let one_line = |row: &&&PostRow| !row.post.title.contains(char::is_control);
     let unseen = rows.iter().filter(unseen).find(one_line).or_else(|| rows.iter().find(unseen));

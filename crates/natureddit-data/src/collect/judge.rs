@@ -1,0 +1,187 @@
+//! What becomes of one photo of a post: it is there, is fetched and stored, or is dropped with a reason.
+
+use natureddit_core::fs::FsError;
+use natureddit_core::{Post, PostId};
+use natureddit_net::NetError;
+
+use super::Collection;
+use super::journal::Entry;
+use crate::dataset::{Dataset, DroppedPost, PostRow};
+use crate::images::{FileState, PhotoError, StoredPhoto, img_stem};
+use crate::media::{self, GalleryMode, PhotoAddress, SkipReason};
+
+/// One photo that is to be had.
+pub(super) struct Wanted<'a> {
+    pub(super) post: &'a Post,
+    pub(super) photo: PhotoAddress,
+    /// Whether it is the last of its post.
+    pub(super) is_last: bool,
+}
+
+/// What became of one photo.
+pub(super) struct Judged {
+    pub(super) id: PostId,
+    pub(super) outcome: Outcome,
+    /// How its fetch ended, if there was one.
+    pub(super) fetch: Option<Fetch>,
+    /// Whether there is no photo for a reason that may pass.
+    pub(super) may_come: bool,
+    /// Whether it was the last of its post.
+    pub(super) ends_post: bool,
+}
+
+pub(super) enum Outcome {
+    /// Its row and file were there.
+    Present,
+    Stored(Box<PostRow>),
+    /// The file is not the one that was fetched, which cannot be had again; the row describes it.
+    Changed(Box<PostRow>),
+    /// Its row was there and the photo cannot be had.
+    Missing,
+    Dropped(DroppedPost),
+}
+
+pub(super) enum Fetch {
+    Answered,
+    Gone,
+    Failed(String),
+}
+
+/// Why there is no photo.
+enum NoPhoto {
+    Skipped(SkipReason),
+    Failed(PhotoError),
+}
+
+impl NoPhoto {
+    fn code(&self) -> String {
+        match self {
+            Self::Skipped(reason) => reason.code().to_owned(),
+            Self::Failed(error) => error.code().into_owned(),
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Skipped(reason) => *reason == SkipReason::GalleryPending,
+            Self::Failed(error) => error.may_pass(),
+        }
+    }
+
+    fn fetch(&self) -> Option<Fetch> {
+        match self {
+            Self::Skipped(_) => None,
+            Self::Failed(PhotoError::Net(NetError::Status { status: 404 | 410, .. })) => Some(Fetch::Gone),
+            Self::Failed(PhotoError::Net(_)) => Some(Fetch::Failed(self.code())),
+            Self::Failed(_) => Some(Fetch::Answered),
+        }
+    }
+}
+
+/// The row of a photo. The only photo of a post is known by its post, whatever its file is called; one of several by the
+/// name of its file, which in datasets of the original form is what Reddit calls the picture.
+fn row_of<'a>(dataset: &'a Dataset, id: &'a PostId, photo: &PhotoAddress, mode: GalleryMode) -> Option<&'a PostRow> {
+    let mut rows = dataset.photos_of(id);
+    if photo.media_id.is_empty() || mode == GalleryMode::First {
+        return rows.next();
+    }
+    let stem = img_stem(id, &photo.media_id);
+    rows.find(|row| row.stem() == stem || row.stem() == photo.media_id)
+}
+
+impl Collection<'_> {
+    /// Decides about one photo; stores it if there is one to store, and notes what became of it. An error is this
+    /// machine's.
+    pub(super) async fn judge(&self, wanted: &Wanted<'_>) -> Result<Judged, FsError> {
+        let Wanted { post, photo, is_last: ends_post } = wanted;
+        let ends_post = *ends_post;
+        let row = row_of(&self.dataset, &post.id, photo, self.config.gallery);
+        let state = match row {
+            Some(row) => self.store.state(&row.img_name, row.sha256).await?,
+            None => FileState::Missing,
+        };
+        if state == FileState::Same {
+            let id = post.id.clone();
+            return Ok(Judged { id, outcome: Outcome::Present, fetch: None, may_come: false, ends_post });
+        }
+        // A file that is fetched again keeps its name.
+        let stem = row.map_or_else(|| img_stem(&post.id, &photo.media_id), |row| row.stem().to_owned());
+        let fetched = self.fetch_photo(stem, photo).await?;
+        let (fetch, may_come) = match &fetched {
+            Ok(_) => (Some(Fetch::Answered), false),
+            Err(reason) => (reason.fetch(), reason.may_pass()),
+        };
+        let outcome = match (fetched, row) {
+            (Ok(photo), row) => Outcome::Stored(Box::new(self.new_row(post, row, photo))),
+            (Err(reason), Some(row)) => {
+                let reason = reason.code();
+                tracing::warn!(id = %post.id, reason, "the photo is gone or changed and cannot be had again");
+                self.without_original(row, state).await?
+            }
+            (Err(reason), None) => Outcome::Dropped(DroppedPost {
+                id: post.id.clone(),
+                media_id: photo.media_id.clone(),
+                subreddit: post.subreddit.clone(),
+                created_utc: post.created_utc,
+                reason: reason.code(),
+            }),
+        };
+        match &outcome {
+            Outcome::Stored(row) | Outcome::Changed(row) => self.journal.push(&Entry::Row(row.clone()))?,
+            Outcome::Dropped(post) => self.journal.push(&Entry::Dropped(post.clone()))?,
+            Outcome::Present | Outcome::Missing => {}
+        }
+        Ok(Judged { id: post.id.clone(), outcome, fetch, may_come, ends_post })
+    }
+
+    /// What to do about a row whose photo is gone or changed while the original cannot be had. The row stays: that a photo
+    /// cannot be had says nothing about its post.
+    async fn without_original(&self, row: &PostRow, state: FileState) -> Result<Outcome, FsError> {
+        if state == FileState::Missing {
+            return Ok(Outcome::Missing);
+        }
+        match self.store.read(&row.img_name).await {
+            Ok(photo) => Ok(Outcome::Changed(Box::new(self.new_row(&row.post, Some(row), photo)))),
+            Err(PhotoError::Fs(error)) => Err(error),
+            Err(error) => {
+                tracing::warn!(id = %row.post.id, %error, "the file in the photo's place cannot be read");
+                Ok(Outcome::Missing)
+            }
+        }
+    }
+
+    /// A photo, stored; or the reason why there is none.
+    async fn fetch_photo(&self, stem: String, photo: &PhotoAddress) -> Result<Result<StoredPhoto, NoPhoto>, FsError> {
+        let url = match &photo.url {
+            Ok(url) => url,
+            Err(reason) => return Ok(Err(NoPhoto::Skipped(*reason))),
+        };
+        self.journal.push(&Entry::Fetch(stem.clone()))?;
+        let mut addresses = media::addresses(url).into_iter().peekable();
+        loop {
+            let Some(address) = addresses.next() else { return Ok(Err(NoPhoto::Skipped(SkipReason::NotAPhoto))) };
+            match self.store.fetch(&stem, &address).await {
+                Ok(photo) => return Ok(Ok(photo)),
+                Err(PhotoError::Fs(error)) => return Err(error),
+                // What may pass is waited for: which of the files is stored must not depend on the weather.
+                Err(error) if !error.may_pass() && addresses.peek().is_some() => {
+                    tracing::debug!(stem, %error, "the original is gone, and the preview is asked for");
+                }
+                Err(error) => {
+                    tracing::debug!(stem, %error, "photo dropped");
+                    return Ok(Err(NoPhoto::Failed(error)));
+                }
+            }
+        }
+    }
+
+    /// A row that was there wins; only what describes its file is new.
+    fn new_row(&self, post: &Post, old: Option<&PostRow>, photo: StoredPhoto) -> PostRow {
+        let StoredPhoto { img_name, width, height, sha256, phash } = photo;
+        let (post, source) = match old {
+            Some(old) => (old.post.clone(), old.source.clone()),
+            None => (post.clone(), self.config.source.name().to_owned()),
+        };
+        PostRow { post, img_name, source, width, height, sha256, phash }
+    }
+}

@@ -1,0 +1,130 @@
+//! What happens to posts between a source and their photos: those that were deleted are left out, those of archives are
+//! looked up on Reddit where that can be asked, and authors are kept, hashed or dropped.
+
+use natureddit_core::{ContentHasher, Post, PostId};
+use natureddit_net::Client;
+
+use super::{CollectConfig, CollectError, Collection};
+use crate::source::lookup::LookUp;
+use crate::source::{SourceConfig, SourceError};
+use crate::submission::Submission;
+
+/// Posts of earlier runs that are asked for again in one run.
+const WAITING_MAX: usize = 500;
+
+/// What the dataset keeps of authors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorMode {
+    /// The name.
+    Keep,
+    /// A name that is made of the hash of the name, so that posts of one author still belong together. Whoever guesses a
+    /// name can tell that it is the right one.
+    Hash,
+    /// Nothing.
+    Drop,
+}
+
+impl AuthorMode {
+    /// A name as the dataset has it. What stands for no person stays.
+    fn applied(self, author: String) -> String {
+        match self {
+            Self::Keep => author,
+            _ if author.starts_with('[') => author,
+            Self::Hash => {
+                let hash = ContentHasher::new().part("author").part(&author).finish().to_string();
+                hash[..16].to_owned()
+            }
+            Self::Drop => String::new(),
+        }
+    }
+}
+
+/// What posts can be looked up in: Reddit where it may be asked, else the source itself if it knows posts by their ids.
+pub(super) fn look_up(config: &CollectConfig, client: &Client) -> Option<LookUp> {
+    match &config.hydrate {
+        Some(reddit) => LookUp::new(&SourceConfig::RedditOauth(reddit.clone()), client).ok(),
+        None => LookUp::new(&config.source, client).ok(),
+    }
+}
+
+/// Whether a reason may be another one at another time.
+fn may_pass(reason: &str) -> bool {
+    matches!(reason, "gallery_pending" | "timeout" | "connection" | "http_408" | "http_429")
+        || reason.strip_prefix("http_5").is_some_and(|rest| rest.len() == 2)
+}
+
+impl Collection<'_> {
+    /// Posts as they are judged.
+    pub(super) async fn prepare(&mut self, posts: Vec<Submission>) -> Result<Vec<Submission>, CollectError> {
+        let before = posts.len();
+        let mut posts = posts;
+        posts.retain(|post| !self.dataset.tombstones.has(&post.post.id));
+        self.report.posts_forgotten += (before - posts.len()) as u64;
+        self.hydrate(&mut posts).await?;
+        for Submission { post, .. } in &mut posts {
+            post.author = self.config.author.applied(std::mem::take(&mut post.author));
+        }
+        Ok(posts)
+    }
+
+    /// Replaces what an archive knows of new posts by what Reddit knows: galleries are processed by now, and what was
+    /// deleted is not collected. A post of which Reddit says nothing that counts is used as it is.
+    async fn hydrate(&mut self, posts: &mut [Submission]) -> Result<(), CollectError> {
+        let (true, Some(look_up)) = (self.config.hydrate.is_some(), &mut self.look_up) else { return Ok(()) };
+        let mut new: Vec<_> = posts.iter_mut().filter(|post| !self.dataset.has_post(&post.post.id)).collect();
+        for part in new.chunks_mut(look_up.ids_max()) {
+            let ids: Vec<PostId> = part.iter().map(|post| post.post.id.clone()).collect();
+            let mut found = look_up.look(&ids).await.map_err(|source| CollectError::LookUp { source })?;
+            for post in part {
+                let Post { id, subreddit, created_utc, .. } = post.post.clone();
+                if let Some(fresh) = found.posts.remove(&id) {
+                    **post = Submission { post: Post { subreddit, created_utc, ..fresh.post }, ..fresh };
+                } else if found.absent.contains(&id) {
+                    post.is_removed = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The posts of earlier runs whose photos may have come by now, as they are now.
+    pub(super) async fn waiting(&mut self) -> Result<Vec<Submission>, CollectError> {
+        let Some(look_up) = &mut self.look_up else { return Ok(Vec::new()) };
+        let waiting = self.dataset.dropped.values().filter(|post| may_pass(&post.reason));
+        let mut ids: Vec<PostId> = waiting.map(|post| post.id.clone()).filter(|id| !self.waited.contains(id)).collect();
+        ids.dedup();
+        ids.truncate(WAITING_MAX);
+        let mut posts = Vec::new();
+        for part in ids.chunks(look_up.ids_max()) {
+            let found = look_up.ask(part).await.map_err(|source: SourceError| CollectError::LookUp { source })?;
+            posts.extend(found.into_values());
+        }
+        for Submission { post, .. } in &mut posts {
+            let named = self.config.subreddits.iter().find(|name| name.eq_ignore_ascii_case(&post.subreddit));
+            post.subreddit = named.unwrap_or(&post.subreddit).clone();
+        }
+        Ok(posts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_is_kept_hashed_or_dropped() {
+        let applied = |mode: AuthorMode, name: &str| mode.applied(name.to_owned());
+        assert_eq!(applied(AuthorMode::Keep, "ann"), "ann");
+        assert_eq!(applied(AuthorMode::Drop, "ann"), "");
+        assert_eq!(applied(AuthorMode::Hash, "[deleted]"), "[deleted]");
+        let hash = applied(AuthorMode::Hash, "ann");
+        assert!(hash.len() == 16 && hash != applied(AuthorMode::Hash, "bob"), "{hash}");
+        assert_eq!(hash, applied(AuthorMode::Hash, "ann"));
+    }
+
+    #[test]
+    fn a_reason_that_may_pass_is_known_by_its_name() {
+        assert!(["gallery_pending", "timeout", "http_429", "http_503"].into_iter().all(may_pass));
+        assert!(!["removed", "http_404", "http_5", "http_5xx9", "html"].into_iter().any(may_pass));
+    }
+}

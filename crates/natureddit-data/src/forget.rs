@@ -1,0 +1,96 @@
+//! Forgetting a post: its rows, photos, labels and titles go, and a tombstone stays.
+//!
+//! The tombstone is written first. When the rest is cut off, every later command sees rows of a post that has a
+//! tombstone, and finishes the work: see [`bury`].
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use natureddit_core::fs::{self, FsError};
+use natureddit_core::{Clock, ContentHash, PostId};
+use serde::Serialize;
+
+use crate::dataset::{self, Dataset, DatasetError};
+use crate::labels::Labels;
+use crate::record::Collected;
+use crate::titles::Titles;
+
+/// What was forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// Posts with a tombstone that is new.
+    pub posts: u64,
+    /// Rows that are gone.
+    pub rows: u64,
+    /// Files that are gone.
+    pub photos: u64,
+    /// Choices that are gone.
+    pub labels: u64,
+    /// Labelled titles that are gone.
+    pub titles: u64,
+    /// What is left to remove elsewhere: whatever was computed from these photos and titles.
+    #[serde(skip)]
+    pub content: Vec<ContentHash>,
+}
+
+/// Forgets posts in the dataset and labels of these folders. Ids that the dataset does not have get a tombstone all the
+/// same: they shall not come back.
+///
+/// # Errors
+/// [`DatasetError`]; doing it again finishes what was begun.
+pub fn forget_posts(
+    data_dir: &Path,
+    labels_dir: &Path,
+    ids: &BTreeSet<PostId>,
+    clock: &Clock,
+) -> Result<Forgotten, DatasetError> {
+    let _lock = dataset::lock(data_dir)?;
+    forget(data_dir, labels_dir, ids, clock)
+}
+
+/// As [`forget_posts`], for a caller who holds the dataset's lock.
+///
+/// # Errors
+/// [`DatasetError`]; doing it again finishes what was begun.
+pub(crate) fn forget(
+    data_dir: &Path,
+    labels_dir: &Path,
+    ids: &BTreeSet<PostId>,
+    clock: &Clock,
+) -> Result<Forgotten, DatasetError> {
+    let mut dataset = Dataset::read(data_dir)?;
+    let before = dataset.tombstones.len();
+    for id in ids {
+        dataset.tombstones.add(id.clone(), clock.now().as_second());
+    }
+    dataset.tombstones.write(data_dir)?;
+    let mut forgotten = bury(&mut dataset, data_dir)?;
+    forgotten.posts = (dataset.tombstones.len() - before) as u64;
+    let buried: BTreeSet<PostId> = dataset.tombstones.ids().cloned().collect();
+    forgotten.labels = Labels::forget(labels_dir, &buried)?;
+    forgotten.titles = Titles::forget(labels_dir, &buried)?;
+    dataset.write(data_dir, Collected::nothing(&dataset, clock))?;
+    Ok(forgotten)
+}
+
+/// Removes what a dataset in memory has of posts with a tombstone, and their photos. The tables are still to be written.
+pub(crate) fn bury(dataset: &mut Dataset, data_dir: &Path) -> Result<Forgotten, FsError> {
+    let mut forgotten = Forgotten::default();
+    let tombstones = std::mem::take(&mut dataset.tombstones);
+    let (gone, kept) = std::mem::take(&mut dataset.posts).into_iter().partition(|(key, _)| tombstones.has(&key.id));
+    dataset.posts = kept;
+    dataset.dropped.retain(|(id, _), _| !tombstones.has(id));
+    dataset.tombstones = tombstones;
+    let kept: BTreeSet<&str> = dataset.posts.keys().map(|key| key.img_name.as_str()).collect();
+    for (key, row) in std::collections::BTreeMap::into_iter(gone) {
+        forgotten.rows += 1;
+        forgotten.content.extend([row.sha256, ContentHash::of(row.post.title.as_bytes())]);
+        // In datasets of other origin two posts may share a file.
+        if !kept.contains(key.img_name.as_str()) {
+            let path = Dataset::image_path(data_dir, &row);
+            forgotten.photos += u64::from(path.exists());
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(forgotten)
+}

@@ -1,0 +1,182 @@
+//! Datasets as one: of several rows of one photo one wins, whatever the order of the datasets, and merging again changes
+//! nothing. No input is changed, but for the dataset that is merged into, which is an input itself.
+//!
+//! The row that wins has its photo as it was stored, then the larger photo, then more to tell than the original form can,
+//! then the text that sorts first. A tombstone of
+//! any dataset counts for all. A post has a row or is dropped, never both; of two reasons the one that sorts first stays.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs;
+use natureddit_core::{Clock, ContentHash};
+use natureddit_image::ImageLimits;
+use serde::Serialize;
+
+use crate::dataset::{self, Dataset, DatasetError, PhotoKey, PostRow, post_cells};
+use crate::forget::bury;
+use crate::gap::{Ask, Ledger};
+use crate::original::{self, Original};
+use crate::record::{Collected, DatasetRecord};
+use crate::window;
+
+/// What a merge did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Merged {
+    /// Rows of the result.
+    pub rows: u64,
+    /// Rows that were not in the dataset that was merged into.
+    pub rows_new: u64,
+    /// Rows that another row of the same photo took the place of.
+    pub rows_replaced: u64,
+    /// Rows without a photo that can be read: they stay where they are and are not in the result.
+    pub photos_missing: u64,
+    /// Rows of posts with a tombstone, which were left out.
+    pub forgotten: u64,
+    /// Photos of tables of the original form that cannot be used, and why.
+    pub refused: Vec<(PathBuf, String)>,
+}
+
+/// A dataset to merge.
+struct Part {
+    dataset: Dataset,
+    asks: Vec<Ask>,
+    photos: BTreeMap<PhotoKey, PathBuf>,
+}
+
+/// A row and what decides whether it wins.
+struct Candidate<'a> {
+    row: &'a PostRow,
+    photo: PathBuf,
+    /// Whether the file is there as it was stored.
+    is_sound: bool,
+    is_of_target: bool,
+}
+
+/// Merges datasets into the one in `data_dir`, which may be empty. An input is the folder of a dataset or, in the original
+/// form, a table with a folder of its name beside it.
+///
+/// # Errors
+/// [`DatasetError`] of the first input that cannot be read; then nothing is changed.
+pub fn merge(inputs: &[PathBuf], data_dir: &Path, limits: &ImageLimits, clock: &Clock) -> Result<Merged, DatasetError> {
+    let _lock = dataset::lock(data_dir)?;
+    let mut merged = Merged::default();
+    let mut parts = vec![read_part(data_dir, limits, &mut merged)?];
+    for input in inputs {
+        if !input.exists() {
+            return Err(DatasetError::NoDataset { path: input.clone() });
+        }
+        parts.push(read_part(input, limits, &mut merged)?);
+    }
+    let mut result = Dataset { record: record(&parts), ..Dataset::default() };
+    parts.iter().for_each(|part| result.tombstones.merge(&part.dataset.tombstones));
+    let winners = winners(&parts, &result, &mut merged)?;
+    for winner in winners {
+        let path = Dataset::image_path(data_dir, winner.row);
+        if winner.photo != path {
+            let is_there = fs::optional(ContentHash::of_file(&path))?.is_some_and(|hash| hash == winner.row.sha256);
+            if !is_there {
+                fs::write_atomic(&path, fs::read(&winner.photo)?)?;
+            }
+        }
+        merged.rows_new += u64::from(!winner.is_of_target && !parts[0].dataset.posts.contains_key(&winner.row.key()));
+        result.insert(winner.row.clone());
+    }
+    merged.rows = result.posts.len() as u64;
+    let mut dropped: Vec<_> = parts.iter().flat_map(|part| part.dataset.dropped.values()).collect();
+    dropped.sort_by_key(|post| (&post.id, &post.media_id, std::cmp::Reverse((&post.reason, &post.subreddit))));
+    for post in dropped {
+        if !result.has(post) && !result.tombstones.has(&post.id) {
+            result.drop_post(post.clone());
+        }
+    }
+    write(&mut result, &parts, data_dir, clock)?;
+    Ok(merged)
+}
+
+fn write(result: &mut Dataset, parts: &[Part], data_dir: &Path, clock: &Clock) -> Result<(), DatasetError> {
+    result.tombstones.write(data_dir)?;
+    result.write(data_dir, Collected::nothing(result, clock))?;
+    let mut asks: Vec<Ask> = parts.iter().flat_map(|part| part.asks.clone()).collect();
+    asks.sort_by_cached_key(Ask::order);
+    asks.dedup();
+    Ledger::of(data_dir, asks).write()?;
+    // What the target had and the result has not: photos under another extension, and those of posts with a tombstone.
+    let target = &parts[0].dataset;
+    let mut gone = Dataset { posts: target.posts.clone(), tombstones: result.tombstones.clone(), ..Dataset::default() };
+    bury(&mut gone, data_dir)?;
+    for (key, row) in gone.posts.iter().filter(|(key, _)| !result.posts.contains_key(key)) {
+        let stem = row.stem();
+        // Where its photo cannot be read, the file stays for its owner to look at.
+        if result.photos_of(&key.id).any(|other| other.stem() == stem) {
+            fs::remove_file(&Dataset::image_path(data_dir, row))?;
+        }
+    }
+    Ok(())
+}
+
+fn read_part(input: &Path, limits: &ImageLimits, merged: &mut Merged) -> Result<Part, DatasetError> {
+    if input.is_file() {
+        let Original { rows, photos, refused } = Original::read(input, limits)?;
+        merged.refused.extend(refused);
+        let mut dataset = Dataset::default();
+        // Of rows of one post the later wins there as well.
+        rows.into_iter().for_each(|row| _ = dataset.insert(row));
+        return Ok(Part { dataset, asks: Vec::new(), photos });
+    }
+    let dataset = Dataset::read(input)?;
+    let photos = dataset.posts.iter().map(|(key, row)| (key.clone(), Dataset::image_path(input, row))).collect();
+    Ok(Part { dataset, asks: Ledger::read(input)?.asks().to_vec(), photos })
+}
+
+/// The rows that win, each of another photo.
+fn winners<'a>(parts: &'a [Part], result: &Dataset, merged: &mut Merged) -> Result<Vec<Candidate<'a>>, DatasetError> {
+    let mut winners: BTreeMap<(String, String), Candidate<'a>> = BTreeMap::new();
+    for (at, part) in parts.iter().enumerate() {
+        for (key, row) in &part.dataset.posts {
+            if result.tombstones.has(&key.id) {
+                merged.forgotten += 1;
+                continue;
+            }
+            let photo = part.photos[key].clone();
+            let hash = fs::optional(ContentHash::of_file(&photo))?;
+            let is_sound = hash == Some(row.sha256);
+            // The target keeps what it has, so that a collection can fetch the photo again.
+            if !is_sound && at > 0 {
+                merged.photos_missing += 1;
+                continue;
+            }
+            let candidate = Candidate { row, photo, is_sound, is_of_target: at == 0 };
+            let name = (key.id.to_string(), row.stem().to_owned());
+            match winners.get(&name) {
+                Some(old) if !candidate.beats(old) => {}
+                old => {
+                    merged.rows_replaced += u64::from(old.is_some());
+                    winners.insert(name, candidate);
+                }
+            }
+        }
+    }
+    Ok(winners.into_values().collect())
+}
+
+impl Candidate<'_> {
+    fn beats(&self, other: &Self) -> bool {
+        let pixels = |row: &PostRow| u64::from(row.width) * u64::from(row.height);
+        let rank =
+            |candidate: &Self| (candidate.is_sound, pixels(candidate.row), candidate.row.source != original::NAME);
+        let (mine, theirs) = (rank(self), rank(other));
+        mine > theirs || (mine == theirs && post_cells(self.row) < post_cells(other.row))
+    }
+}
+
+/// The record of the result before it is counted: all windows, and the latest collection.
+fn record(parts: &[Part]) -> Option<DatasetRecord> {
+    let records = || parts.iter().filter_map(|part| part.dataset.record.as_ref());
+    let mut latest = records().max_by_key(|record| (record.retrieved_at, &record.source))?.clone();
+    for (subreddit, windows) in records().flat_map(|record| &record.windows) {
+        let known = latest.windows.entry(subreddit.clone()).or_default();
+        windows.iter().for_each(|part| window::add(known, *part));
+    }
+    Some(latest)
+}

@@ -1,0 +1,134 @@
+//! Datasets of the original form: `2022-05-01_2022-05-08.csv` and a folder of that name beside it. Files are named by the
+//! last part of their address there, so that two posts may share a name, and nothing is known of a photo but its file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs;
+use natureddit_core::{ContentHash, Post};
+use natureddit_image::{ImageLimits, decode, inspect};
+
+use crate::dataset::{Dataset, DatasetError, PhotoKey, PostRow, stem};
+use crate::images::img_stem;
+use crate::table::{Row, Table, TableError, format_utc, parse_utc, write_table};
+
+/// The columns of the original's table.
+pub const ORIGINAL_COLUMNS: [&str; 8] =
+    ["author", "created_utc", "full_link", "id", "subreddit", "title", "url", "img_name"];
+
+/// How the dataset names where such rows came from.
+pub const NAME: &str = "original";
+
+/// A dataset of the original form, with a row for every photo that can be read.
+#[derive(Debug)]
+pub(crate) struct Original {
+    pub(crate) rows: Vec<PostRow>,
+    /// Where the photo of each row is.
+    pub(crate) photos: BTreeMap<PhotoKey, PathBuf>,
+    /// What of the table makes no row, and why.
+    pub(crate) refused: Vec<(PathBuf, String)>,
+}
+
+impl Original {
+    /// Reads a table and the photos in the folder of its name. Photos are renamed by their post, unless they are so already.
+    pub(crate) fn read(table: &Path, limits: &ImageLimits) -> Result<Self, DatasetError> {
+        let images = table.with_extension("");
+        let read = Table::read(table)?;
+        let columns = read.columns(ORIGINAL_COLUMNS)?;
+        let mut original = Self { rows: Vec::new(), photos: BTreeMap::new(), refused: Vec::new() };
+        for row in read.rows() {
+            let (post, img_name) = read_row(row, columns)?;
+            let path = images.join(&img_name);
+            match describe(post, &img_name, &path, limits) {
+                Ok(row) => {
+                    original.photos.insert(row.key(), path);
+                    original.rows.push(row);
+                }
+                Err(problem) => original.refused.push((path, problem)),
+            }
+        }
+        Ok(original)
+    }
+}
+
+fn read_row(row: Row<'_>, columns: [usize; 8]) -> Result<(Post, String), TableError> {
+    let [author, created_utc, full_link, id, subreddit, title, url, img_name] = columns;
+    let text = |column| row.text(column).to_owned();
+    let created_utc = parse_utc(row.text(created_utc));
+    let img_name = text(img_name);
+    if !crate::dataset::is_file_name(&img_name) {
+        return Err(row.error(format!("img_name: not a file name: {img_name:?}")));
+    }
+    let post = Post {
+        id: row.parse(id, "id")?,
+        author: text(author),
+        created_utc: created_utc.ok_or_else(|| row.error("created_utc: not a time".to_owned()))?,
+        full_link: text(full_link),
+        subreddit: text(subreddit),
+        title: text(title),
+        url: text(url),
+        flair: String::new(),
+        over_18: false,
+    };
+    Ok((post, img_name))
+}
+
+fn describe(post: Post, img_name: &str, path: &Path, limits: &ImageLimits) -> Result<PostRow, String> {
+    let bytes = fs::read_limited(path, limits.bytes_max).map_err(|e| e.to_string())?;
+    let format = inspect(&bytes, limits).map_err(|e| e.to_string())?.format;
+    let photo = decode(&bytes, limits).map_err(|e| e.to_string())?;
+    // What this program exported has names that no two posts share.
+    let own = stem(img_name).strip_prefix(post.id.as_str()).is_some_and(|rest| rest.starts_with('_'));
+    let stem = if own { stem(img_name).to_owned() } else { img_stem(&post.id, "") };
+    Ok(PostRow {
+        img_name: format!("{stem}.{}", format.extension()),
+        source: NAME.to_owned(),
+        width: photo.width,
+        height: photo.height,
+        sha256: ContentHash::of(&bytes),
+        phash: photo.perceptual_hash(),
+        post,
+    })
+}
+
+/// Writes a dataset in the original form: `<first day>_<last day>.csv` below `out_dir` and the folder of photos beside it;
+/// the path of the table. Names of photos are those of the dataset, which no two posts share. Where a choice is known, the
+/// table has a column more.
+///
+/// # Errors
+/// [`DatasetError`]; [`DatasetError::Empty`] where there is no row.
+pub fn export(
+    dataset: &Dataset,
+    data_dir: &Path,
+    out_dir: &Path,
+    choice: impl Fn(&PostRow) -> Option<String>,
+) -> Result<PathBuf, DatasetError> {
+    let rows = dataset.rows();
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Err(DatasetError::Empty { path: data_dir.to_owned() });
+    };
+    let day = |row: &PostRow| format_utc(row.post.created_utc)[..10].to_owned();
+    let name = format!("{}_{}", day(first), day(last));
+    let images = out_dir.join(&name);
+    fs::create_dir_all(&images)?;
+    for row in &rows {
+        fs::copy(&Dataset::image_path(data_dir, row), &images.join(&row.img_name))?;
+    }
+    let cells = |row: &PostRow| -> [String; 8] {
+        let Post { author, created_utc, full_link, id, subreddit, title, url, .. } = row.post.clone();
+        [author, format_utc(created_utc), full_link, id.to_string(), subreddit, title, url, row.img_name.clone()]
+    };
+    let table = out_dir.join(format!("{name}.csv"));
+    let choices: Vec<_> = rows.iter().map(|row| choice(row)).collect();
+    if choices.iter().all(Option::is_none) {
+        write_table(&table, ORIGINAL_COLUMNS, rows.iter().map(|row| cells(row)))?;
+        return Ok(table);
+    }
+    let [a, b, c, d, e, f, g, h] = ORIGINAL_COLUMNS;
+    let labelled = rows.iter().zip(choices).map(|(row, choice)| {
+        let [a, b, c, d, e, f, g, h] = cells(row);
+        [a, b, c, d, e, f, g, h, choice.unwrap_or_default()]
+    });
+    write_table(&table, [a, b, c, d, e, f, g, h, "choice"], labelled)?;
+    Ok(table)
+}

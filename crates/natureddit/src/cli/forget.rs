@@ -1,0 +1,56 @@
+//! `natureddit dataset forget`: posts that shall not be kept, by hand.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use anyhow::Context;
+use natureddit_core::PostId;
+use natureddit_data::{Forgotten, forget_posts};
+use natureddit_pipeline::embeddings;
+use serde::Serialize;
+
+use super::error::{CliError, Exit};
+use super::session::Session;
+use crate::config::Config;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Ids of posts, with or without t3_
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<PostId>,
+}
+
+/// What was forgotten, also by the pipeline.
+#[derive(Serialize)]
+pub(super) struct ForgottenHere {
+    #[serde(flatten)]
+    forgotten: Forgotten,
+    /// Cached features of photos and titles that are gone.
+    features: u64,
+}
+
+impl fmt::Display for ForgottenHere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Forgotten { posts, rows, photos, labels, titles, .. } = &self.forgotten;
+        writeln!(
+            f,
+            "{posts} posts forgotten: {rows} rows, {photos} photos, {labels} labels, {titles} titles and {} cached features are gone",
+            self.features
+        )
+    }
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
+    let config = session.config()?;
+    let ids: BTreeSet<PostId> = args.ids.iter().cloned().collect();
+    let forgotten = forget_posts(&config.project.data_dir, &config.project.labels_dir, &ids, &session.clock)?;
+    session.output.result(&forget_features(&config, forgotten)?)?;
+    Ok(Exit::Ok)
+}
+
+/// Removes what the pipeline computed from photos and titles that are gone.
+pub(super) fn forget_features(config: &Config, forgotten: Forgotten) -> anyhow::Result<ForgottenHere> {
+    let folder = config.project.pipeline_root.join("embeddings");
+    let features = embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
+    Ok(ForgottenHere { forgotten, features })
+}
