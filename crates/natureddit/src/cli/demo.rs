@@ -8,7 +8,7 @@ mod steps;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use natureddit_data::{Dataset, Window};
+use natureddit_data::{Dataset, Labels, Window};
 use natureddit_pipeline::RunOptions;
 use natureddit_sandbox::Truth;
 
@@ -141,13 +141,12 @@ fn earlier_version(ran: &Ran, config: &Config) -> Result<Option<u64>, CliError> 
 fn label(share: f64, photos: Option<&Path>, config: &Config, truth: &Truth, session: &Session) -> Result<(), CliError> {
     let dataset = Dataset::read(&config.project.data_dir)?;
     let choices = project::write_choices(truth, &dataset, share, &config.project.labels_dir)?;
-    let labels = import_labels(config, &choices, "demo", session)?;
-    session.output.note(&format!(
-        "{} posts labelled, {} of {} left to predict",
-        labels.added + labels.unchanged,
-        dataset.posts.len() as u64 - labels.added - labels.unchanged,
-        dataset.posts.len()
-    ));
+    import_labels(config, &choices, "demo", session)?;
+    // An earlier demo in this folder may have labelled more.
+    let labels = Labels::read(&config.project.labels_dir)?;
+    let (choices, posts) = (labels.latest(), dataset.posts.len());
+    let labelled = dataset.posts.values().filter(|row| choices.of(row).is_some()).count();
+    session.output.note(&format!("{labelled} posts labelled, {} of {posts} left to predict", posts - labelled));
     let titles = photos.map(|photos| photos.join(TITLES_FILE)).filter(|file| file.is_file());
     if let Some(file) = titles {
         let titles = import_titles(config, &file)?;

@@ -97,6 +97,18 @@ const ALL_CACHED: [&str; 5] =
     ["ExampleGen cached", "Transform cached", "Trainer cached", "Evaluator cached", "Pusher cached"];
 
 #[test]
+fn a_demo_again_counts_what_an_earlier_one_labelled() {
+    let (_folder, dir) = copied();
+    let told = |natureddit: Natureddit| natureddit.args(["dataset", "status"]).run().stdout;
+    let before = told(with_assets().in_dir(&dir));
+    let labelled = before.split(' ').zip(before.split(' ').skip(1)).find(|(_, word)| word.starts_with("labelled"));
+    let (labelled, _) = labelled.unwrap();
+    let again = with_assets().args(["demo", "--labelled", "0.5", "--no-serve", "--dir", dir.to_str().unwrap()]).run();
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.stderr.contains(&format!("{labelled} posts labelled, ")), "{before}{}", again.stderr);
+}
+
+#[test]
 fn a_demo_again_keeps_the_settings_and_serves_the_pushed_model_where_the_new_one_is_not_blessed() {
     let (_folder, dir) = copied();
     let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
