@@ -26,6 +26,7 @@ mod sandbox;
 mod score;
 mod serve;
 mod session;
+mod signals;
 mod sync_deletions;
 
 use std::process::ExitCode;

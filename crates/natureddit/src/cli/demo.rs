@@ -17,6 +17,7 @@ use super::error::{CliError, Exit, HintExt};
 use super::label::{import_labels, import_titles};
 use super::run::{Ran, run_pipeline};
 use super::session::Session;
+use super::signals::StopSignals;
 use super::{init, sandbox, serve};
 use crate::config::Config;
 use crate::wiring;
@@ -111,11 +112,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         serving: !args.no_serve,
         drawn: photos.is_none(),
     };
-    session.output.result(&report)?;
     if args.no_serve {
+        session.output.result(&report)?;
         runtime.block_on(server.shutdown())?;
     } else {
-        runtime.block_on(serve::stop_at_signal(server, session))?;
+        let signals = StopSignals::listen(&runtime)?;
+        session.output.result(&report)?;
+        runtime.block_on(serve::stop_at_signal(server, signals, session))?;
         session.output.stopped(&format!("`natureddit serve` in {} goes on answering", args.dir.display()));
     }
     Ok(Exit::Ok)

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
+use super::signals::StopSignals;
 use crate::config::Config;
 use crate::wiring;
 
@@ -67,6 +68,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     wanted.posts = args.posts.unwrap_or(wanted.posts);
     let sandbox = start(wanted, &runtime)?;
     let window = sandbox.window();
+    let mut signals = StopSignals::listen(&runtime)?;
     session.output.result(&Serving {
         url: format!("http://{}", sandbox.address()),
         posts: sandbox.truth().posts.len(),
@@ -75,10 +77,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         host_map: sandbox.host_map().into_iter().collect(),
     })?;
     runtime.block_on(async {
-        tokio::signal::ctrl_c().await.context("could not listen for Ctrl-C")?;
+        signals.next().await;
         sandbox.stop().await;
-        anyhow::Ok(())
-    })?;
+    });
     session.output.stopped("the same command serves the same posts again");
     Ok(Exit::Ok)
 }

@@ -7,17 +7,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
 
-use anyhow::Context;
 use natureddit_core::Progress;
 use natureddit_serve::{
     BatchLimits, CERTIFICATE_FILE, ModelChoice, ModelsConfig, PreparationLimits, RequestLimits, ServeConfig,
     ServeError, Server, TlsError, TlsFiles, load_models,
 };
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
+use super::signals::StopSignals;
 use crate::config::{Config, TlsConfig};
 use crate::wiring;
 
@@ -71,8 +70,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let address = args.address.unwrap_or(config.serve.inference_address);
     let runtime = wiring::tokio_runtime()?;
     let (server, ready) = start(&config, session, (store, &choices), address, &session.output.progress(), &runtime)?;
+    let signals = StopSignals::listen(&runtime)?;
     session.output.result(&ready)?;
-    runtime.block_on(stop_at_signal(server, session))?;
+    runtime.block_on(stop_at_signal(server, signals, session))?;
     Ok(Exit::Ok)
 }
 
@@ -187,30 +187,8 @@ fn tls_hint(error: &TlsError, tls: &TlsConfig) -> String {
     }
 }
 
-/// What a server is stopped with, from the terminal or by a supervisor.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> anyhow::Result<Self> {
-        let interrupt = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
-        let terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
-        Ok(Self { interrupt, terminate })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 /// Serves until Ctrl-C or SIGTERM, then lets what is under way finish; the second signal ends the program.
-pub(super) async fn stop_at_signal(server: Server, session: &Session) -> anyhow::Result<()> {
-    let mut signals = StopSignals::listen()?;
+pub(super) async fn stop_at_signal(server: Server, mut signals: StopSignals, session: &Session) -> anyhow::Result<()> {
     signals.next().await;
     let requests = server.requests_under_way();
     if requests > 0 {
