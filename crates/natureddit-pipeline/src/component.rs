@@ -29,6 +29,7 @@ use natureddit_core::{ContentHash, Progress};
 use serde_json::Value;
 
 use crate::artifact::{ArtifactType, PropertyValue};
+use crate::file_state::FileStates;
 
 /// What a component is: constant, one a type.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +85,8 @@ pub trait Component: Send + Sync {
 
     /// What changed outside of inputs and outputs since an earlier execution with these folders, so that the component
     /// must run again. Most components make and read nothing there.
-    fn change_outside(&self, _io: &ExecutionIo) -> Option<OutsideChange> {
+    /// `files` knows the hashes of files that have not been touched since they were read.
+    fn change_outside(&self, _io: &ExecutionIo, _files: &mut FileStates) -> Option<OutsideChange> {
         None
     }
 }
@@ -94,6 +96,8 @@ pub trait Component: Send + Sync {
 pub enum OutsideChange {
     /// What the execution made there is gone or another.
     Lost(PathBuf),
+    /// What the execution made there is not as it was made.
+    Changed(PathBuf),
     /// What the execution made there is no longer the newest of its kind.
     Superseded(PathBuf),
     /// What the execution could not read, and so did without, can be read now.

@@ -25,6 +25,7 @@ pub use artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};
 pub use cache::{StaleReason, cache_key};
 pub use component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 pub use examples::{Example, read_split};
+pub use file_state::FileStates;
 pub use graph::{External, Graph, Input, Node};
 pub use metadata::Metadata;
 pub use runner::{ComponentFailure, Outcome, RunError, RunEvent, RunOptions, RunReport, Runner};

@@ -14,6 +14,7 @@ use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 use crate::embeddings::{EmbeddingCache, ReadLimits};
 use crate::examples::{Example, read_split};
+use crate::file_state::FileStates;
 use crate::split::Split;
 
 /// The photos that have no features, by file name, and why.
@@ -84,7 +85,7 @@ impl Component for Transform {
     }
 
     /// A photo whose file could not be used has features as soon as the file is what it should be.
-    fn change_outside(&self, io: &ExecutionIo) -> Option<OutsideChange> {
+    fn change_outside(&self, io: &ExecutionIo, _files: &mut FileStates) -> Option<OutsideChange> {
         let mut skipped: SkippedPhotos = read_json(&io.output("transformed_examples").join(SKIPPED_FILE)).ok()??;
         skipped.retain(|_, reason| PhotoFileProblem::is_code(reason));
         if skipped.is_empty() {
@@ -323,12 +324,13 @@ mod tests {
             inputs: [("examples", InputFolder { path: examples, hash: ContentHash::of(b"") })].into(),
             outputs: [("transformed_examples", output)].into(),
         };
+        let mut files = FileStates::read(&folder.path().join("file_states.json"), false);
         let path = transform.images_dir.join("changed.jpg");
         for (name, text) in [("changed.jpg", "another"), ("broken.jpg", "broken"), ("changed.jpg", "far too large")] {
             fs::write_atomic(&transform.images_dir.join(name), text).unwrap();
-            assert_eq!(transform.change_outside(&io), None, "{text}");
+            assert_eq!(transform.change_outside(&io, &mut files), None, "{text}");
         }
         fs::write_atomic(&path, "changed").unwrap();
-        assert_eq!(transform.change_outside(&io), Some(OutsideChange::Readable(path)));
+        assert_eq!(transform.change_outside(&io, &mut files), Some(OutsideChange::Readable(path)));
     }
 }

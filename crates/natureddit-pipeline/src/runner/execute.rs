@@ -95,10 +95,13 @@ impl Session<'_> {
             let (artifact_type, uri) = (port.artifact_type, self.runner.layout.uri(last));
             outputs.push((port.key, ArtifactRecord::New { artifact_type, uri, hash, properties }));
         }
-        for OutputFolder { partial, last, .. } in folders {
+        for OutputFolder { port, partial, last } in folders {
             fs::rename(partial, last)?;
             self.states.folder_renamed(partial, last);
+            io.outputs.insert(port.key, last.clone());
         }
+        // What it made outside is looked at now, so that the next run knows these files and need not read them.
+        let _ = task.node.component.change_outside(&io, &mut self.states);
         Ok(Made { outputs, details: cx.details })
     }
 

@@ -125,8 +125,9 @@ impl<'a> Session<'a> {
             }
             io.outputs.insert(port.key, layout.path(&stored.uri));
         }
-        Ok(task.node.component.change_outside(&io).map(|change| match change {
+        Ok(task.node.component.change_outside(&io, &mut self.states).map(|change| match change {
             OutsideChange::Lost(path) => StaleReason::OutputMissing { uri: layout.uri(&path) },
+            OutsideChange::Changed(path) => StaleReason::OutputChanged { uri: layout.uri(&path) },
             OutsideChange::Superseded(path) => StaleReason::OutputSuperseded { uri: layout.uri(&path) },
             OutsideChange::Readable(path) => StaleReason::Readable { uri: layout.uri(&path) },
         }))

@@ -8,8 +8,8 @@ use natureddit_core::{Clock, Progress, fs};
 use natureddit_pipeline::metadata::Metadata;
 use natureddit_pipeline::runner::RunnerConfig;
 use natureddit_pipeline::{
-    ArtifactType, Component, ComponentSpec, ExecutionContext, ExecutionIo, External, Graph, Input, Node, OutsideChange,
-    Port, RunError, RunOptions, RunReport, Runner,
+    ArtifactType, Component, ComponentSpec, ExecutionContext, ExecutionIo, External, FileStates, Graph, Input, Node,
+    OutsideChange, Port, RunError, RunOptions, RunReport, Runner,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -213,7 +213,7 @@ impl Component for Step {
         Ok(())
     }
 
-    fn change_outside(&self, _io: &ExecutionIo) -> Option<OutsideChange> {
+    fn change_outside(&self, _io: &ExecutionIo, _files: &mut FileStates) -> Option<OutsideChange> {
         (self.spec.id == "Pusher" && !self.pushed().exists()).then(|| OutsideChange::Lost(self.pushed()))
     }
 }

@@ -153,6 +153,36 @@ fn running_again_finds_everything_cached_and_a_missing_version_is_pushed_again()
 }
 
 #[test]
+fn a_damaged_file_of_the_pushed_model_is_noticed_and_the_model_pushed_again() {
+    let (_folder, dir) = copied();
+    assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED);
+    let head = dir.join("models/naturedditTI/1/head.safetensors");
+    let mut bytes = fs::read(&head).unwrap();
+    fs::write(&head, &bytes[..1000]).unwrap();
+    let report = run_pipeline(&dir);
+    assert_eq!(outcomes(&report)[..4], ALL_CACHED[..4]);
+    assert_eq!(outcomes(&report)[4], "Pusher ran");
+    assert_eq!(report["components"][4]["reason"]["because"], "output_changed");
+    assert_eq!(report["components"][4]["reason"]["uri"], "models/naturedditTI/1/head.safetensors");
+    assert_eq!(report["pushed"]["version"], 2);
+    assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED);
+
+    // A change that keeps size and time is seen by --verify only.
+    let head = dir.join("models/naturedditTI/2/head.safetensors");
+    let modified = fs::metadata(&head).unwrap().modified().unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let mut file = fs::OpenOptions::new().write(true).open(&head).unwrap();
+    file.write_all(&bytes).unwrap();
+    file.set_modified(modified).unwrap();
+    assert_eq!(outcomes(&run_pipeline(&dir)), ALL_CACHED);
+    let report = json(&with_assets().in_dir(&dir).args(["run", "--verify", "--json"]).run());
+    assert_eq!(report["components"][4]["reason"]["uri"], "models/naturedditTI/2/head.safetensors");
+    assert_eq!(report["pushed"]["version"], 3);
+    let a_post = ["predict", "--text", "A fox in the forest", "--json"];
+    assert_eq!(json(&with_assets().in_dir(&dir).args(a_post).run())["model"]["version"], 3);
+}
+
+#[test]
 fn new_labels_embed_only_new_photos_and_the_pushed_model_is_the_one_to_beat() {
     let (_folder, dir) = copied();
     let posts = fs::read_to_string(dir.join("data/posts.csv")).unwrap();
