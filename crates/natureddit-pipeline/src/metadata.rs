@@ -12,6 +12,7 @@ mod read;
 mod record;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
@@ -24,6 +25,11 @@ pub(crate) use record::{ArtifactRecord, ExecutionRecord, ExecutionState};
 /// The schema this program writes and reads.
 const SCHEMA_VERSION: i64 = 10;
 const SCHEMA: &str = include_str!("metadata/schema.sql");
+
+/// How long another program may hold the file before that is an error.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How often a locked file is tried again where SQLite does not wait by itself.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 const CACHE_KEY: &str = "cache_key";
 const COMPONENT_VERSION: &str = "component_version";
@@ -95,6 +101,23 @@ impl MetadataError {
             Self::Open { source, .. } | Self::Query { source, .. } => is_damage(source),
         }
     }
+
+    /// Whether another program holds the file.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Open { source, .. } | Self::Query { source, .. } if is_lock(source))
+    }
+}
+
+/// The plain SQLite code of an error, which is the low byte of an extended one.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
+    Some(code & 0xff)
+}
+
+/// `SQLITE_BUSY` or `SQLITE_LOCKED`.
+fn is_lock(error: &sqlx::Error) -> bool {
+    matches!(code(error), Some(5 | 6))
 }
 
 /// Whether SQLite found no database, a corrupted one or one without our tables, or a value is not what we write.
@@ -103,12 +126,7 @@ fn is_damage(error: &sqlx::Error) -> bool {
     const CODES: [i32; 3] = [1, 11, 26];
     match error {
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
-        sqlx::Error::Database(error) => {
-            let code = error.code().and_then(|code| code.parse::<i32>().ok());
-            // The low byte of an extended code is the plain one.
-            code.is_some_and(|code| CODES.contains(&(code & 0xff)))
-        }
-        _ => false,
+        _ => code(error).is_some_and(|code| CODES.contains(&code)),
     }
 }
 
@@ -117,7 +135,7 @@ fn found_text(found: Option<i64>) -> String {
 }
 
 impl Metadata {
-    /// Opens an existing store.
+    /// Opens an existing store for reading. Nothing is written, so the file and its folder may be read-only.
     ///
     /// # Errors
     /// When there is none, or it is not one of schema version 10.
@@ -125,7 +143,12 @@ impl Metadata {
         if !path.exists() {
             return Err(MetadataError::Absent(path.to_owned()));
         }
-        Self::connect(path, false)
+        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        // Without a write-ahead log the file holds everything, and SQLite need not make that log's index beside it.
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let options = options.immutable(!Path::new(&log).exists());
+        Self::connect(path, &options, false, LOCK_WAIT)
     }
 
     /// Opens a store, creating an empty one where there is none. The folder must exist.
@@ -133,21 +156,27 @@ impl Metadata {
     /// # Errors
     /// When it cannot be created, or is not one of schema version 10.
     pub fn open_or_create(path: &Path) -> Result<Self, MetadataError> {
-        Self::connect(path, true)
-    }
-
-    fn connect(path: &Path, create: bool) -> Result<Self, MetadataError> {
-        let open_error = |source| MetadataError::Open { path: path.to_owned(), source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| open_error(e.into()))?;
         // With a write-ahead log, readers do not wait for the run that writes; a power cut may lose the last
         // executions, which then run again, but never tears the store.
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(create)
+            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal);
-        let connection = runtime.block_on(SqliteConnection::connect_with(&options)).map_err(open_error)?;
+        Self::connect(path, &options, true, LOCK_WAIT)
+    }
+
+    fn connect(
+        path: &Path,
+        options: &SqliteConnectOptions,
+        create: bool,
+        wait: Duration,
+    ) -> Result<Self, MetadataError> {
+        let open_error = |source| MetadataError::Open { path: path.to_owned(), source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| open_error(e.into()))?;
+        let options = options.clone().busy_timeout(wait);
+        let connection = runtime.block_on(connect_when_free(&options, wait)).map_err(open_error)?;
         let mut store = Self { path: path.to_owned(), runtime, connection };
         let found = store.wait(async |connection| schema_version(connection, create).await)?;
         if found == Some(SCHEMA_VERSION) {
@@ -173,6 +202,17 @@ impl Metadata {
     ) -> Result<T, MetadataError> {
         let done = self.runtime.block_on(query(&mut self.connection));
         done.map_err(|source| MetadataError::Query { path: self.path.clone(), source })
+    }
+}
+
+/// Connects as soon as no other program holds the file: for the change to a write-ahead log SQLite itself does not wait.
+async fn connect_when_free(options: &SqliteConnectOptions, wait: Duration) -> Result<SqliteConnection, sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match SqliteConnection::connect_with(options).await {
+            Err(error) if is_lock(&error) && began.elapsed() < wait => tokio::time::sleep(LOCK_PAUSE).await,
+            connected => return connected,
+        }
     }
 }
 
@@ -225,6 +265,51 @@ mod tests {
         assert!(error.is_of_the_file());
         assert!(!Metadata::open(&folder.path().join("absent.db")).unwrap_err().is_of_the_file());
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+
+    /// A store of another program in SQLite's own journal mode, in which a lock keeps readers out as well.
+    fn locked_store(path: &Path) -> Metadata {
+        Metadata::open_or_create(path).unwrap().close().unwrap();
+        let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Delete);
+        let mut other = Metadata::connect(path, &options, false, LOCK_WAIT).unwrap();
+        other.wait(async |c| sqlx::raw_sql("BEGIN EXCLUSIVE").execute(c).await.map(|_| ())).unwrap();
+        other
+    }
+
+    #[test]
+    fn a_store_that_another_program_holds_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metadata.db");
+        let other = locked_store(&path);
+        let wait = Duration::from_millis(150);
+        let options = SqliteConnectOptions::new().filename(&path).journal_mode(SqliteJournalMode::Wal);
+        let began = Instant::now();
+        let error = Metadata::connect(&path, &options, false, wait).unwrap_err();
+        assert!(began.elapsed() >= wait, "{:?}", began.elapsed());
+        assert!(error.is_locked() && !error.is_of_the_file(), "{error:?}");
+
+        let waiting = std::thread::spawn(move || Metadata::open_or_create(&path).map(|_| ()));
+        other.close().unwrap();
+        waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn reading_leaves_no_file_beside_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metadata.db");
+        Metadata::open_or_create(&path).unwrap().close().unwrap();
+        let mut reader = Metadata::open(&path).unwrap();
+        assert_eq!(reader.last_execution("Trainer").unwrap(), None);
+        assert_eq!(fs::read_dir(folder.path()).unwrap(), [path.clone()], "the folder may be read-only");
+        let write = async |c: &mut SqliteConnection| sqlx::query("DELETE FROM Type").execute(c).await.map(|_| ());
+        assert!(reader.wait(write).is_err());
+
+        // While a run has it open, its log is read too.
+        let mut writer = Metadata::open_or_create(&path).unwrap();
+        writer
+            .wait(async |c| sqlx::query("UPDATE MLMDEnv SET schema_version = 11").execute(c).await.map(|_| ()))
+            .unwrap();
+        assert!(matches!(Metadata::open(&path), Err(MetadataError::Schema { found: Some(11), .. })));
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl Metadata {
         record: ExecutionRecord<'_>,
     ) -> std::result::Result<BTreeMap<String, StoredArtifact>, MetadataError> {
         self.wait(async |connection| {
-            let mut transaction = connection.begin().await?;
+            // The lock of a writer at once: SQLite waits for it only before anything was read.
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let outputs = insert(&mut transaction, record).await?;
             transaction.commit().await?;
             Ok(outputs)

@@ -55,6 +55,9 @@ fn of_store(error: &MetadataError) -> Option<String> {
              on the features that are kept; only the lineage so far is lost"
         ));
     }
+    if error.is_locked() {
+        return Some(format!("another program has {path} open: close it there and run this again"));
+    }
     Some(format!("check who may use {path} and its folder, and that the disk is not full"))
 }
 
