@@ -38,7 +38,7 @@ pub(super) struct Args {
     /// Run this component even if nothing changed; may be given more than once
     #[arg(long, value_name = "COMPONENT")]
     force: Vec<String>,
-    /// Read every cached output again instead of trusting size and time
+    /// Read every cached output and the pushed model again instead of trusting size and time
     #[arg(long)]
     verify: bool,
 }
