@@ -300,7 +300,7 @@ mod tests {
         Metadata::open_or_create(&path).unwrap().close().unwrap();
         let mut reader = Metadata::open(&path).unwrap();
         assert_eq!(reader.last_execution("Trainer").unwrap(), None);
-        assert_eq!(fs::read_dir(folder.path()).unwrap(), [path.clone()], "the folder may be read-only");
+        assert_eq!(fs::read_dir(folder.path()).unwrap(), std::slice::from_ref(&path), "the folder may be read-only");
         let write = async |c: &mut SqliteConnection| sqlx::query("DELETE FROM Type").execute(c).await.map(|_| ());
         assert!(reader.wait(write).is_err());
 
