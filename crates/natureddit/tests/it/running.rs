@@ -1,10 +1,5 @@
 //! `natureddit run` where it cannot do what was asked: the cause, and what to do about it.
 
-use std::path::Path;
-
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-use sqlx::{Connection, SqliteConnection};
-
 use crate::natureddit::{Natureddit, Run};
 
 const POSTS: &str = "author,created_utc,full_link,id,subreddit,title,url,img_name,source,flair,over_18,width,height,sha256,phash\n\
@@ -38,33 +33,6 @@ fn a_store_that_is_none_is_to_be_moved_away() {
     let path = broken.dir().join("pipeline/metadata.db");
     let stderr = failed(broken.args(["run", "--quiet"]), 1);
     assert!(stderr.contains(&format!("hint: move {} and its -wal", path.display())), "{stderr}");
-}
-
-#[test]
-fn a_store_that_another_program_holds_is_to_be_closed_there() {
-    let mut project = project().args(["run", "--quiet"]);
-    project.run();
-    let path = project.dir().join("pipeline/metadata.db");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let options = SqliteConnectOptions::new().filename(&path).journal_mode(SqliteJournalMode::Delete);
-    let mut other = runtime.block_on(SqliteConnection::connect_with(&options)).unwrap();
-    runtime.block_on(sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut other)).unwrap();
-    let stderr = failed(project, 1);
-    let hint = format!("hint: another program has {} open: close it there and run this again\n", path.display());
-    assert!(stderr.contains("database is locked") && stderr.ends_with(&hint), "{stderr}");
-}
-
-#[test]
-fn lineage_reads_the_store_and_leaves_nothing_beside_it() {
-    let mut project = project().args(["run", "--quiet"]);
-    assert_eq!(project.run().code, Some(1), "it has no label, and that is written down");
-    let names = |dir: &Path| -> Vec<_> { dir.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect() };
-    let pipeline = project.dir().join("pipeline");
-    let before = names(&pipeline);
-    let Run { code, stdout, stderr } = Natureddit::new().in_dir(&project.dir()).args(["lineage", "execution:1"]).run();
-    assert_eq!(code, Some(0), "{stderr}");
-    assert!(stdout.starts_with("execution:1 ExampleGen\n"), "{stdout}");
-    assert_eq!(names(&pipeline), before);
 }
 
 #[test]
