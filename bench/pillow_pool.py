@@ -1,7 +1,7 @@
 """What a collector written with Pillow does with large photos: two processes that decode, shrink and encode.
 
 `pillow_pool.py PHOTOS OUT SIDE QUALITY` writes every JPEG below PHOTOS to OUT with its long side at most SIDE, by the
-filter (bilinear, widened as the photo shrinks) and the sampling of colours (4:4:4) that natureddit uses, and prints how
+filter (bilinear, widened as the photo shrinks) and the sampling of colours (4:2:0) that natureddit uses, and prints how
 many. With `--draft` the decoder may leave out detail that shrinking would throw away.
 """
 
@@ -24,7 +24,7 @@ def shrink(out, side, quality, draft, path):
             picture.draft("RGB", size)
         rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
         small = rgb.resize(size, Image.Resampling.BILINEAR)
-    small.save(out / path.name, quality=quality, subsampling="4:4:4")
+    small.save(out / path.name, quality=quality, subsampling="4:2:0")
 
 
 def main():

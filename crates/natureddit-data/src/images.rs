@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use crate::placeholder::is_placeholder;
+use bytes::Bytes;
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, PostId};
-use natureddit_image::{Format, ImageError, ImageLimits, Normalised, PerceptualHash, decode, inspect, normalise};
+use natureddit_image::{Format, ImageError, ImageLimits, Normalised, PerceptualHash, examine, inspect, normalise};
 use natureddit_net::{Client, NetError, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::placeholder::is_placeholder;
 
 /// Hosts that negotiate answer other wishes with WebP, or with a web page about the photo.
 const ACCEPT: &str = "image/jpeg,image/png;q=0.9,*/*;q=0.1";
@@ -125,8 +127,12 @@ impl PhotoStore {
         if is_placeholder(&response.final_url, &response.body) {
             return Err(PhotoError::Placeholder);
         }
-        let (folder, config, stem) = (self.folder.clone(), self.config, stem.to_owned());
-        self.decode(move || store(&folder, &config, &stem, &response.body)).await
+        let (config, stem) = (self.config, stem.to_owned());
+        let (photo, bytes) = self.decode(move || check(&config, &stem, response.body)).await?;
+        // Without a core: the disk is waited for, and meanwhile others are decoded.
+        let path = self.folder.join(&photo.img_name);
+        on_a_thread(move || fs::write_atomic(&path, bytes)).await?;
+        Ok(photo)
     }
 
     /// Describes the photo in a file of the folder, which stays as it is.
@@ -134,9 +140,9 @@ impl PhotoStore {
         let (path, limits, img_name) = (self.folder.join(img_name), self.config.limits, img_name.to_owned());
         self.decode(move || {
             let bytes = fs::read_limited(&path, limits.bytes_max)?;
-            let photo = decode(&bytes, &limits)?;
-            let (width, height, phash) = (photo.width, photo.height, photo.perceptual_hash());
-            Ok(StoredPhoto { img_name, width, height, sha256: ContentHash::of(&bytes), phash })
+            let (info, phash) = examine(&bytes, &limits)?;
+            let sha256 = ContentHash::of(&bytes);
+            Ok(StoredPhoto { img_name, width: info.width, height: info.height, sha256, phash })
         })
         .await
     }
@@ -197,18 +203,23 @@ fn require_ok(response: Response) -> Result<Response, NetError> {
     Err(NetError::Status { url: natureddit_net::redacted(&response.final_url), status: response.status })
 }
 
-fn store(folder: &Path, config: &PhotoConfig, stem: &str, bytes: &[u8]) -> Result<StoredPhoto, PhotoError> {
+/// What is to be stored of a file that came, and the bytes of it.
+fn check(config: &PhotoConfig, stem: &str, bytes: Bytes) -> Result<(StoredPhoto, Bytes), PhotoError> {
     // Before the size, for "a web page" says more than "too small".
-    inspect(bytes, &config.limits)?;
+    inspect(&bytes, &config.limits)?;
     let size = bytes.len() as u64;
     if size < config.bytes_min {
         return Err(PhotoError::TooFewBytes { bytes: size, bytes_min: config.bytes_min });
     }
-    let photo = normalise(bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;
+    let photo = normalise(&bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;
     let Normalised { width, height, content_hash, perceptual_hash, .. } = photo;
     let img_name = img_name(stem, photo.extension);
-    fs::write_atomic(&folder.join(&img_name), &photo.bytes)?;
-    Ok(StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash })
+    let made = match photo.bytes {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(jpeg) => Some(jpeg.into()),
+    };
+    let photo = StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash };
+    Ok((photo, made.unwrap_or(bytes)))
 }
 
 fn img_name(stem: &str, extension: &str) -> String {

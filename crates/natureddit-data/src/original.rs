@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use natureddit_core::fs;
 use natureddit_core::{ContentHash, Post};
-use natureddit_image::{ImageLimits, decode, inspect};
+use natureddit_image::{ImageLimits, examine};
 
 use crate::dataset::{Dataset, DatasetError, PhotoKey, PostRow, stem};
 use crate::images::img_stem;
@@ -75,18 +75,17 @@ fn read_row(row: Row<'_>, columns: [usize; 8]) -> Result<(Post, String), TableEr
 
 fn describe(post: Post, img_name: &str, path: &Path, limits: &ImageLimits) -> Result<PostRow, String> {
     let bytes = fs::read_limited(path, limits.bytes_max).map_err(|e| e.to_string())?;
-    let format = inspect(&bytes, limits).map_err(|e| e.to_string())?.format;
-    let photo = decode(&bytes, limits).map_err(|e| e.to_string())?;
+    let (photo, phash) = examine(&bytes, limits).map_err(|e| e.to_string())?;
     // What this program exported has names that no two posts share.
     let own = stem(img_name).strip_prefix(post.id.as_str()).is_some_and(|rest| rest.starts_with('_'));
     let stem = if own { stem(img_name).to_owned() } else { img_stem(&post.id, "") };
     Ok(PostRow {
-        img_name: format!("{stem}.{}", format.extension()),
+        img_name: format!("{stem}.{}", photo.format.extension()),
         source: NAME.to_owned(),
         width: photo.width,
         height: photo.height,
         sha256: ContentHash::of(&bytes),
-        phash: photo.perceptual_hash(),
+        phash,
         post,
     })
 }

@@ -9,7 +9,7 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use crate::colour::{ColourModel, ToSrgb};
-use crate::{Format, ImageError};
+use crate::{Format, ImageError, scratch};
 
 /// The longest side that a JPEG header can state.
 const SIDE_MAX: usize = u16::MAX as usize;
@@ -52,26 +52,45 @@ impl<'a> Jpeg<'a> {
         }
     }
 
+    /// Whether the brightness is stored apart from the colours, and means what it does in sRGB.
+    pub(crate) fn has_brightness(&self) -> bool {
+        let stored = self.decoder.input_colorspace();
+        let model = self.colour_model();
+        let to_srgb = || self.decoder.icc_profile().and_then(|icc| ToSrgb::by_profile(&icc, model));
+        matches!(stored, Some(ColorSpace::YCbCr | ColorSpace::Luma)) && to_srgb().is_none()
+    }
+
+    /// The brightness alone, one byte a pixel in memory for passing use, where [`Jpeg::has_brightness`] says so. What is stored of the colours is
+    /// read and thrown away, so that damage in it is noticed.
+    pub(crate) fn decode_brightness(mut self) -> Result<Vec<u8>, ImageError> {
+        self.check_end()?;
+        self.decoder.set_options(self.decoder.options().jpeg_set_out_colorspace(ColorSpace::Luma));
+        self.decode_pixels(false)
+    }
+
     /// The pixels, RGB, and the way from them to sRGB where there is one left to go. CMYK and YCCK are taken as inverted,
     /// as Adobe writes them and as Pillow and the browsers read them; inks without a profile become light by
     /// multiplication.
-    pub(crate) fn decode(mut self) -> Result<(Vec<u8>, Option<Arc<ToSrgb>>), ImageError> {
-        if !has_end(self.bytes) {
-            return Err(ImageError::Truncated { format: Format::Jpeg });
-        }
+    /// They lie in memory for passing use ([`scratch`]), unless they are kept.
+    pub(crate) fn decode(mut self, is_kept: bool) -> Result<(Vec<u8>, Option<Arc<ToSrgb>>), ImageError> {
+        self.check_end()?;
         let model = self.colour_model();
         let to_srgb = self.decoder.icc_profile().and_then(|icc| ToSrgb::by_profile(&icc, model));
         if let (ColourModel::Cmyk, Some(to_srgb)) = (model, &to_srgb) {
             return Ok((to_srgb.apply_to_inks(self.decode_inks()?), None));
         }
-        Ok((self.decode_pixels()?, to_srgb))
+        Ok((self.decode_pixels(is_kept)?, to_srgb))
+    }
+
+    fn check_end(&self) -> Result<(), ImageError> {
+        if has_end(self.bytes) { Ok(()) } else { Err(ImageError::Truncated { format: Format::Jpeg }) }
     }
 
     /// The four inks of each pixel, 255 for a full one.
     fn decode_inks(&mut self) -> Result<Vec<u8>, ImageError> {
         let stored = self.decoder.input_colorspace().unwrap_or(ColorSpace::CMYK);
         self.decoder.set_options(self.decoder.options().jpeg_set_out_colorspace(stored));
-        let mut values = self.decode_pixels()?;
+        let mut values = self.decode_pixels(true)?;
         let (pixels, _) = values.as_chunks_mut::<4>();
         for pixel in pixels {
             let [a, b, c, black] = *pixel;
@@ -82,8 +101,12 @@ impl<'a> Jpeg<'a> {
         Ok(values)
     }
 
-    fn decode_pixels(&mut self) -> Result<Vec<u8>, ImageError> {
-        self.decoder.decode().map_err(|e| refuse(self.bytes, &e))
+    fn decode_pixels(&mut self, is_kept: bool) -> Result<Vec<u8>, ImageError> {
+        // Known once the headers are read; the limits hold, so that it fits.
+        let size = self.decoder.output_buffer_size().unwrap_or_default();
+        let mut pixels = if is_kept { vec![0; size] } else { scratch::take(size) };
+        self.decoder.decode_into(&mut pixels).map_err(|e| refuse(self.bytes, &e))?;
+        Ok(pixels)
     }
 }
 

@@ -16,9 +16,10 @@ mod normalise;
 mod perceptual_hash;
 mod photo;
 mod pixels;
+mod scratch;
 mod webp;
 
-pub use decode::{ImageInfo, decode, decode_resized, inspect};
+pub use decode::{ImageInfo, decode, decode_resized, examine, inspect};
 pub use error::ImageError;
 pub use format::Format;
 pub use normalise::{Normalised, normalise};

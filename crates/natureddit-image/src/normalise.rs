@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use natureddit_core::ContentHash;
 
 use crate::decode::{Opened, Size};
-use crate::{Format, ImageError, ImageInfo, ImageLimits, PerceptualHash, decode};
+use crate::{Format, ImageError, ImageInfo, ImageLimits, PerceptualHash, examine};
 
 /// A photo as a dataset stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Normalised<'a> {
 /// nothing.
 ///
 /// # Errors
-/// As [`decode`].
+/// As [`decode`](crate::decode).
 pub fn normalise<'a>(
     bytes: &'a [u8],
     limits: &ImageLimits,
@@ -39,20 +39,20 @@ pub fn normalise<'a>(
 ) -> Result<Normalised<'a>, ImageError> {
     let opened = Opened::new(bytes, limits)?;
     let info = opened.info;
-    let (bytes, extension, photo) = if is_storable(&info, long_side_max) {
-        (Cow::Borrowed(bytes), info.format.extension(), opened.decode(Size::Full)?)
+    let (bytes, stored, perceptual_hash) = if is_storable(&info, long_side_max) {
+        (Cow::Borrowed(bytes), info, opened.perceptual_hash()?)
     } else {
         let jpeg = opened.decode(Size::Within(long_side_max))?.to_jpeg(jpeg_quality);
         // Read back, so that the hash is that of the stored photo, whoever computes it later.
-        let stored = decode(&jpeg, &ImageLimits { bytes_max: u64::MAX, ..*limits })?;
-        (Cow::Owned(jpeg), Format::Jpeg.extension(), stored)
+        let (stored, perceptual_hash) = examine(&jpeg, &ImageLimits { bytes_max: u64::MAX, ..*limits })?;
+        (Cow::Owned(jpeg), stored, perceptual_hash)
     };
     Ok(Normalised {
-        extension,
-        width: photo.width,
-        height: photo.height,
+        extension: stored.format.extension(),
+        width: stored.width,
+        height: stored.height,
         content_hash: ContentHash::of(&bytes),
-        perceptual_hash: photo.perceptual_hash(),
+        perceptual_hash,
         bytes,
     })
 }

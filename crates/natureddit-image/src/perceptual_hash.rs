@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use image::{DynamicImage, GrayImage};
+use image::{GrayImage, Luma};
 use image_hasher::{HashAlg, Hasher, HasherConfig};
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +24,16 @@ pub struct PerceptualHash(u64);
 pub struct ParsePerceptualHashError(String);
 
 impl PerceptualHash {
+    /// The sides of the small photo that is hashed.
+    pub(crate) const SIDE: u32 = 32;
+
     pub(crate) fn of(photo: &Photo) -> Self {
         static HASHER: LazyLock<Hasher<[u8; 8]>> = LazyLock::new(|| {
             HasherConfig::with_bytes_type().hash_size(8, 8).hash_alg(HashAlg::Median).preproc_dct().to_hasher()
         });
         // Shrunk here, for the hasher's own way is slow on a large photo.
-        let small = photo.resize(32, 32);
-        let grey: GrayImage = DynamicImage::ImageRgb8(small.into_image()).into_luma8();
+        let small = photo.resize(Self::SIDE, Self::SIDE).into_image();
+        let grey = GrayImage::from_fn(Self::SIDE, Self::SIDE, |x, y| Luma([luma(small.get_pixel(x, y).0)]));
         let hash = HASHER.hash_image(&grey);
         Self(hash.as_bytes().iter().fold(0, |value, &byte| (value << 8) | u64::from(byte)))
     }
@@ -48,6 +51,11 @@ impl PerceptualHash {
     pub fn distance(self, other: Self) -> u32 {
         (self.0 ^ other.0).count_ones()
     }
+}
+
+/// The brightness that a JPEG stores (ITU-T T.871), so that those need not be made into colours first.
+fn luma([red, green, blue]: [u8; 3]) -> u8 {
+    ((u32::from(red) * 299 + u32::from(green) * 587 + u32::from(blue) * 114 + 500) / 1000) as u8
 }
 
 impl fmt::Display for PerceptualHash {

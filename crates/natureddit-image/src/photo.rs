@@ -3,12 +3,12 @@
 use std::fmt;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
-use crate::PerceptualHash;
+use crate::{PerceptualHash, scratch};
 
 /// A photo, upright, three bytes a pixel.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,18 +33,18 @@ impl Photo {
         if (width, height) == (self.width, self.height) {
             return self.clone();
         }
-        let mut rgb = vec![0; width as usize * height as usize * 3];
-        let source = TypedImageRef::<U8x3>::from_buffer(self.width, self.height, &self.rgb).expect(INVARIANT);
-        let mut resized = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb).expect(INVARIANT);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        // Only a crop can fail, and there is none.
-        Resizer::new().resize_typed(&source, &mut resized, &options).expect(INVARIANT);
+        let rgb = resize::<U8x3>((self.width, self.height), &self.rgb, (width, height));
         Self { width, height, rgb }
     }
 
     /// As [`Photo::resize`], and the large one is gone.
     pub(crate) fn into_resized(self, width: u32, height: u32) -> Self {
-        if (width, height) == (self.width, self.height) { self } else { self.resize(width, height) }
+        if (width, height) == (self.width, self.height) {
+            return self;
+        }
+        let resized = self.resize(width, height);
+        scratch::give_back(self.rgb);
+        resized
     }
 
     /// The photo with its long side at most `long_side_max` pixels, in the same proportions; a smaller one is
@@ -60,18 +60,21 @@ impl Photo {
             // Rounded to the nearest; at most `long_side_max`, so that it fits.
             ((side * u64::from(long_side_max) + long_side / 2) / long_side) as u32
         };
-        self.resize(scale(self.width), scale(self.height))
+        let (width, height) = (scale(self.width), scale(self.height));
+        self.into_resized(width, height)
     }
 
-    /// A baseline JPEG of `quality` 1 to 100.
+    /// A baseline JPEG of `quality` 1 to 100, with colours at half the size (4:2:0), as cameras and Pillow write them.
     ///
     /// # Panics
     /// When `rgb` has not the length it must have, or a side is over 65535.
     #[must_use]
     pub fn to_jpeg(&self, quality: u8) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
-        encoder.encode(&self.rgb, self.width, self.height, image::ExtendedColorType::Rgb8).expect(INVARIANT);
+        let mut encoder = Encoder::new(&mut bytes, quality);
+        encoder.set_sampling_factor(SamplingFactor::F_2_2);
+        let side = |side: u32| u16::try_from(side).expect(INVARIANT);
+        encoder.encode(&self.rgb, side(self.width), side(self.height), ColorType::Rgb).expect(INVARIANT);
         bytes
     }
 
@@ -87,6 +90,23 @@ impl Photo {
     pub(crate) fn into_image(self) -> RgbImage {
         RgbImage::from_raw(self.width, self.height, self.rgb).expect(INVARIANT)
     }
+}
+
+/// A grey picture, one byte a pixel, as a photo of another size.
+pub(crate) fn grey_resized((width, height): (u32, u32), grey: &[u8], side: u32) -> Photo {
+    let small = resize::<U8>((width, height), grey, (side, side));
+    Photo { width: side, height: side, rgb: small.iter().flat_map(|&value| [value; 3]).collect() }
+}
+
+/// The filter of [`Photo::resize`]. No side may be zero.
+fn resize<P: PixelTrait>(from: (u32, u32), pixels: &[u8], to: (u32, u32)) -> Vec<u8> {
+    let mut resized = vec![0; to.0 as usize * to.1 as usize * P::size()];
+    let source = TypedImageRef::<P>::from_buffer(from.0, from.1, pixels).expect(INVARIANT);
+    let mut target = TypedImage::<P>::from_buffer(to.0, to.1, &mut resized).expect(INVARIANT);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    // Only a crop can fail, and there is none.
+    Resizer::new().resize_typed(&source, &mut target, &options).expect(INVARIANT);
+    resized
 }
 
 const INVARIANT: &str = "a photo has 1 to 65535 pixels a side, and three bytes a pixel";

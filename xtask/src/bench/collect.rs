@@ -6,20 +6,19 @@ mod photos;
 mod rows;
 mod sandbox;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::{Figure, USAGE, child, conclude};
 use crate::arguments::Arguments;
 use crate::interop::VirtualEnvironment;
-use crate::process::{Failure, run};
+use crate::process::Failure;
 use crate::workspace::Workspace;
 
 pub(super) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
-    let with_turbojpeg = arguments.switch("--turbojpeg");
     arguments.finish(USAGE)?;
     child::check_proc()?;
-    let bench = Bench::prepare(with_turbojpeg)?;
+    let bench = Bench::prepare()?;
     let mut figures: Vec<Figure> = photos::measure(&bench)?;
     figures.extend(rows::measure(&bench)?);
     figures.extend(dump::measure(&bench)?);
@@ -30,31 +29,19 @@ pub(super) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
 struct Bench {
     workspace: Workspace,
     python: VirtualEnvironment,
-    /// The program that is measured.
-    natureddit: PathBuf,
-    with_turbojpeg: bool,
 }
 
 impl Bench {
-    fn prepare(with_turbojpeg: bool) -> Result<Self, Failure> {
+    fn prepare() -> Result<Self, Failure> {
         let workspace = Workspace::find()?;
         let python = VirtualEnvironment::prepare(&workspace, "bench", "collect")?;
-        let natureddit = if with_turbojpeg {
-            // A folder of its own, so that the two programs do not push each other out.
-            let target = workspace.target().join("turbojpeg");
-            let mut build = workspace.cargo(&["build", "--release", "--features", "turbojpeg", "--target-dir"]);
-            run(build.arg(&target))?;
-            target.join("release").join("natureddit")
-        } else {
-            workspace.build_natureddit()?;
-            workspace.natureddit_path()
-        };
-        Ok(Self { workspace, python, natureddit, with_turbojpeg })
+        workspace.build_natureddit()?;
+        Ok(Self { workspace, python })
     }
 
     /// The program, started in `folder`.
     fn natureddit(&self, folder: &Path) -> Command {
-        let mut command = Command::new(&self.natureddit);
+        let mut command = Command::new(self.workspace.natureddit_path());
         command.current_dir(folder);
         command
     }

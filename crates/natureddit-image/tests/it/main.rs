@@ -14,7 +14,10 @@ const LIMITS: ImageLimits = ImageLimits { bytes_max: 20_000_000, pixels_max: 50_
 
 /// The reason for which a file is refused, or `ok`.
 fn outcome(bytes: &[u8]) -> &'static str {
-    natureddit_image::decode(bytes, &LIMITS).map_or_else(|e| e.code(), |_| "ok")
+    let code = natureddit_image::decode(bytes, &LIMITS).map_or_else(|e| e.code(), |_| "ok");
+    let examined = natureddit_image::examine(bytes, &LIMITS).map_or_else(|e| e.code(), |_| "ok");
+    assert_eq!(examined, code, "who only looks at a file refuses what cannot be decoded, and nothing else");
+    code
 }
 
 /// The largest difference of any value.

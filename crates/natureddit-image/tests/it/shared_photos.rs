@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use natureddit_core::fs;
-use natureddit_image::{decode, inspect};
+use natureddit_image::{decode, examine, inspect};
 
 use crate::{LIMITS, outcome};
 
@@ -23,6 +23,10 @@ fn all_shared_photos_decode_and_their_halves_do_not() {
         let info = inspect(&bytes, &LIMITS).unwrap();
         let photo = decode(&bytes, &LIMITS).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert_eq!((photo.width, photo.height), (info.width, info.height));
+        let (examined, hash) = examine(&bytes, &LIMITS).unwrap();
+        assert_eq!(examined, info);
+        let distance = hash.distance(photo.perceptual_hash());
+        assert!(distance <= 4, "{}: {distance} bits differ", path.display());
         // A part of the files is enough for the cuts.
         if index % 9 == 0 {
             for percent in [50, 95, 99] {
