@@ -14,7 +14,8 @@ use crate::record::{self, DatasetRecord};
 use crate::table::{Row, Table, TableError, format_utc, parse_utc, without_control, write_if_changed, write_table};
 use crate::tombstones::Tombstones;
 
-pub(crate) const POSTS_FILE: &str = "posts.csv";
+/// The table of a dataset, one row a photo.
+pub const POSTS_FILE: &str = "posts.csv";
 pub(crate) const DROPPED_FILE: &str = "dropped.csv";
 const RECORD_FILE: &str = "dataset.toml";
 const IMAGES_FOLDER: &str = "images";

@@ -41,6 +41,8 @@ pub(crate) struct StoredPhoto {
     pub(crate) height: u32,
     pub(crate) sha256: ContentHash,
     pub(crate) phash: PerceptualHash,
+    /// The size of its file.
+    pub(crate) bytes: u64,
 }
 
 /// Why a photo was not stored.
@@ -79,10 +81,15 @@ impl PhotoError {
     /// Whether the photo may be had at another time.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Net(NetError::Timeout { .. } | NetError::Connection { .. }) => true,
+            Self::Net(NetError::Timeout { .. } | NetError::Connection { .. } | NetError::WaitTooLong { .. }) => true,
             Self::Net(NetError::Status { status, .. }) => matches!(status, 408 | 429 | 500..=599),
             _ => false,
         }
+    }
+
+    /// Whether the site does not want to give the photo, which is not for us to get round.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Net(NetError::Status { status: 401 | 403 | 451, .. }))
     }
 }
 
@@ -99,14 +106,16 @@ pub(crate) enum FileState {
 pub(crate) struct PhotoStore {
     folder: PathBuf,
     config: PhotoConfig,
+    placeholders: Vec<ContentHash>,
     client: Client,
     cores: Arc<Semaphore>,
 }
 
 impl PhotoStore {
-    pub(crate) fn new(folder: PathBuf, config: PhotoConfig, client: Client) -> Self {
+    pub(crate) fn new(folder: PathBuf, config: PhotoConfig, placeholders: &[ContentHash], client: Client) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self { folder, config, client, cores: Arc::new(Semaphore::new(cores)) }
+        let placeholders = placeholders.to_owned();
+        Self { folder, config, placeholders, client, cores: Arc::new(Semaphore::new(cores)) }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -122,7 +131,8 @@ impl PhotoStore {
     pub(crate) async fn fetch(&self, stem: &str, url: &str) -> Result<StoredPhoto, PhotoError> {
         let request = self.client.get(url).accept(ACCEPT).bytes_max(self.config.limits.bytes_max);
         let response = request.send().await.and_then(require_ok).map_err(PhotoError::Net)?;
-        if is_placeholder(&response.final_url, &response.body) {
+        let is_named = || self.placeholders.contains(&ContentHash::of(&response.body));
+        if is_placeholder(&response.final_url, &response.body) || (!self.placeholders.is_empty() && is_named()) {
             return Err(PhotoError::Placeholder);
         }
         let (folder, config, stem) = (self.folder.clone(), self.config, stem.to_owned());
@@ -136,7 +146,8 @@ impl PhotoStore {
             let bytes = fs::read_limited(&path, limits.bytes_max)?;
             let photo = decode(&bytes, &limits)?;
             let (width, height, phash) = (photo.width, photo.height, photo.perceptual_hash());
-            Ok(StoredPhoto { img_name, width, height, sha256: ContentHash::of(&bytes), phash })
+            let (sha256, bytes) = (ContentHash::of(&bytes), bytes.len() as u64);
+            Ok(StoredPhoto { img_name, width, height, sha256, phash, bytes })
         })
         .await
     }
@@ -206,9 +217,10 @@ fn store(folder: &Path, config: &PhotoConfig, stem: &str, bytes: &[u8]) -> Resul
     }
     let photo = normalise(bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;
     let Normalised { width, height, content_hash, perceptual_hash, .. } = photo;
+    let bytes = photo.bytes.len() as u64;
     let img_name = img_name(stem, photo.extension);
     fs::write_atomic(&folder.join(&img_name), &photo.bytes)?;
-    Ok(StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash })
+    Ok(StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash, bytes })
 }
 
 fn img_name(stem: &str, extension: &str) -> String {
@@ -249,7 +261,7 @@ mod tests {
             requests_per_host_max: 1,
             host_map: HostMap::default(),
         });
-        PhotoStore::new(folder.to_owned(), config, client.unwrap())
+        PhotoStore::new(folder.to_owned(), config, &[], client.unwrap())
     }
 
     #[tokio::test]
