@@ -26,8 +26,8 @@ Examples:
   natureddit collect                        collect.since and collect.until of the settings
   natureddit collect sync-deletions         forget the posts that are gone on Reddit
 
-With --json the result is one JSON document on the standard output, and on the standard error there is one JSON
-object a line, whose event is start, progress (every second at most), waiting, gap or finish.
+With --json the standard output is one JSON document, and on the standard error there is one JSON
+object a line: its event is start, progress (every second at most), waiting, gap or finish.
 
 Environment:
   NATUREDDIT_REDDIT_CLIENT_ID, NATUREDDIT_REDDIT_CLIENT_SECRET
@@ -221,8 +221,8 @@ pub(super) fn source_config(config: &Config) -> Result<SourceConfig, CliError> {
         SourceName::RedditOauth => match wiring::reddit_oauth(config) {
             Some(reddit) => SourceConfig::RedditOauth(reddit),
             None => {
-                return Err(anyhow::anyhow!("collect.source = \"reddit_oauth\" needs the id and secret of an app"))
-                    .hint("set NATUREDDIT_REDDIT_CLIENT_ID and NATUREDDIT_REDDIT_CLIENT_SECRET in the environment");
+                return Err(anyhow::anyhow!("collect.source = \"reddit_oauth\" needs an app of yours on Reddit"))
+                    .hint("set NATUREDDIT_REDDIT_CLIENT_ID and, unless it is an installed app, NATUREDDIT_REDDIT_CLIENT_SECRET in the environment");
             }
         },
         SourceName::Dump => {

@@ -127,7 +127,7 @@ fn bar(what: &str, total: Option<u64>, unit: Unit, shared: &Arc<Mutex<Shared>>) 
         // A bar that cannot be written to shows nothing.
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
-    let shared = Arc::clone(shared);
+    let (shared, waits) = (Arc::clone(shared), Arc::clone(shared));
     let counts = move |_: &ProgressState, out: &mut dyn fmt::Write| {
         let (shared, now) = (lock(&shared), Instant::now());
         let counts = shared.tally.as_ref().map(|tally| match shared.waits.told(now) {
@@ -137,7 +137,12 @@ fn bar(what: &str, total: Option<u64>, unit: Unit, shared: &Arc<Mutex<Shared>>) 
         });
         let _ = out.write_str(&counts.unwrap_or_default());
     };
-    let style = style.with_key("rate", per_second).with_key("counts", counts);
+    let wait = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+        if let Some(waiting) = lock(&waits).waits.told(Instant::now()) {
+            let _ = write!(out, ", {waiting}");
+        }
+    };
+    let style = style.with_key("rate", per_second).with_key("counts", counts).with_key("wait", wait);
     // A step whose work failed is dropped, not finished: its bar goes with it.
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_finish(ProgressFinish::AndClear);
     bar.with_style(style).with_message(what.to_owned())
@@ -145,7 +150,7 @@ fn bar(what: &str, total: Option<u64>, unit: Unit, shared: &Arc<Mutex<Shared>>) 
 
 fn template(total_known: bool, unit: Unit) -> &'static str {
     match (total_known, unit) {
-        (true, Unit::Items | Unit::Posts) => "{msg} [{bar:30}] {human_pos}/{human_len} {rate}, {eta} left",
+        (true, Unit::Items | Unit::Posts) => "{msg} [{bar:30}] {human_pos}/{human_len} {rate}, {eta} left{wait}",
         (true, Unit::Bytes) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
         (false, Unit::Items | Unit::Posts) => "{spinner} {msg}  {counts}",
         (false, Unit::Bytes) => "{spinner} {msg} {bytes} {bytes_per_sec}",

@@ -24,7 +24,7 @@ pub(super) struct GlobalArgs {
     /// Print the result as JSON; progress is one JSON object a line on the standard error
     #[arg(long, global = true)]
     json: bool,
-    /// Show no progress, with --json neither
+    /// Show no progress, also none with --json
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Log what is done
