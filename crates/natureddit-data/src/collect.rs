@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use natureddit_core::fs::{self, FsError, Lock};
-use natureddit_core::{Clock, Progress};
+use natureddit_core::{Clock, ContentHash, Progress};
 use natureddit_net::Client;
 
 use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PostRow};
@@ -38,7 +38,7 @@ use judge::{Fetch, Judged, Outcome, Wanted};
 use report::Fetches;
 
 pub use prepare::AuthorMode;
-pub use report::{CollectReport, SubredditGap};
+pub use report::{CollectReport, SubredditGap, SubredditReport};
 
 /// Rows after which the tables are written, in a small dataset; a tenth of the rows in a larger one, so that writing the
 /// whole table each time stays cheap. Until then the journal and the memory hold them.
@@ -67,6 +67,8 @@ pub struct CollectConfig {
     pub gallery: GalleryMode,
     /// Which photos are taken and how they are stored.
     pub photos: PhotoConfig,
+    /// Files that sites show in place of a photo that is gone, besides those that are known anyway.
+    pub placeholders: Vec<ContentHash>,
     /// The folder of the dataset.
     pub data_dir: PathBuf,
 }
@@ -84,7 +86,7 @@ pub enum CollectError {
         report: Box<CollectReport>,
     },
     /// Posts could not be looked up.
-    #[error("posts could not be looked up; what was collected is kept and the next run goes on from there")]
+    #[error("posts could not be looked up")]
     LookUp {
         /// Why.
         #[source]
@@ -174,7 +176,8 @@ impl<'a> Collection<'a> {
     async fn open(config: &'a CollectConfig, client: &Client, clock: &'a Clock) -> Result<Self, CollectError> {
         let data_dir = config.data_dir.clone();
         let lock = hold(&data_dir)?;
-        let store = PhotoStore::new(Dataset::images_dir(&data_dir), config.photos, client.clone());
+        let store =
+            PhotoStore::new(Dataset::images_dir(&data_dir), config.photos, &config.placeholders, client.clone());
         fs::remove_partials(&data_dir)?;
         fs::remove_partials(store.folder())?;
         let mut collection = Self {
@@ -188,7 +191,7 @@ impl<'a> Collection<'a> {
             covered: Vec::new(),
             look_up: prepare::look_up(config, client),
             waited: IdSet::default(),
-            report: CollectReport::default(),
+            report: CollectReport::of(&config.subreddits),
             fetches: Fetches::default(),
             _lock: lock,
         };
@@ -246,13 +249,13 @@ impl<'a> Collection<'a> {
             let step = walk.next().await;
             match step.map_err(|source| CollectError::Source { source, report: self.report_so_far() })? {
                 None => break,
-                Some(Step::Begin(of)) => progress.start(&format!("collecting {of}"), None),
+                Some(Step::Begin(of)) => progress.start_posts(&format!("collecting {of}")),
                 Some(Step::Posts(batch)) => {
                     self.report.records_unreadable += batch.unreadable;
                     let posts = self.prepare(batch.submissions).await?;
                     self.take(&posts, progress).await?;
                 }
-                Some(Step::Done(walked)) => self.finish_window(walked),
+                Some(Step::Done(walked)) => self.finish_window(walked, progress),
             }
         }
         let waiting = self.waiting().await?;
@@ -297,7 +300,7 @@ impl<'a> Collection<'a> {
         Window::new(window.since(), window.until().min(self.began)).ok()
     }
 
-    fn finish_window(&mut self, walked: Walked) {
+    fn finish_window(&mut self, walked: Walked, progress: &Progress) {
         let Walked { subreddit, window, posts, gaps } = walked;
         let Some(window) = self.until_now(window) else {
             self.covered.push((subreddit, Vec::new()));
@@ -308,6 +311,16 @@ impl<'a> Collection<'a> {
         let found =
             gaps.iter().map(|&Gap { window, reason }| SubredditGap { subreddit: subreddit.clone(), window, reason });
         self.report.gaps.extend(found);
+        for Gap { window, reason } in &gaps {
+            let moment = |second| Timestamp::from_second(second).unwrap_or_default();
+            progress.gap(&subreddit, moment(window.since()), moment(window.until()), reason.code());
+        }
+        let gap_count = gaps.len() as u64;
+        self.report.add(SubredditReport {
+            subreddit: subreddit.clone(),
+            gaps: gap_count,
+            ..SubredditReport::default()
+        });
         self.ledger.note(Ask::done(&subreddit, window, self.config.source.name(), self.now(), posts, gaps));
     }
 
@@ -339,14 +352,22 @@ impl<'a> Collection<'a> {
                 .map(|wanted| self.judge(wanted))
                 .collect();
             while let Some(result) = under_way.next().await {
-                progress.advance(u64::from(result.as_ref().is_ok_and(|judged| judged.ends_post)));
+                if let Ok(judged) = &result {
+                    if judged.photo_bytes > 0 {
+                        progress.photo(judged.photo_bytes);
+                    }
+                    progress.advance(u64::from(judged.ends_post));
+                }
                 results.push(result);
                 if let Some(photo) = waiting.next() {
                     under_way.push(self.judge(photo));
                 }
             }
         }
-        self.report.posts_seen += submissions.len() as u64;
+        for Submission { post, .. } in submissions {
+            let subreddit = post.subreddit.clone();
+            self.report.add(SubredditReport { subreddit, posts_seen: 1, ..SubredditReport::default() });
+        }
         for result in results {
             self.apply(result?)?;
         }
@@ -358,7 +379,8 @@ impl<'a> Collection<'a> {
     }
 
     fn apply(&mut self, judged: Judged) -> Result<(), DatasetError> {
-        let Judged { id, outcome, fetch, may_come, .. } = judged;
+        let Judged { id, subreddit, outcome, fetch, may_come, photo_bytes, .. } = judged;
+        let mut report = SubredditReport { subreddit, photo_bytes, ..SubredditReport::default() };
         match fetch {
             None => {}
             Some(Fetch::Answered) => self.fetches.answered += 1,
@@ -370,21 +392,22 @@ impl<'a> Collection<'a> {
             self.waited.insert(&id);
         }
         match outcome {
-            Outcome::Present => self.report.photos_present += 1,
+            Outcome::Present => report.photos_present = 1,
             Outcome::Missing => self.report.photos_missing += 1,
             Outcome::Changed(row) => {
                 self.report.photos_changed += 1;
                 self.insert(*row)?;
             }
             Outcome::Stored(row) => {
-                self.report.photos_stored += 1;
-                self.report.posts_new += u64::from(self.insert(*row)?);
+                report.photos_stored = 1;
+                report.posts_new = u64::from(self.insert(*row)?);
             }
             Outcome::Dropped(post) => {
-                *self.report.dropped.entry(post.reason.clone()).or_default() += 1;
+                report.dropped.insert(post.reason.clone(), 1);
                 self.dataset.drop_post(post)?;
             }
         }
+        self.report.add(report);
         Ok(())
     }
 

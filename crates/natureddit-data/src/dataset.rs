@@ -21,7 +21,8 @@ pub use row::{DROPPED_COLUMNS, DroppedPost, POST_COLUMNS, PhotoKey, PostRow};
 pub(crate) use row::{TableRow, is_file_name, post_cells, read_dropped, read_post, stem};
 pub(crate) use store::DatasetStore;
 
-pub(crate) const POSTS_FILE: &str = "posts.csv";
+/// The table of a dataset, one row a photo.
+pub const POSTS_FILE: &str = "posts.csv";
 pub(crate) const DROPPED_FILE: &str = "dropped.csv";
 const RECORD_FILE: &str = "dataset.toml";
 const IMAGES_FOLDER: &str = "images";

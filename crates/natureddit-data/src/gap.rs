@@ -41,6 +41,20 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// A stable name: `listing_cap`, as the ledger has it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::ListingCap => "listing_cap",
+            Self::FullSecond => "full_second",
+            Self::Silent => "silent",
+            Self::FewerThanCounted => "fewer_than_counted",
+            Self::Refused => "refused",
+            Self::OutsideDump => "outside_dump",
+        }
+    }
+
     /// What it means, to be read after "posts may be missing: ".
     #[must_use]
     pub fn meaning(self) -> &'static str {
@@ -254,6 +268,14 @@ mod tests {
 
     fn open(ledger: &Ledger) -> Vec<Gap> {
         ledger.open_gaps().into_iter().map(|open| open.gap).collect()
+    }
+
+    #[test]
+    fn a_reason_is_called_the_same_everywhere() {
+        let all = [GapReason::Stopped, GapReason::ListingCap, GapReason::FullSecond, GapReason::Silent];
+        for reason in all.into_iter().chain([GapReason::FewerThanCounted, GapReason::Refused, GapReason::OutsideDump]) {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
+        }
     }
 
     #[test]

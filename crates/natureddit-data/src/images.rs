@@ -11,7 +11,9 @@ use std::thread;
 use bytes::Bytes;
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, PostId};
-use natureddit_image::{Format, ImageError, ImageLimits, Normalised, PerceptualHash, examine, inspect, normalise};
+use natureddit_image::{
+    Format, ImageError, ImageInfo, ImageLimits, Normalised, PerceptualHash, examine, inspect, normalise,
+};
 use natureddit_net::{Client, NetError, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -43,6 +45,8 @@ pub(crate) struct StoredPhoto {
     pub(crate) height: u32,
     pub(crate) sha256: ContentHash,
     pub(crate) phash: PerceptualHash,
+    /// The size of its file.
+    pub(crate) bytes: u64,
 }
 
 /// Why a photo was not stored.
@@ -81,10 +85,15 @@ impl PhotoError {
     /// Whether the photo may be had at another time.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Net(NetError::Timeout { .. } | NetError::Connection { .. }) => true,
+            Self::Net(NetError::Timeout { .. } | NetError::Connection { .. } | NetError::WaitTooLong { .. }) => true,
             Self::Net(NetError::Status { status, .. }) => matches!(status, 408 | 429 | 500..=599),
             _ => false,
         }
+    }
+
+    /// Whether the site does not want to give the photo, which is not for us to get round.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Net(NetError::Status { status: 401 | 403 | 451, .. }))
     }
 }
 
@@ -101,14 +110,16 @@ pub(crate) enum FileState {
 pub(crate) struct PhotoStore {
     folder: PathBuf,
     config: PhotoConfig,
+    placeholders: Vec<ContentHash>,
     client: Client,
     cores: Arc<Semaphore>,
 }
 
 impl PhotoStore {
-    pub(crate) fn new(folder: PathBuf, config: PhotoConfig, client: Client) -> Self {
+    pub(crate) fn new(folder: PathBuf, config: PhotoConfig, placeholders: &[ContentHash], client: Client) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self { folder, config, client, cores: Arc::new(Semaphore::new(cores)) }
+        let placeholders = placeholders.to_owned();
+        Self { folder, config, placeholders, client, cores: Arc::new(Semaphore::new(cores)) }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -124,7 +135,8 @@ impl PhotoStore {
     pub(crate) async fn fetch(&self, stem: &str, url: &str) -> Result<StoredPhoto, PhotoError> {
         let request = self.client.get(url).accept(ACCEPT).bytes_max(self.config.limits.bytes_max);
         let response = request.send().await.and_then(require_ok).map_err(PhotoError::Net)?;
-        if is_placeholder(&response.final_url, &response.body) {
+        let is_named = || self.placeholders.contains(&ContentHash::of(&response.body));
+        if is_placeholder(&response.final_url, &response.body) || (!self.placeholders.is_empty() && is_named()) {
             return Err(PhotoError::Placeholder);
         }
         let (config, stem) = (self.config, stem.to_owned());
@@ -140,9 +152,9 @@ impl PhotoStore {
         let (path, limits, img_name) = (self.folder.join(img_name), self.config.limits, img_name.to_owned());
         self.decode(move || {
             let bytes = fs::read_limited(&path, limits.bytes_max)?;
-            let (info, phash) = examine(&bytes, &limits)?;
-            let sha256 = ContentHash::of(&bytes);
-            Ok(StoredPhoto { img_name, width: info.width, height: info.height, sha256, phash })
+            let (ImageInfo { width, height, .. }, phash) = examine(&bytes, &limits)?;
+            let (sha256, bytes) = (ContentHash::of(&bytes), bytes.len() as u64);
+            Ok(StoredPhoto { img_name, width, height, sha256, phash, bytes })
         })
         .await
     }
@@ -214,12 +226,14 @@ fn check(config: &PhotoConfig, stem: &str, bytes: Bytes) -> Result<(StoredPhoto,
     let photo = normalise(&bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;
     let Normalised { width, height, content_hash, perceptual_hash, .. } = photo;
     let img_name = img_name(stem, photo.extension);
-    let made = match photo.bytes {
+    let stored = match photo.bytes {
         Cow::Borrowed(_) => None,
         Cow::Owned(jpeg) => Some(jpeg.into()),
     };
-    let photo = StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash };
-    Ok((photo, made.unwrap_or(bytes)))
+    let stored = stored.unwrap_or(bytes);
+    let size = stored.len() as u64;
+    let photo = StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash, bytes: size };
+    Ok((photo, stored))
 }
 
 fn img_name(stem: &str, extension: &str) -> String {
@@ -260,7 +274,7 @@ mod tests {
             requests_per_host_max: 1,
             host_map: HostMap::default(),
         });
-        PhotoStore::new(folder.to_owned(), config, client.unwrap())
+        PhotoStore::new(folder.to_owned(), config, &[], client.unwrap())
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use natureddit_core::Clock;
+use natureddit_core::progress::{Wait, WaitReason};
+use natureddit_core::{Clock, Progress};
 
 /// Hosts whose turns are remembered although they are over.
 const IDLE_HOSTS_MAX: usize = 1024;
@@ -22,6 +23,8 @@ pub struct Pacing {
     pub interval: Duration,
     /// The longest that one request may wait in all: for its turn, for a limit to be over, between repetitions.
     pub wait_max: Duration,
+    /// Who is told of every wait.
+    pub progress: Progress,
 }
 
 impl Pacing {
@@ -31,7 +34,13 @@ impl Pacing {
     /// No API, and no pause between requests; waits of at most [`Pacing::WAIT_MAX`] by the system's clock.
     #[must_use]
     pub fn none() -> Self {
-        Self { clock: Clock::System, api_hosts: BTreeMap::new(), interval: Duration::ZERO, wait_max: Self::WAIT_MAX }
+        Self {
+            clock: Clock::System,
+            api_hosts: BTreeMap::new(),
+            interval: Duration::ZERO,
+            wait_max: Self::WAIT_MAX,
+            progress: Progress::silent(),
+        }
     }
 
     /// The same with one more API, and the shortest time between the starts of two requests to it.
@@ -70,6 +79,8 @@ struct Turn {
     /// When this was written down: a clock that is before that has been set back, and the rest means nothing.
     noted_at: Timestamp,
     free_at: Timestamp,
+    /// Why it is not free.
+    reason: WaitReason,
 }
 
 impl Turn {
@@ -93,41 +104,57 @@ impl Turns {
     /// # Errors
     /// The wait, when it is longer than what the budget has left; the turn is then another's.
     pub(crate) async fn enter(&self, host: &str, budget: &mut Budget) -> Result<(), Duration> {
-        let wait = self.reserve(host, budget)?;
-        pause(&self.pacing.clock, wait).await;
+        let (wait, reason) = self.reserve(host, budget)?;
+        self.pause(host, wait, reason).await;
         Ok(())
     }
 
-    fn reserve(&self, host: &str, budget: &mut Budget) -> Result<Duration, Duration> {
+    /// Lets time pass and tells of it: a fixed clock is moved on by whole seconds, for nothing else moves it.
+    pub(crate) async fn pause(&self, host: &str, wait: Duration, reason: WaitReason) {
+        if !wait.is_zero() {
+            self.pacing.progress.wait(Wait { host, wait, reason });
+        }
+        match &self.pacing.clock {
+            Clock::System => tokio::time::sleep(wait).await,
+            clock @ Clock::Fixed(_) => {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                clock.advance(i64::try_from(seconds).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    fn reserve(&self, host: &str, budget: &mut Budget) -> Result<(Duration, WaitReason), Duration> {
         let interval = self.pacing.api_hosts.get(host).copied().unwrap_or(self.pacing.interval);
         let now = self.pacing.clock.now();
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = next.get(host).map_or(Duration::ZERO, |turn| turn.wait(now));
+        let turn = next.get(host);
+        let wait = turn.map_or(Duration::ZERO, |turn| turn.wait(now));
+        let reason = turn.map_or(WaitReason::Pace, |turn| turn.reason);
         if !budget.take(wait) {
             return Err(wait);
         }
         if !interval.is_zero() {
-            note(&mut next, host, now, wait + interval);
+            note(&mut next, host, now, wait + interval, WaitReason::Pace);
         }
-        Ok(wait)
+        Ok((wait, reason))
     }
 
     /// Keeps everybody from a host for so long.
-    pub(crate) fn hold(&self, host: &str, wait: Duration) {
+    pub(crate) fn hold(&self, host: &str, wait: Duration, reason: WaitReason) {
         let now = self.pacing.clock.now();
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if next.get(host).is_none_or(|turn| turn.wait(now) < wait) {
-            note(&mut next, host, now, wait);
+            note(&mut next, host, now, wait, reason);
         }
     }
 }
 
-fn note(next: &mut HashMap<String, Turn>, host: &str, now: Timestamp, wait: Duration) {
+fn note(next: &mut HashMap<String, Turn>, host: &str, now: Timestamp, wait: Duration, reason: WaitReason) {
     if next.len() > IDLE_HOSTS_MAX {
         next.retain(|_, turn| !turn.wait(now).is_zero());
     }
     let free_at = SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok());
-    next.insert(host.to_owned(), Turn { noted_at: now, free_at: free_at.unwrap_or(Timestamp::MAX) });
+    next.insert(host.to_owned(), Turn { noted_at: now, free_at: free_at.unwrap_or(Timestamp::MAX), reason });
 }
 
 /// The time from `now` to `then`; none when that is over.
@@ -135,19 +162,12 @@ pub(crate) fn between(now: Timestamp, then: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
-/// Lets time pass: a fixed clock is moved on by whole seconds, for nothing else moves it.
-pub(crate) async fn pause(clock: &Clock, wait: Duration) {
-    match clock {
-        Clock::System => tokio::time::sleep(wait).await,
-        Clock::Fixed(_) => {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            clock.advance(i64::try_from(seconds).unwrap_or(i64::MAX));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use WaitReason::{Pace, RateLimit, RetryAfter};
+
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -182,26 +202,46 @@ mod tests {
     #[tokio::test]
     async fn a_held_host_is_left_alone_and_a_shorter_hold_changes_nothing() {
         let (turns, clock) = turns();
-        turns.hold("api.example", Duration::from_secs(42));
-        turns.hold("api.example", Duration::from_secs(2));
+        turns.hold("api.example", Duration::from_secs(42), RateLimit);
+        turns.hold("api.example", Duration::from_secs(2), RetryAfter);
         turns.enter("api.example", &mut Budget(MINUTE)).await.unwrap();
         assert_eq!(since(&clock), 42);
     }
 
     #[tokio::test]
+    async fn whoever_watches_is_told_of_every_wait_and_why() {
+        let (mut turns, _clock) = turns();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&told);
+        turns.pacing.progress = Progress::new(move |event| {
+            if let natureddit_core::progress::ProgressEvent::Wait(Wait { host, wait, reason }) = event {
+                seen.lock().unwrap().push((host.to_owned(), wait.as_secs(), reason));
+            }
+        });
+        let mut budget = Budget(MINUTE);
+        turns.enter("api.example", &mut budget).await.unwrap();
+        turns.enter("api.example", &mut budget).await.unwrap();
+        turns.hold("api.example", Duration::from_secs(7), RetryAfter);
+        turns.enter("api.example", &mut budget).await.unwrap();
+        turns.enter("photos.example", &mut budget).await.unwrap();
+        let wait = |seconds, reason| ("api.example".to_owned(), seconds, reason);
+        assert_eq!(*told.lock().unwrap(), [wait(1, Pace), wait(7, RetryAfter)]);
+    }
+
+    #[tokio::test]
     async fn who_may_not_wait_so_long_takes_no_turn() {
         let (turns, clock) = turns();
-        turns.hold("api.example", Duration::from_secs(42));
+        turns.hold("api.example", Duration::from_secs(42), RateLimit);
         let wait = turns.enter("api.example", &mut Budget(Duration::from_secs(41))).await.unwrap_err();
         assert_eq!((wait, since(&clock)), (Duration::from_secs(42), 0));
-        turns.hold("api.example", Duration::MAX);
+        turns.hold("api.example", Duration::MAX, RateLimit);
         assert!(turns.enter("api.example", &mut Budget(MINUTE)).await.is_err());
     }
 
     #[tokio::test]
     async fn a_clock_that_is_set_back_does_not_make_anybody_wait() {
         let (turns, clock) = turns();
-        turns.hold("api.example", Duration::from_secs(42));
+        turns.hold("api.example", Duration::from_secs(42), RateLimit);
         clock.advance(-3600);
         turns.enter("api.example", &mut Budget(Duration::ZERO)).await.unwrap();
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use natureddit_core::progress::WaitReason;
 use natureddit_core::{Clock, Secret};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RANGE};
 use reqwest::{Method, RequestBuilder};
@@ -10,7 +11,7 @@ use url::{Url, form_urlencoded};
 use crate::client::{Client, ClientConfig, Inner};
 use crate::error::{NetError, redacted};
 use crate::guard;
-use crate::pacing::{Budget, Pacing, Turns, pause};
+use crate::pacing::{Budget, Pacing, Turns};
 use crate::response::{Download, Patience, Response, transport_error};
 use crate::retry::{self, RateLimit, RetryPolicy};
 
@@ -106,7 +107,7 @@ impl Request {
             };
             let outcome = result.as_ref().map(|response| (response.status, &response.headers));
             let Some(delay) = retries.next(outcome) else { return result };
-            pause(self.clock(), delay).await;
+            self.pause(delay).await;
         }
     }
 
@@ -123,12 +124,14 @@ impl Request {
             let Some(delay) = retries.next(outcome) else { return result };
             // While this request waits, its place at the host is another's.
             drop(result);
-            pause(self.clock(), delay).await;
+            self.pause(delay).await;
         }
     }
 
-    fn clock(&self) -> &Clock {
-        &self.client.0.turns.pacing.clock
+    async fn pause(&self, (wait, reason): (Duration, WaitReason)) {
+        let url = Url::parse(&self.url).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        self.client.0.turns.pause(host, wait, reason).await;
     }
 
     fn retries(&self) -> Retries {
@@ -219,10 +222,11 @@ fn heed(turns: &Turns, host: &str, status: u16, headers: &HeaderMap) {
     }
     let now = turns.pacing.clock.now();
     let is_refused = retry::is_transient(status);
-    let used_up = RateLimit::read(headers).filter(RateLimit::is_used_up).map(|limit| limit.wait(now));
-    if let Some(wait) = retry::wish(status, headers, now).filter(|_| is_refused).or(used_up) {
+    let used_up = RateLimit::read(headers).filter(RateLimit::is_used_up);
+    let used_up = used_up.map(|limit| (limit.wait(now), WaitReason::RateLimit));
+    if let Some((wait, reason)) = retry::wish(status, headers, now).filter(|_| is_refused).or(used_up) {
         tracing::debug!(host, ?wait, "an API asks to be left alone");
-        turns.hold(host, wait);
+        turns.hold(host, wait, reason);
     }
 }
 
@@ -236,7 +240,7 @@ struct Retries {
 
 impl Retries {
     /// The wait before the next attempt after one that ended with a status, or with an error; `None` when that was final.
-    fn next(&mut self, outcome: Result<(u16, &HeaderMap), &NetError>) -> Option<Duration> {
+    fn next(&mut self, outcome: Result<(u16, &HeaderMap), &NetError>) -> Option<(Duration, WaitReason)> {
         let wish = match outcome {
             Ok((status, headers)) if retry::is_transient(status) => retry::wish(status, headers, self.clock.now()),
             Err(error) if error.is_transient() => None,
@@ -245,7 +249,7 @@ impl Retries {
         if self.retry == self.policy.retries_max {
             return None;
         }
-        let delay = wish.unwrap_or_else(|| self.policy.delay(self.retry));
+        let (delay, reason) = wish.unwrap_or_else(|| (self.policy.delay(self.retry), WaitReason::BackOff));
         if !self.budget.take(delay) {
             tracing::debug!(?delay, "the server asks for a longer wait than this request may take");
             return None;
@@ -253,7 +257,7 @@ impl Retries {
         self.retry += 1;
         let status = outcome.map(|(status, _)| status);
         tracing::debug!(?status, ?delay, retry = self.retry, "the request will be repeated");
-        Some(delay)
+        Some((delay, reason))
     }
 }
 

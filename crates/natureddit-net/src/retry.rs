@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use natureddit_core::progress::WaitReason;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 use crate::pacing::between;
@@ -36,9 +37,10 @@ pub(crate) fn is_transient(status: u16) -> bool {
 
 /// The wait a server asks for, of a refusal: its `Retry-After`, or, if it has had enough, the rest of its window. Of
 /// Reddit's three kinds of 429 one has the first, one the second and one neither.
-pub(crate) fn wish(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn wish(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<(Duration, WaitReason)> {
     let limit = || RateLimit::read(headers).filter(|limit| status == 429 && limit.is_used_up());
-    retry_after(headers, now).or_else(|| Some(limit()?.wait(now)))
+    let asked_for = retry_after(headers, now).map(|wait| (wait, WaitReason::RetryAfter));
+    asked_for.or_else(|| Some((limit()?.wait(now), WaitReason::RateLimit)))
 }
 
 /// How much more a server may be asked, as the headers `x-ratelimit-...` say.
@@ -113,7 +115,7 @@ mod tests {
 
     fn seconds(status: u16, lines: &[(&'static str, &str)]) -> Option<u64> {
         let now = Timestamp::from_second(NOW).unwrap();
-        wish(status, &headers(lines), now).map(|wait| wait.as_secs())
+        wish(status, &headers(lines), now).map(|(wait, _)| wait.as_secs())
     }
 
     #[test]

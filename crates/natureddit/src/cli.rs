@@ -28,6 +28,7 @@ mod serve;
 mod session;
 mod signals;
 mod sync_deletions;
+mod words;
 
 use std::process::ExitCode;
 
@@ -107,6 +108,9 @@ pub fn run() -> ExitCode {
         Err(message) => {
             // Help goes to the standard output and is no error; that a closed pipe cannot take it changes nothing.
             let _ = message.print();
+            if message.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+                output::usage_error_as_json(&message);
+            }
             return Exit::of_clap(&message).into();
         }
     };

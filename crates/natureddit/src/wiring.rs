@@ -35,8 +35,8 @@ pub(crate) fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().context("could not start the async runtime")
 }
 
-/// The HTTP client for sources and photos.
-pub(crate) fn client(config: &Config) -> anyhow::Result<Client> {
+/// The HTTP client for sources and photos, which tells when it waits.
+pub(crate) fn client(config: &Config, progress: &Progress) -> anyhow::Result<Client> {
     let (net, collect) = (&config.net, &config.collect);
     let apis = [
         &collect.pushshift_base_url,
@@ -44,12 +44,15 @@ pub(crate) fn client(config: &Config) -> anyhow::Result<Client> {
         &collect.reddit_base_url,
         &collect.reddit_token_base_url,
     ];
-    let pacing = apis.into_iter().filter_map(|url| url.host_str()).fold(Pacing::none(), |pacing, host| {
-        // What stands in for a host on this machine, such as the sandbox, needs no pauses, but may ask for some.
-        let is_own = net.host_map.get(host).is_some_and(is_loopback);
-        let interval = if is_own { 0.0 } else { 1.0 / net.api_requests_per_second };
-        pacing.api_host(host, Duration::from_secs_f64(interval))
-    });
+    let pacing = apis.into_iter().filter_map(|url| url.host_str()).fold(
+        Pacing { progress: progress.clone(), ..Pacing::none() },
+        |pacing, host| {
+            // What stands in for a host on this machine, such as the sandbox, needs no pauses, but may ask for some.
+            let is_own = net.host_map.get(host).is_some_and(is_loopback);
+            let interval = if is_own { 0.0 } else { 1.0 / net.api_requests_per_second };
+            pacing.api_host(host, Duration::from_secs_f64(interval))
+        },
+    );
     let config = ClientConfig {
         user_agent: collect.user_agent.clone(),
         connect_timeout: net.connect_timeout,

@@ -22,11 +22,14 @@ pub(super) struct Wanted<'a> {
 /// What became of one photo.
 pub(super) struct Judged {
     pub(super) id: PostId,
+    pub(super) subreddit: String,
     pub(super) outcome: Outcome,
     /// How its fetch ended, if there was one.
     pub(super) fetch: Option<Fetch>,
     /// Whether there is no photo for a reason that may pass.
     pub(super) may_come: bool,
+    /// The size of the file that was stored; 0 where none was.
+    pub(super) photo_bytes: u64,
     /// Whether it was the last of its post.
     pub(super) ends_post: bool,
 }
@@ -107,8 +110,9 @@ impl Collection<'_> {
             None => FileState::Missing,
         };
         if state == FileState::Same {
-            let id = post.id.clone();
-            return Ok(Judged { id, outcome: Outcome::Present, fetch: None, may_come: false, ends_post });
+            let (id, subreddit) = (post.id.clone(), post.subreddit.clone());
+            let (outcome, fetch, may_come, photo_bytes) = (Outcome::Present, None, false, 0);
+            return Ok(Judged { id, subreddit, outcome, fetch, may_come, photo_bytes, ends_post });
         }
         // A file that is fetched again keeps its name.
         let stem = row.as_ref().map_or_else(|| img_stem(&post.id, &photo.media_id), |row| row.stem().to_owned());
@@ -117,11 +121,12 @@ impl Collection<'_> {
             Ok(_) => (Some(Fetch::Answered), false),
             Err(reason) => (reason.fetch(), reason.may_pass()),
         };
+        let photo_bytes = fetched.as_ref().map_or(0, |photo| photo.bytes);
         let outcome = match (fetched, &row) {
             (Ok(photo), row) => Outcome::Stored(Box::new(self.new_row(post, row.as_ref(), photo))),
             (Err(reason), Some(row)) => {
                 let reason = reason.code();
-                tracing::warn!(id = %post.id, reason, "the photo is gone or changed and cannot be had again");
+                tracing::info!(id = %post.id, reason, "the photo is gone or changed and cannot be had again");
                 self.without_original(row, state).await?
             }
             (Err(reason), None) => Outcome::Dropped(DroppedPost {
@@ -137,7 +142,8 @@ impl Collection<'_> {
             Outcome::Dropped(post) => self.journal.push(&Entry::Dropped(post.clone()))?,
             Outcome::Present | Outcome::Missing => {}
         }
-        Ok(Judged { id: post.id.clone(), outcome, fetch, may_come, ends_post })
+        let (id, subreddit) = (post.id.clone(), post.subreddit.clone());
+        Ok(Judged { id, subreddit, outcome, fetch, may_come, photo_bytes, ends_post })
     }
 
     /// What to do about a row whose photo is gone or changed while the original cannot be had. The row stays: that a photo
@@ -150,7 +156,7 @@ impl Collection<'_> {
             Ok(photo) => Ok(Outcome::Changed(Box::new(self.new_row(&row.post, Some(row), photo)))),
             Err(PhotoError::Fs(error)) => Err(error),
             Err(error) => {
-                tracing::warn!(id = %row.post.id, %error, "the file in the photo's place cannot be read");
+                tracing::info!(id = %row.post.id, %error, "the file in the photo's place cannot be read");
                 Ok(Outcome::Missing)
             }
         }
@@ -169,8 +175,9 @@ impl Collection<'_> {
             match self.store.fetch(&stem, &address).await {
                 Ok(photo) => return Ok(Ok(photo)),
                 Err(PhotoError::Fs(error)) => return Err(error),
-                // What may pass is waited for: which of the files is stored must not depend on the weather.
-                Err(error) if !error.may_pass() && addresses.peek().is_some() => {
+                // What may pass is waited for: which of the files is stored must not depend on the weather. And whoever is
+                // refused takes no other route.
+                Err(error) if !error.may_pass() && !error.is_refusal() && addresses.peek().is_some() => {
                     tracing::debug!(stem, %error, "the original is gone, and the preview is asked for");
                 }
                 Err(error) => {
@@ -183,7 +190,7 @@ impl Collection<'_> {
 
     /// A row that was there wins; only what describes its file is new.
     fn new_row(&self, post: &Post, old: Option<&PostRow>, photo: StoredPhoto) -> PostRow {
-        let StoredPhoto { img_name, width, height, sha256, phash } = photo;
+        let StoredPhoto { img_name, width, height, sha256, phash, .. } = photo;
         let (post, source) = match old {
             Some(old) => (old.post.clone(), old.source.clone()),
             None => (post.clone(), self.config.source.name().to_owned()),

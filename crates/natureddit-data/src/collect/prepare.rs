@@ -50,7 +50,7 @@ pub(super) fn look_up(config: &CollectConfig, client: &Client) -> Option<LookUp>
 
 /// Whether a reason may be another one at another time.
 fn may_pass(reason: &str) -> bool {
-    matches!(reason, "gallery_pending" | "timeout" | "connection" | "http_408" | "http_429")
+    matches!(reason, "gallery_pending" | "timeout" | "connection" | "wait_too_long" | "http_408" | "http_429")
         || reason.strip_prefix("http_5").is_some_and(|rest| rest.len() == 2)
 }
 
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_reason_that_may_pass_is_known_by_its_name() {
-        assert!(["gallery_pending", "timeout", "http_429", "http_503"].into_iter().all(may_pass));
+        assert!(["gallery_pending", "timeout", "wait_too_long", "http_429", "http_503"].into_iter().all(may_pass));
         assert!(!["removed", "http_404", "http_5", "http_5xx9", "html"].into_iter().any(may_pass));
     }
 }

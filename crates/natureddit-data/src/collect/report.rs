@@ -30,8 +30,71 @@ pub struct CollectReport {
     pub dropped: BTreeMap<String, u64>,
     /// Records without a usable id or time.
     pub records_unreadable: u64,
+    /// The bytes of the photos that were stored.
+    pub photo_bytes: u64,
     /// Where posts may be missing.
     pub gaps: Vec<SubredditGap>,
+    /// The same by subreddit, in the order in which they were asked for.
+    pub subreddits: Vec<SubredditReport>,
+}
+
+/// What a collection did in one subreddit; the names mean what they mean in [`CollectReport`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SubredditReport {
+    /// The subreddit.
+    pub subreddit: String,
+    /// Posts that the source gave.
+    pub posts_seen: u64,
+    /// Posts that were not in the dataset before.
+    pub posts_new: u64,
+    /// Photos fetched and stored.
+    pub photos_stored: u64,
+    /// Photos that were there already.
+    pub photos_present: u64,
+    /// The bytes of the photos that were stored.
+    pub photo_bytes: u64,
+    /// Posts that are not in the dataset, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// How many times there are of which posts may be missing.
+    pub gaps: u64,
+}
+
+impl CollectReport {
+    /// Of these subreddits nothing was seen yet.
+    pub(super) fn of(subreddits: &[String]) -> Self {
+        let none = |subreddit: &String| SubredditReport { subreddit: subreddit.clone(), ..SubredditReport::default() };
+        Self { subreddits: subreddits.iter().map(none).collect(), ..Self::default() }
+    }
+
+    /// Adds what else was done in a subreddit, to it and to the whole.
+    pub(super) fn add(&mut self, more: SubredditReport) {
+        self.posts_seen += more.posts_seen;
+        self.posts_new += more.posts_new;
+        self.photos_stored += more.photos_stored;
+        self.photos_present += more.photos_present;
+        self.photo_bytes += more.photo_bytes;
+        for (reason, count) in &more.dropped {
+            *self.dropped.entry(reason.clone()).or_default() += count;
+        }
+        match self.subreddits.iter_mut().find(|part| part.subreddit.eq_ignore_ascii_case(&more.subreddit)) {
+            Some(part) => part.add(more),
+            None => self.subreddits.push(more),
+        }
+    }
+}
+
+impl SubredditReport {
+    fn add(&mut self, more: Self) {
+        self.posts_seen += more.posts_seen;
+        self.posts_new += more.posts_new;
+        self.photos_stored += more.photos_stored;
+        self.photos_present += more.photos_present;
+        self.photo_bytes += more.photo_bytes;
+        self.gaps += more.gaps;
+        for (reason, count) in more.dropped {
+            *self.dropped.entry(reason).or_default() += count;
+        }
+    }
 }
 
 /// A time of which the source may not have given every post.

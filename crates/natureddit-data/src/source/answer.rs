@@ -53,7 +53,7 @@ pub(super) fn read_page(body: &[u8], subreddit: &str, escaping: Escaping) -> Res
             Some(post) => page.submissions.push(post),
             None => {
                 let id = record.get("id").and_then(Value::as_str);
-                tracing::warn!(subreddit, id, "a record without a usable id or time");
+                tracing::info!(subreddit, id, "a record without a usable id or time");
                 page.unreadable.push(ContentHash::of(record.to_string().as_bytes()));
             }
         }

@@ -138,7 +138,7 @@ impl ListingWalk {
     /// Ends the listing of one subreddit that Reddit does not show; several are walked alone to see which it is.
     fn refused(&mut self, error: &OauthError) {
         if !self.walk_alone() {
-            tracing::warn!(%error, "Reddit does not show this subreddit");
+            tracing::info!(%error, "Reddit does not show this subreddit");
             self.finish(GapReason::Refused, Some(i64::MAX));
         }
     }

@@ -134,7 +134,7 @@ impl Current {
             if count > came + unreadable
                 && let Ok(window) = Window::new(since, until)
             {
-                tracing::warn!(subreddit, %window, count, came, "the source counts more posts than it gave");
+                tracing::info!(subreddit, %window, count, came, "the source counts more posts than it gave");
                 gaps.push(Gap { window, reason: GapReason::FewerThanCounted });
             }
         }

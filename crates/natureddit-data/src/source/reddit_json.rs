@@ -39,7 +39,7 @@ impl Record {
             Ok(post) => Self { post, is_readable: true },
             Err(error) => {
                 let post = RedditPost::unreadable(record);
-                tracing::warn!(id = post.id, %error, "a post that cannot be read");
+                tracing::info!(id = post.id, %error, "a post that cannot be read");
                 Self { post, is_readable: false }
             }
         }

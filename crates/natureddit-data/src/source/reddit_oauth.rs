@@ -17,6 +17,15 @@ pub const NAME: &str = "reddit_oauth";
 /// The largest page of a listing.
 pub const PAGE_SIZE_MAX: u32 = 100;
 
+/// The grant of an app with a secret.
+const APP_GRANT: &str = "client_credentials";
+
+/// The grant of an installed app, which has no secret that it could keep.
+const INSTALLED_APP_GRANT: &str = "https://oauth.reddit.com/grants/installed_client";
+
+/// What an installed app calls the device that asks: the name that Reddit documents for one that is not to be tracked.
+const DEVICE_ID: &str = "DO_NOT_TRACK_THIS_DEVICE";
+
 /// Names that one look-up takes.
 pub const NAMES_MAX: usize = 100;
 
@@ -162,7 +171,12 @@ impl RedditOauth {
     async fn fetch_token(&mut self) -> Result<Secret, OauthError> {
         let url = below(&self.config.token_base_url, "api/v1/access_token");
         let RedditOauthConfig { client_id, client_secret, .. } = &self.config;
-        let request = self.client.post_form(url.as_str(), &[("grant_type", "client_credentials")]);
+        let fields: &[_] = if client_secret.expose().is_empty() {
+            &[("grant_type", INSTALLED_APP_GRANT), ("device_id", DEVICE_ID)]
+        } else {
+            &[("grant_type", APP_GRANT)]
+        };
+        let request = self.client.post_form(url.as_str(), fields);
         let answer = request.basic_auth(client_id, client_secret).accept("application/json").send().await;
         let answer = answer.map_err(|source| OauthError::Net { what: "a token".to_owned(), source })?;
         if matches!(answer.status, 400 | 401 | 403) {

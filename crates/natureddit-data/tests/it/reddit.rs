@@ -355,6 +355,7 @@ pub(crate) fn config(data_dir: &Path) -> CollectConfig {
             jpeg_quality: 90,
             in_flight_max: 4,
         },
+        placeholders: Vec::new(),
         data_dir: data_dir.to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::response::IntoResponse;
-use natureddit_core::{Clock, Secret};
+use natureddit_core::{Clock, Progress, Secret};
 use natureddit_net::{Client, HostMap, NetError, Pacing, RateLimit};
 use url::Url;
 
@@ -211,6 +211,7 @@ async fn a_slower_pace_can_be_set_for_each_kind_of_host() {
         api_hosts: [("api.example".to_owned(), Duration::from_secs(6))].into(),
         interval: Duration::from_secs(2),
         wait_max: Duration::from_secs(7),
+        progress: Progress::silent(),
     };
     let client = Client::with_pacing(config, pacing).unwrap();
     for (url, second) in [(API, 0), (API, 6), (PHOTO, 6), (PHOTO, 8), (API, 12)] {

@@ -1,15 +1,14 @@
 //! `natureddit collect`: posts and photos of a window.
 
-use std::fmt;
+mod summary;
+
+use std::time::Instant;
 
 use jiff::Timestamp;
 use natureddit_data::source::{DumpError, OauthError, SourceError};
-use natureddit_data::{
-    CollectConfig, CollectError, CollectReport, PhotoConfig, SourceConfig, SubredditGap, Window, collect,
-};
+use natureddit_data::{CollectConfig, CollectError, PhotoConfig, SourceConfig, Window, collect};
 use natureddit_image::ImageLimits;
 use natureddit_net::{NetError, redacted};
-use serde::Serialize;
 use url::Url;
 
 use super::error::{CliError, Exit, HintExt};
@@ -18,6 +17,8 @@ use super::sync_deletions;
 use crate::config::{Config, SourceName, parse_moment};
 use crate::wiring;
 
+pub(super) use summary::Collected;
+
 const EXAMPLES: &str = "\
 Examples:
   natureddit collect --since 2022-05-01 --until 2022-05-08
@@ -25,9 +26,13 @@ Examples:
   natureddit collect                        collect.since and collect.until of the settings
   natureddit collect sync-deletions         forget the posts that are gone on Reddit
 
+With --json the standard output is one JSON document, and on the standard error there is one JSON
+object a line: its event is start, progress (every second at most), waiting, gap or finish.
+
 Environment:
   NATUREDDIT_REDDIT_CLIENT_ID, NATUREDDIT_REDDIT_CLIENT_SECRET
-                   your app's, for Reddit's own API; posts of other sources are looked up there too";
+                   your app's, for Reddit's own API; posts of other sources are looked up there too.
+                   An installed app has no secret: name its id alone";
 
 /// Collect the posts and photos of a window into the dataset; running it again changes nothing
 #[derive(Debug, clap::Args)]
@@ -65,50 +70,13 @@ fn span(text: &str) -> Result<i64, String> {
     parsed.ok_or_else(|| "write a number of days, hours or minutes: 1d, 12h, 90m".to_owned())
 }
 
-/// What was collected.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(super) struct Collected(pub(super) CollectReport);
-
-impl fmt::Display for Collected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CollectReport { posts_seen, posts_new, photos_stored, photos_present, dropped, gaps, .. } = &self.0;
-        let CollectReport { photos_changed, photos_missing, photos_may_come, records_unreadable, .. } = &self.0;
-        let posts_forgotten = &self.0.posts_forgotten;
-        writeln!(
-            f,
-            "{posts_seen} posts seen, {posts_new} new; {photos_stored} photos stored, {photos_present} were there"
-        )?;
-        for (count, what) in [
-            (photos_changed, "photos are not the ones that were fetched; their rows describe them as they are now"),
-            (photos_missing, "photos are missing and cannot be had again; their rows are kept"),
-            (records_unreadable, "records could not be read"),
-            (posts_forgotten, "posts were deleted and are not collected again"),
-        ] {
-            if *count > 0 {
-                writeln!(f, "{count} {what}")?;
-            }
-        }
-        dropped.iter().try_for_each(|(reason, count)| writeln!(f, "  dropped {count}: {reason}"))?;
-        for gap in gaps {
-            let SubredditGap { subreddit, window, reason } = gap;
-            writeln!(f, "  gap: posts of r/{subreddit} may be missing from {window}: {}", reason.meaning())?;
-        }
-        if *photos_may_come > 0 {
-            writeln!(f, "{photos_may_come} photos may come later: run the same command again")?;
-        }
-        Ok(())
-    }
-}
-
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     if let Some(Command::SyncDeletions(args)) = &args.command {
         return sync_deletions::run(args, session);
     }
     let config = session.config()?;
     let window = window(args, &config, session)?;
-    let report = collect_window(&config, window, session)?;
-    session.output.result(&Collected(report))?;
+    session.output.result(&collect_window(&config, window, session)?)?;
     Ok(Exit::Ok)
 }
 
@@ -129,16 +97,13 @@ fn window(args: &Args, config: &Config, session: &Session) -> Result<Window, Cli
 }
 
 /// Collects a window into the project's dataset.
-pub(super) fn collect_window(config: &Config, window: Window, session: &Session) -> Result<CollectReport, CliError> {
-    let client = wiring::client(config)?;
-    let collected = wiring::tokio_runtime()?.block_on(collect(
-        &collect_config(config, window)?,
-        &client,
-        &session.clock,
-        &session.output.progress(),
-    ));
-    match collected {
-        Ok(report) => Ok(report),
+pub(super) fn collect_window(config: &Config, window: Window, session: &Session) -> Result<Collected, CliError> {
+    let progress = session.output.progress();
+    let client = wiring::client(config, &progress)?;
+    let wanted = collect_config(config, window)?;
+    let started = Instant::now();
+    match wiring::tokio_runtime()?.block_on(collect(&wanted, &client, &session.clock, &progress)) {
+        Ok(report) => Ok(Collected { report, window, seconds: started.elapsed().as_secs_f64() }),
         Err(error) => {
             let hints = hints(&error, config);
             hints.into_iter().fold(Err(error.into()), HintExt::hint)
@@ -151,6 +116,13 @@ fn hints(error: &CollectError, config: &Config) -> Vec<String> {
     let again = || "what was collected is kept; run the same command again to go on".to_owned();
     let (source, url) = match error {
         CollectError::Source { source, .. } => (source, base_url(config)),
+        CollectError::LookUp { source: SourceError::Reddit(OauthError::Token { .. }) } => {
+            return vec![
+                "compare NATUREDDIT_REDDIT_CLIENT_ID and NATUREDDIT_REDDIT_CLIENT_SECRET with those of your app, or set \
+                 collect.hydrate = false"
+                    .to_owned(),
+            ];
+        }
         CollectError::LookUp { .. } => return vec![again()],
         CollectError::EveryPhotoFailed { .. } => {
             let hint =
@@ -166,7 +138,9 @@ fn hints(error: &CollectError, config: &Config) -> Vec<String> {
             NetError::Connection { .. } | NetError::Timeout { .. } => {
                 [again()].into_iter().chain(url.map(|(key, url)| unreachable(config, key, url))).collect()
             }
-            NetError::Status { status: 408 | 422 | 429 | 500..=599, .. } => vec![again()],
+            NetError::WaitTooLong { .. } | NetError::Status { status: 408 | 422 | 429 | 500..=599, .. } => {
+                vec![again()]
+            }
             NetError::TooManyBytes { .. } => vec!["raise collect.page_bytes_max, or lower collect.page_size".into()],
             _ => vec![format!("check {key}, the address of the source")],
         },
@@ -174,7 +148,8 @@ fn hints(error: &CollectError, config: &Config) -> Vec<String> {
             vec![format!("run the same command again later; if it stays so, check {key}")]
         }
         SourceError::Reddit(OauthError::Token { .. }) => {
-            vec!["check NATUREDDIT_REDDIT_CLIENT_ID and NATUREDDIT_REDDIT_CLIENT_SECRET".into()]
+            let app = "NATUREDDIT_REDDIT_CLIENT_ID with NATUREDDIT_REDDIT_CLIENT_SECRET";
+            vec![format!("Reddit refused {app}: compare them with those of your app")]
         }
         SourceError::Paging { .. } => vec![format!("name another source: {key}")],
         SourceError::Dump(DumpError::Read { .. } | DumpError::Thread { .. }) => {
@@ -227,6 +202,7 @@ fn collect_config(config: &Config, window: Window) -> Result<CollectConfig, CliE
             // While some wait for their host, others are decoded or come from another host.
             in_flight_max: 3 * collect.downloads_per_host_max,
         },
+        placeholders: collect.placeholders.clone(),
         data_dir: config.project.data_dir.clone(),
     })
 }
@@ -245,8 +221,8 @@ pub(super) fn source_config(config: &Config) -> Result<SourceConfig, CliError> {
         SourceName::RedditOauth => match wiring::reddit_oauth(config) {
             Some(reddit) => SourceConfig::RedditOauth(reddit),
             None => {
-                return Err(anyhow::anyhow!("collect.source = \"reddit_oauth\" needs the id and secret of an app"))
-                    .hint("set NATUREDDIT_REDDIT_CLIENT_ID and NATUREDDIT_REDDIT_CLIENT_SECRET in the environment");
+                return Err(anyhow::anyhow!("collect.source = \"reddit_oauth\" needs an app of yours on Reddit"))
+                    .hint("set NATUREDDIT_REDDIT_CLIENT_ID and, unless it is an installed app, NATUREDDIT_REDDIT_CLIENT_SECRET in the environment");
             }
         },
         SourceName::Dump => {

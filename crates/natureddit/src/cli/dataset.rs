@@ -5,12 +5,15 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use console::style;
+use natureddit_core::fs;
 use natureddit_data::gap::{Ledger, OpenGap};
-use natureddit_data::{Dataset, DatasetRecord, Labels};
+use natureddit_data::{Dataset, DatasetRecord, Labels, POSTS_FILE};
 use serde::Serialize;
 
 use super::error::{CliError, Exit};
 use super::session::Session;
+use super::words::counted;
 use super::{dataset_files, forget};
 use crate::config::Config;
 
@@ -64,6 +67,8 @@ struct Status {
     /// Photos by the class that was chosen last; those without a choice are not among them.
     labelled: BTreeMap<String, usize>,
     record: Option<DatasetRecord>,
+    /// What is wrong with the folder, and what to do about it.
+    warning: Option<String>,
     /// Where posts may be missing; the next collection of these subreddits asks for it again.
     gaps: Vec<OpenGap>,
 }
@@ -73,12 +78,15 @@ impl fmt::Display for Status {
         let labelled: usize = self.labelled.values().sum();
         writeln!(
             f,
-            "{}: {} posts, {} photos, {labelled} labelled, {} dropped",
+            "{}: {}, {}, {labelled} labelled, {} dropped",
             self.data_dir.display(),
-            self.posts,
-            self.photos,
+            counted(self.posts as u64, "post"),
+            counted(self.photos as u64, "photo"),
             self.dropped
         )?;
+        if let Some(warning) = &self.warning {
+            writeln!(f, "{} {warning}", style("warning:").yellow().bold())?;
+        }
         if self.forgotten > 0 {
             writeln!(f, "  {:6} forgotten", self.forgotten)?;
         }
@@ -125,6 +133,7 @@ fn status(config: &Config) -> anyhow::Result<Status> {
         *labelled.entry(choice.to_owned()).or_insert(0) += 1;
     }
     Ok(Status {
+        warning: table_is_missing(config, &dataset)?,
         data_dir: config.project.data_dir.clone(),
         posts: dataset.post_count(),
         photos: dataset.posts.len(),
@@ -134,4 +143,24 @@ fn status(config: &Config) -> anyhow::Result<Status> {
         record: dataset.record,
         gaps: Ledger::read(&config.project.data_dir)?.open_gaps(),
     })
+}
+
+/// A dataset whose table is gone looks like one that was never collected.
+fn table_is_missing(config: &Config, dataset: &Dataset) -> anyhow::Result<Option<String>> {
+    let data_dir = &config.project.data_dir;
+    if fs::optional(fs::metadata(&data_dir.join(POSTS_FILE)))?.is_some() {
+        return Ok(None);
+    }
+    let recorded = dataset.record.as_ref().map_or(0, |record| record.posts);
+    let images = Dataset::images_dir(data_dir);
+    let photos = if fs::optional(fs::metadata(&images))?.is_some() { fs::walk(&images)?.len() } else { 0 };
+    if recorded == 0 && photos == 0 {
+        return Ok(None);
+    }
+    let recorded = counted(recorded, "post");
+    let photos = counted(photos as u64, "photo");
+    Ok(Some(format!(
+        "{POSTS_FILE} is not there, but a record of {recorded} and {photos} are: take it from a backup, or collect the \
+         same windows again"
+    )))
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::error::{CliError, Exit};
 use super::session::Session;
+use super::words::counted;
 use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,11 @@ struct MergedHere(Merged);
 impl fmt::Display for MergedHere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Merged { rows, rows_new, rows_replaced, photos_missing, forgotten, refused } = &self.0;
-        writeln!(f, "{rows} rows, {rows_new} of them new; {rows_replaced} had a better row of the same photo")?;
+        writeln!(
+            f,
+            "{}, {rows_new} of them new; {rows_replaced} had a better row of the same photo",
+            counted(*rows, "row")
+        )?;
         if *photos_missing > 0 {
             writeln!(f, "{photos_missing} rows were left out, for their photos are missing or changed")?;
         }
@@ -62,7 +67,7 @@ struct Exported {
 
 impl fmt::Display for Exported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} rows written to {}", self.rows, self.table.display())
+        write!(f, "{} written to {}", counted(self.rows as u64, "row"), self.table.display())
     }
 }
 
@@ -75,7 +80,8 @@ impl fmt::Display for Validated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Validation { rows, photos, problems } = &self.0;
         problems.iter().try_for_each(|problem| writeln!(f, "{problem}"))?;
-        write!(f, "{rows} rows and {photos} photos looked at, {} problems", problems.len())
+        let (rows, photos) = (counted(*rows, "row"), counted(*photos, "photo"));
+        write!(f, "{rows} and {photos} looked at, {}", counted(problems.len() as u64, "problem"))
     }
 }
 

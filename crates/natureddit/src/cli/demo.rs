@@ -12,7 +12,7 @@ use natureddit_data::{Dataset, Labels, Window};
 use natureddit_pipeline::RunOptions;
 use natureddit_sandbox::Truth;
 
-use super::collect::{Collected, collect_window};
+use super::collect::collect_window;
 use super::error::{CliError, Exit, HintExt};
 use super::label::{import_labels, import_titles};
 use super::run::{Ran, run_pipeline};
@@ -81,8 +81,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     })?;
     let collected = steps.run("collect posts and photos", || {
         let window = reddit.window();
-        let report = collect_window(&config, Window::new(window.since, window.until)?, session)?;
-        Ok(Collected(report))
+        collect_window(&config, Window::new(window.since, window.until)?, session)
     })?;
     steps.run("import the labels", || label(args.labelled, photos, &config, reddit.truth(), session))?;
     let ran = steps.run("run the pipeline", || run_pipeline(&config, &RunOptions::default(), session))?;

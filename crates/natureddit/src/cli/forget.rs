@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::error::{CliError, Exit};
 use super::session::Session;
+use super::words::counted;
 use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
@@ -34,8 +35,13 @@ impl fmt::Display for ForgottenHere {
         let Forgotten { posts, rows, photos, labels, titles, .. } = &self.forgotten;
         writeln!(
             f,
-            "{posts} posts forgotten: {rows} rows, {photos} photos, {labels} labels, {titles} titles and {} cached features are gone",
-            self.features
+            "{} forgotten: {}, {}, {}, {} and {} are gone",
+            counted(*posts, "post"),
+            counted(*rows, "row"),
+            counted(*photos, "photo"),
+            counted(*labels, "label"),
+            counted(*titles, "title"),
+            counted(self.features, "cached feature")
         )
     }
 }

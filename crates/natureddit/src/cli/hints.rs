@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
-use natureddit_data::DatasetError;
+use natureddit_data::{DatasetError, LABELS_FILE, POSTS_FILE, TITLES_FILE, TableError};
 use natureddit_image::ImageError;
 use natureddit_model::{BundleError, InputError, RuntimeError};
 use natureddit_net::assets::AssetError;
@@ -49,9 +49,44 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
         Some(DatasetError::NoDataset { .. }) => {
             return Some("name a folder with posts.csv, or a table of the original form".to_owned());
         }
+        Some(DatasetError::Record { path, .. }) => {
+            let path = path.display();
+            return Some(format!(
+                "move {path} away: the next `natureddit collect` writes it anew, and nothing else is lost"
+            ));
+        }
+        Some(DatasetError::Ledger { path, line, .. }) => {
+            let path = path.display();
+            return Some(format!(
+                "mend line {line} of {path}, or remove it: what it says of a window is then not known"
+            ));
+        }
         _ => {}
     }
+    if let Some(advice) = cause.downcast_ref::<TableError>().and_then(of_table) {
+        return Some(advice);
+    }
     cause.downcast_ref::<FsError>().and_then(of_file_error)
+}
+
+/// What to do about a table of the project; whoever reads other tables says it himself.
+fn of_table(error: &TableError) -> Option<String> {
+    let (TableError::Line { path, .. } | TableError::NoColumn { path, .. } | TableError::UnknownColumn { path, .. }) =
+        error
+    else {
+        return None;
+    };
+    let what = match path.file_name()?.to_str()? {
+        POSTS_FILE => {
+            "`natureddit dataset validate` names every line that is broken: mend them, or take the file from a backup"
+        }
+        LABELS_FILE => {
+            "these are people's choices: mend the line in an editor, or take the file from a backup or from git"
+        }
+        TITLES_FILE => "mend the line in an editor, or take the file from a backup or from git",
+        _ => return None,
+    };
+    Some(what.to_owned())
 }
 
 fn of_bundle(error: &BundleError) -> Option<String> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
+use super::words::{counted, is_or_are, was_or_were};
 use crate::config::Config;
 
 const EXAMPLES: &str = "\
@@ -51,9 +52,9 @@ struct Imported(LabelImport);
 impl fmt::Display for Imported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LabelImport { added, unchanged, unknown_ids } = &self.0;
-        write!(f, "{added} labels added, {unchanged} were there already")?;
+        write!(f, "{} added, {unchanged} {} there already", counted(*added, "label"), was_or_were(*unchanged))?;
         if *unknown_ids > 0 {
-            write!(f, ", {unknown_ids} are of posts that the dataset does not have")?;
+            write!(f, ", {unknown_ids} {} of posts that the dataset does not have", is_or_are(*unknown_ids))?;
         }
         Ok(())
     }
@@ -67,7 +68,8 @@ struct ImportedTitles(TitleImport);
 impl fmt::Display for ImportedTitles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TitleImport { added, changed, unchanged } = &self.0;
-        write!(f, "{added} titles added, {changed} changed, {unchanged} were there already")
+        let were = was_or_were(*unchanged);
+        write!(f, "{} added, {changed} changed, {unchanged} {were} there already", counted(*added, "title"))
     }
 }
 
@@ -97,7 +99,7 @@ pub(super) fn import_labels(
     let dataset = Dataset::read(&config.project.data_dir)?;
     let mut labels = Labels::read(&config.project.labels_dir)?;
     let imported = labels.import(file, &config.project.classes, &dataset, by, &session.clock);
-    hinted(imported, "id and choice", config)
+    hinted(imported, file, "id and choice", config)
 }
 
 /// What to do when a file names no post of the dataset.
@@ -118,14 +120,18 @@ fn nothing_matched(config: &Config, file: &Path) -> Result<String, CliError> {
 /// Adds the titles of a file to the project's.
 pub(super) fn import_titles(config: &Config, file: &Path) -> Result<TitleImport, CliError> {
     let mut titles = Titles::read(&config.project.labels_dir)?;
-    hinted(titles.import(file, &config.project.classes), "id, title and choice", config)
+    hinted(titles.import(file, &config.project.classes), file, "id, title and choice", config)
 }
 
-/// Says what the file must be like, where that is what is wrong with it.
-fn hinted<T>(imported: Result<T, TableError>, columns: &str, config: &Config) -> Result<T, CliError> {
+/// Says what the file must be like, where that is what is wrong with it, and not with what is there already.
+fn hinted<T>(imported: Result<T, TableError>, file: &Path, columns: &str, config: &Config) -> Result<T, CliError> {
+    let choices = &config.project.classes;
     let hint = match &imported {
-        Err(TableError::NoColumn { .. } | TableError::Line { .. }) => {
-            format!("the file needs a header line with {columns}; the choices are {}", config.project.classes)
+        Err(TableError::NoColumn { path, .. }) if path == file => {
+            format!("the file needs a header line with {columns}; the choices are {choices}")
+        }
+        Err(TableError::Line { path, line, .. }) if path == file => {
+            format!("nothing was imported: mend line {line} or leave it out; the choices are {choices}")
         }
         Err(TableError::Locked { .. }) => "wait until it is done".to_owned(),
         _ => return Ok(imported?),

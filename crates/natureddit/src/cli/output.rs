@@ -15,20 +15,24 @@ use super::progress;
 /// Where a command's words go.
 pub(crate) struct Output {
     json: bool,
+    /// No notes for people.
     quiet: bool,
+    /// No progress of any kind.
+    without_progress: bool,
     /// The progress bars; every other line for the standard error is printed above them.
     bars: MultiProgress,
 }
 
 impl Output {
-    /// `json`: results are JSON. `quiet`: no progress and no notes. Bars are drawn only for a person who sees them.
+    /// `json`: results are JSON, and so is progress; no notes. `quiet`: no progress and no notes. Bars are drawn only for a person who sees them.
     pub(super) fn new(json: bool, quiet: bool) -> Self {
+        let without_progress = quiet;
         let quiet = quiet || json;
         let bars = MultiProgress::new();
         if quiet || !io::stderr().is_terminal() {
             bars.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Self { json, quiet, bars }
+        Self { json, quiet, without_progress, bars }
     }
 
     /// Prints a command's result: its `Display` form, or with `--json` its JSON.
@@ -42,9 +46,14 @@ impl Output {
         }
     }
 
-    /// Where long work reports to: bars on a terminal, else one line for each finished step, or nothing.
+    /// Where long work reports to: bars on a terminal, else a line now and then and one for each finished step; with
+    /// `--json` an object a line; or nothing.
     pub(crate) fn progress(&self) -> Progress {
-        if self.quiet { Progress::silent() } else { progress::to(self.bars.clone()) }
+        match (self.without_progress, self.json) {
+            (true, _) => Progress::silent(),
+            (false, true) => progress::events::to(io::stderr()),
+            (false, false) => progress::to(self.bars.clone()),
+        }
     }
 
     /// Tells what is going on: a line on the standard error, unless nobody wants to hear.
@@ -77,10 +86,7 @@ impl Output {
         // Nobody is left to tell when the standard error or output cannot be written.
         let _ = self.above_bars().write_all(error_text(&messages, &hints).as_bytes());
         if self.json {
-            let report = serde_json::json!({
-                "error": { "message": messages[0], "caused_by": messages[1..], "hints": hints }
-            });
-            let _ = writeln!(io::stdout().lock(), "{report:#}");
+            print_error(&messages, &hints);
         }
         error.exit()
     }
@@ -89,6 +95,24 @@ impl Output {
     pub(super) fn above_bars(&self) -> AboveBars {
         AboveBars(self.bars.clone())
     }
+}
+
+/// Prints an error of the command line, which clap has told already, as every other with `--json`.
+pub(super) fn usage_error_as_json(error: &clap::Error) {
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message = lines.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(message).to_owned();
+    let hints: Vec<_> = lines.filter_map(|line| line.strip_prefix("tip: ")).map(str::to_owned).collect();
+    print_error(&[message], &hints);
+}
+
+fn print_error(messages: &[String], hints: &[String]) {
+    let report = serde_json::json!({
+        "error": { "message": messages[0], "caused_by": messages[1..], "hints": hints }
+    });
+    // Nobody is left to tell when it cannot be written.
+    let _ = writeln!(io::stdout().lock(), "{report:#}");
 }
 
 fn error_text(messages: &[String], hints: &[String]) -> String {

@@ -1,82 +1,125 @@
-//! Progress on the standard error: a bar for the step under way, one line for each that is finished.
+//! Progress on the standard error: for people a bar for the step under way and one line for each that is finished, for
+//! scripts one JSON object a line.
+
+pub(super) mod events;
+mod tally;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use console::style;
-use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use natureddit_core::Progress;
 use natureddit_core::progress::{ProgressEvent, Unit};
 
+use tally::{Tally, Waits};
+
 const REDRAWN_EVERY: Duration = Duration::from_millis(100);
 
-/// Draws progress with `bars`; where those are hidden only the lines of finished steps are seen.
+/// How often a step is told where no bar is seen.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+
+/// Draws progress with `bars`; where those are hidden there is a line for each finished step, one now and then for the
+/// step under way, and one for a long wait.
 pub(super) fn to(bars: MultiProgress) -> Progress {
-    let under_way = Mutex::new(None);
+    let board = Mutex::new(Board::new(bars.clone()));
     Progress::new(move |event| {
-        // A panic elsewhere leaves a step half counted at worst.
-        let mut step = under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = advance(&mut step, event, &bars) {
+        let line = lock(&board).advance(event, Instant::now());
+        if let Some(line) = line {
             // That a closed standard error shows no progress is no reason to stop the work.
-            let _ = bars.suspend(|| writeln!(io::stderr(), "{} {line}", style("done:").for_stderr().green()));
+            let _ = bars.suspend(|| writeln!(io::stderr(), "{line}"));
         }
     })
 }
 
+/// A panic elsewhere leaves a step half counted at worst.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the bar shows besides its position. It is drawn by another thread too, which locks this while it holds the bars:
+/// nothing of theirs is called while this is locked.
+#[derive(Default)]
+struct Shared {
+    tally: Option<Tally>,
+    waits: Waits,
+}
+
+/// What is shown.
+struct Board {
+    shared: Arc<Mutex<Shared>>,
+    step: Option<Step>,
+    bars: MultiProgress,
+    is_seen: bool,
+}
+
 /// The step under way.
 struct Step {
-    what: String,
-    unit: Unit,
-    done: u64,
-    started: Instant,
     bar: ProgressBar,
+    told_at: Instant,
 }
 
-/// Applies an event; the line of the step it ends, if it ends one.
-fn advance(step: &mut Option<Step>, event: ProgressEvent<'_>, bars: &MultiProgress) -> Option<String> {
-    match event {
-        ProgressEvent::Start { what, total, unit } => {
-            let ended = step.take().map(Step::end);
-            let bar = bars.add(bar(what, total, unit));
-            if !bars.is_hidden() {
-                // Also before the first item is done: a step that shows nothing seems to hang.
-                bar.enable_steady_tick(REDRAWN_EVERY);
+impl Board {
+    fn new(bars: MultiProgress) -> Self {
+        Self { shared: Arc::default(), step: None, is_seen: !bars.is_hidden(), bars }
+    }
+
+    /// Applies an event; the line that it is worth, if it is worth one.
+    fn advance(&mut self, event: ProgressEvent<'_>, now: Instant) -> Option<String> {
+        match event {
+            ProgressEvent::Start { what, total, unit } => {
+                let ended = self.end(now);
+                lock(&self.shared).tally = Some(Tally::new(what, total, unit, now));
+                let bar = self.bars.add(bar(what, total, unit, &self.shared));
+                if self.is_seen {
+                    // Also before the first item is done: a step that shows nothing seems to hang.
+                    bar.enable_steady_tick(REDRAWN_EVERY);
+                }
+                self.step = Some(Step { bar, told_at: now });
+                ended
             }
-            *step = Some(Step { what: what.to_owned(), unit, done: 0, started: Instant::now(), bar });
-            ended
-        }
-        ProgressEvent::Advance(items) => {
-            if let Some(step) = step {
-                step.done += items;
-                step.bar.set_position(step.done);
+            ProgressEvent::Finish => self.end(now),
+            ProgressEvent::Advance(_) | ProgressEvent::Photo { .. } => self.count(&event, now),
+            ProgressEvent::Wait(wait) => {
+                let mut shared = lock(&self.shared);
+                let is_news = shared.waits.note(wait, now);
+                let told = shared.waits.told(now).filter(|_| is_news && !self.is_seen);
+                told.map(|text| format!("      {text}"))
             }
-            None
+            // The result says it.
+            ProgressEvent::Gap { .. } => None,
         }
-        ProgressEvent::Finish => step.take().map(Step::end),
+    }
+
+    fn count(&mut self, event: &ProgressEvent<'_>, now: Instant) -> Option<String> {
+        let step = self.step.as_mut()?;
+        let mut shared = lock(&self.shared);
+        let tally = shared.tally.as_mut()?;
+        tally.count(event, now);
+        let is_due = !self.is_seen && now.duration_since(step.told_at) >= TOLD_EVERY;
+        let line = is_due.then(|| format!("      {}: {}", tally.what, tally.under_way(now)));
+        let done = tally.done;
+        drop(shared);
+        if is_due {
+            step.told_at = now;
+        }
+        step.bar.set_position(done);
+        line
+    }
+
+    fn end(&mut self, now: Instant) -> Option<String> {
+        let step = self.step.take()?;
+        step.bar.finish_and_clear();
+        let tally = lock(&self.shared).tally.take()?;
+        let finished = tally.finished(now.duration_since(tally.started));
+        Some(format!("{} {finished}", style("done:").for_stderr().green()))
     }
 }
 
-impl Step {
-    fn end(self) -> String {
-        self.bar.finish_and_clear();
-        finished(&self.what, self.done, self.unit, self.started.elapsed())
-    }
-}
-
-/// `embedding photos, 897 in 4.2 s`.
-fn finished(what: &str, done: u64, unit: Unit, time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    match (done, unit) {
-        (0, _) => format!("{what}, {seconds:.1} s"),
-        (done, Unit::Items) => format!("{what}, {} in {seconds:.1} s", HumanCount(done)),
-        (done, Unit::Bytes) => format!("{what}, {} in {seconds:.1} s", HumanBytes(done)),
-    }
-}
-
-fn bar(what: &str, total: Option<u64>, unit: Unit) -> ProgressBar {
-    // A test parses all four templates; were one wrong, the plain bar would do.
+fn bar(what: &str, total: Option<u64>, unit: Unit, shared: &Arc<Mutex<Shared>>) -> ProgressBar {
+    // A test parses all templates; were one wrong, the plain bar would do.
     let style = ProgressStyle::with_template(template(total.is_some(), unit));
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
     // Its own has four decimals.
@@ -84,7 +127,22 @@ fn bar(what: &str, total: Option<u64>, unit: Unit) -> ProgressBar {
         // A bar that cannot be written to shows nothing.
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
-    let style = style.with_key("rate", per_second);
+    let (shared, waits) = (Arc::clone(shared), Arc::clone(shared));
+    let counts = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+        let (shared, now) = (lock(&shared), Instant::now());
+        let counts = shared.tally.as_ref().map(|tally| match shared.waits.told(now) {
+            // While it waits the rate says nothing.
+            Some(waiting) => format!("{}, {waiting}", tally.counts()),
+            None => tally.under_way(now),
+        });
+        let _ = out.write_str(&counts.unwrap_or_default());
+    };
+    let wait = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+        if let Some(waiting) = lock(&waits).waits.told(Instant::now()) {
+            let _ = write!(out, ", {waiting}");
+        }
+    };
+    let style = style.with_key("rate", per_second).with_key("counts", counts).with_key("wait", wait);
     // A step whose work failed is dropped, not finished: its bar goes with it.
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_finish(ProgressFinish::AndClear);
     bar.with_style(style).with_message(what.to_owned())
@@ -92,9 +150,9 @@ fn bar(what: &str, total: Option<u64>, unit: Unit) -> ProgressBar {
 
 fn template(total_known: bool, unit: Unit) -> &'static str {
     match (total_known, unit) {
-        (true, Unit::Items) => "{msg} [{bar:30}] {human_pos}/{human_len} {rate}, {eta} left",
+        (true, Unit::Items | Unit::Posts) => "{msg} [{bar:30}] {human_pos}/{human_len} {rate}, {eta} left{wait}",
         (true, Unit::Bytes) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
-        (false, Unit::Items) => "{spinner} {msg} {human_pos}",
+        (false, Unit::Items | Unit::Posts) => "{spinner} {msg}  {counts}",
         (false, Unit::Bytes) => "{spinner} {msg} {bytes} {bytes_per_sec}",
     }
 }
@@ -102,48 +160,58 @@ fn template(total_known: bool, unit: Unit) -> &'static str {
 #[cfg(test)]
 mod tests {
     use indicatif::ProgressDrawTarget;
+    use natureddit_core::progress::{Wait, WaitReason};
 
     use super::*;
 
-    fn hidden() -> MultiProgress {
-        MultiProgress::with_draw_target(ProgressDrawTarget::hidden())
+    fn board() -> Board {
+        Board::new(MultiProgress::with_draw_target(ProgressDrawTarget::hidden()))
     }
 
-    fn start(what: &str) -> ProgressEvent<'_> {
-        ProgressEvent::Start { what, total: Some(9), unit: Unit::Items }
+    fn start(what: &str, unit: Unit) -> ProgressEvent<'_> {
+        ProgressEvent::Start { what, total: None, unit }
     }
 
     #[test]
     fn a_step_ends_with_finish_or_with_the_next_step() {
-        let mut step = None;
         let events = [
             ProgressEvent::Finish,
-            start("one"),
+            start("one", Unit::Items),
             ProgressEvent::Advance(2),
             ProgressEvent::Advance(3),
-            start("two"),
+            start("two", Unit::Items),
             ProgressEvent::Finish,
             ProgressEvent::Advance(1),
         ];
-        let bars = hidden();
-        let lines: Vec<_> = events.into_iter().filter_map(|event| advance(&mut step, event, &bars)).collect();
-        assert!(lines[0].starts_with("one, 5 in "), "{lines:?}");
-        assert!(lines[1].starts_with("two, "), "{lines:?}");
-        assert_eq!(lines.len(), 2);
+        let (mut board, now) = (board(), Instant::now());
+        let lines: Vec<_> = events.into_iter().filter_map(|event| board.advance(event, now)).collect();
+        assert_eq!(lines, ["done: one, 5 in 0.0 s", "done: two, 0.0 s"]);
     }
 
     #[test]
-    fn the_line_of_a_finished_step_counts_in_its_unit() {
-        let time = Duration::from_millis(4_210);
-        assert_eq!(finished("embedding photos", 1_897, Unit::Items, time), "embedding photos, 1,897 in 4.2 s");
-        assert_eq!(finished("pulling weights", 18 << 20, Unit::Bytes, time), "pulling weights, 18.00 MiB in 4.2 s");
-        assert_eq!(finished("training", 0, Unit::Items, time), "training, 4.2 s");
+    fn without_a_terminal_a_line_comes_now_and_then() {
+        let (mut board, begin) = (board(), Instant::now());
+        board.advance(start("collecting r/flowers", Unit::Posts), begin);
+        let mut lines = Vec::new();
+        for second in 1..=65 {
+            let now = begin + Duration::from_secs(second);
+            lines.extend(board.advance(ProgressEvent::Photo { bytes: 1 << 10 }, now));
+            lines.extend(board.advance(ProgressEvent::Advance(1), now));
+        }
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(lines[0], "      collecting r/flowers: 29 posts, 30 photos, 30.00 KiB, 1.0 photos/s");
+
+        let now = begin + Duration::from_secs(66);
+        let wait =
+            |seconds| Wait { host: "a.example", wait: Duration::from_secs(seconds), reason: WaitReason::BackOff };
+        let told = [1, 42, 42].map(|seconds| board.advance(ProgressEvent::Wait(wait(seconds)), now));
+        assert_eq!(told, [None, Some("      waiting 42 s for a.example (after a failure)".to_owned()), None]);
     }
 
     #[test]
     fn every_template_is_one() {
         for total_known in [true, false] {
-            for unit in [Unit::Items, Unit::Bytes] {
+            for unit in [Unit::Items, Unit::Bytes, Unit::Posts] {
                 ProgressStyle::with_template(template(total_known, unit)).unwrap();
             }
         }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use natureddit_core::{ClassNames, fs};
-use natureddit_sandbox::{Sandbox, SandboxConfig, StartError};
+use natureddit_sandbox::{Sandbox, SandboxConfig, Script, StartError};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
 use super::signals::StopSignals;
+use super::words::counted;
 use crate::config::Config;
 use crate::wiring;
 
@@ -20,7 +21,10 @@ const EXAMPLES: &str = "\
 Examples:
   natureddit sandbox                             drawn pictures, on the port of the settings
   natureddit sandbox --port 9999 --seed 7        another corpus
-  natureddit sandbox --photos my-photos          yours: my-photos/fauna/*, my-photos/flora/*, ...";
+  natureddit sandbox --photos my-photos          yours: my-photos/fauna/*, my-photos/flora/*, ...
+  natureddit sandbox --varied                    crossposts, links, advertisements, broken galleries too
+  natureddit sandbox --script faults.json        with faults: {\"faults\": [{\"path_contains\": \"/new\",
+                                                 \"nth\": 3, \"do\": {\"status\": {\"code\": 503}}}]}";
 
 /// Serve a simulated Reddit on this machine until Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -38,7 +42,16 @@ pub(super) struct Args {
     /// A folder of photos, one folder a class, with titles from its posts.csv [default: sandbox.photos]
     #[arg(long, value_name = "DIR")]
     photos: Option<PathBuf>,
+    /// Draw posts of every kind that Reddit has: crossposts, links, advertisements, galleries with every fault
+    #[arg(long, conflicts_with = "photos")]
+    varied: bool,
+    /// A file of faults and of what becomes of posts, as `POST /_sim/script` takes it
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
 }
+
+/// The longest script that is read.
+const SCRIPT_BYTES_MAX: u64 = 1 << 24;
 
 #[derive(Serialize)]
 struct Serving {
@@ -52,7 +65,7 @@ struct Serving {
 
 impl fmt::Display for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} posts on {}  (Ctrl-C stops)\n", self.posts, self.url)?;
+        writeln!(f, "{} on {}  (Ctrl-C stops)\n", counted(self.posts as u64, "post"), self.url)?;
         writeln!(
             f,
             "in natureddit.toml, under the tables that are there already:\n\n[collect]\nsince = \"{}\"\nuntil = \"{}\"\n",
@@ -70,6 +83,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     wanted.port = args.port.unwrap_or(wanted.port);
     wanted.seed = args.seed.unwrap_or(wanted.seed);
     wanted.posts = args.posts.unwrap_or(wanted.posts);
+    wanted.varied = args.varied;
+    if let Some(file) = &args.script {
+        let script = script(file)?;
+        (wanted.faults, wanted.events) = (script.faults, script.events);
+    }
     let sandbox = start(wanted, &runtime)?;
     let window = sandbox.window();
     let mut signals = StopSignals::listen(&runtime)?;
@@ -87,6 +105,16 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     session.output.stopped("the same command serves the same posts again");
     Ok(Exit::Ok)
 }
+
+/// What a file plans to go wrong.
+fn script(file: &Path) -> Result<Script, CliError> {
+    let bytes = fs::read_limited(file, SCRIPT_BYTES_MAX)?;
+    let script = Script::from_json(&String::from_utf8_lossy(&bytes));
+    script.with_context(|| format!("{} is no script of faults", file.display())).hint(SCRIPT_HINT)
+}
+
+const SCRIPT_HINT: &str = "for example: {\"faults\": [{\"path_contains\": \"/new\", \"nth\": 3, \"do\": {\"status\": {\"code\": 503}}}]}; \
+     docs/sandbox.md names every fault and event";
 
 /// The simulator of the settings; `photos` instead of theirs, if given.
 pub(super) fn sandbox_config(config: &Config, photos: Option<PathBuf>) -> SandboxConfig {

@@ -21,10 +21,10 @@ pub(super) struct GlobalArgs {
     /// The settings file, in the project folder
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the result as JSON, and no progress
+    /// Print the result as JSON; progress is one JSON object a line on the standard error
     #[arg(long, global = true)]
     json: bool,
-    /// Show no progress
+    /// Show no progress, also none with --json
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Log what is done

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use natureddit_data::source::{OauthError, SourceError};
 use natureddit_data::{CollectError, Deletions, Forgotten, sync_deletions};
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use super::collect::source_config;
 use super::error::{CliError, Exit, HintExt};
 use super::forget::{ForgottenHere, forget_features};
 use super::session::Session;
+use super::words::{counted, is_or_are};
 use crate::wiring;
 
 pub(super) const EXAMPLES: &str = "\
@@ -37,9 +39,10 @@ struct Synced {
 impl fmt::Display for Synced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { checked, present, unsure, gone, forgotten } = self;
-        writeln!(f, "{checked} posts looked up: {present} are there, {} are gone", gone.len())?;
+        let (is, are_gone) = (is_or_are(*present), is_or_are(gone.len() as u64));
+        writeln!(f, "{} looked up: {present} {is} there, {} {are_gone} gone", counted(*checked, "post"), gone.len())?;
         if *unsure > 0 {
-            writeln!(f, "{unsure} posts are kept, for the answers do not say whether they are gone")?;
+            writeln!(f, "{} {} kept, for the answers do not say more", counted(*unsure, "post"), is_or_are(*unsure))?;
         }
         forgotten.as_ref().map_or(Ok(()), |forgotten| write!(f, "{forgotten}"))
     }
@@ -51,14 +54,15 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         Some(reddit) => natureddit_data::SourceConfig::RedditOauth(reddit),
         None => source_config(&config)?,
     };
-    let client = wiring::client(&config)?;
-    let folders = (config.project.data_dir.as_path(), config.project.labels_dir.as_path());
     let progress = session.output.progress();
+    let client = wiring::client(&config, &progress)?;
+    let folders = (config.project.data_dir.as_path(), config.project.labels_dir.as_path());
     let synced = sync_deletions(&source, folders, args.yes, &client, &session.clock, &progress);
     let synced = wiring::tokio_runtime()?.block_on(synced);
     let found = match synced {
-        Err(error @ CollectError::LookUp { .. }) => {
-            return Err(error).hint("nothing was changed; set NATUREDDIT_REDDIT_CLIENT_ID and NATUREDDIT_REDDIT_CLIENT_SECRET, or run it again later");
+        Err(CollectError::LookUp { source }) => {
+            let hint = look_up_hint(&source);
+            return Err(CollectError::LookUp { source }).hint(format!("nothing was changed; {hint}"));
         }
         other => other?,
     };
@@ -69,8 +73,24 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let gone = gone.into_iter().map(|(id, why)| (id.to_string(), why)).collect();
     session.output.result(&Synced { checked, present, unsure, gone, forgotten })?;
     if are_too_many {
-        return Err(anyhow::anyhow!("{count} of {checked} posts are gone at once, so nothing was changed"))
-            .hint("look at one of them in a browser; if they are gone, run it again with --yes");
+        return Err(anyhow::anyhow!(
+            "{count} of {} {} gone at once, so nothing was changed",
+            counted(checked, "post"),
+            is_or_are(count as u64)
+        ))
+        .hint("look at one of them in a browser; if they are gone, run it again with --yes");
     }
     Ok(Exit::Ok)
+}
+
+fn look_up_hint(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::NoLookUp { .. } => {
+            "Reddit knows: set NATUREDDIT_REDDIT_CLIENT_ID and NATUREDDIT_REDDIT_CLIENT_SECRET to those of your app"
+        }
+        SourceError::Reddit(OauthError::Token { .. }) => {
+            "Reddit refused NATUREDDIT_REDDIT_CLIENT_ID with NATUREDDIT_REDDIT_CLIENT_SECRET: compare them with your app's"
+        }
+        _ => "run it again later",
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use natureddit_core::Secret;
+use natureddit_core::{ContentHash, Secret};
 use natureddit_data::{AuthorMode, GalleryMode};
 use url::Url;
 
@@ -70,6 +70,8 @@ pub struct CollectConfig {
     pub gallery: GalleryMode,
     /// Photos fetched from one host at the same time.
     pub downloads_per_host_max: usize,
+    /// Files that are shown in place of a photo that is gone, besides those that are known anyway.
+    pub placeholders: Vec<ContentHash>,
     /// The address of the Pushshift-shaped API.
     pub pushshift_base_url: Url,
     /// The address of the Arctic-Shift-shaped API.
@@ -117,6 +119,7 @@ impl CollectConfig {
             include_over_18: raw.include_over_18,
             gallery: at.one_of("gallery", &raw.gallery, &[("first", GalleryMode::First), ("all", GalleryMode::All)])?,
             downloads_per_host_max: at.integer("downloads_per_host_max", raw.downloads_per_host_max, 1..=64)?,
+            placeholders: placeholders(&raw.placeholder_sha256, &at)?,
             pushshift_base_url: checker.table("collect.pushshift").url("base_url", &raw.pushshift.base_url)?,
             arctic_shift_base_url: checker.table("collect.arctic_shift").url("base_url", &raw.arctic_shift.base_url)?,
             reddit_base_url: reddit.url("base_url", &raw.reddit_oauth.base_url)?,
@@ -154,6 +157,11 @@ fn subreddits(names: Vec<String>, at: &TableChecker<'_>) -> Result<Vec<String>, 
         return Err(at.bad("subreddits", names, "names that differ by more than upper and lower case"));
     }
     Ok(names)
+}
+
+fn placeholders(hashes: &[String], at: &TableChecker<'_>) -> Result<Vec<ContentHash>, ConfigError> {
+    let must_be = "SHA-256 hashes of files, 64 hexadecimal digits each";
+    hashes.iter().map(|hash| hash.parse().map_err(|_| at.bad("placeholder_sha256", hash, must_be))).collect()
 }
 
 /// Fills in the program's version; what is left must be fit for an HTTP header.

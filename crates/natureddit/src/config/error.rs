@@ -17,6 +17,12 @@ pub enum ConfigError {
         /// Whether the folders above were searched too.
         searched_above: bool,
     },
+    /// The folder that was named is not there.
+    #[error("there is no folder {folder}", folder = folder.display())]
+    NoFolder {
+        /// What was named.
+        folder: PathBuf,
+    },
     /// The file, or the folder to search from, could not be read.
     #[error(transparent)]
     Read(#[from] FsError),
@@ -82,6 +88,12 @@ impl ConfigError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NoFolder { folder } => {
+                Some(format!("check the name; `natureddit init {}` makes a project there", folder.display()))
+            }
+            Self::NotFound { folder, searched_above: false } => {
+                Some(format!("`natureddit init {}` makes a project there", folder.display()))
+            }
             Self::NotFound { .. } => {
                 Some("run `natureddit init` to make a project here, or name one with --project".into())
             }

@@ -32,9 +32,12 @@ impl Location {
     /// The `natureddit.toml` of a project folder.
     ///
     /// # Errors
-    /// As [`Location::find`].
+    /// As [`Location::find`], and [`ConfigError::NoFolder`].
     pub fn of_project(folder: &Path) -> Result<Self, ConfigError> {
         let found = Self::in_folder(folder)?;
+        if found.is_none() && fs::optional(fs::metadata(folder))?.is_none() {
+            return Err(ConfigError::NoFolder { folder: folder.to_owned() });
+        }
         found.ok_or_else(|| ConfigError::NotFound { folder: folder.to_owned(), searched_above: false })
     }
 
@@ -67,5 +70,7 @@ mod tests {
         assert_eq!(Location::find(folder.path()).unwrap().root, folder.path());
         let named = Location::of_project(&deep);
         assert!(matches!(named, Err(ConfigError::NotFound { searched_above: false, .. })), "{named:?}");
+        let nowhere = Location::of_project(&deep.join("nowhere"));
+        assert!(matches!(nowhere, Err(ConfigError::NoFolder { .. })), "{nowhere:?}");
     }
 }

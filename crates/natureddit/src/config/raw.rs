@@ -53,6 +53,7 @@ pub(super) struct RawCollect {
     pub(super) author: String,
     pub(super) hydrate: bool,
     pub(super) downloads_per_host_max: i64,
+    pub(super) placeholder_sha256: Vec<String>,
     pub(super) pushshift: RawPushshift,
     pub(super) arctic_shift: RawArcticShift,
     pub(super) reddit_oauth: RawRedditOauth,

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 
-use natureddit_sandbox::{AfterMode, Sandbox};
+use natureddit_sandbox::{AfterMode, Fault, FaultAction, Sandbox, Script};
 use tokio::runtime::Runtime;
 
 use crate::natureddit::{Natureddit, Run};
@@ -85,6 +85,74 @@ fn a_collection_that_is_killed_and_run_again_is_as_one_that_was_not() {
     }
 }
 
+/// Without what differs from run to run: how long it took, and how far a step was at some moment.
+fn without_times(stderr: &str) -> String {
+    let lines = stderr.lines().filter(|line| !line.contains(r#""event":"progress""#));
+    let without = |line: &str| {
+        let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
+        if event["event"] == "finish" {
+            event["seconds"] = "[TIME]".into();
+        }
+        event.to_string()
+    };
+    lines.map(without).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_collection_as_json_is_one_document_and_an_event_a_line() {
+    let (_runtime, sandbox) = reddit();
+    let folder = tempfile::tempdir().unwrap();
+    write_settings(folder.path(), &sandbox);
+    let run = Natureddit::new().in_dir(folder.path()).args(["collect", "--json"]).run();
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let mut result: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(result["seconds"].take().is_number());
+    insta::assert_snapshot!(format!("{result:#}\n{}", without_times(&run.stderr)));
+    let quiet = Natureddit::new().in_dir(folder.path()).args(["collect", "--json", "--quiet"]).run();
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_collection_ends_with_a_table() {
+    let (_runtime, sandbox) = reddit();
+    let folder = tempfile::tempdir().unwrap();
+    write_settings(folder.path(), &sandbox);
+    let times = |line: &str| {
+        if line.starts_with("posts from") { line.split(", collected").next().unwrap() } else { line }.to_owned()
+    };
+    let table = |run: Run| run.stdout.lines().map(times).collect::<Vec<_>>().join("\n");
+    let (first, second) = (table(collect_in(folder.path())), table(collect_in(folder.path())));
+    insta::assert_snapshot!(format!("{first}\n\nagain\n\n{second}"));
+}
+
+/// The simulator asks for a long wait, and the program says so while it waits.
+#[test]
+fn a_wait_for_a_limit_is_told() {
+    for (args, told) in [
+        (
+            vec!["collect", "--json"],
+            r#"{"event":"waiting","host":"api.pullpush.io","reason":"retry_after","seconds":600.0}"#,
+        ),
+        (vec!["collect"], "waiting 600 s for api.pullpush.io (as it asks)"),
+    ] {
+        let (runtime, sandbox) = reddit();
+        let folder = tempfile::tempdir().unwrap();
+        write_settings(folder.path(), &sandbox);
+        let action = FaultAction::TooManyPage { retry_after: 600 };
+        let script = Script { faults: vec![Fault::new("/pullpush/", 2, 1, action)], ..Script::default() };
+        sandbox.play(script);
+        let mut natureddit = Natureddit::new().in_dir(folder.path());
+        for arg in args {
+            natureddit = natureddit.args([arg]);
+        }
+        let mut running = natureddit.spawn(Stdio::null());
+        let lines = BufReader::new(running.child.stderr.take().unwrap()).lines();
+        let told = lines.map_while(Result::ok).find(|line| line.contains("waiting")).map(|line| line.trim() == told);
+        assert_eq!(told, Some(true));
+        drop(runtime);
+    }
+}
+
 #[test]
 fn two_collections_of_one_folder_are_refused() {
     let (_runtime, sandbox) = reddit();
@@ -122,7 +190,7 @@ fn a_post_is_forgotten_for_good_and_the_dataset_stays_whole() {
     assert!(table().contains(&name));
 
     let told = run(&["dataset", "forget", &format!("t3_{gone}")], 0);
-    assert!(told.starts_with("1 posts forgotten: 1 rows, 1 photos"), "{told}");
+    assert!(told.starts_with("1 post forgotten: 1 row, 1 photo, "), "{told}");
     collect_in(folder.path());
     assert!(!table().contains(&name) && table().lines().count() == rows - 1);
     run(&["dataset", "validate"], 0);
@@ -213,6 +281,33 @@ fn a_folder_without_photos_has_nothing_to_do_with_the_port() {
 }
 
 #[test]
+fn a_script_of_faults_is_checked_before_the_simulator_starts() {
+    let args = ["sandbox", "--port", "0", "--posts", "3", "--script", "faults.json"];
+    let wrong = Natureddit::new().file("faults.json", r#"{"faults": [{"do": "explode"}]}"#).args(args).run();
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(1), ""));
+    for told in
+        ["error: faults.json is no script of faults", "unknown variant `explode`", "hint: for example: {\"faults\""]
+    {
+        assert!(wrong.stderr.contains(told), "{}", wrong.stderr);
+    }
+    let missing = Natureddit::new().args(args).run();
+    assert!(missing.stderr.contains("could not read faults.json"), "{}", missing.stderr);
+
+    let script = r#"{"faults": [{"path_contains": "/reddit/search", "times": 99, "do": {"status": {"code": 418}}}]}"#;
+    let sandbox = Natureddit::new().file("faults.json", script).args(args).args(["--varied", "--json"]);
+    let mut running = sandbox.spawn(Stdio::piped());
+    let mut told = String::new();
+    let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
+    while !told.contains("\n}") {
+        assert!(stdout.read_line(&mut told).unwrap() > 0, "{told}");
+    }
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let target = told["host_map"]["api.pullpush.io"].as_str().unwrap();
+    let collected = collect_from("https://api.pullpush.io", target);
+    assert!(collected.stderr.contains("status 418"), "{}", collected.stderr);
+}
+
+#[test]
 fn ctrl_c_ends_the_simulator_with_a_word() {
     let sandbox = Natureddit::new().args(["sandbox", "--port", "0", "--posts", "3"]);
     let mut running = sandbox.spawn(Stdio::piped());
@@ -232,6 +327,82 @@ fn a_taken_port_has() {
     let run = Natureddit::new().args(["sandbox", "--posts", "3", "--port", &port]).run();
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("hint: `--port 0` takes any free port"), "{}", run.stderr);
+}
+
+#[test]
+fn the_hint_is_about_the_file_that_is_wrong() {
+    let (_runtime, sandbox) = reddit();
+    let folder = tempfile::tempdir().unwrap();
+    write_settings(folder.path(), &sandbox);
+    collect_in(folder.path());
+    let told = |args: &[&str]| {
+        let run =
+            args.iter().fold(Natureddit::new().in_dir(folder.path()), |natureddit, arg| natureddit.args([*arg])).run();
+        format!("{}{}", run.stdout, run.stderr)
+    };
+    let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    file("mine.csv", "id,choice\nabc,fungus\n");
+    let bad_line = told(&["label", "import", "mine.csv"]);
+    assert!(bad_line.contains("hint: nothing was imported: mend line 2 or leave it out; the choices"), "{bad_line}");
+    file("mine.csv", "name,choice\nabc,fauna\n");
+    assert!(told(&["label", "import", "mine.csv"]).contains("hint: the file needs a header line"));
+
+    fs::create_dir_all(folder.path().join("labels")).unwrap();
+    file("labels/labels.csv", "id,img_name,choice,labelled_by,labelled_at\nabc,x\n");
+    file("mine.csv", "id,choice\nabc,fauna\n");
+    for args in [&["label", "import", "mine.csv"][..], &["dataset", "status"]] {
+        let damaged = told(args);
+        assert!(damaged.contains("labels.csv") && damaged.contains("hint: these are people's choices"), "{damaged}");
+    }
+    fs::remove_dir_all(folder.path().join("labels")).unwrap();
+
+    let record = folder.path().join("data/dataset.toml");
+    let whole = fs::read(&record).unwrap();
+    file("data/dataset.toml", "posts = \"many\"\n");
+    let damaged = told(&["dataset", "status"]);
+    assert!(damaged.contains("dataset.toml away: the next `natureddit collect` writes it anew"), "{damaged}");
+    fs::write(&record, whole).unwrap();
+
+    assert!(!told(&["dataset", "status"]).contains("warning:"));
+    fs::remove_file(folder.path().join("data/posts.csv")).unwrap();
+    let missing = told(&["dataset", "status"]);
+    assert!(missing.contains("warning: posts.csv is not there, but a record of "), "{missing}");
+}
+
+#[test]
+fn what_reddit_refuses_is_told_as_refused() {
+    let (_runtime, sandbox) = reddit();
+    let folder = tempfile::tempdir().unwrap();
+    write_settings(folder.path(), &sandbox);
+    collect_in(folder.path());
+    let sync = || Natureddit::new().in_dir(folder.path()).args(["collect", "sync-deletions"]);
+    let wrong = sync().env("NATUREDDIT_REDDIT_CLIENT_ID", "nobody").env("NATUREDDIT_REDDIT_CLIENT_SECRET", "x").run();
+    assert_eq!(wrong.code, Some(1));
+    assert!(
+        wrong.stderr.contains("hint: nothing was changed; Reddit refused NATUREDDIT_REDDIT_CLIENT_ID"),
+        "{}",
+        wrong.stderr
+    );
+    assert!(!wrong.stderr.contains("what was collected is kept"), "{}", wrong.stderr);
+    let without = sync().run();
+    assert!(without.stderr.contains("hint: nothing was changed; Reddit knows: set NATUREDDIT"), "{}", without.stderr);
+}
+
+#[test]
+fn a_placeholder_of_the_settings_is_one() {
+    let (_runtime, sandbox) = reddit();
+    let folder = tempfile::tempdir().unwrap();
+    write_settings(folder.path(), &sandbox);
+    collect_in(folder.path());
+    let rows = fs::read_to_string(folder.path().join("data/posts.csv")).unwrap();
+    let first = rows.lines().nth(1).unwrap().split(',').find(|cell| cell.len() == 64).unwrap().to_owned();
+    let settings = fs::read_to_string(folder.path().join("natureddit.toml")).unwrap();
+    let settings = settings.replace("[collect]\n", &format!("[collect]\nplaceholder_sha256 = [\"{first}\"]\n"));
+    fs::write(folder.path().join("natureddit.toml"), settings).unwrap();
+    fs::remove_dir_all(folder.path().join("data")).unwrap();
+    let again = collect_in(folder.path());
+    assert!(again.stdout.contains("placeholder"), "{}", again.stdout);
+    assert!(!fs::read_to_string(folder.path().join("data/posts.csv")).unwrap().contains(&first));
 }
 
 #[test]

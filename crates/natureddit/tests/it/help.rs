@@ -53,3 +53,13 @@ fn nothing_is_coloured_without_a_terminal() {
     let run = Natureddit::new().args(["config", "check"]).run();
     assert!(!run.stderr.contains('\u{1b}'), "{:?}", run.stderr);
 }
+
+#[test]
+fn a_usage_error_as_json_is_on_both_outputs() {
+    assert_snapshot!(Natureddit::new().args(["doctor", "--jsom", "--json"]).snapshot());
+}
+
+#[test]
+fn a_project_that_is_not_there_is_told_as_that() {
+    assert_snapshot!(Natureddit::new().args(["--project", "nowhere", "dataset", "status"]).snapshot());
+}

@@ -57,11 +57,15 @@ fn arctic_shift() -> SourceConfig {
 }
 
 fn reddit_oauth() -> SourceConfig {
+    reddit_app(CLIENT_SECRET)
+}
+
+fn reddit_app(secret: &str) -> SourceConfig {
     SourceConfig::RedditOauth(RedditOauthConfig {
         token_base_url: url("https://www.reddit.com"),
         base_url: url("https://oauth.reddit.com"),
         client_id: CLIENT_ID.into(),
-        client_secret: Secret::new(CLIENT_SECRET.into()),
+        client_secret: Secret::new(secret.into()),
         page_bytes_max: 16_000_000,
     })
 }
@@ -84,6 +88,7 @@ async fn collect_from(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Re
             jpeg_quality: 90,
             in_flight_max: 12,
         },
+        placeholders: Vec::new(),
         data_dir: dir.to_owned(),
     };
     collect(&config, &client(sandbox), &Clock::fixed(1_700_000_000), &Progress::silent()).await
@@ -209,6 +214,48 @@ fn every_source_gives_the_rows_that_the_simulator_says() {
         assert_eq!(rows(archived.path()), rows(searched.path()));
         assert_eq!(rows(listed.path()), rows(searched.path()));
     });
+}
+
+#[test]
+fn an_installed_app_collects_without_a_secret() {
+    in_a_runtime(async {
+        let sandbox = sandbox(AfterMode::Exclusive, Vec::new()).await;
+        let (with_secret, installed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        collect_from(with_secret.path(), &sandbox, reddit_app(CLIENT_SECRET)).await.unwrap();
+        collect_from(installed.path(), &sandbox, reddit_app("")).await.unwrap();
+        let table = |folder: &tempfile::TempDir| fs::read(&folder.path().join("posts.csv")).unwrap();
+        assert!(table(&installed) == table(&with_secret));
+        let error = collect_from(installed.path(), &sandbox, reddit_app("wrong")).await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "Reddit gives no token: it answers with status 401");
+    });
+}
+
+/// How often each host of photos was asked, by its name, when the originals answer with a status.
+fn photo_requests(status: u16) -> BTreeMap<String, u64> {
+    let mut requests = BTreeMap::new();
+    in_a_runtime(async {
+        let action = FaultAction::Status { code: status, retry_after: None };
+        let fault = Fault { host: "i.redd.it".into(), ..Fault::new("", 1, 1_000, action) };
+        let sandbox = sandbox(AfterMode::Exclusive, vec![fault]).await;
+        let folder = tempfile::tempdir().unwrap();
+        // Where every photo is refused the collection fails, which is not what is asked here.
+        let _ = collect_into(folder.path(), &sandbox).await;
+        for entry in sandbox.log() {
+            if let Some(host) = entry.path.strip_prefix("/media/").and_then(|path| path.split('/').next()) {
+                *requests.entry(host.to_owned()).or_default() += 1;
+            }
+        }
+    });
+    requests
+}
+
+#[test]
+fn who_is_refused_a_photo_takes_no_other_route_to_it() {
+    let (gone, refused) = (photo_requests(404), photo_requests(403));
+    assert!(gone["preview.redd.it"] > 0, "{gone:?}");
+    assert!(!refused.contains_key("preview.redd.it"), "{refused:?}");
+    assert_eq!(refused["i.redd.it"], gone["i.redd.it"], "and asks no second time");
 }
 
 #[test]

@@ -108,6 +108,7 @@ pub(crate) fn recorded() -> (Progress, Arc<Mutex<Vec<String>>>) {
                 ProgressEvent::Start { what, total, .. } => format!("start {what}, {total:?}"),
                 ProgressEvent::Advance(bytes) => format!("advance {bytes}"),
                 ProgressEvent::Finish => "finish".to_owned(),
+                other => format!("{other:?}"),
             };
             events.lock().unwrap().push(text);
         })
