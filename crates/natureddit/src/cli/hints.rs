@@ -49,6 +49,9 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
         Some(DatasetError::NoDataset { .. }) => {
             return Some("name a folder with posts.csv, or a table of the original form".to_owned());
         }
+        Some(DatasetError::WouldLose { .. }) => {
+            return Some("merge that table first, or write into another folder with --out".to_owned());
+        }
         _ => {}
     }
     cause.downcast_ref::<FsError>().and_then(of_file_error)
