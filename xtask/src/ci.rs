@@ -7,12 +7,14 @@ use crate::arguments::Arguments;
 use crate::process::{Failure, run};
 use crate::table::aligned;
 use crate::workspace::Workspace;
-use crate::{interop, tidy};
+use crate::{fuzz, interop, tidy};
 
 const HELP: &str = "\
 Runs every check but the tests; the first that fails ends it.
 
-usage: cargo xtask ci
+usage: cargo xtask ci [--fuzz]
+
+  --fuzz   then each fuzz target for a minute, as `cargo xtask fuzz` does
 
 Formatting, tidy and clippy, then the program on drawn pictures and, where they are beside the repository, on
 ../shared/photos, then the real tools of others. Assets and Python packages are fetched on the first run. `.ci/run`
@@ -23,11 +25,15 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     if arguments.help(HELP) {
         return Ok(());
     }
+    let is_fuzzing = arguments.switch("--fuzz");
     arguments.finish("cargo xtask ci --help")?;
     let workspace = Workspace::find()?;
     let mut log = StepLog::default();
     checks(&workspace, &mut log)?;
     program(&workspace, &mut log)?;
+    if is_fuzzing {
+        log.step("cargo xtask fuzz", || fuzz::fuzz(&workspace))?;
+    }
 
     print!("\n{}", log.table());
     Ok(())

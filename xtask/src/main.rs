@@ -1,4 +1,4 @@
-//! What the project does to itself: `cargo xtask ci | tidy | bench | interop | dist`.
+//! What the project does to itself: `cargo xtask ci | tidy | fuzz | bench | interop | dist`.
 //!
 //! Needs nothing but the standard library, so that it builds in two seconds before anything else does.
 
@@ -8,6 +8,7 @@ mod arguments;
 mod bench;
 mod ci;
 mod dist;
+mod fuzz;
 mod interop;
 mod json;
 mod process;
@@ -28,6 +29,7 @@ usage: cargo xtask <command> [options]
 commands:
   ci        every check, in the order in which the cheap ones fail first; the tests run last
   tidy      the invariants that a program can check
+  fuzz      give broken input to what reads bytes of strangers, a minute each
   bench     measure the bars the project promises
   interop   run the real tools of others against what we write and serve
   dist      build and pack what is shipped
@@ -51,6 +53,7 @@ fn dispatch(arguments: &mut Arguments) -> Result<(), Failure> {
     match command.as_str() {
         "ci" => ci::main(arguments),
         "tidy" => tidy::main(arguments),
+        "fuzz" => fuzz::main(arguments),
         "bench" => bench::main(arguments),
         "interop" => interop::main(arguments),
         "dist" => dist::main(arguments),

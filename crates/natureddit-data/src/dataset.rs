@@ -57,6 +57,14 @@ pub enum DatasetError {
         /// The folder.
         path: PathBuf,
     },
+    /// A table of the original form stands where one is to be written, and holds posts that the dataset has not.
+    #[error("{path} holds the post {id}, which the dataset has not: it is not replaced", path = path.display())]
+    WouldLose {
+        /// The table.
+        path: PathBuf,
+        /// One of its posts.
+        id: PostId,
+    },
     /// Somebody else is writing into the folder.
     #[error("{folder} is in use by another collection", folder = folder.display())]
     Locked {

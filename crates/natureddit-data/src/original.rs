@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs;
-use natureddit_core::{ContentHash, Post};
+use natureddit_core::{ContentHash, Post, PostId};
 use natureddit_image::{ImageLimits, examine};
 
 use crate::dataset::{Dataset, DatasetError, PhotoKey, PostRow, stem};
@@ -95,7 +95,8 @@ fn describe(post: Post, img_name: &str, path: &Path, limits: &ImageLimits) -> Re
 /// table has a column more.
 ///
 /// # Errors
-/// [`DatasetError`]; [`DatasetError::Empty`] where there is no row.
+/// [`DatasetError`]; [`DatasetError::Empty`] where there is no row, [`DatasetError::WouldLose`] where another dataset of
+/// these days lies there.
 pub fn export(
     dataset: &Dataset,
     data_dir: &Path,
@@ -108,7 +109,8 @@ pub fn export(
     };
     let day = |row: &PostRow| format_utc(row.post.created_utc)[..10].to_owned();
     let name = format!("{}_{}", day(first), day(last));
-    let images = out_dir.join(&name);
+    let (images, table) = (out_dir.join(&name), out_dir.join(format!("{name}.csv")));
+    refuse_to_lose(&table, dataset)?;
     fs::create_dir_all(&images)?;
     for row in &rows {
         fs::copy(&Dataset::image_path(data_dir, row), &images.join(&row.img_name))?;
@@ -117,7 +119,6 @@ pub fn export(
         let Post { author, created_utc, full_link, id, subreddit, title, url, .. } = row.post.clone();
         [author, format_utc(created_utc), full_link, id.to_string(), subreddit, title, url, row.img_name.clone()]
     };
-    let table = out_dir.join(format!("{name}.csv"));
     let choices: Vec<_> = rows.iter().map(|row| choice(row)).collect();
     if choices.iter().all(Option::is_none) {
         write_table(&table, ORIGINAL_COLUMNS, rows.iter().map(|row| cells(row)))?;
@@ -130,4 +131,18 @@ pub fn export(
     });
     write_table(&table, [a, b, c, d, e, f, g, h, "choice"], labelled)?;
     Ok(table)
+}
+
+/// Two datasets of the same days have one name: the table of another is not written over, unless all of its posts are in
+/// this one or were deleted.
+fn refuse_to_lose(table: &Path, dataset: &Dataset) -> Result<(), DatasetError> {
+    let Some(there) = Table::read_optional(table)? else { return Ok(()) };
+    let [column] = there.columns(["id"])?;
+    for row in there.rows() {
+        let id: PostId = row.parse(column, "id")?;
+        if !dataset.has_post(&id) && !dataset.tombstones.has(&id) {
+            return Err(DatasetError::WouldLose { path: table.to_owned(), id });
+        }
+    }
+    Ok(())
 }

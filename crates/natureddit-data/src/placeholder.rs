@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_placeholder_is_known_by_its_address_or_its_content() {
+    fn trap_11_a_placeholder_is_known_by_its_address_or_its_content() {
         let url = |text: &str| Url::parse(text).unwrap();
         for gone in ["https://i.imgur.com/removed.png", "https://s.yimg.com/pw/images/en-us/photo_unavailable.png"] {
             assert!(is_placeholder(&url(gone), b""), "{gone}");

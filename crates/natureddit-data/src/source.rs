@@ -4,6 +4,8 @@
 mod answer;
 pub mod arctic_shift;
 pub mod dump;
+#[doc(hidden)]
+pub mod fuzzing;
 mod listing;
 pub(crate) mod lookup;
 pub mod pushshift;

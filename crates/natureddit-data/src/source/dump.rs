@@ -217,11 +217,7 @@ fn read(path: &Path, line_bytes_max: usize, names: &[String], sender: &mpsc::Sen
     loop {
         let end = match lines.next() {
             Ok(Some(line)) => {
-                let post = match line {
-                    Line::Whole(line) => filter.post(line.trim_ascii()),
-                    Line::TooLong => Err(()),
-                };
-                match post {
+                match filter.post_of(&line) {
                     Ok(post) => posts.extend(post),
                     Err(()) => unreadable += 1,
                 }
@@ -240,6 +236,23 @@ fn read(path: &Path, line_bytes_max: usize, names: &[String], sender: &mpsc::Sen
     }
 }
 
+/// What is made of an unpacked dump in one piece: its posts, and how many lines cannot be read.
+pub(super) fn read_all(
+    dump: impl io::Read + Send + 'static,
+    line_bytes_max: usize,
+    names: &[String],
+) -> io::Result<(Vec<(usize, Submission)>, usize)> {
+    let (mut lines, filter) = (Lines::new(Box::new(dump), line_bytes_max), Filter::new(names));
+    let (mut posts, mut unreadable) = (Vec::new(), 0);
+    while let Some(line) = lines.next()? {
+        match filter.post_of(&line) {
+            Ok(post) => posts.extend(post),
+            Err(()) => unreadable += 1,
+        }
+    }
+    Ok((posts, unreadable))
+}
+
 /// Which lines are posts of the named subreddits.
 struct Filter<'a> {
     names: &'a [String],
@@ -249,6 +262,14 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn new(names: &'a [String]) -> Self {
         Self { names, key: Finder::new("\"subreddit\"") }
+    }
+
+    /// As [`Filter::post`], of a line as it was read.
+    fn post_of(&self, line: &Line<'_>) -> Result<Option<(usize, Submission)>, ()> {
+        match line {
+            Line::Whole(line) => self.post(line.trim_ascii()),
+            Line::TooLong => Err(()),
+        }
     }
 
     /// The post of a line with the place of its subreddit; `None` where it is of another. An error is a line that is no

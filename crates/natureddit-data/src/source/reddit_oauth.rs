@@ -203,7 +203,7 @@ fn below(base: &Url, path: &str) -> Url {
 }
 
 /// The posts of a listing, or what an answer is instead.
-fn read_listing(body: &[u8]) -> Result<ListingPage, String> {
+pub(super) fn read_listing(body: &[u8]) -> Result<ListingPage, String> {
     let listing: Listing = read_json(body)?;
     if listing.kind != "Listing" {
         return Err(format!("it is of the kind {:?}", listing.kind));
@@ -227,6 +227,7 @@ fn read_listing(body: &[u8]) -> Result<ListingPage, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::path::Path;
 
     use natureddit_core::fs;
@@ -256,7 +257,9 @@ mod tests {
     fn recorded_listings_are_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reddit/http");
         if !folder.is_dir() {
-            println!("skipped: recorded listings: there is no shared folder beside the project");
+            // Past the capture of a passing test's output.
+            let _ =
+                writeln!(std::io::stderr(), "skipped: recorded listings: there is no shared folder beside the project");
             return;
         }
         for name in ["oauth_2026_listing.json", "listing_empty.json"] {

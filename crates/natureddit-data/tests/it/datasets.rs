@@ -36,7 +36,7 @@ async fn dataset(dir: &Path, seconds: std::ops::Range<i64>, side: u32) {
 }
 
 #[tokio::test]
-async fn a_merge_does_not_depend_on_the_order_and_changes_no_input() {
+async fn trap_19_a_merge_does_not_depend_on_the_order_and_changes_no_input() {
     let folder = tempfile::tempdir().unwrap();
     let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name));
     dataset(&a, 0..40, 24).await;
@@ -139,6 +139,31 @@ async fn every_broken_row_is_named() {
         assert!(problems.iter().any(|problem| is_named(&problem)), "{expected}\n{problems:#?}");
     }
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+}
+
+/// Two datasets of the same days have one name, and one of them may lie where the other is to be written.
+#[tokio::test]
+async fn trap_19_an_input_of_the_same_days_is_neither_removed_nor_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b, data] = ["a", "b", "data"].map(|name| folder.path().join(name));
+    let of_day = async |dir: &Path, seconds: std::ops::Range<i64>| {
+        dataset(dir, seconds, 24).await;
+        original::export(&Dataset::read(dir).unwrap(), dir, dir, |_| None).unwrap()
+    };
+    let (first, second) = (of_day(&a, 0..20).await, of_day(&b, 10..30).await);
+    assert_eq!(first.file_name(), second.file_name());
+    let inputs = files(folder.path());
+    // Into another folder, and one of the inputs lies beside what the result is called.
+    let done = merged(&[&first, &second], &data);
+    assert_eq!(done.rows, 30);
+    assert!(inputs.iter().all(|(path, bytes)| files(folder.path()).get(path) == Some(bytes)), "no input is changed");
+    let merged = Dataset::read(&data).unwrap();
+    original::export(&merged, &data, &a, |_| None).unwrap();
+    // The other way round it would lose the first twenty seconds.
+    let error = original::export(&Dataset::read(&b).unwrap(), &b, &a, |_| None).unwrap_err();
+    assert!(matches!(&error, DatasetError::WouldLose { id, .. } if id.as_str() == "p000"), "{error}");
+    let table = fs::read_to_string(&first).unwrap();
+    assert!(table.contains(",p000,") && table.contains(",p029,"));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod collect;
 mod datasets;
 mod gallery;
 mod labels;
+mod mutated;
 mod oauth;
 mod photos;
 mod pictures;

@@ -84,7 +84,7 @@ async fn a_token_is_fetched_once_and_again_when_it_is_refused() {
 }
 
 #[tokio::test]
-async fn a_listing_that_ends_too_early_is_a_gap_of_its_own_subreddit() {
+async fn trap_04_a_listing_that_ends_at_its_cap_is_a_gap_of_its_own_subreddit() {
     let folder = tempfile::tempdir().unwrap();
     let mut reddit = Reddit::new();
     videos(&mut reddit, "flowers", 1_500, 20);

@@ -60,6 +60,42 @@ async fn a_placeholder_is_no_photo_whatever_its_size() {
     assert!(dropped.contains("gone,,flowers,2022-05-01T00:00:01,placeholder\n"), "{dropped}");
 }
 
+/// Photos of different addresses share the last part of them: `4.jpg` is many a photo.
+#[tokio::test]
+async fn trap_17_photos_of_one_name_do_not_overwrite_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reddit = Reddit::new();
+    let addresses = ["i.redd.it/a/4.jpg", "i.redd.it/b/4.jpg", "i.imgur.com/4.jpg"];
+    for (number, address) in (0..).zip(addresses) {
+        reddit.post("flowers", &format!("p{number}"), number, &format!("https://{address}"));
+        reddit.photos.insert(format!("/media/{address}"), Answer::File(png(24, number as u8)));
+    }
+    // And two posts of one address.
+    reddit.post("flowers", "p3", 3, "https://i.imgur.com/4.jpg");
+    // A picture of a gallery may be called as a post is.
+    gallery(&mut reddit, "valid");
+    reddit.photos.insert("/media/i.redd.it/abc.png".into(), Answer::File(png(24, 7)));
+    reddit.photo("flowers", "abc", 9, Answer::File(png(24, 8)));
+    run(reddit).await.collect(&config(folder.path())).await.unwrap();
+    let dataset = Dataset::read(folder.path()).unwrap();
+    let photo = |id: &str| {
+        let id = id.parse().unwrap();
+        let row = dataset.photos_of(&id).next().unwrap();
+        (row.img_name.clone(), fs::read(&Dataset::image_path(folder.path(), row)).unwrap())
+    };
+    for (id, name, seed) in [
+        ("p0", "p0_0.png", 0),
+        ("p1", "p1_0.png", 1),
+        ("p2", "p2_0.png", 2),
+        ("p3", "p3_0.png", 2),
+        ("g", "g_abc.png", 7),
+        ("abc", "abc_0.png", 8),
+    ] {
+        assert_eq!(photo(id), (name.to_owned(), png(24, seed)));
+    }
+    assert_eq!(fs::read_dir(&Dataset::images_dir(folder.path())).unwrap().len(), 6);
+}
+
 #[tokio::test]
 async fn what_was_not_there_yet_is_asked_for_again_by_the_run_of_another_day() {
     let folder = tempfile::tempdir().unwrap();

@@ -45,7 +45,7 @@ fn a_cut_file_of_any_format_is_refused_or_whole() {
 }
 
 #[test]
-fn a_bomb_is_refused_by_its_header() {
+fn trap_12_a_bomb_is_refused_by_its_header() {
     let small = scene(8, 8);
     let png = encode(&small.clone().into(), Format::Png, None);
     let jpeg = encode(&small.clone().into(), Format::Jpeg, None);

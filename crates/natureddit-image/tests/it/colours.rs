@@ -102,7 +102,7 @@ fn inks_are_seen_as_their_profile_says() {
 const CYAN: [u8; 3] = [0, 151, 218];
 
 #[test]
-fn a_photo_that_is_encoded_again_is_in_srgb_and_any_other_as_it_came() {
+fn trap_16_a_photo_that_is_encoded_again_is_in_srgb_and_any_other_as_it_came() {
     let wide = with_profile(&flat([200, 60, 40]), Format::Png, profile(&ColorProfile::new_display_p3()));
     assert_eq!(normalise(&wide, &LIMITS, 16, 95).unwrap().bytes, wide);
     let small = normalise(&wide, &LIMITS, 8, 95).unwrap();

@@ -15,8 +15,10 @@ pub(crate) fn post(archived: &Archived<'_>, now: i64) -> Value {
     let mut object = reddit::fields(post, visit.unwrap_or(post.created_utc + 12).min(now));
     // It is made from the text, and only for those who ask.
     object.remove("selftext_html");
-    object.insert("created_utc".into(), json!(post.created_utc));
-    object.insert("created".into(), json!(post.created_utc));
+    whole_seconds(&mut object);
+    for parent in object.get_mut("crosspost_parent_list").and_then(Value::as_array_mut).into_iter().flatten() {
+        parent.as_object_mut().into_iter().for_each(whole_seconds);
+    }
     object.insert("retrieved_on".into(), json!(post.created_utc + 12));
     let mut meta = Map::new();
     if let Some(at) = visit {
@@ -29,6 +31,15 @@ pub(crate) fn post(archived: &Archived<'_>, now: i64) -> Value {
     }
     object.insert("_meta".into(), Value::Object(meta));
     Value::Object(object)
+}
+
+/// Reddit writes its times with a point, the archive without.
+fn whole_seconds(post: &mut Map<String, Value>) {
+    for key in ["created", "created_utc"] {
+        if let Some(second) = post.get(key).and_then(Value::as_f64) {
+            post.insert(key.into(), json!(second as i64));
+        }
+    }
 }
 
 /// Only the named fields of a post, or the first name that is refused.

@@ -8,6 +8,7 @@ mod faults;
 mod oauth;
 mod photos;
 mod recorded;
+mod schema;
 mod search;
 mod varied;
 mod zoo;

@@ -1,13 +1,58 @@
 //! Picture files of every kind.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use natureddit_image::{ImageError, ImageLimits, decode, inspect};
 use natureddit_sandbox::{Sandbox, ZooExpected, zoo};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::RngSeed;
 
 use crate::{Client, config};
 
 const LIMITS: ImageLimits = ImageLimits { bytes_max: 50_000_000, pixels_max: 100_000_000 };
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, rng_seed: RngSeed::Fixed(12), ..ProptestConfig::default() })]
+
+    /// What the fuzz target `image_headers` does, on every kind of file and within seconds: the header decides, and what it
+    /// lets through is as large as it says.
+    #[test]
+    fn changed_files_are_refused_or_are_what_their_header_says(
+        file in any::<Index>(),
+        changes in proptest::collection::vec((any::<Index>(), any::<u8>()), 0..6),
+        // Most of what a decoder acts upon stands at the beginning.
+        near in any::<bool>(),
+        cut in proptest::option::weighted(0.2, any::<Index>()),
+    ) {
+        let mut bytes = FILES[file.index(FILES.len())].clone();
+        for (at, byte) in changes {
+            let within = if near { bytes.len().min(200) } else { bytes.len() };
+            let at = at.index(within.max(1));
+            bytes.get_mut(at).into_iter().for_each(|old| *old = byte);
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len().max(1)));
+        }
+        let limits = ImageLimits { bytes_max: 1_000_000, pixels_max: 250_000 };
+        match (inspect(&bytes, &limits), decode(&bytes, &limits)) {
+            (Ok(info), Ok(photo)) => {
+                prop_assert_eq!((info.width, info.height), (photo.width, photo.height));
+                prop_assert!(u64::from(info.width) * u64::from(info.height) <= limits.pixels_max);
+                prop_assert_eq!(photo.rgb.len(), photo.width as usize * photo.height as usize * 3);
+            }
+            (Err(header), decoded) => prop_assert_eq!(decoded.err(), Some(header)),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+}
+
+/// The files that are decoded fast.
+static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let files = zoo().into_iter().map(|file| file.bytes);
+    files.filter(|bytes| bytes.len() < 250_000).collect()
+});
 
 #[test]
 fn every_file_is_what_it_is_said_to_be() {

@@ -61,6 +61,9 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
                 "mend line {line} of {path}, or remove it: what it says of a window is then not known"
             ));
         }
+        Some(DatasetError::WouldLose { .. }) => {
+            return Some("merge that table first, or write into another folder with --out".to_owned());
+        }
         _ => {}
     }
     if let Some(advice) = cause.downcast_ref::<TableError>().and_then(of_table) {

@@ -20,7 +20,7 @@ fn reddit() -> (Runtime, Sandbox) {
     (runtime, sandbox)
 }
 
-fn write_settings(dir: &Path, sandbox: &Sandbox) {
+pub(crate) fn write_settings(dir: &Path, sandbox: &Sandbox) {
     let window = sandbox.window();
     let moment = |second| jiff::Timestamp::from_second(second).unwrap();
     let hosts = sandbox.host_map().into_iter().map(|(host, target)| format!("\"{host}\" = \"{target}\"\n"));
@@ -40,7 +40,7 @@ fn collect_in(dir: &Path) -> Run {
 }
 
 /// The files of a dataset but for the time at which it was retrieved.
-fn content(dir: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn content(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let without_time = |(name, bytes): (String, Vec<u8>)| {
         if name == "gaps.jsonl" {
             let text = String::from_utf8(bytes).unwrap();

@@ -8,4 +8,5 @@ mod init;
 mod natureddit;
 mod running;
 mod the_loop;
+mod traps;
 mod truth;

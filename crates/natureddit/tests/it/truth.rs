@@ -27,7 +27,7 @@ pub(crate) async fn sandbox(after: AfterMode, faults: Vec<Fault>) -> Sandbox {
     Sandbox::start(config).await.unwrap()
 }
 
-fn client(sandbox: &Sandbox) -> Client {
+pub(crate) fn client(sandbox: &Sandbox) -> Client {
     let hosts = sandbox.host_map().into_iter().map(|(host, target)| (host, Url::parse(&target).unwrap()));
     let config = ClientConfig {
         user_agent: "natureddit-test/1.0".into(),
@@ -47,16 +47,19 @@ fn url(text: &str) -> Url {
 }
 
 async fn collect_into(dir: &Path, sandbox: &Sandbox) -> Result<CollectReport, CollectError> {
-    let pushshift = SourceConfig::Pushshift { base_url: url("https://api.pullpush.io"), page_bytes_max: 16_000_000 };
-    collect_from(dir, sandbox, pushshift).await
+    collect_from(dir, sandbox, pushshift()).await
 }
 
-fn arctic_shift() -> SourceConfig {
+pub(crate) fn pushshift() -> SourceConfig {
+    SourceConfig::Pushshift { base_url: url("https://api.pullpush.io"), page_bytes_max: 16_000_000 }
+}
+
+pub(crate) fn arctic_shift() -> SourceConfig {
     let base_url = url("https://arctic-shift.photon-reddit.com");
     SourceConfig::ArcticShift { base_url, page_bytes_max: 16_000_000 }
 }
 
-fn reddit_oauth() -> SourceConfig {
+pub(crate) fn reddit_oauth() -> SourceConfig {
     reddit_app(CLIENT_SECRET)
 }
 
@@ -71,8 +74,14 @@ fn reddit_app(secret: &str) -> SourceConfig {
 }
 
 async fn collect_from(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Result<CollectReport, CollectError> {
+    let config = config(dir, sandbox, source);
+    collect(&config, &client(sandbox), &Clock::fixed(1_700_000_000), &Progress::silent()).await
+}
+
+/// Everything that the simulator has, in pages of a few posts.
+pub(crate) fn config(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> CollectConfig {
     let window = sandbox.window();
-    let config = CollectConfig {
+    CollectConfig {
         source,
         subreddits: SUBREDDITS.map(str::to_owned).to_vec(),
         window: Window::new(window.since, window.until).unwrap(),
@@ -90,8 +99,7 @@ async fn collect_from(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Re
         },
         placeholders: Vec::new(),
         data_dir: dir.to_owned(),
-    };
-    collect(&config, &client(sandbox), &Clock::fixed(1_700_000_000), &Progress::silent()).await
+    }
 }
 
 /// How the collector calls what the simulator planted.
@@ -117,7 +125,7 @@ fn code(reason: DropReason) -> &'static str {
     }
 }
 
-fn check_rows_and_reasons(dir: &Path, sandbox: &Sandbox) {
+pub(crate) fn check_rows_and_reasons(dir: &Path, sandbox: &Sandbox) {
     let dataset = Dataset::read(dir).unwrap();
     let (mut rows, mut dropped) = (BTreeMap::new(), BTreeMap::new());
     for post in &sandbox.truth().posts {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use natureddit_core::fs;
@@ -61,7 +62,7 @@ impl Lines {
         Ok(Self::new(reader, line_bytes_max))
     }
 
-    fn new(reader: Box<dyn Read + Send>, line_bytes_max: usize) -> Self {
+    pub(super) fn new(reader: Box<dyn Read + Send>, line_bytes_max: usize) -> Self {
         Self { reader, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, line_bytes_max, is_at_end: false }
     }
 
@@ -73,14 +74,13 @@ impl Lines {
             if let Some(at) = memchr::memchr(b'\n', &self.buffer[searched..self.end]) {
                 let line = self.start..searched + at;
                 self.start = line.end + 1;
-                return Ok(Some(if is_too_long { Line::TooLong } else { Line::Whole(&self.buffer[line]) }));
+                return Ok(Some(self.line(line, is_too_long)));
             }
             if self.is_at_end {
                 let line = self.start..self.end;
                 self.start = self.end;
                 let is_nothing = line.is_empty() && !is_too_long;
-                let line = if is_too_long { Line::TooLong } else { Line::Whole(&self.buffer[line]) };
-                return Ok((!is_nothing).then_some(line));
+                return Ok((!is_nothing).then(|| self.line(line, is_too_long)));
             }
             if self.end - self.start > self.line_bytes_max {
                 is_too_long = true;
@@ -96,6 +96,11 @@ impl Lines {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A line that is in the buffer to its end; `is_too_long` where its beginning was thrown away.
+    fn line(&self, at: Range<usize>, is_too_long: bool) -> Line<'_> {
+        if is_too_long || at.len() > self.line_bytes_max { Line::TooLong } else { Line::Whole(&self.buffer[at]) }
     }
 
     /// Moves the line that is not whole yet to the front, and makes the buffer larger where it fills it.
@@ -158,5 +163,10 @@ mod tests {
         assert_eq!(lines(b"", 3), Vec::<Option<String>>::new());
         assert_eq!(lines(b"a\n", 3), [Some("a".to_owned())]);
         assert_eq!(lines("x".repeat(50).as_bytes(), 7), [None]);
+        // One that the buffer takes whole is no shorter for that.
+        for piece in 1..40 {
+            let at_limit = format!("{}\n{}\n", "x".repeat(20), "x".repeat(21));
+            assert_eq!(lines(at_limit.as_bytes(), piece), [Some("x".repeat(20)), None], "in pieces of {piece}");
+        }
     }
 }
