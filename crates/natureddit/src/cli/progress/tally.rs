@@ -58,7 +58,8 @@ impl Tally {
     /// Photos a second of late or, where none came, items a second.
     pub(super) fn rate(&self, now: Instant) -> (f64, &'static str) {
         let (since, done, photos) = self.readings.front().copied().unwrap_or((self.started, 0, 0));
-        let seconds = now.duration_since(since).as_secs_f64().max(0.001);
+        // The first instants would give rates of thousands.
+        let seconds = now.duration_since(since).as_secs_f64().max(1.0);
         let per_second = |count: u64| count as f64 / seconds;
         match self.photos - photos {
             0 => (per_second(self.done - done), "posts"),
