@@ -43,6 +43,10 @@ pub use report::{CollectReport, SubredditGap};
 /// whole table each time stays cheap. Until then the journal holds them.
 const UNWRITTEN_ROWS_MAX: usize = 200;
 
+/// Posts younger than this may not be shown yet: archives take a minute to take them, Reddit's listings trail behind, and
+/// filters hold some back. The next run asks for their time again.
+const SETTLED_SECONDS: i64 = 900;
+
 /// What to collect, and where to.
 #[derive(Clone, Debug)]
 pub struct CollectConfig {
@@ -288,17 +292,30 @@ impl<'a> Collection<'a> {
         Window::new(window.since(), window.until().min(self.began)).ok()
     }
 
+    /// The gaps of a window and, where it reaches up to now, that of the posts that may not be shown yet.
+    fn with_fresh(&self, window: Window, mut gaps: Vec<Gap>) -> Vec<Gap> {
+        let since = window.since().max(self.began - SETTLED_SECONDS);
+        let Ok(fresh) = Window::new(since, window.until()) else { return gaps };
+        let missing: Vec<_> = gaps.iter().map(|gap| gap.window).collect();
+        let parts = window::without(fresh, &missing).into_iter();
+        gaps.extend(parts.map(|window| Gap { window, reason: GapReason::Fresh }));
+        gaps.sort_unstable();
+        gaps
+    }
+
     fn finish_window(&mut self, walked: Walked) {
         let Walked { subreddit, window, posts, gaps } = walked;
         let Some(window) = self.until_now(window) else {
             self.covered.push((subreddit, Vec::new()));
             return;
         };
-        let missing: Vec<_> = gaps.iter().map(|gap| gap.window).collect();
-        self.covered.push((subreddit.clone(), window::without(window, &missing)));
+        // Of the newest posts every run up to now would tell.
         let found =
             gaps.iter().map(|&Gap { window, reason }| SubredditGap { subreddit: subreddit.clone(), window, reason });
         self.report.gaps.extend(found);
+        let gaps = self.with_fresh(window, gaps);
+        let missing: Vec<_> = gaps.iter().map(|gap| gap.window).collect();
+        self.covered.push((subreddit.clone(), window::without(window, &missing)));
         self.ledger.note(Ask::done(&subreddit, window, self.config.source.name(), self.now(), posts, gaps));
     }
 

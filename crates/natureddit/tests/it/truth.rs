@@ -90,7 +90,7 @@ async fn collect_from(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Re
 }
 
 /// How the collector calls what the simulator planted.
-fn code(reason: DropReason) -> &'static str {
+pub(crate) fn code(reason: DropReason) -> &'static str {
     match reason {
         DropReason::Video => "video",
         DropReason::SelfPost => "self_post",
@@ -154,7 +154,7 @@ pub(crate) fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::walk(dir).unwrap().iter().map(|path| (name(path), fs::read(path).unwrap())).collect()
 }
 
-fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
 }
 
