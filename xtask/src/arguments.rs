@@ -17,6 +17,11 @@ impl Arguments {
         if self.0.is_empty() { None } else { Some(self.0.remove(0)) }
     }
 
+    /// Takes the first argument, unless it is an option.
+    pub(crate) fn word_unless_option(&mut self) -> Option<String> {
+        self.0.first().is_some_and(|word| !word.starts_with("--")).then(|| self.0.remove(0))
+    }
+
     /// Takes the switch `name`; whether it was given.
     pub(crate) fn switch(&mut self, name: &str) -> bool {
         let count = self.0.len();
@@ -82,6 +87,14 @@ mod tests {
         let failure = arguments("--lihgt").finish("cargo xtask interop --help").unwrap_err();
         assert!(failure.to_string().contains("`--lihgt` is not understood"), "{failure}");
         assert!(failure.to_string().contains("hint: see `cargo xtask interop --help`"), "{failure}");
+    }
+
+    #[test]
+    fn an_option_in_front_is_no_word() {
+        assert_eq!(arguments("--photos a").word_unless_option(), None);
+        let mut given = arguments("collect --photos a");
+        assert_eq!(given.word_unless_option().as_deref(), Some("collect"));
+        assert_eq!(given.word_unless_option(), None);
     }
 
     #[test]

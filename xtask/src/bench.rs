@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: the bars the project promises, measured.
 
+mod child;
+mod collect;
 mod server;
 
 use std::fmt;
@@ -18,11 +20,18 @@ const HELP: &str = "\
 Measures the bars the project promises and says which are met; exits with 1 if one is missed.
 
 usage: cargo xtask bench [loop] [--photos DIR]
+       cargo xtask bench collect [--turbojpeg]
 
-  loop          the whole loop on real photos: demo, second run, cross-validation, server
+  loop          the whole loop on real photos: demo, second run, cross-validation, server; also without a word
   --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)
 
-Each figure is of this program alone: no peer is installed or measured beside it.";
+  collect       photos, a large dataset and a dump, from the simulated Reddit; beside Pillow where the bar is a ratio
+  --turbojpeg   the program with the feature of that name, built into target/turbojpeg (needs cmake and nasm)
+
+`loop` is of this program alone. `collect` needs Linux, and python3 (3.11 or newer) with pip and venv; what it makes once
+is kept in target/bench.";
+
+const USAGE: &str = "cargo xtask bench --help";
 
 /// How often the run with nothing changed is timed; the median counts.
 const UNCHANGED_RUNS: usize = 5;
@@ -32,12 +41,17 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     if arguments.help(HELP) {
         return Ok(());
     }
-    let photos = arguments.path("--photos")?;
-    match arguments.word().as_deref() {
-        None | Some("loop") => {}
-        Some(other) => return Err(Failure::usage(format!("no bench `{other}`"), "cargo xtask bench --help")),
+    let word = arguments.word_unless_option();
+    match word.as_deref() {
+        None | Some("loop") => main_loop(arguments),
+        Some("collect") => collect::main(arguments),
+        Some(other) => Err(Failure::usage(format!("no bench `{other}`"), USAGE)),
     }
-    arguments.finish("cargo xtask bench --help")?;
+}
+
+fn main_loop(arguments: &mut Arguments) -> Result<(), Failure> {
+    let photos = arguments.path("--photos")?;
+    arguments.finish(USAGE)?;
 
     let workspace = Workspace::find()?;
     let photos = match photos {
@@ -68,11 +82,16 @@ fn measure_loop(workspace: &Workspace, photos: &Path) -> Result<(), Failure> {
     let mut figures = vec![wall, first.and(&second).figure(), unchanged, cross_validation];
     figures.extend(server::measure(workspace, photos, &project)?);
 
+    conclude(&figures, "measured once, alone")
+}
+
+/// Prints the figures beside their bars; fails where one is missed.
+fn conclude(figures: &[Figure], how: &str) -> Result<(), Failure> {
     let rows: Vec<_> = std::iter::once(["figure", "measured", "bar", ""].map(str::to_owned))
         .chain(figures.iter().map(Figure::row))
         .collect();
     let cores = available_parallelism().map_or(1, usize::from);
-    println!("\n{}\nmeasured once, alone, on {cores} cores; the bars are for two", aligned(&rows));
+    println!("\n{}\n{how}, on {cores} cores; the bars are for two", aligned(&rows));
     match figures.iter().filter(|figure| !figure.is_met()).count() {
         0 => Ok(()),
         missed => Err(Failure::new(format!("{missed} of {} bars missed", figures.len()))),
@@ -173,6 +192,8 @@ struct Figure {
 enum Bar {
     Under(f64),
     AtLeast(f64),
+    /// Nothing is promised; the figure stands beside others.
+    None,
 }
 
 impl Figure {
@@ -180,12 +201,16 @@ impl Figure {
         match self.bar {
             Bar::Under(bar) => self.value < bar,
             Bar::AtLeast(bar) => self.value >= bar,
+            Bar::None => true,
         }
     }
 
     fn row(&self) -> [String; 4] {
-        let verdict = if self.is_met() { "met" } else { "MISSED" };
-        let bar = format!("{} {}", self.bar, self.unit);
+        let (bar, verdict) = match (&self.bar, self.is_met()) {
+            (Bar::None, _) => (String::new(), ""),
+            (bar, true) => (format!("{bar} {}", self.unit), "met"),
+            (bar, false) => (format!("{bar} {}", self.unit), "MISSED"),
+        };
         [self.name.to_owned(), format!("{:.3} {}", self.value, self.unit), bar, verdict.to_owned()]
     }
 }
@@ -195,6 +220,7 @@ impl fmt::Display for Bar {
         match self {
             Bar::Under(bar) => write!(out, "< {bar}"),
             Bar::AtLeast(bar) => write!(out, ">= {bar}"),
+            Bar::None => Ok(()),
         }
     }
 }
@@ -208,6 +234,7 @@ mod tests {
         let figure = |value, bar| Figure { name: "it", value, unit: "s", bar };
         assert_eq!(figure(0.25, Bar::Under(0.3)).row(), ["it", "0.250 s", "< 0.3 s", "met"]);
         assert_eq!(figure(0.3, Bar::Under(0.3)).row()[3], "MISSED");
+        assert_eq!(figure(7.0, Bar::None).row(), ["it", "7.000 s", "", ""]);
         assert!(figure(120.0, Bar::AtLeast(120.0)).is_met());
         assert!(!figure(f64::NAN, Bar::AtLeast(120.0)).is_met() && !figure(f64::NAN, Bar::Under(1.0)).is_met());
     }

@@ -69,7 +69,7 @@ pub(crate) fn check(workspace: &Workspace, peers: &[&Peer], project: &Path) -> R
         Failure::new(format!("no project folder {}: {error}", project.display())).hint("natureddit demo --no-serve")
     })?;
     for peer in peers {
-        let environment = VirtualEnvironment::prepare(workspace, peer.name)?;
+        let environment = VirtualEnvironment::prepare(workspace, "interop", peer.name)?;
         for check in peer.checks {
             println!("--- interop/{check}");
             let mut command = environment.python();
@@ -87,15 +87,16 @@ fn demo_project(workspace: &Workspace) -> Result<PathBuf, Failure> {
 }
 
 /// A folder with a Python of its own and exactly the packages of one requirements file.
-struct VirtualEnvironment {
+pub(crate) struct VirtualEnvironment {
     folder: PathBuf,
 }
 
 impl VirtualEnvironment {
-    /// Takes the one that is there if it was made by the same Python from the same requirements, else makes it anew.
-    fn prepare(workspace: &Workspace, name: &str) -> Result<Self, Failure> {
-        let folder = workspace.target().join("interop").join(name);
-        let requirements = workspace.root().join("interop").join(format!("requirements-{name}.txt"));
+    /// The environment of `{area}/requirements-{name}.txt`, in `target/{area}/{name}`: the one that is there if it was
+    /// made by the same Python from the same requirements, else made anew.
+    pub(crate) fn prepare(workspace: &Workspace, area: &str, name: &str) -> Result<Self, Failure> {
+        let folder = workspace.target().join(area).join(name);
+        let requirements = workspace.root().join(area).join(format!("requirements-{name}.txt"));
         let version = output(Command::new("python3").arg("--version"))?;
         let recipe = format!("{version}{}", read_text(&requirements)?);
         // Written when all is installed, so that half an installation is never taken for a whole one.
@@ -115,7 +116,8 @@ impl VirtualEnvironment {
         Ok(environment)
     }
 
-    fn python(&self) -> Command {
+    /// Its Python.
+    pub(crate) fn python(&self) -> Command {
         let mut command = Command::new(self.folder.join("bin").join("python"));
         // No byte code beside the sources, and no telemetry from Python's ONNX Runtime either.
         command.env("PYTHONDONTWRITEBYTECODE", "1").env("ORT_DISABLE_TELEMETRY", "1");

@@ -10,7 +10,7 @@ mod judge;
 mod prepare;
 mod report;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use natureddit_core::fs::{self, FsError, Lock};
-use natureddit_core::{Clock, PostId, Progress};
+use natureddit_core::{Clock, Progress};
 use natureddit_net::Client;
 
-use crate::dataset::{self, Dataset, DatasetError, PostRow};
+use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PostRow};
 use crate::forget::bury;
 use crate::gap::{Ask, Gap, GapReason, Ledger};
+use crate::id_set::IdSet;
 use crate::images::{PhotoConfig, PhotoStore, img_stem, on_a_thread};
 use crate::media::{self, GalleryMode};
 use crate::record::Collected;
@@ -39,9 +40,11 @@ use report::Fetches;
 pub use prepare::AuthorMode;
 pub use report::{CollectReport, SubredditGap};
 
-/// Rows after which the tables are written, in a small dataset; a tenth of the rows in a large one, so that writing the
-/// whole table each time stays cheap. Until then the journal holds them.
-const UNWRITTEN_ROWS_MAX: usize = 200;
+/// Rows after which the tables are written, in a small dataset; a tenth of the rows in a larger one, so that writing the
+/// whole table each time stays cheap. Until then the journal and the memory hold them.
+const UNWRITTEN_ROWS_MIN: usize = 200;
+/// The most of them in a large dataset: some 20 MB.
+const UNWRITTEN_ROWS_MAX: usize = 20_000;
 
 /// Posts younger than this may not be shown yet: archives take a minute to take them, Reddit's listings trail behind, and
 /// filters hold some back. The next run asks for their time again.
@@ -154,10 +157,9 @@ struct Collection<'a> {
     config: &'a CollectConfig,
     clock: &'a Clock,
     store: PhotoStore,
-    dataset: Dataset,
+    dataset: DatasetStore,
     ledger: Ledger,
     journal: Journal,
-    unwritten: usize,
     /// When it began, in seconds since the epoch; later posts may be missing.
     began: i64,
     /// What was collected of the subreddits that are done.
@@ -165,7 +167,7 @@ struct Collection<'a> {
     /// Where posts can be looked up by their ids.
     look_up: Option<LookUp>,
     /// The posts whose photos may come later, of this run.
-    waited: HashSet<PostId>,
+    waited: IdSet,
     report: CollectReport,
     fetches: Fetches,
     /// Nobody else writes into the folder while it is held.
@@ -185,38 +187,37 @@ impl<'a> Collection<'a> {
             store,
             journal: Journal::new(&data_dir),
             ledger: Ledger::read(&data_dir)?,
-            dataset: on_a_thread(move || Dataset::read(&data_dir)).await?,
-            unwritten: 0,
+            dataset: on_a_thread(move || DatasetStore::open(&data_dir)).await?,
             began: clock.now().as_second(),
             covered: Vec::new(),
             look_up: prepare::look_up(config, client),
-            waited: HashSet::new(),
+            waited: IdSet::default(),
             report: CollectReport::default(),
             fetches: Fetches::default(),
             _lock: lock,
         };
         collection.replay()?;
         // What a command that forgets posts may not have finished.
-        collection.unwritten += bury(&mut collection.dataset, &config.data_dir)?.rows as usize;
+        bury(&mut collection.dataset, &config.data_dir)?;
         Ok(collection)
     }
 
     /// Takes over what a killed run noted, and removes the photos of which it noted nothing but that they were to come.
-    fn replay(&mut self) -> Result<(), FsError> {
+    fn replay(&mut self) -> Result<(), DatasetError> {
         let mut without_end = BTreeSet::new();
         for entry in self.journal.read()? {
             match entry {
                 Entry::Fetch(stem) => _ = without_end.insert(stem),
                 Entry::Dropped(post) => {
                     without_end.remove(&img_stem(&post.id, &post.media_id));
-                    if !self.dataset.has(&post) {
-                        self.unwritten += 1;
-                        self.dataset.drop_post(post);
+                    if !self.dataset.has(&post)? {
+                        self.dataset.drop_post(post)?;
                     }
                 }
                 Entry::Row(row) => {
                     without_end.remove(row.stem());
-                    let old = self.dataset.posts.get(&row.key());
+                    let photos = self.dataset.photos_of(&row.post.id)?;
+                    let old = photos.iter().find(|old| old.img_name == row.img_name);
                     // Where the tables were written and only the journal was not removed, a row may have been edited since.
                     if old.is_none_or(|old| old.sha256 != row.sha256) {
                         self.insert(*row)?;
@@ -224,11 +225,19 @@ impl<'a> Collection<'a> {
                 }
             }
         }
-        let named: HashSet<_> = self.dataset.posts.keys().map(|key| key.img_name.as_str()).collect();
-        for name in without_end.iter().flat_map(|stem| PhotoStore::names(stem)) {
-            if !named.contains(name.as_str()) {
-                fs::remove_file(&self.store.folder().join(name))?;
-            }
+        self.remove_unnamed(without_end.iter().flat_map(|stem| PhotoStore::names(stem)).collect())
+    }
+
+    /// Removes photos that no row names.
+    fn remove_unnamed(&self, mut names: BTreeSet<String>) -> Result<(), DatasetError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for row in self.dataset.rows()? {
+            names.remove(&row?.img_name);
+        }
+        for name in names {
+            fs::remove_file(&self.store.folder().join(name))?;
         }
         Ok(())
     }
@@ -358,14 +367,14 @@ impl<'a> Collection<'a> {
         for result in results {
             self.apply(result?)?;
         }
-        let rows = self.dataset.posts.len() + self.dataset.dropped.len();
-        if self.unwritten >= UNWRITTEN_ROWS_MAX.max(rows / 10) {
+        let unwritten_max = (self.dataset.written() / 10).clamp(UNWRITTEN_ROWS_MIN, UNWRITTEN_ROWS_MAX);
+        if self.dataset.changes() >= unwritten_max {
             self.write().await?;
         }
         Ok(())
     }
 
-    fn apply(&mut self, judged: Judged) -> Result<(), FsError> {
+    fn apply(&mut self, judged: Judged) -> Result<(), DatasetError> {
         let Judged { id, outcome, fetch, may_come, .. } = judged;
         match fetch {
             None => {}
@@ -375,7 +384,7 @@ impl<'a> Collection<'a> {
         }
         if may_come {
             self.report.photos_may_come += 1;
-            self.waited.insert(id);
+            self.waited.insert(&id);
         }
         match outcome {
             Outcome::Present => self.report.photos_present += 1,
@@ -390,19 +399,17 @@ impl<'a> Collection<'a> {
             }
             Outcome::Dropped(post) => {
                 *self.report.dropped.entry(post.reason.clone()).or_default() += 1;
-                self.unwritten += 1;
-                self.dataset.drop_post(post);
+                self.dataset.drop_post(post)?;
             }
         }
         Ok(())
     }
 
     /// Puts a row into the dataset, removes the file it does without, and says whether the post is new.
-    fn insert(&mut self, row: PostRow) -> Result<bool, FsError> {
+    fn insert(&mut self, row: PostRow) -> Result<bool, DatasetError> {
         let img_name = row.img_name.clone();
-        let is_new = !self.dataset.has_post(&row.post.id);
-        self.unwritten += 1;
-        if let Some(old) = self.dataset.insert(row)
+        let is_new = !self.dataset.has_post(&row.post.id)?;
+        if let Some(old) = self.dataset.insert(row)?
             && old.img_name != img_name
         {
             fs::remove_file(&self.store.folder().join(&old.img_name))?;
@@ -411,16 +418,14 @@ impl<'a> Collection<'a> {
     }
 
     async fn write(&mut self) -> Result<(), CollectError> {
-        self.unwritten = 0;
         let collected = Collected {
             retrieved_at: self.now(),
             source: self.config.source.name().to_owned(),
             covered: self.covered.clone(),
         };
-        let mut dataset = mem::take(&mut self.dataset);
-        let data_dir = self.config.data_dir.clone();
+        let mut dataset = mem::replace(&mut self.dataset, DatasetStore::empty(&self.config.data_dir));
         let (dataset, written) = on_a_thread(move || {
-            let written = dataset.write(&data_dir, collected);
+            let written = dataset.write(collected);
             (dataset, written)
         })
         .await;

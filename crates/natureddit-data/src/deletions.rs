@@ -11,7 +11,7 @@ use natureddit_net::Client;
 use serde::Serialize;
 
 use crate::collect::{CollectError, hold};
-use crate::dataset::Dataset;
+use crate::dataset::{DatasetError, DatasetStore};
 use crate::forget::{Forgotten, forget};
 use crate::images::on_a_thread;
 use crate::source::SourceConfig;
@@ -58,9 +58,11 @@ pub async fn sync_deletions(
     progress: &Progress,
 ) -> Result<Deletions, CollectError> {
     let _lock = hold(data_dir)?;
-    let dataset = Dataset::read(data_dir)?;
-    let mut ids: Vec<PostId> = dataset.posts.keys().map(|key| key.id.clone()).collect();
-    ids.dedup();
+    let ids = on_a_thread({
+        let data_dir = data_dir.to_owned();
+        move || ids(&data_dir)
+    });
+    let ids = ids.await?;
     let mut look_up = LookUp::new(source, client).map_err(|source| CollectError::LookUp { source })?;
     let mut found = Deletions { checked: ids.len() as u64, ..Deletions::default() };
     progress.start("looking up posts", Some(ids.len() as u64));
@@ -77,6 +79,13 @@ pub async fn sync_deletions(
     let (data_dir, labels_dir, clock) = (data_dir.to_owned(), labels_dir.to_owned(), clock.clone());
     found.forgotten = Some(on_a_thread(move || forget(&data_dir, &labels_dir, &gone, &clock)).await?);
     Ok(found)
+}
+
+/// The posts of a dataset, in order.
+fn ids(data_dir: &Path) -> Result<Vec<PostId>, DatasetError> {
+    let dataset = DatasetStore::open(data_dir)?;
+    let ids: Result<BTreeSet<PostId>, _> = dataset.rows()?.map(|row| row.map(|row| row.post.id)).collect();
+    Ok(ids?.into_iter().collect())
 }
 
 impl Deletions {

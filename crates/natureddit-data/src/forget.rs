@@ -10,7 +10,7 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::{Clock, ContentHash, PostId};
 use serde::Serialize;
 
-use crate::dataset::{self, Dataset, DatasetError};
+use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PostRow};
 use crate::labels::Labels;
 use crate::record::Collected;
 use crate::titles::Titles;
@@ -58,7 +58,7 @@ pub(crate) fn forget(
     ids: &BTreeSet<PostId>,
     clock: &Clock,
 ) -> Result<Forgotten, DatasetError> {
-    let mut dataset = Dataset::read(data_dir)?;
+    let mut dataset = DatasetStore::open(data_dir)?;
     let before = dataset.tombstones.len();
     for id in ids {
         dataset.tombstones.add(id.clone(), clock.now().as_second());
@@ -69,25 +69,39 @@ pub(crate) fn forget(
     let buried: BTreeSet<PostId> = dataset.tombstones.ids().cloned().collect();
     forgotten.labels = Labels::forget(labels_dir, &buried)?;
     forgotten.titles = Titles::forget(labels_dir, &buried)?;
-    dataset.write(data_dir, Collected::nothing(&dataset, clock))?;
+    dataset.write(Collected::nothing(dataset.record.as_ref(), clock))?;
     Ok(forgotten)
 }
 
-/// Removes what a dataset in memory has of posts with a tombstone, and their photos. The tables are still to be written.
-pub(crate) fn bury(dataset: &mut Dataset, data_dir: &Path) -> Result<Forgotten, FsError> {
+/// Removes what a dataset has of posts with a tombstone, and their photos. The tables are still to be written.
+pub(crate) fn bury(dataset: &mut DatasetStore, data_dir: &Path) -> Result<Forgotten, DatasetError> {
+    let mut gone = Vec::new();
+    let ids: Vec<PostId> = dataset.tombstones.ids().cloned().collect();
+    for id in ids {
+        gone.extend(dataset.remove_post(&id)?);
+    }
+    let mut names: BTreeSet<&str> = gone.iter().map(|row| row.img_name.as_str()).collect();
+    if !names.is_empty() {
+        // In datasets of other origin two posts may share a file.
+        for row in dataset.rows()? {
+            names.remove(row?.img_name.as_str());
+        }
+    }
+    Ok(remove_photos(&gone, |name| names.contains(name), data_dir)?)
+}
+
+/// Removes the photos of rows that are gone, but for those that others need.
+pub(crate) fn remove_photos(
+    gone: &[PostRow],
+    is_unneeded: impl Fn(&str) -> bool,
+    data_dir: &Path,
+) -> Result<Forgotten, FsError> {
     let mut forgotten = Forgotten::default();
-    let tombstones = std::mem::take(&mut dataset.tombstones);
-    let (gone, kept) = std::mem::take(&mut dataset.posts).into_iter().partition(|(key, _)| tombstones.has(&key.id));
-    dataset.posts = kept;
-    dataset.dropped.retain(|(id, _), _| !tombstones.has(id));
-    dataset.tombstones = tombstones;
-    let kept: BTreeSet<&str> = dataset.posts.keys().map(|key| key.img_name.as_str()).collect();
-    for (key, row) in std::collections::BTreeMap::into_iter(gone) {
+    for row in gone {
         forgotten.rows += 1;
         forgotten.content.extend([row.sha256, ContentHash::of(row.post.title.as_bytes())]);
-        // In datasets of other origin two posts may share a file.
-        if !kept.contains(key.img_name.as_str()) {
-            let path = Dataset::image_path(data_dir, &row);
+        if is_unneeded(&row.img_name) {
+            let path = Dataset::image_path(data_dir, row);
             forgotten.photos += u64::from(path.exists());
             fs::remove_file(&path)?;
         }

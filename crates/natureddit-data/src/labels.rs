@@ -101,12 +101,12 @@ impl Labels {
         let mut added = Vec::new();
         let latest = self.latest();
         let mut latest: BTreeMap<PhotoKey, String> =
-            dataset.posts.values().filter_map(|row| Some((row.key(), latest.of(row)?.to_owned()))).collect();
+            dataset.posts.values().filter_map(|row| Some((row.photo_key(), latest.of(row)?.to_owned()))).collect();
         for (id, img_name, choice) in read_choices(file, classes)? {
             let rows = chosen_rows(dataset, &id, &img_name);
             import.unknown_ids += u64::from(rows.is_empty());
             for row in rows {
-                let old = latest.insert(row.key(), choice.clone());
+                let old = latest.insert(row.photo_key(), choice.clone());
                 if old.as_ref() == Some(&choice) {
                     import.unchanged += 1;
                     continue;

@@ -8,6 +8,7 @@ pub mod dataset;
 mod deletions;
 mod forget;
 pub mod gap;
+mod id_set;
 mod images;
 pub mod labels;
 mod media;

@@ -5,7 +5,7 @@
 //! then the text that sorts first. A tombstone of
 //! any dataset counts for all. A post has a row or is dropped, never both; of two reasons the one that sorts first stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs;
@@ -13,11 +13,12 @@ use natureddit_core::{Clock, ContentHash};
 use natureddit_image::ImageLimits;
 use serde::Serialize;
 
-use crate::dataset::{self, Dataset, DatasetError, PhotoKey, PostRow, post_cells};
-use crate::forget::bury;
+use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PhotoKey, PostRow, post_cells};
+use crate::forget::remove_photos;
 use crate::gap::{Ask, Ledger};
 use crate::original::{self, Original};
 use crate::record::{Collected, DatasetRecord};
+use crate::tombstones::Tombstones;
 use crate::window;
 
 /// What a merge did.
@@ -68,9 +69,11 @@ pub fn merge(inputs: &[PathBuf], data_dir: &Path, limits: &ImageLimits, clock: &
         }
         parts.push(read_part(input, limits, &mut merged)?);
     }
-    let mut result = Dataset { record: record(&parts), ..Dataset::default() };
+    let mut result = DatasetStore::empty(data_dir);
+    result.record = record(&parts);
     parts.iter().for_each(|part| result.tombstones.merge(&part.dataset.tombstones));
-    let winners = winners(&parts, &result, &mut merged)?;
+    let winners = winners(&parts, &result.tombstones, &mut merged)?;
+    merged.rows = winners.len() as u64;
     for winner in winners {
         let path = Dataset::image_path(data_dir, winner.row);
         if winner.photo != path {
@@ -79,36 +82,38 @@ pub fn merge(inputs: &[PathBuf], data_dir: &Path, limits: &ImageLimits, clock: &
                 fs::write_atomic(&path, fs::read(&winner.photo)?)?;
             }
         }
-        merged.rows_new += u64::from(!winner.is_of_target && !parts[0].dataset.posts.contains_key(&winner.row.key()));
-        result.insert(winner.row.clone());
+        merged.rows_new +=
+            u64::from(!winner.is_of_target && !parts[0].dataset.posts.contains_key(&winner.row.photo_key()));
+        result.insert(winner.row.clone())?;
     }
-    merged.rows = result.posts.len() as u64;
     let mut dropped: Vec<_> = parts.iter().flat_map(|part| part.dataset.dropped.values()).collect();
     dropped.sort_by_key(|post| (&post.id, &post.media_id, std::cmp::Reverse((&post.reason, &post.subreddit))));
     for post in dropped {
-        if !result.has(post) && !result.tombstones.has(&post.id) {
-            result.drop_post(post.clone());
+        if !result.has(post)? && !result.tombstones.has(&post.id) {
+            result.drop_post(post.clone())?;
         }
     }
     write(&mut result, &parts, data_dir, clock)?;
     Ok(merged)
 }
 
-fn write(result: &mut Dataset, parts: &[Part], data_dir: &Path, clock: &Clock) -> Result<(), DatasetError> {
+fn write(result: &mut DatasetStore, parts: &[Part], data_dir: &Path, clock: &Clock) -> Result<(), DatasetError> {
     result.tombstones.write(data_dir)?;
-    result.write(data_dir, Collected::nothing(result, clock))?;
+    result.write(Collected::nothing(result.record.as_ref(), clock))?;
     let mut asks: Vec<Ask> = parts.iter().flat_map(|part| part.asks.clone()).collect();
     asks.sort_by_cached_key(Ask::order);
     asks.dedup();
     Ledger::of(data_dir, asks).write()?;
     // What the target had and the result has not: photos under another extension, and those of posts with a tombstone.
-    let target = &parts[0].dataset;
-    let mut gone = Dataset { posts: target.posts.clone(), tombstones: result.tombstones.clone(), ..Dataset::default() };
-    bury(&mut gone, data_dir)?;
-    for (key, row) in gone.posts.iter().filter(|(key, _)| !result.posts.contains_key(key)) {
-        let stem = row.stem();
+    let rows = parts[0].dataset.posts.values().cloned();
+    let (gone, kept): (Vec<_>, Vec<_>) = rows.partition(|row| result.tombstones.has(&row.post.id));
+    let names: BTreeSet<&str> = kept.iter().map(|row| row.img_name.as_str()).collect();
+    remove_photos(&gone, |name| !names.contains(name), data_dir)?;
+    for row in &kept {
+        let photos = result.photos_of(&row.post.id)?;
+        let is_replaced = photos.iter().any(|other| other.stem() == row.stem());
         // Where its photo cannot be read, the file stays for its owner to look at.
-        if result.photos_of(&key.id).any(|other| other.stem() == stem) {
+        if is_replaced && !photos.iter().any(|other| other.img_name == row.img_name) {
             fs::remove_file(&Dataset::image_path(data_dir, row))?;
         }
     }
@@ -119,9 +124,11 @@ fn read_part(input: &Path, limits: &ImageLimits, merged: &mut Merged) -> Result<
     if input.is_file() {
         let Original { rows, photos, refused } = Original::read(input, limits)?;
         merged.refused.extend(refused);
-        let mut dataset = Dataset::default();
-        // Of rows of one post the later wins there as well.
-        rows.into_iter().for_each(|row| _ = dataset.insert(row));
+        // Of rows of one photo the later wins there as well.
+        let rows = rows.into_iter().map(|row| ((row.post.id.clone(), row.stem().to_owned()), row));
+        let rows: BTreeMap<_, PostRow> = rows.collect();
+        let posts = rows.into_values().map(|row| (row.photo_key(), row)).collect();
+        let dataset = Dataset { posts, ..Dataset::default() };
         return Ok(Part { dataset, asks: Vec::new(), photos });
     }
     let dataset = Dataset::read(input)?;
@@ -130,11 +137,15 @@ fn read_part(input: &Path, limits: &ImageLimits, merged: &mut Merged) -> Result<
 }
 
 /// The rows that win, each of another photo.
-fn winners<'a>(parts: &'a [Part], result: &Dataset, merged: &mut Merged) -> Result<Vec<Candidate<'a>>, DatasetError> {
+fn winners<'a>(
+    parts: &'a [Part],
+    tombstones: &Tombstones,
+    merged: &mut Merged,
+) -> Result<Vec<Candidate<'a>>, DatasetError> {
     let mut winners: BTreeMap<(String, String), Candidate<'a>> = BTreeMap::new();
     for (at, part) in parts.iter().enumerate() {
         for (key, row) in &part.dataset.posts {
-            if result.tombstones.has(&key.id) {
+            if tombstones.has(&key.id) {
                 merged.forgotten += 1;
                 continue;
             }

@@ -41,7 +41,7 @@ impl Original {
             let path = images.join(&img_name);
             match describe(post, &img_name, &path, limits) {
                 Ok(row) => {
-                    original.photos.insert(row.key(), path);
+                    original.photos.insert(row.photo_key(), path);
                     original.rows.push(row);
                 }
                 Err(problem) => original.refused.push((path, problem)),

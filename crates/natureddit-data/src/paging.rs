@@ -19,11 +19,12 @@
 //! post again and is empty contradicts what was seen: it is asked for again, and what lies beyond that post is a gap when
 //! the server stays silent.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use natureddit_core::PostId;
 
 use crate::gap::{Gap, GapReason};
+use crate::id_set::IdSet;
 use crate::window::{self, Window, shown};
 
 /// Pages of one window after which the server is taken to invent posts without end.
@@ -73,7 +74,7 @@ pub enum PagingError {
 pub struct Pager {
     window: Window,
     size_max: u32,
-    seen: HashSet<PostId>,
+    seen: IdSet,
     oldest_seen: Option<i64>,
     /// The most records that came in one page.
     longest: usize,
@@ -136,7 +137,7 @@ impl Pager {
         Self {
             window,
             size_max,
-            seen: HashSet::new(),
+            seen: IdSet::default(),
             oldest_seen: None,
             longest: 0,
             longest_cut: 0,
@@ -177,7 +178,7 @@ impl Pager {
         }
         let mut fresh = Vec::new();
         for (position, (id, second)) in keys.iter().enumerate() {
-            if self.window.contains(*second) && self.seen.insert(id.clone()) {
+            if self.window.contains(*second) && self.seen.insert(id) {
                 fresh.push(position);
                 self.oldest_seen = Some(self.oldest_seen.map_or(*second, |oldest| oldest.min(*second)));
             }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use natureddit_core::{Clock, ContentHash, ContentHasher};
+use natureddit_core::{Clock, ContentHash, ContentHasher, PostId};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Dataset, PostRow};
+use crate::dataset::{DroppedPost, PostRow};
 use crate::window::{self, Window};
 
 /// The record of a dataset.
@@ -26,7 +26,7 @@ pub struct DatasetRecord {
     pub dropped: u64,
     /// Of `posts.csv`.
     pub posts_sha256: ContentHash,
-    /// Over the name and SHA-256 of every photo, sorted by name.
+    /// Over the name and SHA-256 of every photo, in the order of `posts.csv`.
     pub images_hash: ContentHash,
     /// How many posts each subreddit has.
     pub posts_by_subreddit: BTreeMap<String, u64>,
@@ -47,9 +47,8 @@ pub(crate) struct Collected {
 
 impl Collected {
     /// Nothing was collected: the record keeps its time and source.
-    pub(crate) fn nothing(dataset: &Dataset, clock: &Clock) -> Self {
+    pub(crate) fn nothing(old: Option<&DatasetRecord>, clock: &Clock) -> Self {
         let now = Timestamp::from_second(clock.now().as_second()).unwrap_or_default();
-        let old = dataset.record.as_ref();
         Self {
             retrieved_at: old.map_or(now, |record| record.retrieved_at),
             source: old.map_or_else(String::new, |record| record.source.clone()),
@@ -58,10 +57,64 @@ impl Collected {
     }
 }
 
+/// What the rows of `posts.csv` add up to, in their order.
+#[derive(Clone, Default)]
+pub(crate) struct PostTally {
+    posts: u64,
+    photos: u64,
+    by_subreddit: BTreeMap<String, u64>,
+    images: ContentHasher,
+    last: Option<PostId>,
+}
+
+impl PostTally {
+    pub(crate) fn add(&mut self, row: &PostRow) {
+        self.photos += 1;
+        self.images.part(&row.img_name).part(row.sha256.as_bytes());
+        // The photos of a post stand beside each other.
+        if self.last.as_ref() != Some(&row.post.id) {
+            self.last = Some(row.post.id.clone());
+            self.posts += 1;
+            count(&mut self.by_subreddit, &row.post.subreddit);
+        }
+    }
+}
+
+impl std::fmt::Debug for PostTally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostTally").field("posts", &self.posts).field("photos", &self.photos).finish_non_exhaustive()
+    }
+}
+
+/// What the rows of `dropped.csv` add up to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DropTally {
+    dropped: u64,
+    by_reason: BTreeMap<String, u64>,
+}
+
+impl DropTally {
+    pub(crate) fn add(&mut self, post: &DroppedPost) {
+        self.dropped += 1;
+        count(&mut self.by_reason, &post.reason);
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None => _ = counts.insert(name.to_owned(), 1),
+    }
+}
+
 impl DatasetRecord {
     /// The record of a dataset as it is now. Where nothing changed it is the old one, with its old time.
-    pub(crate) fn new(dataset: &Dataset, posts_sha256: ContentHash, collected: Collected) -> Self {
-        let old = dataset.record.as_ref();
+    pub(crate) fn new(
+        old: Option<&Self>,
+        (posts, dropped): (PostTally, DropTally),
+        posts_sha256: ContentHash,
+        collected: Collected,
+    ) -> Self {
         let mut windows = old.map(|record| record.windows.clone()).unwrap_or_default();
         for (subreddit, parts) in collected.covered {
             let covered = windows.entry(subreddit).or_default();
@@ -70,13 +123,13 @@ impl DatasetRecord {
         let record = Self {
             retrieved_at: collected.retrieved_at,
             source: collected.source,
-            posts: dataset.post_count() as u64,
-            photos: dataset.posts.len() as u64,
-            dropped: dataset.dropped.len() as u64,
+            posts: posts.posts,
+            photos: posts.photos,
+            dropped: dropped.dropped,
             posts_sha256,
-            images_hash: images_hash(dataset),
-            posts_by_subreddit: counts(one_of_each_post(dataset).map(|row| &row.post.subreddit)),
-            dropped_by_reason: counts(dataset.dropped.values().map(|post| &post.reason)),
+            images_hash: posts.images.finish(),
+            posts_by_subreddit: posts.by_subreddit,
+            dropped_by_reason: dropped.by_reason,
             windows,
         };
         match old {
@@ -84,27 +137,4 @@ impl DatasetRecord {
             _ => record,
         }
     }
-}
-
-/// The first row of every post.
-fn one_of_each_post(dataset: &Dataset) -> impl Iterator<Item = &PostRow> {
-    let mut last = None;
-    dataset.posts.values().filter(move |row| last.replace(&row.post.id) != Some(&row.post.id))
-}
-
-fn images_hash(dataset: &Dataset) -> ContentHash {
-    let photos: BTreeMap<_, _> = dataset.posts.values().map(|row| (&row.img_name, row.sha256)).collect();
-    let mut hasher = ContentHasher::new();
-    for (name, sha256) in photos {
-        hasher.part(name).part(sha256.as_bytes());
-    }
-    hasher.finish()
-}
-
-fn counts<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for name in names {
-        *counts.entry(name.clone()).or_default() += 1;
-    }
-    counts
 }

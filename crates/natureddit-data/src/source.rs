@@ -11,14 +11,13 @@ mod ranged;
 mod reddit_json;
 pub mod reddit_oauth;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
-use natureddit_core::PostId;
 use natureddit_net::{Client, NetError};
 use url::Url;
 
 use crate::gap::Gap;
+use crate::id_set::IdSet;
 use crate::paging::PagingError;
 use crate::submission::Submission;
 use crate::window::{Window, shown};
@@ -221,7 +220,7 @@ impl Walk {
 #[derive(Debug)]
 struct Sieve {
     wish: Wish,
-    seen: HashSet<PostId>,
+    seen: IdSet,
     /// How many posts of each window came.
     posts: Vec<u64>,
 }
@@ -229,14 +228,14 @@ struct Sieve {
 impl Sieve {
     fn new(wish: Wish) -> Self {
         let posts = vec![0; wish.windows.len()];
-        Self { wish, seen: HashSet::new(), posts }
+        Self { wish, seen: IdSet::default(), posts }
     }
 
     /// Whether a post is of one of the windows and came for the first time.
     fn takes(&mut self, submission: &Submission) -> bool {
         let second = submission.post.created_utc;
         let Some(at) = self.wish.windows.iter().position(|window| window.contains(second)) else { return false };
-        let is_new = self.seen.insert(submission.post.id.clone());
+        let is_new = self.seen.insert(&submission.post.id);
         self.posts[at] += u64::from(is_new);
         is_new
     }

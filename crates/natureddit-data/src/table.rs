@@ -1,15 +1,23 @@
 //! CSV files: read with the line in every error, written as a whole. Quoting is that of RFC 4180; lines end with LF, as
 //! pandas and git write them.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 use jiff::Timestamp;
 use natureddit_core::fs::{self, FsError};
 
-/// The longest table that is read: far over any dataset, and still in memory.
-pub(crate) const TABLE_BYTES_MAX: u64 = 1 << 30;
+/// The longest table that is read into memory as a whole.
+const TABLE_BYTES_MAX: u64 = 1 << 30;
+/// The longest table that is read record by record: some fifty million posts.
+pub(crate) const STREAM_BYTES_MAX: u64 = 1 << 34;
+
+/// What is read of a file at once.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A table that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +65,52 @@ pub enum TableError {
     },
 }
 
+/// A CSV file with a header, read record by record.
+#[derive(Debug)]
+pub(crate) struct TableReader {
+    path: PathBuf,
+    reader: csv::Reader<BufReader<Take<File>>>,
+    header: StringRecord,
+    record: StringRecord,
+}
+
+impl TableReader {
+    /// Opens a file of at most `bytes_max` bytes; a byte order mark before the header is dropped. `None` where there is no
+    /// file.
+    pub(crate) fn open(path: &Path, bytes_max: u64) -> Result<Option<Self>, TableError> {
+        let Some(file) = fs::optional(fs::open(path))? else { return Ok(None) };
+        let failed = |e| FsError::new("read", path, e);
+        if file.metadata().map_err(failed)?.len() > bytes_max {
+            let why = format!("it has more than {bytes_max} bytes, which is the limit");
+            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, why)).into());
+        }
+        let mut bytes = BufReader::with_capacity(BUFFER_BYTES, file.take(bytes_max));
+        if bytes.fill_buf().map_err(failed)?.starts_with(BYTE_ORDER_MARK) {
+            bytes.consume(BYTE_ORDER_MARK.len());
+        }
+        let mut reader = csv::Reader::from_reader(bytes);
+        let header = reader.headers().map_err(|e| line_error(path, &e))?.clone();
+        Ok(Some(Self { path: path.to_owned(), reader, header, record: StringRecord::new() }))
+    }
+
+    /// The names of the columns.
+    pub(crate) fn header(&self) -> Header<'_> {
+        Header { path: &self.path, names: &self.header }
+    }
+
+    /// The next record; `None` at the end. After a record that cannot be read comes the one after it.
+    pub(crate) fn next(&mut self) -> Option<Result<Row<'_>, TableError>> {
+        match self.reader.read_record(&mut self.record) {
+            Ok(false) => None,
+            Ok(true) => {
+                let line = self.record.position().map_or(0, csv::Position::line);
+                Some(Ok(Row { path: &self.path, line, record: &self.record }))
+            }
+            Err(error) => Some(Err(line_error(&self.path, &error))),
+        }
+    }
+}
+
 /// A whole CSV file with a header.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -76,32 +130,22 @@ pub(crate) struct Row<'a> {
 impl Table {
     /// Reads a file; a byte order mark before the header is dropped.
     pub(crate) fn read(path: &Path) -> Result<Self, TableError> {
-        let bytes = fs::read_limited(path, TABLE_BYTES_MAX)?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let mut reader = csv::Reader::from_reader(bytes);
-        let header = reader.headers().map_err(|e| line_error(path, &e))?.clone();
-        let mut rows = Vec::new();
-        for record in reader.into_records() {
-            let record = record.map_err(|e| line_error(path, &e))?;
-            rows.push((record.position().map_or(0, csv::Position::line), record));
-        }
-        Ok(Self { path: path.to_owned(), header, rows })
+        let (table, broken) = Self::read_lenient(path)?;
+        broken.into_iter().next().map_or(Ok(table), Err)
     }
 
     /// Reads a file as far as it can be read, and says which lines cannot.
     pub(crate) fn read_lenient(path: &Path) -> Result<(Self, Vec<TableError>), TableError> {
-        let bytes = fs::read_limited(path, TABLE_BYTES_MAX)?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let mut reader = csv::Reader::from_reader(bytes);
-        let header = reader.headers().map_err(|e| line_error(path, &e))?.clone();
+        let absent = || FsError::new("read", path, io::ErrorKind::NotFound.into());
+        let mut reader = TableReader::open(path, TABLE_BYTES_MAX)?.ok_or_else(absent)?;
         let (mut rows, mut broken) = (Vec::new(), Vec::new());
-        for record in reader.into_records() {
-            match record {
-                Ok(record) => rows.push((record.position().map_or(0, csv::Position::line), record)),
-                Err(error) => broken.push(line_error(path, &error)),
+        while let Some(row) = reader.next() {
+            match row {
+                Ok(row) => rows.push((row.line, row.record.clone())),
+                Err(error) => broken.push(error),
             }
         }
-        Ok((Self { path: path.to_owned(), header, rows }, broken))
+        Ok((Self { path: reader.path, header: reader.header, rows }, broken))
     }
 
     /// Reads a file that may not be there yet.
@@ -112,29 +156,53 @@ impl Table {
         }
     }
 
+    /// The names of the columns.
+    pub(crate) fn header(&self) -> Header<'_> {
+        Header { path: &self.path, names: &self.header }
+    }
+
     /// Where columns of these names are.
     pub(crate) fn columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N], TableError> {
+        self.header().columns(names)
+    }
+
+    /// As [`Table::columns`], of a table that must have no others.
+    pub(crate) fn only_columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N], TableError> {
+        self.header().only_columns(names)
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.rows.iter().map(|(line, record)| Row { path: &self.path, line: *line, record })
+    }
+}
+
+/// The names of a table's columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header<'a> {
+    path: &'a Path,
+    names: &'a StringRecord,
+}
+
+impl Header<'_> {
+    /// Where columns of these names are.
+    pub(crate) fn columns<const N: usize>(self, names: [&str; N]) -> Result<[usize; N], TableError> {
         let mut columns = [0; N];
         for (column, name) in columns.iter_mut().zip(names) {
-            let found = self.header.iter().position(|cell| cell == name);
-            let missing = || TableError::NoColumn { path: self.path.clone(), column: name.to_owned() };
+            let found = self.names.iter().position(|cell| cell == name);
+            let missing = || TableError::NoColumn { path: self.path.to_owned(), column: name.to_owned() };
             *column = found.ok_or_else(missing)?;
         }
         Ok(columns)
     }
 
-    /// As [`Table::columns`], of a table that must have no others.
-    pub(crate) fn only_columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N], TableError> {
+    /// As [`Header::columns`], of a table that must have no others.
+    pub(crate) fn only_columns<const N: usize>(self, names: [&str; N]) -> Result<[usize; N], TableError> {
         let columns = self.columns(names)?;
-        match self.header.iter().find(|cell| !names.contains(cell)) {
-            Some(cell) => Err(TableError::UnknownColumn { path: self.path.clone(), column: cell.to_owned() }),
-            None if self.header.len() != N => Err(TableError::RepeatedColumn { path: self.path.clone() }),
+        match self.names.iter().find(|cell| !names.contains(cell)) {
+            Some(cell) => Err(TableError::UnknownColumn { path: self.path.to_owned(), column: cell.to_owned() }),
+            None if self.names.len() != N => Err(TableError::RepeatedColumn { path: self.path.to_owned() }),
             None => Ok(columns),
         }
-    }
-
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|(line, record)| Row { path: &self.path, line: *line, record })
     }
 }
 

@@ -25,9 +25,6 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// One request a second, the pace of an API that does not ask for another.
-    pub const API_INTERVAL: Duration = Duration::from_secs(1);
-
     /// A quarter of an hour: Reddit's limits are those of ten minutes.
     pub const WAIT_MAX: Duration = Duration::from_secs(900);
 
@@ -37,10 +34,10 @@ impl Pacing {
         Self { clock: Clock::System, api_hosts: BTreeMap::new(), interval: Duration::ZERO, wait_max: Self::WAIT_MAX }
     }
 
-    /// As [`Pacing::none`], with one more API at [`Pacing::API_INTERVAL`].
+    /// The same with one more API, and the shortest time between the starts of two requests to it.
     #[must_use]
-    pub fn api_host(mut self, host: &str) -> Self {
-        self.api_hosts.insert(host.to_ascii_lowercase(), Self::API_INTERVAL);
+    pub fn api_host(mut self, host: &str, interval: Duration) -> Self {
+        self.api_hosts.insert(host.to_ascii_lowercase(), interval);
         self
     }
 }
@@ -157,7 +154,8 @@ mod tests {
 
     fn turns() -> (Turns, Clock) {
         let clock = Clock::fixed(1_700_000_000);
-        let pacing = Pacing { clock: clock.clone(), wait_max: MINUTE, ..Pacing::none().api_host("API.example") };
+        let none = Pacing::none().api_host("API.example", Duration::from_secs(1));
+        let pacing = Pacing { clock: clock.clone(), wait_max: MINUTE, ..none };
         (Turns::new(pacing), clock)
     }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::runtime::Runtime;
 
 pub use lineage::{Lineage, LineageNode, NodeId, ParseNodeIdError};
@@ -175,7 +175,8 @@ impl Metadata {
         let open_error = |source| MetadataError::Open { path: path.to_owned(), source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| open_error(e.into()))?;
-        let options = options.clone().busy_timeout(wait);
+        // A wait for another program would be told as a slow statement.
+        let options = options.clone().busy_timeout(wait).disable_statement_logging();
         let connection = runtime.block_on(connect_when_free(&options, wait)).map_err(open_error)?;
         let mut store = Self { path: path.to_owned(), runtime, connection };
         let found = store.wait(async |connection| schema_version(connection, create).await)?;

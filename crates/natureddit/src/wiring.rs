@@ -3,6 +3,7 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use natureddit_core::{Asset, Progress};
@@ -20,6 +21,7 @@ use natureddit_pipeline::components::{AssetLoader, ModelAssets};
 use natureddit_pipeline::runner::RunnerConfig;
 use natureddit_pipeline::split::HashBuckets;
 use natureddit_pipeline::training_graph::TrainingConfig;
+use url::{Host, Url};
 
 use crate::config::{ClassWeights, Config};
 
@@ -42,9 +44,12 @@ pub(crate) fn client(config: &Config) -> anyhow::Result<Client> {
         &collect.reddit_base_url,
         &collect.reddit_token_base_url,
     ];
-    // Whoever is named in the host map is the user's own, such as the sandbox, and needs no pauses.
-    let paced = apis.iter().filter_map(|url| url.host_str()).filter(|host| !net.host_map.contains_key(*host));
-    let pacing = paced.fold(Pacing::none(), Pacing::api_host);
+    let pacing = apis.into_iter().filter_map(|url| url.host_str()).fold(Pacing::none(), |pacing, host| {
+        // What stands in for a host on this machine, such as the sandbox, needs no pauses, but may ask for some.
+        let is_own = net.host_map.get(host).is_some_and(is_loopback);
+        let interval = if is_own { 0.0 } else { 1.0 / net.api_requests_per_second };
+        pacing.api_host(host, Duration::from_secs_f64(interval))
+    });
     let config = ClientConfig {
         user_agent: collect.user_agent.clone(),
         connect_timeout: net.connect_timeout,
@@ -57,6 +62,15 @@ pub(crate) fn client(config: &Config) -> anyhow::Result<Client> {
         host_map: HostMap::new(net.host_map.clone()),
     };
     Ok(Client::with_pacing(config, pacing)?)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// Reddit's own API, where the environment names an app.

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::child::resident_peak_mb;
 use super::{Bar, Figure};
 use crate::process::{Failure, not_started};
-use crate::workspace::{Workspace, read_text};
+use crate::workspace::Workspace;
 
 /// The path of the model that the demo pushes.
 const MODEL: &str = "naturedditTI";
@@ -21,8 +22,6 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// were worked off.
 const CLIENTS: usize = 32;
 const REQUESTS: usize = 8;
-/// Bytes in a megabyte, as the bar counts them.
-const KIB_IN_MB: f64 = 1_000_000.0 / 1024.0;
 
 /// Starts the server on a project with a pushed model and asks it with the photos of `photos`.
 pub(super) fn measure(workspace: &Workspace, photos: &Path, project: &Path) -> Result<Vec<Figure>, Failure> {
@@ -45,10 +44,10 @@ pub(super) fn measure(workspace: &Workspace, photos: &Path, project: &Path) -> R
     }];
 
     load(&server, &photos)?;
-    match server.resident_peak_mb() {
+    match resident_peak_mb(&server.child) {
         Some(value) => {
             let name = "serve: peak resident memory";
-            figures.push(Figure { name, value: value?, unit: "MB", bar: Bar::Under(450.0) });
+            figures.push(Figure { name, value, unit: "MB", bar: Bar::Under(450.0) });
         }
         None => println!("skipped: peak resident memory: this system has no /proc"),
     }
@@ -117,17 +116,6 @@ impl ServerProcess {
             Err(error) => Err(Failure::new(format!("could not look after `natureddit serve`: {error}"))),
         }
     }
-
-    /// The most memory it ever had resident, in megabytes; `None` where there is no /proc.
-    fn resident_peak_mb(&self) -> Option<Result<f64, Failure>> {
-        let path = PathBuf::from(format!("/proc/{}/status", self.child.id()));
-        let read = || {
-            let status = read_text(&path)?;
-            let peak = resident_peak_kib(&status);
-            peak.map(|kib| kib / KIB_IN_MB).ok_or_else(|| Failure::new(format!("no VmHWM in {}", path.display())))
-        };
-        path.exists().then(read)
-    }
 }
 
 impl Drop for ServerProcess {
@@ -136,12 +124,6 @@ impl Drop for ServerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The value of `VmHWM:   123456 kB`.
-fn resident_peak_kib(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// A port nobody listens on. Another process could take it before the server does; then the server says so.
@@ -153,12 +135,6 @@ fn free_port() -> Result<u16, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_peak_is_read_from_the_status_of_a_process() {
-        assert_eq!(resident_peak_kib("Name:\tx\nVmHWM:\t  250000 kB\nVmRSS:\t 1 kB\n"), Some(250_000.0));
-        assert_eq!(resident_peak_kib("Name:\tx\n"), None);
-    }
 
     #[test]
     fn a_folder_without_photos_is_a_failure() {

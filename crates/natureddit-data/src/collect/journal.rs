@@ -14,10 +14,12 @@ use std::sync::{Mutex, PoisonError};
 use natureddit_core::fs::{self, FsError};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{self, DroppedPost, PostRow};
-use crate::table::{Row, TABLE_BYTES_MAX};
+use crate::dataset::{self, DroppedPost, PostRow, TableRow};
+use crate::table::Row;
 
 const FILE_NAME: &str = ".collect.jsonl";
+/// Far over the rows between two writes of the tables.
+const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
 /// A journal that is being written.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Journal {
 
     /// The entries a killed run left, up to the first torn line.
     pub(super) fn read(&self) -> Result<Vec<Entry>, FsError> {
-        let bytes = fs::optional(fs::read_limited(&self.path, TABLE_BYTES_MAX))?.unwrap_or_default();
+        let bytes = fs::optional(fs::read_limited(&self.path, JOURNAL_BYTES_MAX))?.unwrap_or_default();
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let mut entries = Vec::new();
         for (number, line) in (1..).zip(bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty())) {
@@ -73,13 +75,13 @@ impl Journal {
             Line::Row(cells) => {
                 let (columns, record) = row(cells);
                 let row = Row::new(&self.path, line, &record);
-                let row = (columns == dataset::POST_COLUMNS.len()).then(|| dataset::read_post_cells(row))?;
+                let row = (columns == dataset::POST_COLUMNS.len()).then(|| PostRow::read_cells(row))?;
                 row.ok().map(|row| Entry::Row(Box::new(row)))
             }
             Line::Dropped(cells) => {
                 let (columns, record) = row(cells);
                 let row = Row::new(&self.path, line, &record);
-                let post = (columns == dataset::DROPPED_COLUMNS.len()).then(|| dataset::read_dropped_cells(row))?;
+                let post = (columns == dataset::DROPPED_COLUMNS.len()).then(|| DroppedPost::read_cells(row))?;
                 post.ok().map(Entry::Dropped)
             }
         }
@@ -89,8 +91,8 @@ impl Journal {
     pub(super) fn push(&self, entry: &Entry) -> Result<(), FsError> {
         let line = match entry {
             Entry::Fetch(stem) => Line::Fetch(stem.clone()),
-            Entry::Row(row) => Line::Row(dataset::post_cells(row).into()),
-            Entry::Dropped(post) => Line::Dropped(dataset::dropped_cells(post).into()),
+            Entry::Row(row) => Line::Row(row.cells()),
+            Entry::Dropped(post) => Line::Dropped(post.cells()),
         };
         let write = |file: &mut File| {
             let mut bytes = serde_json::to_vec(&line)?;

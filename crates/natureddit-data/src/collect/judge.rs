@@ -6,9 +6,10 @@ use natureddit_net::NetError;
 
 use super::Collection;
 use super::journal::Entry;
-use crate::dataset::{Dataset, DroppedPost, PostRow};
+use crate::dataset::{DatasetError, DatasetStore, DroppedPost, PostRow};
 use crate::images::{FileState, PhotoError, StoredPhoto, img_stem};
 use crate::media::{self, GalleryMode, PhotoAddress, SkipReason};
+use crate::table::TableError;
 
 /// One photo that is to be had.
 pub(super) struct Wanted<'a> {
@@ -80,23 +81,28 @@ impl NoPhoto {
 
 /// The row of a photo. The only photo of a post is known by its post, whatever its file is called; one of several by the
 /// name of its file, which in datasets of the original form is what Reddit calls the picture.
-fn row_of<'a>(dataset: &'a Dataset, id: &'a PostId, photo: &PhotoAddress, mode: GalleryMode) -> Option<&'a PostRow> {
-    let mut rows = dataset.photos_of(id);
+fn row_of(
+    dataset: &DatasetStore,
+    id: &PostId,
+    photo: &PhotoAddress,
+    mode: GalleryMode,
+) -> Result<Option<PostRow>, TableError> {
+    let mut rows = dataset.photos_of(id)?.into_iter();
     if photo.media_id.is_empty() || mode == GalleryMode::First {
-        return rows.next();
+        return Ok(rows.next());
     }
     let stem = img_stem(id, &photo.media_id);
-    rows.find(|row| row.stem() == stem || row.stem() == photo.media_id)
+    Ok(rows.find(|row| row.stem() == stem || row.stem() == photo.media_id))
 }
 
 impl Collection<'_> {
     /// Decides about one photo; stores it if there is one to store, and notes what became of it. An error is this
     /// machine's.
-    pub(super) async fn judge(&self, wanted: &Wanted<'_>) -> Result<Judged, FsError> {
+    pub(super) async fn judge(&self, wanted: &Wanted<'_>) -> Result<Judged, DatasetError> {
         let Wanted { post, photo, is_last: ends_post } = wanted;
         let ends_post = *ends_post;
-        let row = row_of(&self.dataset, &post.id, photo, self.config.gallery);
-        let state = match row {
+        let row = row_of(&self.dataset, &post.id, photo, self.config.gallery)?;
+        let state = match &row {
             Some(row) => self.store.state(&row.img_name, row.sha256).await?,
             None => FileState::Missing,
         };
@@ -105,14 +111,14 @@ impl Collection<'_> {
             return Ok(Judged { id, outcome: Outcome::Present, fetch: None, may_come: false, ends_post });
         }
         // A file that is fetched again keeps its name.
-        let stem = row.map_or_else(|| img_stem(&post.id, &photo.media_id), |row| row.stem().to_owned());
+        let stem = row.as_ref().map_or_else(|| img_stem(&post.id, &photo.media_id), |row| row.stem().to_owned());
         let fetched = self.fetch_photo(stem, photo).await?;
         let (fetch, may_come) = match &fetched {
             Ok(_) => (Some(Fetch::Answered), false),
             Err(reason) => (reason.fetch(), reason.may_pass()),
         };
-        let outcome = match (fetched, row) {
-            (Ok(photo), row) => Outcome::Stored(Box::new(self.new_row(post, row, photo))),
+        let outcome = match (fetched, &row) {
+            (Ok(photo), row) => Outcome::Stored(Box::new(self.new_row(post, row.as_ref(), photo))),
             (Err(reason), Some(row)) => {
                 let reason = reason.code();
                 tracing::warn!(id = %post.id, reason, "the photo is gone or changed and cannot be had again");

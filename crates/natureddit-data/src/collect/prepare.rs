@@ -5,6 +5,7 @@ use natureddit_core::{ContentHasher, Post, PostId};
 use natureddit_net::Client;
 
 use super::{CollectConfig, CollectError, Collection};
+use crate::dataset::{DatasetError, DroppedPost};
 use crate::source::lookup::LookUp;
 use crate::source::{SourceConfig, SourceError};
 use crate::submission::Submission;
@@ -71,7 +72,12 @@ impl Collection<'_> {
     /// deleted is not collected. A post of which Reddit says nothing that counts is used as it is.
     async fn hydrate(&mut self, posts: &mut [Submission]) -> Result<(), CollectError> {
         let (true, Some(look_up)) = (self.config.hydrate.is_some(), &mut self.look_up) else { return Ok(()) };
-        let mut new: Vec<_> = posts.iter_mut().filter(|post| !self.dataset.has_post(&post.post.id)).collect();
+        let mut new = Vec::new();
+        for post in posts {
+            if !self.dataset.has_post(&post.post.id).map_err(DatasetError::from)? {
+                new.push(post);
+            }
+        }
         for part in new.chunks_mut(look_up.ids_max()) {
             let ids: Vec<PostId> = part.iter().map(|post| post.post.id.clone()).collect();
             let mut found = look_up.look(&ids).await.map_err(|source| CollectError::LookUp { source })?;
@@ -90,10 +96,16 @@ impl Collection<'_> {
     /// The posts of earlier runs whose photos may have come by now, as they are now.
     pub(super) async fn waiting(&mut self) -> Result<Vec<Submission>, CollectError> {
         let Some(look_up) = &mut self.look_up else { return Ok(Vec::new()) };
-        let waiting = self.dataset.dropped.values().filter(|post| may_pass(&post.reason));
-        let mut ids: Vec<PostId> = waiting.map(|post| post.id.clone()).filter(|id| !self.waited.contains(id)).collect();
-        ids.dedup();
-        ids.truncate(WAITING_MAX);
+        let mut ids: Vec<PostId> = Vec::new();
+        for dropped in self.dataset.dropped().map_err(DatasetError::from)? {
+            let DroppedPost { id, reason, .. } = dropped.map_err(DatasetError::from)?;
+            if may_pass(&reason) && !self.waited.contains(&id) && ids.last() != Some(&id) {
+                ids.push(id);
+            }
+            if ids.len() == WAITING_MAX {
+                break;
+            }
+        }
         let mut posts = Vec::new();
         for part in ids.chunks(look_up.ids_max()) {
             let found = look_up.ask(part).await.map_err(|source: SourceError| CollectError::LookUp { source })?;

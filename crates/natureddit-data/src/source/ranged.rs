@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use natureddit_core::{ContentHash, PostId};
+use natureddit_core::ContentHash;
 
 use super::answer::Page;
 use super::arctic_shift::{self, ArcticShift};
 use super::pushshift::{self, Pushshift};
 use super::{Batch, SourceError, Step, Walked, Wish};
 use crate::gap::{Gap, GapReason};
+use crate::id_set::IdSet;
 use crate::paging::{PageRequest, Pager};
 use crate::window::Window;
 
@@ -40,8 +41,9 @@ struct Current {
     posts: u64,
     /// Pages overlap, so that the same record comes more than once.
     unreadable: HashSet<ContentHash>,
-    /// Of every post that came, also beside the window.
-    days: BTreeMap<i64, HashSet<PostId>>,
+    /// Every post that came, also beside the window, and how many of each day.
+    came: IdSet,
+    days: BTreeMap<i64, u64>,
 }
 
 impl RangedApi {
@@ -102,7 +104,7 @@ impl RangedWalk {
 impl Current {
     fn new(window: Window, page_size: u32, page_size_max: u32) -> Self {
         let pager = Pager::new(window, page_size, page_size_max);
-        Self { window, pager, posts: 0, unreadable: HashSet::new(), days: BTreeMap::new() }
+        Self { window, pager, posts: 0, unreadable: HashSet::new(), came: IdSet::default(), days: BTreeMap::new() }
     }
 
     fn accept(&mut self, page: Page, subreddit: &str) -> Result<Batch, SourceError> {
@@ -110,7 +112,7 @@ impl Current {
         let new = self.pager.accept(page.records(), page.size, &keys);
         let new = new.map_err(|source| SourceError::Paging { subreddit: subreddit.to_owned(), source })?;
         for (id, second) in keys {
-            self.days.entry(second.div_euclid(DAY) * DAY).or_default().insert(id);
+            *self.days.entry(second.div_euclid(DAY) * DAY).or_default() += u64::from(self.came.insert(&id));
         }
         let unreadable = page.unreadable.into_iter().filter(|hash| self.unreadable.insert(*hash)).count() as u64;
         let mut is_new = vec![false; page.submissions.len()];
@@ -126,7 +128,7 @@ impl Current {
         let mut gaps = self.pager.into_gaps();
         let unreadable = self.unreadable.len() as u64;
         for (&day, &count) in counts {
-            let came = self.days.get(&day).map_or(0, |ids| ids.len() as u64);
+            let came = self.days.get(&day).copied().unwrap_or(0);
             let (since, until) = (day.max(self.window.since()), (day + DAY).min(self.window.until()));
             // Records that could not be read are of an unknown day.
             if count > came + unreadable

@@ -46,7 +46,7 @@ impl Server {
         let mut config = config(address);
         let base = |host: &str| (host.to_owned(), Url::parse(&format!("http://{address}/{host}")).unwrap());
         config.host_map = HostMap::new([base("api.example"), base("photos.example")]);
-        let pacing = Pacing { clock, ..Pacing::none().api_host("api.example") };
+        let pacing = Pacing { clock, ..Pacing::none().api_host("api.example", Duration::from_secs(1)) };
         (server, Client::with_pacing(config, pacing).unwrap())
     }
 

@@ -24,6 +24,8 @@ pub struct NetConfig {
     pub backoff_max: Duration,
     /// How many redirects are followed.
     pub redirects_max: usize,
+    /// How often an API is asked at most; more than 0. An API on this machine that stands in for another is not held back.
+    pub api_requests_per_second: f64,
     /// Where requests to a host go instead.
     pub host_map: BTreeMap<String, Url>,
 }
@@ -41,6 +43,11 @@ impl NetConfig {
             backoff,
             backoff_max: at.duration("backoff_max", &raw.backoff_max, backoff..=HOUR)?,
             redirects_max: at.integer("redirects_max", raw.redirects_max, 0..=20)?,
+            api_requests_per_second: at.number(
+                "api_requests_per_second",
+                raw.api_requests_per_second,
+                0.001..=1000.0,
+            )?,
             host_map: host_map(raw.host_map, checker)?,
         })
     }

@@ -94,6 +94,7 @@ pub(super) struct RawNet {
     pub(super) backoff: String,
     pub(super) backoff_max: String,
     pub(super) redirects_max: i64,
+    pub(super) api_requests_per_second: f64,
     pub(super) host_map: BTreeMap<String, String>,
 }
 

@@ -130,6 +130,7 @@ fn keys_that_must_agree_are_compared() {
         ("[collect]\nsince = \"2021-02-01\"\nuntil = \"2021-01-01\"", "line 3: must be later than collect.since"),
         ("[collect]\nimage_bytes_min = 60_000_000", "line 2: must be from 0 to 50000000"),
         ("[net]\nbackoff = \"2m\"", "backoff_max = \"60s\" in natureddit.toml: must be a duration"),
+        ("[net]\napi_requests_per_second = 0", "= 0.0 in natureddit.toml line 2: must be from 0.001 to 1000"),
         ("[serve.tls]\ncert_file = \"a.pem\"", "line 2: must be set together with serve.tls.key_file"),
         ("[serve]\nbodies_bytes_max = 1_000", "line 2: must be from 25000000 to "),
         ("[trainer]\nimage_dropout = 0.8", "line 2: must be so that it and trainer.text_dropout = 0.15"),
