@@ -19,7 +19,7 @@
 //! post again and is empty contradicts what was seen: it is asked for again, and what lies beyond that post is a gap when
 //! the server stays silent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use natureddit_core::PostId;
 
@@ -280,7 +280,9 @@ impl Pager {
     /// Whether a page is shorter than it had to be if there were more, so that posts may be missing in it. Empty ones, which
     /// say more, are repeated elsewhere.
     fn may_lack_posts(&self, walk: &Walk, page: &Answer) -> bool {
-        let is_short = page.records < page.size as usize && (self.longest_cut == 0 || page.records < self.longest_cut);
+        // A record that comes twice must not stand for one that is missing.
+        let records = page.distinct_records();
+        let is_short = records < page.size as usize && (self.longest_cut == 0 || records < self.longest_cut);
         // What lies before the oldest post was asked for by the walk forwards, and what lies past an edge by the page of
         // the edge.
         let is_first_look = walk.past.is_none() && (walk.brought_new || !walk.backwards);
@@ -372,6 +374,11 @@ impl Walk {
 }
 
 impl Answer {
+    fn distinct_records(&self) -> usize {
+        let ids: HashSet<_> = self.keys.iter().map(|key| &key.0).collect();
+        ids.len() + self.records - self.keys.len()
+    }
+
     /// Two answers for one page as one.
     fn joined(mut self, other: Self) -> Self {
         let known: HashSet<_> = self.keys.iter().map(|key| key.0.clone()).collect();

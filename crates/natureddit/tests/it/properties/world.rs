@@ -68,7 +68,8 @@ fn client(sandbox: &Sandbox, clock: &Clock) -> Client {
         host_map: HostMap::new(hosts),
     };
     let apis = ["api.pullpush.io", "arctic-shift.photon-reddit.com", "oauth.reddit.com", "www.reddit.com"];
-    let pacing = apis.into_iter().fold(Pacing::none(), Pacing::api_host);
+    let paced = |pacing: Pacing, host| pacing.api_host(host, Duration::from_secs(1));
+    let pacing = apis.into_iter().fold(Pacing::none(), paced);
     Client::with_pacing(config, Pacing { clock: clock.clone(), ..pacing }).unwrap()
 }
 
