@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: every check but the tests, in the order in which the cheap ones fail first. `.ci/run` calls this and
 //! then the tests.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::arguments::Arguments;
@@ -12,25 +13,33 @@ use crate::{fuzz, interop, tidy};
 const HELP: &str = "\
 Runs every check but the tests; the first that fails ends it.
 
-usage: cargo xtask ci [--fuzz]
-
-  --fuzz   then each fuzz target for a minute, as `cargo xtask fuzz` does
+usage: cargo xtask ci [--full] [--fuzz]
 
 Formatting, tidy and clippy, then the program on drawn pictures and, where they are beside the repository, on
 ../shared/photos, then the real tools of others. Assets and Python packages are fetched on the first run. `.ci/run`
-makes sure that what is needed is installed, does this, and then runs the tests.";
+makes sure that what is needed is installed, does this, and then runs the tests.
+
+options:
+  --full    then every seed of the tests that collecting loses nothing, with 100,000 posts from every source and 2,000
+            posts with photos; the other tests run a few seeds of it. One seed alone, such as one that failed:
+            NATUREDDIT_TEST_SEEDS=17 cargo test --release --workspace --test it -- properties
+  --fuzz    then each fuzz target for a minute, as `cargo xtask fuzz` does";
 
 /// `cargo xtask ci`.
 pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     if arguments.help(HELP) {
         return Ok(());
     }
+    let is_full = arguments.switch("--full");
     let is_fuzzing = arguments.switch("--fuzz");
     arguments.finish("cargo xtask ci --help")?;
     let workspace = Workspace::find()?;
     let mut log = StepLog::default();
     checks(&workspace, &mut log)?;
     program(&workspace, &mut log)?;
+    if is_full {
+        log.step("every seed of the properties", || run(&mut every_seed(&workspace)))?;
+    }
     if is_fuzzing {
         log.step("cargo xtask fuzz", || fuzz::fuzz(&workspace))?;
     }
@@ -63,6 +72,15 @@ fn program(workspace: &Workspace, log: &mut StepLog) -> Result<(), Failure> {
         println!("\nskipped: demo on ../shared/photos: the folder is absent");
     }
     log.step("cargo xtask interop --light", || interop::check(workspace, &interop::light(), &drawn))
+}
+
+/// The tests that collecting loses nothing, with every seed. The whole workspace is named, so that nothing is compiled
+/// with other features than for the other tests.
+fn every_seed(workspace: &Workspace) -> Command {
+    let mut tests =
+        workspace.cargo(&["test", "--release", "--workspace", "--test", "it", "--", "properties", "--nocapture"]);
+    tests.env("NATUREDDIT_TEST_SEEDS", "all");
+    tests
 }
 
 /// What ran and for how long.

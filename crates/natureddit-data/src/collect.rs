@@ -46,6 +46,10 @@ const UNWRITTEN_ROWS_MIN: usize = 200;
 /// The most of them in a large dataset: some 20 MB.
 const UNWRITTEN_ROWS_MAX: usize = 20_000;
 
+/// Posts younger than this may not be shown yet: archives take a minute to take them, Reddit's listings trail behind, and
+/// filters hold some back. The next run asks for their time again.
+const SETTLED_SECONDS: i64 = 900;
+
 /// What to collect, and where to.
 #[derive(Clone, Debug)]
 pub struct CollectConfig {
@@ -300,28 +304,39 @@ impl<'a> Collection<'a> {
         Window::new(window.since(), window.until().min(self.began)).ok()
     }
 
+    /// The gaps of a window and, where it reaches up to now, that of the posts that may not be shown yet.
+    fn with_fresh(&self, window: Window, mut gaps: Vec<Gap>) -> Vec<Gap> {
+        let since = window.since().max(self.began - SETTLED_SECONDS);
+        let Ok(fresh) = Window::new(since, window.until()) else { return gaps };
+        let missing: Vec<_> = gaps.iter().map(|gap| gap.window).collect();
+        let parts = window::without(fresh, &missing).into_iter();
+        gaps.extend(parts.map(|window| Gap { window, reason: GapReason::Fresh }));
+        gaps.sort_unstable();
+        gaps
+    }
+
     fn finish_window(&mut self, walked: Walked, progress: &Progress) {
         let Walked { subreddit, window, posts, gaps } = walked;
         let Some(window) = self.until_now(window) else {
             self.covered.push((subreddit, Vec::new()));
             return;
         };
+        // Without those of the newest posts, of which every run up to now would tell.
+        self.tell_gaps(&subreddit, &gaps, progress);
+        let gaps = self.with_fresh(window, gaps);
         let missing: Vec<_> = gaps.iter().map(|gap| gap.window).collect();
         self.covered.push((subreddit.clone(), window::without(window, &missing)));
-        let found =
-            gaps.iter().map(|&Gap { window, reason }| SubredditGap { subreddit: subreddit.clone(), window, reason });
-        self.report.gaps.extend(found);
-        for Gap { window, reason } in &gaps {
-            let moment = |second| Timestamp::from_second(second).unwrap_or_default();
-            progress.gap(&subreddit, moment(window.since()), moment(window.until()), reason.code());
-        }
-        let gap_count = gaps.len() as u64;
-        self.report.add(SubredditReport {
-            subreddit: subreddit.clone(),
-            gaps: gap_count,
-            ..SubredditReport::default()
-        });
         self.ledger.note(Ask::done(&subreddit, window, self.config.source.name(), self.now(), posts, gaps));
+    }
+
+    fn tell_gaps(&mut self, subreddit: &str, gaps: &[Gap], progress: &Progress) {
+        let moment = |second| Timestamp::from_second(second).unwrap_or_default();
+        for &Gap { window, reason } in gaps {
+            progress.gap(subreddit, moment(window.since()), moment(window.until()), reason.code());
+            self.report.gaps.push(SubredditGap { subreddit: subreddit.to_owned(), window, reason });
+        }
+        let subreddit = subreddit.to_owned();
+        self.report.add(SubredditReport { subreddit, gaps: gaps.len() as u64, ..SubredditReport::default() });
     }
 
     /// To the second, as tables and records have it.

@@ -26,6 +26,8 @@ const LEDGER_BYTES_MAX: u64 = 1 << 28;
 pub enum GapReason {
     /// The run was stopped before it came there: killed, or the source failed.
     Stopped,
+    /// The posts had just been made when the source was asked, which may take a while to show them.
+    Fresh,
     /// The source lists no more than its newest posts, and these did not reach back so far.
     ListingCap,
     /// A page was full of posts of one second, which may hold more.
@@ -46,6 +48,7 @@ impl GapReason {
     pub fn code(self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
+            Self::Fresh => "fresh",
             Self::ListingCap => "listing_cap",
             Self::FullSecond => "full_second",
             Self::Silent => "silent",
@@ -60,6 +63,7 @@ impl GapReason {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Stopped => "the run stopped before it came there",
+            Self::Fresh => "the source may not have shown the newest posts yet",
             Self::ListingCap => "the listing did not reach back so far",
             Self::FullSecond => "a page was full of posts of one second",
             Self::Silent => "the source gave nothing where it had given posts before",

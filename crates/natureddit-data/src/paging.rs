@@ -10,12 +10,16 @@
 //! 2. backwards from the oldest post seen, in the same way. Where the server gave the oldest posts first, as asked, this
 //!    is a page or two that confirm it.
 //!
+//! Servers also leave out posts of a page without a word. A page that is shorter than what was asked for, and than what the
+//! server is known to give at most, is therefore asked for a second time, and both answers count as one: what one answer
+//! alone leaves out is lost only if the other leaves it out too.
+//!
 //! A page that is full of known posts asks for a larger page. Where it is full of known posts of one second, no request can
 //! tell whether that second holds more: it is reported as a gap and walked past. A page that should have brought the last
 //! post again and is empty contradicts what was seen: it is asked for again, and what lies beyond that post is a gap when
 //! the server stays silent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use natureddit_core::PostId;
 
@@ -78,6 +82,8 @@ pub struct Pager {
     longest_cut: usize,
     gaps: BTreeMap<GapReason, Vec<Window>>,
     pages: u32,
+    /// The first answer for a page that is asked for a second time.
+    first: Option<Answer>,
     walk: Option<Walk>,
 }
 
@@ -99,6 +105,8 @@ struct Walk {
     size: u32,
     /// Empty pages in a row.
     empty_pages: u32,
+    /// Whether it brought a post that was not known.
+    brought_new: bool,
     /// The records of the page before, where it was shorter than asked for.
     short_page: Option<usize>,
 }
@@ -113,10 +121,11 @@ enum EdgeState {
 }
 
 /// One page and whether anything in it was new.
-struct Delivered<'a> {
+#[derive(Debug)]
+struct Answer {
     records: usize,
     size: u32,
-    keys: &'a [(PostId, i64)],
+    keys: Vec<(PostId, i64)>,
     brought_new: bool,
 }
 
@@ -134,6 +143,7 @@ impl Pager {
             longest_cut: 0,
             gaps: BTreeMap::new(),
             pages: 0,
+            first: None,
             walk: Some(Walk::new(false, window.since(), false, size.clamp(1, size_max))),
         }
     }
@@ -173,9 +183,18 @@ impl Pager {
                 self.oldest_seen = Some(self.oldest_seen.map_or(*second, |oldest| oldest.min(*second)));
             }
         }
-        self.longest = self.longest.max(records);
-        let page = Delivered { records, size: size.min(request.size), keys, brought_new: !fresh.is_empty() };
-        self.walk = if keys.is_empty() { self.after_empty_page(walk) } else { self.after_page(walk, &page) };
+        let mut page =
+            Answer { records, size: size.min(request.size), keys: keys.to_vec(), brought_new: !fresh.is_empty() };
+        match self.first.take() {
+            Some(first) => page = first.joined(page),
+            None if self.may_lack_posts(&walk, &page) => {
+                self.first = Some(page);
+                return Ok(fresh);
+            }
+            None => {}
+        }
+        self.longest = self.longest.max(page.records);
+        self.walk = if page.keys.is_empty() { self.after_empty_page(walk) } else { self.after_page(walk, &page) };
         if self.walk.is_none() && !walk.backwards && self.longest > 0 {
             let newest_unknown = self.oldest_seen.unwrap_or(self.window.until() - 1);
             self.walk = Some(Walk::new(true, -newest_unknown, self.oldest_seen.is_some(), walk.size));
@@ -184,7 +203,7 @@ impl Pager {
     }
 
     /// Where the walk stands after a page with posts; `None` at its end.
-    fn after_page(&mut self, mut walk: Walk, page: &Delivered<'_>) -> Option<Walk> {
+    fn after_page(&mut self, mut walk: Walk, page: &Answer) -> Option<Walk> {
         walk.empty_pages = 0;
         let at_bound = page.keys.iter().any(|key| walk.position(key.1) == walk.bound());
         walk.bound_is_included |= at_bound;
@@ -221,7 +240,7 @@ impl Pager {
         self.step_past_edge(walk, EdgeState::Doubtful)
     }
 
-    fn after_news(&mut self, mut walk: Walk, page: &Delivered<'_>, at_bound: bool) -> Walk {
+    fn after_news(&mut self, mut walk: Walk, page: &Answer, at_bound: bool) -> Walk {
         if walk.past.take().is_some() && walk.edge_is_seen {
             // The page before covered these posts too and did not bring them: it was cut short within the edge.
             self.add_gap(Window::of_second(walk.second()), GapReason::FullSecond);
@@ -231,6 +250,7 @@ impl Pager {
         let inside = page.keys.iter().map(|key| key.1).filter(|&second| self.window.contains(second));
         walk.edge = inside.map(|second| walk.position(second)).fold(walk.edge, i64::max);
         walk.edge_is_seen = true;
+        walk.brought_new = true;
         walk.step = i64::from(at_bound);
         walk
     }
@@ -257,15 +277,27 @@ impl Pager {
         }
     }
 
+    /// Whether a page is shorter than it had to be if there were more, so that posts may be missing in it. Empty ones, which
+    /// say more, are repeated elsewhere.
+    fn may_lack_posts(&self, walk: &Walk, page: &Answer) -> bool {
+        // A record that comes twice must not stand for one that is missing.
+        let records = page.distinct_records();
+        let is_short = records < page.size as usize && (self.longest_cut == 0 || records < self.longest_cut);
+        // What lies before the oldest post was asked for by the walk forwards, and what lies past an edge by the page of
+        // the edge.
+        let is_first_look = walk.past.is_none() && (walk.brought_new || !walk.backwards);
+        is_short && !page.keys.is_empty() && (page.brought_new || is_first_look)
+    }
+
     /// Whether a page may have been cut short by its size or by the server.
-    fn is_full(&self, page: &Delivered<'_>) -> bool {
+    fn is_full(&self, page: &Answer) -> bool {
         let records = page.records;
         records >= page.size as usize
             || (records >= self.longest && (self.longest_cut >= self.longest || records >= PAGE_CAP_MIN))
     }
 
     /// The second of which a whole page is, if it lies in the window.
-    fn only_second(&self, page: &Delivered<'_>) -> Option<i64> {
+    fn only_second(&self, page: &Answer) -> Option<i64> {
         let second = page.keys.first()?.1;
         (self.window.contains(second) && page.keys.iter().all(|key| key.1 == second)).then_some(second)
     }
@@ -321,6 +353,7 @@ impl Walk {
             past: None,
             size,
             empty_pages: 0,
+            brought_new: false,
             short_page: None,
         }
     }
@@ -337,6 +370,23 @@ impl Walk {
     /// The position after which the next request asks.
     fn bound(&self) -> i64 {
         self.edge - 1 + self.step
+    }
+}
+
+impl Answer {
+    fn distinct_records(&self) -> usize {
+        let ids: HashSet<_> = self.keys.iter().map(|key| &key.0).collect();
+        ids.len() + self.records - self.keys.len()
+    }
+
+    /// Two answers for one page as one.
+    fn joined(mut self, other: Self) -> Self {
+        let known: HashSet<_> = self.keys.iter().map(|key| key.0.clone()).collect();
+        self.keys.extend(other.keys.into_iter().filter(|key| !known.contains(&key.0)));
+        self.records = self.records.max(other.records).max(self.keys.len());
+        self.size = self.size.min(other.size);
+        self.brought_new |= other.brought_new;
+        self
     }
 }
 

@@ -39,6 +39,9 @@ pub struct SandboxConfig {
     /// Whether there are posts of every kind that Reddit has, such as crossposts, links to imgur, advertisements and
     /// galleries with every fault.
     pub varied: bool,
+    /// Whether no post has a photo that is wanted: texts, videos, links, and photos marked as not safe for work or gone
+    /// from the start. For tests of paging, which then fetch no photo.
+    pub posts_only: bool,
     /// What moves the simulator's time on. A fixed clock that a test shares with its client moves both.
     pub clock: Clock,
     /// The simulator's time when it starts, in seconds since the epoch; `None`: two days after the last post.
@@ -66,6 +69,7 @@ impl SandboxConfig {
             events: Vec::new(),
             later: LaterConfig::default(),
             varied: false,
+            posts_only: false,
             clock: Clock::System,
             starts_at: None,
             oauth: OauthConfig::default(),

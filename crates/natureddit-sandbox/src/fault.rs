@@ -37,6 +37,11 @@ impl FaultScript {
         planned.extend(faults.into_iter().map(|fault| (fault, AtomicU64::new(0))));
     }
 
+    /// Forgets them all.
+    pub(crate) fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The fault that this request meets. Every fault counts every request that concerns it.
     pub(crate) fn next(&self, method: &str, path: &str) -> Option<FaultAction> {
         let mut met = None;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 /// How many requests are remembered.
 const ENTRIES_MAX: usize = 10_000;
@@ -31,22 +32,30 @@ pub struct LogEntry {
 
 /// The last requests; older ones are forgotten.
 #[derive(Default)]
-pub(crate) struct RequestLog(Mutex<(u64, VecDeque<LogEntry>)>);
+pub(crate) struct RequestLog {
+    entries: Mutex<VecDeque<LogEntry>>,
+    /// How many there were since the start.
+    count: watch::Sender<u64>,
+}
 
 impl RequestLog {
     /// Appends a request and numbers it.
     pub(crate) fn push(&self, entry: LogEntry) {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, entries) = &mut *log;
-        *count += 1;
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = *self.count.borrow() + 1;
         if entries.len() == ENTRIES_MAX {
             entries.pop_front();
         }
-        entries.push_back(LogEntry { number: *count, ..entry });
+        entries.push_back(LogEntry { number, ..entry });
+        self.count.send_replace(number);
     }
 
     pub(crate) fn entries(&self) -> Vec<LogEntry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.iter().cloned().collect()
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(crate) fn count(&self) -> watch::Receiver<u64> {
+        self.count.subscribe()
     }
 }
 

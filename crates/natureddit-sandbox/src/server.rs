@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use natureddit_core::fs::FsError;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{arctic_shift, oauth, pullpush};
@@ -121,6 +121,11 @@ impl Sandbox {
         self.state.play(script);
     }
 
+    /// Forgets the planned faults, those that were not met yet too; what becomes of posts stays planned.
+    pub fn mend(&self) {
+        self.state.faults.clear();
+    }
+
     /// Makes every token worthless.
     pub fn revoke_tokens(&self) {
         self.state.tokens.revoke_all();
@@ -142,6 +147,13 @@ impl Sandbox {
     #[must_use]
     pub fn log(&self) -> Vec<LogEntry> {
         self.state.log.entries()
+    }
+
+    /// How many requests there were since the start. Each counts before its answer is sent, so that whoever waits for the
+    /// n-th meets the client in the middle of it.
+    #[must_use]
+    pub fn requests(&self) -> watch::Receiver<u64> {
+        self.state.log.count()
     }
 
     /// Writes a dump of the posts that an archive has at the simulator's time.

@@ -118,6 +118,10 @@ impl DropReason {
     pub const VARIED: [Self; 5] =
         [Self::Album, Self::Placeholder, Self::Promoted, Self::Quarantined, Self::GalleryEmpty];
 
+    /// The reasons that the post itself tells, so that no photo is fetched.
+    pub const WITHOUT_FETCH: [Self; 6] =
+        [Self::Video, Self::SelfPost, Self::Link, Self::Over18, Self::Removed, Self::Deleted];
+
     /// The reasons that every corpus has.
     pub const ALL: [Self; 13] = [
         Self::Video,

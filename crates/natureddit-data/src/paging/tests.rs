@@ -30,6 +30,15 @@ struct Server {
     slow_above: u32,
     /// Which requests, from 0, are answered with an empty page.
     silent: std::ops::Range<usize>,
+    /// The request, from 0, whose answer leaves out some of its records, and which.
+    lacking: Option<(usize, Lacking)>,
+}
+
+/// What an answer leaves out without saying so.
+#[derive(Clone, Copy, Debug)]
+enum Lacking {
+    Record(usize),
+    AllAfter(usize),
 }
 
 impl Server {
@@ -58,6 +67,11 @@ impl Server {
         }
         if self.repeats_records && page.len() > 1 {
             page.insert(1, page[0].clone());
+        }
+        match self.lacking {
+            Some((at, Lacking::Record(record))) if at == number && record < page.len() => _ = page.remove(record),
+            Some((at, Lacking::AllAfter(records))) if at == number => page.truncate(records),
+            _ => {}
         }
         page
     }
@@ -102,6 +116,7 @@ fn server(posts: Vec<(PostId, i64)>) -> Server {
         repeats_records: false,
         slow_above: u32::MAX,
         silent: 0..0,
+        lacking: None,
     }
 }
 
@@ -248,6 +263,7 @@ fn servers(ties_max: usize, cap: u32) -> impl Strategy<Value = Server> {
             size_max: cap + more,
             slow_above: u32::MAX,
             silent: 0..0,
+            lacking: None,
         }
     })
 }
@@ -281,6 +297,19 @@ proptest! {
         prop_assert_eq!(unique.len(), ids.len());
         prop_assert_eq!(unique, truth(&server, window));
         prop_assert!(gaps.is_empty(), "{:?}", gaps);
+    }
+
+    #[test]
+    fn what_one_answer_leaves_out_another_brings(
+        server in servers(8, PAGE_CAP_MIN as u32), size in 1_u32..=20, since in 0_i64..30, length in 1_i64..60,
+        at in 0_usize..40, record in 0_usize..12, all_after: bool,
+    ) {
+        let window = window(since, since + length);
+        let lacking = if all_after { Lacking::AllAfter(record) } else { Lacking::Record(record) };
+        let server = Server { lacking: Some((at, lacking)), ..server };
+        // A second that was doubtful for a page may stay a gap.
+        let (ids, _) = collect(&server, window, size);
+        prop_assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), truth(&server, window));
     }
 
     #[test]

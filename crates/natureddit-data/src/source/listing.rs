@@ -2,6 +2,7 @@
 //!
 //! A listing ends after some thousand posts, whatever lies behind. Where the common listing of several subreddits ends
 //! before the windows begin, each is walked alone, for each has a thousand of its own; what is still not reached is a gap.
+//! A page with fewer posts than were asked for may lack some, and is asked for a second time; both answers count as one.
 //! A page that brings nothing may mean that the post it was to follow is gone: then it is asked for again after earlier
 //! posts, before its silence is believed.
 
@@ -49,6 +50,8 @@ struct Current {
     /// The oldest post in the order of the listing.
     reached: Option<i64>,
     old_in_a_row: usize,
+    /// The first answer for a page that is asked for a second time.
+    first: Option<ListingPage>,
 }
 
 /// How a listing stands after a page.
@@ -92,6 +95,14 @@ impl ListingWalk {
                     continue;
                 }
                 Err(error) => return Err(error.into()),
+            };
+            let page = match current.first.take() {
+                Some(first) => first.joined(page),
+                None if (1..self.page_size as usize).contains(&page.names.len()) => {
+                    current.first = Some(page);
+                    continue;
+                }
+                None => page,
             };
             let standing = current.accept(&page);
             let batch = self.sift(page);
@@ -172,7 +183,16 @@ fn is_refusal(error: &OauthError) -> bool {
 
 impl Current {
     fn new(group: Vec<usize>, since: i64) -> Self {
-        Self { group, seen: HashSet::new(), anchors: Vec::new(), tried: 0, since, reached: None, old_in_a_row: 0 }
+        Self {
+            group,
+            seen: HashSet::new(),
+            anchors: Vec::new(),
+            tried: 0,
+            since,
+            reached: None,
+            old_in_a_row: 0,
+            first: None,
+        }
     }
 
     /// The post that the next page follows.

@@ -1,6 +1,8 @@
 //! Reddit's own API with an app's token: `POST /api/v1/access_token`, `GET /r/a+b/new`, `GET /api/info`. Listings are newest
 //! first and reach back over some thousand posts. `raw_json=1` goes with every request, or texts come with HTML entities.
 
+use std::collections::HashSet;
+
 use natureddit_core::{PostId, Secret};
 use natureddit_net::{Client, NetError, Response};
 use serde::Deserialize;
@@ -90,6 +92,26 @@ pub(super) struct ListingPage {
     pub(super) names: Vec<String>,
     /// What the next page follows; `None` at the end.
     pub(super) after: Option<String>,
+}
+
+impl ListingPage {
+    /// Two answers for one page as one, in the order of the longer one; what it lacks comes before it, so that its last
+    /// post stays the last.
+    pub(super) fn joined(self, second: Self) -> Self {
+        let after = second.after.clone();
+        let (longer, shorter) = if second.names.len() >= self.names.len() { (second, self) } else { (self, second) };
+        let known: HashSet<_> = longer.submissions.iter().map(|post| post.post.id.clone()).collect();
+        let mut page = Self { after, unreadable: longer.unreadable.max(shorter.unreadable), ..Self::default() };
+        for (name, post) in shorter.names.into_iter().zip(shorter.submissions) {
+            if !known.contains(&post.post.id) {
+                page.names.push(name);
+                page.submissions.push(post);
+            }
+        }
+        page.names.extend(longer.names);
+        page.submissions.extend(longer.submissions);
+        page
+    }
 }
 
 #[derive(Deserialize)]

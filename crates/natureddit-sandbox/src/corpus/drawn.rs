@@ -69,7 +69,10 @@ pub(super) fn corpus(config: &SandboxConfig) -> Result<Corpus, CorpusError> {
         titled: 0,
         animated: 0,
     };
-    let mut parts = plan(&mut studio.plan, config.posts);
+    let mut parts = match config.posts_only {
+        true => plan_without_photos(&mut studio.plan, config.posts),
+        false => plan(&mut studio.plan, config.posts),
+    };
     if config.varied {
         vary(&mut studio.variety, &mut parts);
     }
@@ -100,6 +103,13 @@ fn plan(rng: &mut ChaCha8Rng, posts: usize) -> Vec<Part> {
     parts.extend(vec![Part::Repost; posts / 40]);
     parts.extend(vec![Part::Gallery; (posts / 60).min(12)]);
     parts.resize(posts, Part::Photo);
+    parts.shuffle(rng);
+    parts
+}
+
+/// As many posts of each kind that nobody fetches a photo for.
+fn plan_without_photos(rng: &mut ChaCha8Rng, posts: usize) -> Vec<Part> {
+    let mut parts: Vec<Part> = DropReason::WITHOUT_FETCH.into_iter().cycle().take(posts).map(Part::Drop).collect();
     parts.shuffle(rng);
     parts
 }

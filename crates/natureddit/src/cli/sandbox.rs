@@ -23,8 +23,8 @@ Examples:
   natureddit sandbox --port 9999 --seed 7        another corpus
   natureddit sandbox --photos my-photos          yours: my-photos/fauna/*, my-photos/flora/*, ...
   natureddit sandbox --varied                    crossposts, links, advertisements, broken galleries too
-  natureddit sandbox --script faults.json        with faults: {\"faults\": [{\"path_contains\": \"/new\",
-                                                 \"nth\": 3, \"do\": {\"status\": {\"code\": 503}}}]}";
+  natureddit sandbox --script faults.json        with the faults of a file, such as
+                                                 {\"faults\": [{\"nth\": 3, \"do\": \"reset\"}]}";
 
 /// Serve a simulated Reddit on this machine until Ctrl-C
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ mod doctor;
 mod help;
 mod init;
 mod natureddit;
+mod properties;
 mod running;
 mod the_loop;
 mod traps;

@@ -103,6 +103,14 @@ impl Natureddit {
         Running { child, folder: self.folder }
     }
 
+    /// Starts it with nobody to hear it, for those who wait for something else at the same time; with the folder that it
+    /// needs for so long.
+    pub(crate) fn spawn_unheard(mut self) -> (tokio::process::Child, TempDir) {
+        self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = tokio::process::Command::from(self.command).kill_on_drop(true).spawn().unwrap();
+        (child, self.folder)
+    }
+
     /// Runs it; exit code, standard output and standard error with what differs from run to run filtered out: the
     /// working folder is `[DIR]`, the home `[HOME]`, our version `[VERSION]`, and times are `[TIME]`.
     pub(crate) fn snapshot(mut self) -> String {

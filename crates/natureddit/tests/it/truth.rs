@@ -28,18 +28,22 @@ pub(crate) async fn sandbox(after: AfterMode, faults: Vec<Fault>) -> Sandbox {
 }
 
 pub(crate) fn client(sandbox: &Sandbox) -> Client {
+    let wait = Duration::from_millis(1);
+    Client::new(client_config(sandbox, RetryPolicy { retries_max: 2, backoff: wait, backoff_max: wait })).unwrap()
+}
+
+pub(crate) fn client_config(sandbox: &Sandbox, retry: RetryPolicy) -> ClientConfig {
     let hosts = sandbox.host_map().into_iter().map(|(host, target)| (host, Url::parse(&target).unwrap()));
-    let config = ClientConfig {
+    ClientConfig {
         user_agent: "natureddit-test/1.0".into(),
         connect_timeout: Duration::from_secs(5),
         read_timeout: Duration::from_secs(30),
         total_timeout: Duration::from_secs(60),
-        retry: RetryPolicy { retries_max: 2, backoff: Duration::from_millis(1), backoff_max: Duration::from_millis(1) },
+        retry,
         redirects_max: 3,
         requests_per_host_max: 4,
         host_map: HostMap::new(hosts),
-    };
-    Client::new(config).unwrap()
+    }
 }
 
 fn url(text: &str) -> Url {
@@ -103,7 +107,7 @@ pub(crate) fn config(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Col
 }
 
 /// How the collector calls what the simulator planted.
-fn code(reason: DropReason) -> &'static str {
+pub(crate) fn code(reason: DropReason) -> &'static str {
     match reason {
         DropReason::Video => "video",
         DropReason::SelfPost => "self_post",
@@ -167,7 +171,7 @@ pub(crate) fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::walk(dir).unwrap().iter().map(|path| (name(path), fs::read(path).unwrap())).collect()
 }
 
-fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn in_a_runtime<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
 }
 
