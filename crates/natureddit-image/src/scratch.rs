@@ -8,7 +8,7 @@ const KEPT_MAX: usize = 2;
 /// What a larger picture needs is given back: 16 megapixels of three bytes.
 const BYTES_MAX: usize = 48_000_000;
 /// What a smaller one needs the allocator keeps by itself.
-const BYTES_MIN: usize = 1_000_000;
+const BYTES_MIN: usize = 8_000_000;
 
 static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 

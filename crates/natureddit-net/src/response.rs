@@ -15,6 +15,9 @@ use crate::retry::RateLimit;
 /// What of the body of a refusal is kept: enough to see what the server said.
 const REFUSAL_BYTES_MAX: usize = 64_000;
 
+/// The most memory that is reserved for a body before it comes.
+const RESERVED_BYTES_MAX: u64 = 8_000_000;
+
 /// A whole answer. Any status is an answer: see [`Response::require_success`].
 #[derive(Clone, Debug)]
 pub struct Response {
@@ -108,7 +111,9 @@ impl Download {
     }
 
     async fn read_whole(&mut self) -> Result<Bytes, NetError> {
-        let mut body = Vec::new();
+        // At once, for a body that grows takes up to twice its memory; what a server only says is believed to a degree.
+        let announced = self.content_length.unwrap_or(0).min(RESERVED_BYTES_MAX);
+        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
         while let Some(chunk) = self.chunk().await? {
             body.extend_from_slice(&chunk);
         }

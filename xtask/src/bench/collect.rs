@@ -59,3 +59,23 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::read_text;
+
+    #[test]
+    fn what_is_installed_is_pinned() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench");
+        let requirements = read_text(&folder.join("requirements-collect.txt")).unwrap();
+        let packages: Vec<_> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(!packages.is_empty() && packages.iter().all(|line| line.contains("==")), "{packages:?}");
+    }
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+        assert!(median(Vec::new()).is_nan());
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use image::{DynamicImage, GrayImage};
-use natureddit_image::{Format, ImageLimits, decode, inspect};
+use natureddit_image::{Format, ImageLimits, decode, examine, inspect};
 use proptest::prelude::*;
 
 use crate::files::{
@@ -151,9 +151,12 @@ proptest! {
         if let Some(cut) = cut {
             file.truncate(cut.index(file.len()));
         }
+        let examined = examine(&file, &LIMITS);
         if let Ok(photo) = decode(&file, &LIMITS) {
             prop_assert_eq!(photo.rgb.len(), photo.width as usize * photo.height as usize * 3);
             let _ = (photo.resize(7, 9), photo.perceptual_hash());
+        } else {
+            prop_assert!(examined.is_err(), "damage that is only seen in colour");
         }
     }
 }

@@ -95,8 +95,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
 /// Collects every photo of a folder into a new project.
 fn collect(bench: &Bench, photos: &Path, set: PhotoSet, project: &Path) -> Result<Run, Failure> {
     let sandbox = Sandbox::start(bench, &["--photos", &photos.display().to_string()])?;
-    // More than politeness allows towards hosts that are not one's own; more still only takes memory.
-    sandbox.write_project(project, "downloads_per_host_max = 8")?;
+    sandbox.write_project(project)?;
     let before = sandbox.cpu_seconds()?;
     let (printed, cost) = child::measure(bench.natureddit(project).args(["collect", "--json"]))?;
     let sandbox_cpu = sandbox.cpu_seconds()? - before;

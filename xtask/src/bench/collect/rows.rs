@@ -37,7 +37,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
 
 fn collect(bench: &Bench, rows: u64, project: &Path) -> Result<child::Cost, Failure> {
     let sandbox = Sandbox::start(bench, &["--posts", POSTS])?;
-    sandbox.write_project(project, "")?;
+    sandbox.write_project(project)?;
     let table = project.join("data").join("posts.csv");
     let written = fs::create_dir_all(project.join("data")).and_then(|()| write_rows(&table, rows));
     written.map_err(|error| Failure::new(format!("could not write {}: {error}", table.display())))?;

@@ -50,11 +50,10 @@ impl Sandbox {
         child::cpu_seconds(&self.child)
     }
 
-    /// Makes a project that collects all its posts. Hosts of the map are asked without pauses; `more` are lines of
-    /// `[collect]`.
-    pub(super) fn write_project(&self, folder: &Path, more: &str) -> Result<(), Failure> {
+    /// Makes a project that collects all its posts, with the default settings. Hosts of the map are asked without pauses.
+    pub(super) fn write_project(&self, folder: &Path) -> Result<(), Failure> {
         let Self { since, until, .. } = self;
-        let mut settings = format!("[collect]\nsince = \"{since}\"\nuntil = \"{until}\"\n{more}\n[net.host_map]\n");
+        let mut settings = format!("[collect]\nsince = \"{since}\"\nuntil = \"{until}\"\n\n[net.host_map]\n");
         for (host, target) in &self.host_map {
             let _ = writeln!(settings, "\"{host}\" = \"{target}\"");
         }
