@@ -84,7 +84,7 @@ fn a_program_that_is_killed_anywhere_leaves_nothing_out() {
 
 #[test]
 fn daily_runs_of_a_listing_miss_no_post() {
-    each_seed(6, 60, |seed| in_a_runtime(daily::run_daily(seed)));
+    each_seed(12, 60, |seed| in_a_runtime(daily::run_daily(seed)));
 }
 
 #[test]
