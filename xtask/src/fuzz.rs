@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::arguments::Arguments;
-use crate::process::{Failure, cargo, run};
+use crate::process::{Failure, run};
 use crate::workspace::Workspace;
 
 const HELP: &str = "\
@@ -13,7 +13,7 @@ Runs each fuzz target of fuzz/ for 60 s; a crash is a failure and leaves its inp
 usage: cargo xtask fuzz
 
 Needs cargo-fuzz (`cargo install cargo-fuzz`) and a nightly toolchain (`rustup toolchain install nightly`); without them
-it says so and is skipped. The files to start from are written by fuzz/examples/seeds.rs into fuzz/corpus/, which grows
+it says so and is skipped. The files to start from are written by the simulator's example fuzz_seeds into fuzz/corpus/, which grows
 from run to run. What is found is worth a seed in fuzz/seeds/, which the tests change as well.";
 
 /// The programs below fuzz/fuzz_targets, each with the longest input it is given.
@@ -38,8 +38,10 @@ pub(crate) fn fuzz(workspace: &Workspace) -> Result<(), Failure> {
         println!("\nskipped: fuzzing: {missing}");
         return Ok(());
     }
-    let mut seeds = cargo();
-    run(seeds.args(["run", "--release", "--example", "seeds", "--", "corpus"]).current_dir(&folder))?;
+    // Of the whole workspace, so that nothing is compiled again with other features.
+    run(&mut workspace.cargo(&["build", "--release", "--workspace", "--example", "fuzz_seeds"]))?;
+    let seeds = workspace.target().join("release/examples").join(format!("fuzz_seeds{}", std::env::consts::EXE_SUFFIX));
+    run(Command::new(seeds).arg(folder.join("corpus")))?;
     for (target, bytes_max) in TARGETS {
         println!("\n=== fuzzing {target}");
         let mut command = nightly(&folder);

@@ -1,5 +1,5 @@
-//! Writes files to start from into a folder, one folder a target: the simulator's posts and picture files, and the
-//! recordings where they lie beside the repository. `cargo run --example seeds -- DIR`
+//! Writes what fuzzing starts from into a folder, with one folder for each target: the simulator's posts and picture files,
+//! and the recordings where they lie beside the repository. `cargo xtask fuzz` runs it.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const SEED_BYTES_MAX: usize = 60_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: seeds DIR")?);
+    let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: fuzz_seeds DIR")?);
     for file in zoo().into_iter().filter(|file| file.bytes.len() < SEED_BYTES_MAX) {
         write(&folder, "image_headers", &file.name, &file.bytes)?;
     }
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn recordings(folder: &Path) -> Result<(), Box<dyn Error>> {
-    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reddit");
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reddit");
     for path in fs::optional(fs::walk(&recorded.join("posts")))?.unwrap_or_default() {
         let post: Value = serde_json::from_slice(&fs::read(&path)?)?;
         write(folder, "post_json", &name(&path), post["data"].to_string().as_bytes())?;
