@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this module is what the rest of the program calls instead of std::fs")]
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
@@ -138,22 +139,48 @@ pub fn write_atomic_with(path: &Path, write: impl FnOnce(&mut File) -> io::Resul
 
 /// Writes into a new file beside `path`, made with `options`, and moves that into its place.
 fn write_whole(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    replace(path, options, |file| {
+        write(file)?;
+        file.sync_data()
+    })?;
+    sync_parent(path)
+}
+
+/// As [`write_atomic`] for many small files: a killed process leaves the old or the new bytes, but only [`sync_files`]
+/// makes them last, and until then a power cut may leave an empty file. To be told of only after that.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_unsynced(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    replace(path, OpenOptions::new().write(true).create_new(true), |file| file.write_all(bytes.as_ref()))
+}
+
+/// Makes what [`write_unsynced`] wrote last, and the names in the folders. A file that is gone needs nothing.
+///
+/// # Errors
+/// With the path that could not be synced.
+pub fn sync_files(paths: &[PathBuf]) -> Result<()> {
+    // Only on Unix can a file be synced that is open for reading.
+    for path in paths.iter().filter(|_| cfg!(unix)) {
+        let synced = File::open(path).and_then(|file| file.sync_data());
+        optional(synced.map_err(|e| FsError::new("sync", path, e)))?;
+    }
+    let folders: BTreeSet<_> = paths.iter().filter_map(|path| path.parent()).collect();
+    folders.into_iter().try_for_each(sync_folder)
+}
+
+fn replace(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     if let Some(parent) = path.parent() {
         create_dir_all(parent)?;
     }
     let partial = beside(path);
-    let written = (|| {
-        let mut file = options.open(&partial)?;
-        write(&mut file)?;
-        file.sync_data()
-    })();
+    let written = options.open(&partial).and_then(|mut file| write(&mut file));
     let renamed = written.and_then(|()| fs::rename(&partial, path));
     renamed.map_err(|e| {
         // The partial file is of no use to anybody; that it could not be removed changes nothing for the caller.
         let _ = fs::remove_file(&partial);
         FsError::new("write", path, e)
-    })?;
-    sync_parent(path)
+    })
 }
 
 /// Makes a rename lasting.
@@ -391,6 +418,19 @@ mod tests {
         assert_eq!(error.unwrap_err().path, path);
         assert_eq!(read_to_string(&path).unwrap(), "old");
         assert_eq!(read_dir(path.parent().unwrap()).unwrap(), std::slice::from_ref(&path));
+    }
+
+    #[test]
+    fn files_are_synced_later_and_one_that_is_gone_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join("deep").join(name));
+        write_unsynced(&paths[0], "one").unwrap();
+        write_unsynced(&paths[0], "two").unwrap();
+        sync_files(&paths).unwrap();
+        assert_eq!(read_to_string(&paths[0]).unwrap(), "two");
+        assert_eq!(read_dir(&folder.path().join("deep")).unwrap(), paths[..1]);
+        // Below a file nothing can be, and that is not the same as not being there.
+        assert!(sync_files(&[paths[0].join("c")]).is_err());
     }
 
     #[test]

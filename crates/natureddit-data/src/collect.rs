@@ -439,6 +439,8 @@ impl<'a> Collection<'a> {
     }
 
     async fn write(&mut self) -> Result<(), CollectError> {
+        // Before the rows, which say that they are there.
+        self.store.sync().await?;
         let collected = Collected {
             retrieved_at: self.now(),
             source: self.config.source.name().to_owned(),

@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, PostId};
 use natureddit_image::{
@@ -97,6 +98,9 @@ impl PhotoError {
     }
 }
 
+/// Threads that wait for the disk at the same time, which then writes more at once.
+const SYNCS_MAX: usize = 8;
+
 /// What is known of a file that a row names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileState {
@@ -113,13 +117,16 @@ pub(crate) struct PhotoStore {
     placeholders: Vec<ContentHash>,
     client: Client,
     cores: Arc<Semaphore>,
+    /// What was stored since the last [`PhotoStore::sync`].
+    unsynced: Mutex<Vec<PathBuf>>,
 }
 
 impl PhotoStore {
     pub(crate) fn new(folder: PathBuf, config: PhotoConfig, placeholders: &[ContentHash], client: Client) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let placeholders = placeholders.to_owned();
-        Self { folder, config, placeholders, client, cores: Arc::new(Semaphore::new(cores)) }
+        let cores = Arc::new(Semaphore::new(cores));
+        Self { folder, config, placeholders, client, cores, unsynced: Mutex::default() }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -131,7 +138,8 @@ impl PhotoStore {
         [Format::Jpeg, Format::Png, Format::WebP].map(|format| img_name(stem, format.extension()))
     }
 
-    /// Fetches a photo and stores it under `stem` and its extension. The file appears whole or not at all.
+    /// Fetches a photo and stores it under `stem` and its extension. The file appears whole or not at all, and lasts when
+    /// [`PhotoStore::sync`] was called.
     pub(crate) async fn fetch(&self, stem: &str, url: &str) -> Result<StoredPhoto, PhotoError> {
         let request = self.client.get(url).accept(ACCEPT).bytes_max(self.config.limits.bytes_max);
         let response = request.send().await.and_then(require_ok).map_err(PhotoError::Net)?;
@@ -143,8 +151,23 @@ impl PhotoStore {
         let (photo, bytes) = self.decode(move || check(&config, &stem, response.body)).await?;
         // Without a core: the disk is waited for, and meanwhile others are decoded.
         let path = self.folder.join(&photo.img_name);
-        on_a_thread(move || fs::write_atomic(&path, bytes)).await?;
+        let path = on_a_thread(move || fs::write_unsynced(&path, bytes).map(|()| path)).await?;
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).push(path);
         Ok(photo)
+    }
+
+    /// Makes what was stored last: before anything that outlives a power cut says that it is there. To sync each photo for
+    /// itself would take longer than to decode it.
+    pub(crate) async fn sync(&self) -> Result<(), FsError> {
+        let paths = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let part = paths.len().div_ceil(SYNCS_MAX).max(1);
+        let syncs = paths.chunks(part).map(|part| {
+            let part = part.to_vec();
+            on_a_thread(move || fs::sync_files(&part))
+        });
+        try_join_all(syncs).await?;
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).drain(..paths.len());
+        Ok(())
     }
 
     /// Describes the photo in a file of the folder, which stays as it is.

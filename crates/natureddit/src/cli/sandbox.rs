@@ -22,8 +22,8 @@ Examples:
   natureddit sandbox                             drawn pictures, on the port of the settings
   natureddit sandbox --port 9999 --seed 7        another corpus
   natureddit sandbox --photos my-photos          yours: my-photos/fauna/*, my-photos/flora/*, ...
-  natureddit sandbox --varied                    crossposts, links, advertisements, broken galleries too
-  natureddit sandbox --script faults.json        with the faults of a file, such as
+  natureddit sandbox --varied                    also crossposts, links, broken galleries
+  natureddit sandbox --script faults.json        with its faults, such as
                                                  {\"faults\": [{\"nth\": 3, \"do\": \"reset\"}]}";
 
 /// Serve a simulated Reddit on this machine until Ctrl-C
