@@ -6,7 +6,7 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
 use crate::{PerceptualHash, scratch};
 
@@ -73,6 +73,8 @@ impl Photo {
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, quality);
         encoder.set_sampling_factor(SamplingFactor::F_2_2);
+        // Its own default takes the colour of one pixel in four for that of all.
+        encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
         let side = |side: u32| u16::try_from(side).expect(INVARIANT);
         encoder.encode(&self.rgb, side(self.width), side(self.height), ColorType::Rgb).expect(INVARIANT);
         bytes
