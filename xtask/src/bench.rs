@@ -20,12 +20,13 @@ const HELP: &str = "\
 Measures the bars the project promises and says which are met; exits with 1 if one is missed.
 
 usage: cargo xtask bench [loop] [--photos DIR]
-       cargo xtask bench collect
+       cargo xtask bench collect [--turbojpeg]
 
   loop          the whole loop on real photos: demo, second run, cross-validation, server; also without a word
   --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)
 
   collect       photos, a large dataset and a dump, from the simulated Reddit; beside Pillow where the bar is a ratio
+  --turbojpeg   the photos alone, with the feature of this name; the program is built in target/turbojpeg
 
 `loop` is of this program alone. `collect` needs Linux, and python3 (3.11 or newer) with pip and venv; what it makes once
 is kept in target/bench.";

@@ -57,12 +57,21 @@ impl Workspace {
 
     /// Where `cargo build --release` puts the program.
     pub(crate) fn natureddit_path(&self) -> PathBuf {
-        self.target.join("release").join(format!("natureddit{}", std::env::consts::EXE_SUFFIX))
+        program_in(&self.target)
     }
 
     /// Builds the program, so that what is run is what is in the tree.
     pub(crate) fn build_natureddit(&self) -> Result<(), Failure> {
         run(&mut self.cargo(&["build", "--release"]))
+    }
+
+    /// Builds the program with a feature that is off otherwise, in `target/{feature}` for it to replace no other; where it
+    /// is.
+    pub(crate) fn build_natureddit_with(&self, feature: &str) -> Result<PathBuf, Failure> {
+        let target = self.target.join(feature);
+        let mut build = self.cargo(&["build", "--release", "--features", feature, "--target-dir"]);
+        run(build.arg(&target))?;
+        Ok(program_in(&target))
     }
 
     /// An empty folder `target/xtask/{name}`: what an earlier run left there is removed.
@@ -74,6 +83,11 @@ impl Workspace {
             .map_err(|error| Failure::new(format!("could not empty {}: {error}", folder.display())))?;
         Ok(folder)
     }
+}
+
+/// Where cargo puts the program in its output folder.
+fn program_in(target: &Path) -> PathBuf {
+    target.join("release").join(format!("natureddit{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Reads a text file; the path is in the error.

@@ -12,7 +12,7 @@ use image::{DynamicImage, ImageDecoder, Limits};
 
 use crate::colour::{ColourModel, ToSrgb};
 use crate::jpeg::Jpeg;
-use crate::photo::grey_resized;
+use crate::photo::{fitting, grey_resized};
 use crate::{Format, ImageError, ImageLimits, PerceptualHash, Photo, gif, pixels, scratch, webp};
 
 /// The longest side of a photo: what is longer could not be stored as JPEG.
@@ -187,25 +187,27 @@ impl<'a> Opened<'a> {
 
     /// The photo in the wanted size.
     pub(crate) fn decode(self, size: Size) -> Result<Photo, ImageError> {
-        let ImageInfo { format, orientation, animated, .. } = self.info;
+        let ImageInfo { format, width, height, orientation, animated, .. } = self.info;
         if animated {
             return Err(ImageError::Animated { format });
         }
+        // As it is stored: orientations 5 to 8 lie on their side.
+        let turned = |(width, height)| if orientation >= 5 { (height, width) } else { (width, height) };
+        let stored = turned((width, height));
+        let target = match size {
+            Size::Full => stored,
+            Size::Exactly { width, height } => turned((width, height)),
+            Size::Within(long_side_max) => fitting(stored, long_side_max),
+        };
         let (photo, to_srgb) = match self.decoder {
+            Decoder::Jpeg(jpeg) if matches!(size, Size::Within(_)) => jpeg.decode_at_least(target)?,
             Decoder::Jpeg(jpeg) => {
-                let (width, height) = jpeg.dimensions();
-                let is_kept = matches!(size, Size::Full);
-                let (rgb, to_srgb) = jpeg.decode(is_kept)?;
-                (Photo { width, height, rgb }, to_srgb)
+                let (rgb, to_srgb) = jpeg.decode(matches!(size, Size::Full))?;
+                (Photo { width: stored.0, height: stored.1, rgb }, to_srgb)
             }
             Decoder::Other(decoder) => decode_other(decoder, format)?,
         };
-        let photo = match size {
-            Size::Full => photo,
-            Size::Exactly { width, height } if orientation >= 5 => photo.into_resized(height, width),
-            Size::Exactly { width, height } => photo.into_resized(width, height),
-            Size::Within(long_side_max) => photo.fit_within(long_side_max),
-        };
+        let photo = photo.into_resized(target.0, target.1);
         let mut photo = turn(photo, orientation);
         if let Some(to_srgb) = to_srgb {
             to_srgb.apply(&mut photo.rgb);

@@ -9,7 +9,7 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use crate::colour::{ColourModel, ToSrgb};
-use crate::{Format, ImageError, scratch};
+use crate::{Format, ImageError, Photo, scratch};
 
 /// The longest side that a JPEG header can state.
 const SIDE_MAX: usize = u16::MAX as usize;
@@ -80,6 +80,23 @@ impl<'a> Jpeg<'a> {
             return Ok((to_srgb.apply_to_inks(self.decode_inks()?), None));
         }
         Ok((self.decode_pixels(is_kept)?, to_srgb))
+    }
+
+    /// As [`Jpeg::decode`], for a photo that is shrunk to `target` next: where libjpeg-turbo is there to do so, it leaves out
+    /// detail that would not be seen. What that one objects to is judged as without it.
+    pub(crate) fn decode_at_least(self, target: (u32, u32)) -> Result<(Photo, Option<Arc<ToSrgb>>), ImageError> {
+        let stored = self.dimensions();
+        #[cfg(feature = "turbojpeg")]
+        if target != stored && self.colour_model() != ColourModel::Cmyk {
+            self.check_end()?;
+            if let Some(photo) = crate::turbo::decode_at_least(self.bytes, stored, target) {
+                let to_srgb = self.decoder.icc_profile().and_then(|icc| ToSrgb::by_profile(&icc, self.colour_model()));
+                return Ok((photo, to_srgb));
+            }
+        }
+        // Once decoded, only the shrunk one is kept.
+        let (rgb, to_srgb) = self.decode(target == stored)?;
+        Ok((Photo { width: stored.0, height: stored.1, rgb }, to_srgb))
     }
 
     fn check_end(&self) -> Result<(), ImageError> {

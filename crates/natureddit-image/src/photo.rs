@@ -6,7 +6,6 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
-use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
 use crate::{PerceptualHash, scratch};
 
@@ -33,34 +32,28 @@ impl Photo {
         if (width, height) == (self.width, self.height) {
             return self.clone();
         }
-        let rgb = resize::<U8x3>((self.width, self.height), &self.rgb, (width, height));
+        let mut rgb = vec![0; width as usize * height as usize * 3];
+        resize::<U8x3>((self.width, self.height), &self.rgb, (width, height), &mut rgb);
         Self { width, height, rgb }
     }
 
-    /// As [`Photo::resize`], and the large one is gone.
+    /// As [`Photo::resize`], and the large one is gone. What is still large lies in memory for passing use ([`scratch`]).
     pub(crate) fn into_resized(self, width: u32, height: u32) -> Self {
         if (width, height) == (self.width, self.height) {
             return self;
         }
-        let resized = self.resize(width, height);
+        let (width, height) = (width.max(1), height.max(1));
+        let mut rgb = scratch::take(width as usize * height as usize * 3);
+        resize::<U8x3>((self.width, self.height), &self.rgb, (width, height), &mut rgb);
         scratch::give_back(self.rgb);
-        resized
+        Self { width, height, rgb }
     }
 
     /// The photo with its long side at most `long_side_max` pixels, in the same proportions; a smaller one is
     /// untouched, and no side becomes zero.
     #[must_use]
     pub fn fit_within(self, long_side_max: u32) -> Self {
-        let long_side = self.width.max(self.height);
-        if long_side <= long_side_max {
-            return self;
-        }
-        let scale = |side: u32| {
-            let (side, long_side) = (u64::from(side), u64::from(long_side));
-            // Rounded to the nearest; at most `long_side_max`, so that it fits.
-            ((side * u64::from(long_side_max) + long_side / 2) / long_side) as u32
-        };
-        let (width, height) = (scale(self.width), scale(self.height));
+        let (width, height) = fitting((self.width, self.height), long_side_max);
         self.into_resized(width, height)
     }
 
@@ -70,14 +63,7 @@ impl Photo {
     /// When `rgb` has not the length it must have, or a side is over 65535.
     #[must_use]
     pub fn to_jpeg(&self, quality: u8) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut encoder = Encoder::new(&mut bytes, quality);
-        encoder.set_sampling_factor(SamplingFactor::F_2_2);
-        // Its own default takes the colour of one pixel in four for that of all.
-        encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-        let side = |side: u32| u16::try_from(side).expect(INVARIANT);
-        encoder.encode(&self.rgb, side(self.width), side(self.height), ColorType::Rgb).expect(INVARIANT);
-        bytes
+        encode(self, quality)
     }
 
     /// What the photo looks like, in 64 bits: near for copies that were shrunk or encoded again.
@@ -94,21 +80,54 @@ impl Photo {
     }
 }
 
+#[cfg(not(feature = "turbojpeg"))]
+fn encode(photo: &Photo, quality: u8) -> Vec<u8> {
+    use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
+
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    // Its own default takes the colour of one pixel in four for that of all.
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+    let side = |side: u32| u16::try_from(side).expect(INVARIANT);
+    encoder.encode(&photo.rgb, side(photo.width), side(photo.height), ColorType::Rgb).expect(INVARIANT);
+    bytes
+}
+
+#[cfg(feature = "turbojpeg")]
+fn encode(photo: &Photo, quality: u8) -> Vec<u8> {
+    crate::turbo::encode(photo, quality).expect(INVARIANT)
+}
+
+/// The size that [`Photo::fit_within`] gives a photo.
+pub(crate) fn fitting((width, height): (u32, u32), long_side_max: u32) -> (u32, u32) {
+    let long_side = width.max(height);
+    if long_side <= long_side_max {
+        return (width, height);
+    }
+    let scale = |side: u32| {
+        let (side, long_side) = (u64::from(side), u64::from(long_side));
+        // Rounded to the nearest; at most `long_side_max`, so that it fits.
+        let scaled = (side * u64::from(long_side_max) + long_side / 2) / long_side;
+        scaled.max(1) as u32
+    };
+    (scale(width), scale(height))
+}
+
 /// A grey picture, one byte a pixel, as a photo of another size.
 pub(crate) fn grey_resized((width, height): (u32, u32), grey: &[u8], side: u32) -> Photo {
-    let small = resize::<U8>((width, height), grey, (side, side));
+    let mut small = vec![0; side as usize * side as usize];
+    resize::<U8>((width, height), grey, (side, side), &mut small);
     Photo { width: side, height: side, rgb: small.iter().flat_map(|&value| [value; 3]).collect() }
 }
 
 /// The filter of [`Photo::resize`]. No side may be zero.
-fn resize<P: PixelTrait>(from: (u32, u32), pixels: &[u8], to: (u32, u32)) -> Vec<u8> {
-    let mut resized = vec![0; to.0 as usize * to.1 as usize * P::size()];
+fn resize<P: PixelTrait>(from: (u32, u32), pixels: &[u8], to: (u32, u32), resized: &mut [u8]) {
     let source = TypedImageRef::<P>::from_buffer(from.0, from.1, pixels).expect(INVARIANT);
-    let mut target = TypedImage::<P>::from_buffer(to.0, to.1, &mut resized).expect(INVARIANT);
+    let mut target = TypedImage::<P>::from_buffer(to.0, to.1, resized).expect(INVARIANT);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     // Only a crop can fail, and there is none.
     Resizer::new().resize_typed(&source, &mut target, &options).expect(INVARIANT);
-    resized
 }
 
 const INVARIANT: &str = "a photo has 1 to 65535 pixels a side, and three bytes a pixel";

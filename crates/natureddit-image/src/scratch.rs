@@ -1,15 +1,17 @@
 //! Memory for large pictures on their way to small ones. To get fresh pages from the system for each takes a fifth of the
-//! time that decoding does.
+//! time that decoding does, and what one thread has freed the allocator does not soon give to another.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Kept ones; two pictures at a time are decoded on the machines this is for.
-const KEPT_MAX: usize = 2;
+/// What is kept in total: two pictures of 12 megapixels, for so many are decoded at a time on the machines this is for, and
+/// what becomes of them.
+const KEPT_BYTES_MAX: usize = 96_000_000;
 /// What a larger picture needs is given back: 16 megapixels of three bytes.
 const BYTES_MAX: usize = 48_000_000;
 /// What a smaller one needs the allocator keeps by itself.
-const BYTES_MIN: usize = 8_000_000;
+const BYTES_MIN: usize = 4_000_000;
 
+/// The oldest first.
 static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// So many zeros.
@@ -17,23 +19,30 @@ pub(crate) fn take(bytes: usize) -> Vec<u8> {
     if !(BYTES_MIN..=BYTES_MAX).contains(&bytes) {
         return vec![0; bytes];
     }
-    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    match kept {
-        Some(mut memory) if memory.capacity() >= bytes => {
+    match take_kept(bytes) {
+        Some(mut memory) => {
             memory.clear();
             memory.resize(bytes, 0);
             memory
         }
-        _ => vec![0; bytes],
+        None => vec![0; bytes],
     }
+}
+
+/// A large picture's memory is not for one much smaller, for another large one is likely to come.
+fn take_kept(bytes: usize) -> Option<Vec<u8>> {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = kept.iter().position(|memory| (bytes..=bytes.saturating_mul(2)).contains(&memory.capacity()))?;
+    Some(kept.remove(at))
 }
 
 /// Gives memory back, whoever it came from.
 pub(crate) fn give_back(memory: Vec<u8>) {
     if (BYTES_MIN..=BYTES_MAX).contains(&memory.capacity()) {
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT_MAX {
-            kept.push(memory);
+        kept.push(memory);
+        while kept.iter().map(Vec::capacity).sum::<usize>() > KEPT_BYTES_MAX {
+            kept.remove(0);
         }
     }
 }
@@ -50,6 +59,6 @@ mod tests {
             memory.fill(7);
             give_back(memory);
         }
-        assert!(KEPT.lock().unwrap().len() <= KEPT_MAX);
+        assert!(KEPT.lock().unwrap().iter().map(Vec::capacity).sum::<usize>() <= KEPT_BYTES_MAX);
     }
 }

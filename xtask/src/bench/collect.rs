@@ -6,7 +6,7 @@ mod photos;
 mod rows;
 mod sandbox;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Figure, USAGE, child, conclude};
@@ -16,32 +16,59 @@ use crate::process::Failure;
 use crate::workspace::Workspace;
 
 pub(super) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
+    let decoder = if arguments.switch("--turbojpeg") { Decoder::Turbojpeg } else { Decoder::Rust };
     arguments.finish(USAGE)?;
     child::check_proc()?;
-    let bench = Bench::prepare()?;
+    let bench = Bench::prepare(decoder)?;
     let mut figures: Vec<Figure> = photos::measure(&bench)?;
-    figures.extend(rows::measure(&bench)?);
-    figures.extend(dump::measure(&bench)?);
+    if decoder == Decoder::Rust {
+        figures.extend(rows::measure(&bench)?);
+        figures.extend(dump::measure(&bench)?);
+    }
     conclude(&figures, "medians of interleaved runs")
+}
+
+/// Who shrinks photos in the program that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decoder {
+    Rust,
+    /// libjpeg-turbo, by the feature `turbojpeg`.
+    Turbojpeg,
+}
+
+impl Decoder {
+    /// How many times as fast as a pool of two Pillows the program is to shrink photos.
+    fn ratio_to_pillow(self) -> f64 {
+        match self {
+            Self::Rust => 2.0,
+            Self::Turbojpeg => 3.5,
+        }
+    }
 }
 
 /// What every part of this bench needs.
 struct Bench {
     workspace: Workspace,
     python: VirtualEnvironment,
+    decoder: Decoder,
+    /// The program.
+    natureddit: PathBuf,
 }
 
 impl Bench {
-    fn prepare() -> Result<Self, Failure> {
+    fn prepare(decoder: Decoder) -> Result<Self, Failure> {
         let workspace = Workspace::find()?;
         let python = VirtualEnvironment::prepare(&workspace, "bench", "collect")?;
-        workspace.build_natureddit()?;
-        Ok(Self { workspace, python })
+        let natureddit = match decoder {
+            Decoder::Rust => workspace.build_natureddit().map(|()| workspace.natureddit_path())?,
+            Decoder::Turbojpeg => workspace.build_natureddit_with("turbojpeg")?,
+        };
+        Ok(Self { workspace, python, decoder, natureddit })
     }
 
     /// The program, started in `folder`.
     fn natureddit(&self, folder: &Path) -> Command {
-        let mut command = Command::new(self.workspace.natureddit_path());
+        let mut command = Command::new(&self.natureddit);
         command.current_dir(folder);
         command
     }

@@ -14,9 +14,17 @@ pub(super) struct Dependency {
     licence: String,
 }
 
-/// What cargo says is built for this machine, without what only tests need: that is not shipped.
+/// What cargo says is built for this machine with every feature of ours, without what only tests need: that is not shipped.
 pub(super) fn dependencies(workspace: &Workspace) -> Result<Vec<Dependency>, Failure> {
-    let words = ["tree", "--locked", "--workspace", "--edges=normal,build", "--prefix=none", "--format={p}|{l}"];
+    let words = [
+        "tree",
+        "--locked",
+        "--workspace",
+        "--all-features",
+        "--edges=normal,build",
+        "--prefix=none",
+        "--format={p}|{l}",
+    ];
     let listed = output(&mut workspace.cargo(&words))?;
     Ok(listed.lines().filter_map(dependency).collect())
 }

@@ -17,6 +17,8 @@ fn outcome(bytes: &[u8]) -> &'static str {
     let code = natureddit_image::decode(bytes, &LIMITS).map_or_else(|e| e.code(), |_| "ok");
     let examined = natureddit_image::examine(bytes, &LIMITS).map_or_else(|e| e.code(), |_| "ok");
     assert_eq!(examined, code, "who only looks at a file refuses what cannot be decoded, and nothing else");
+    let shrunk = natureddit_image::normalise(bytes, &LIMITS, 3, 90).map_or_else(|e| e.code(), |_| "ok");
+    assert_eq!(shrunk, code, "who shrinks a file refuses what cannot be decoded, and nothing else");
     code
 }
 

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use image::imageops::FilterType;
 use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
+use moxcms::ColorProfile;
 use natureddit_core::ContentHash;
-use natureddit_image::{Format, PerceptualHash, decode, examine, inspect, normalise};
+use natureddit_image::{Format, PerceptualHash, Photo, decode, examine, inspect, normalise};
 
 use crate::LIMITS;
-use crate::files::{encode, scene};
+use crate::files::{encode, flat_jpeg, scene, with_profile};
 
 #[test]
 fn a_small_photo_is_stored_as_it_came() {
@@ -56,6 +57,40 @@ fn any_other_becomes_an_upright_opaque_small_jpeg() {
         let again = normalise(&stored.bytes, &LIMITS, long_side_max, 90).unwrap();
         assert_eq!(again, stored, "normalising twice changes nothing");
     }
+}
+
+#[test]
+fn a_shrunk_photo_looks_as_the_whole_does() {
+    let photo = DynamicImage::from(waves(320, 200, 1.5));
+    let p3 = ColorProfile::new_display_p3().encode().unwrap();
+    let mut files: Vec<_> = (1..=8).map(|orientation| encode(&photo, Format::Jpeg, Some(orientation))).collect();
+    files.push(with_profile(&photo, Format::Jpeg, p3));
+    files.push(encode(&photo.to_luma8().into(), Format::Jpeg, None));
+    for adobe in [Some(0), Some(2)] {
+        files.push(flat_jpeg(&[200, 150, 90, 220], adobe));
+    }
+    files.push(flat_jpeg(&[200, 90, 30], Some(0)));
+    for (at, bytes) in files.iter().enumerate() {
+        let whole = decode(bytes, &LIMITS).unwrap();
+        for eighths in [2, 3, 4, 7] {
+            let long_side_max = whole.width.max(whole.height) * eighths / 8 - 1;
+            let expected = whole.clone().fit_within(long_side_max);
+            let stored = normalise(bytes, &LIMITS, long_side_max, 98).unwrap();
+            let shrunk = decode(&stored.bytes, &LIMITS).unwrap();
+            assert_eq!((shrunk.width, shrunk.height), (expected.width, expected.height), "file {at}");
+            let difference = mean_difference(&shrunk, &expected);
+            assert!(difference <= 8.0, "file {at} at {eighths} eighths: {difference}");
+        }
+    }
+    let shown = |photo: DynamicImage| decode(&encode(&photo, Format::Png, None), &LIMITS).unwrap();
+    assert!(mean_difference(&shown(photo.fliph()), &shown(photo)) > 16.0, "what lies on its side is told");
+}
+
+/// Of all values, for colours at half the size are blurred where they meet.
+fn mean_difference(a: &Photo, b: &Photo) -> f64 {
+    assert_eq!(a.rgb.len(), b.rgb.len());
+    let sum: f64 = a.rgb.iter().zip(&b.rgb).map(|(a, b)| f64::from(a.abs_diff(*b))).sum();
+    sum / a.rgb.len() as f64
 }
 
 /// Waves of several lengths: like a photo, something at every frequency.

@@ -74,7 +74,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
             name: "4000 x 3000 photos, shrunk, against a pool of two Pillows",
             value: ratio(apart, &pillow),
             unit: "x",
-            bar: Bar::AtLeast(2.0),
+            bar: Bar::AtLeast(bench.decoder.ratio_to_pillow()),
         },
         plain("  by the clock, simulator on the same cores", "x", ratio(Run::rate, &pillow)),
         plain("  against Pillow that may decode less (draft)", "x", ratio(apart, &draft)),
