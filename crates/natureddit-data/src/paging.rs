@@ -15,9 +15,10 @@
 //! alone leaves out is lost only if the other leaves it out too.
 //!
 //! A page that is full of known posts asks for a larger page. Where it is full of known posts of one second, no request can
-//! tell whether that second holds more: it is reported as a gap and walked past. A page that should have brought the last
-//! post again and is empty contradicts what was seen: it is asked for again, and what lies beyond that post is a gap when
-//! the server stays silent.
+//! tell whether that second holds more: it is reported as a gap and walked past. Where only the length of that page makes
+//! it doubtful, because none was longer, one page of a wider range is asked for first: if more posts come in that, the
+//! server would have given more of the second as well. A page that should have brought the last post again and is empty
+//! contradicts what was seen: it is asked for again, and what lies beyond that post is a gap when the server stays silent.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -36,6 +37,9 @@ const EMPTY_REPEATS: u32 = 2;
 /// No server is known whose largest page is smaller than this. The longest page that came, if it is all of one second and
 /// no shorter than this, may have been cut short; real seconds with so many posts of a subreddit hardly exist.
 const PAGE_CAP_MIN: usize = 10;
+
+/// Before the window, for a longer page than those of a window that has few posts, in seconds.
+const WIDER: i64 = 366 * 86_400;
 
 /// What to ask a server for: the oldest `size` posts after one second and before another, each perhaps included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +79,19 @@ pub struct Pager {
     window: Window,
     size_max: u32,
     seen: IdSet,
+    /// How many posts of the window were seen.
+    posts: usize,
     oldest_seen: Option<i64>,
-    /// The most records that came in one page.
+    /// The most records that came in one page, each counted once.
     longest: usize,
+    /// Whether the next page is only to show how many records the server gives, and the longest page when that was last
+    /// asked.
+    is_measuring: bool,
+    measured: usize,
     /// The most records of a page that was shorter than asked for and yet not all there was: the server's own limit.
     longest_cut: usize,
+    /// Whether a page of the walk forwards may have been full and none led on, so that perhaps the newest posts came.
+    oldest_may_lack: bool,
     gaps: BTreeMap<GapReason, Vec<Window>>,
     pages: u32,
     /// The first answer for a page that is asked for a second time.
@@ -124,6 +136,7 @@ enum EdgeState {
 #[derive(Debug)]
 struct Answer {
     records: usize,
+    unreadable: usize,
     size: u32,
     keys: Vec<(PostId, i64)>,
     brought_new: bool,
@@ -138,9 +151,13 @@ impl Pager {
             window,
             size_max,
             seen: IdSet::default(),
+            posts: 0,
             oldest_seen: None,
             longest: 0,
+            is_measuring: false,
+            measured: 0,
             longest_cut: 0,
+            oldest_may_lack: false,
             gaps: BTreeMap::new(),
             pages: 0,
             first: None,
@@ -152,10 +169,23 @@ impl Pager {
     #[must_use]
     pub fn next_page(&self) -> Option<PageRequest> {
         let walk = self.walk?;
+        if self.is_measuring {
+            let since = self.window.since();
+            let wider = if self.posts > self.longest { 0 } else { WIDER };
+            let after = since.saturating_sub(1 + wider);
+            return Some(PageRequest { after, before: self.window.until(), size: self.size_max });
+        }
         let bound = walk.bound();
         let (after, before) =
             if walk.backwards { (self.window.since() - 1, -bound) } else { (bound, self.window.until()) };
         Some(PageRequest { after, before, size: walk.size })
+    }
+
+    /// Whether the next page is only to show how many records the server gives. It may lie before the window, and brings
+    /// no post.
+    #[must_use]
+    pub fn is_measuring(&self) -> bool {
+        self.is_measuring
     }
 
     /// Takes the page that was asked for and says which of its posts, by position, are of the window and new. `records`
@@ -176,6 +206,11 @@ impl Pager {
         {
             return Err(PagingError::WindowIgnored { after: request.after, before: request.before, second });
         }
+        if std::mem::take(&mut self.is_measuring) {
+            // Only its length counts: the walks must find its posts in their own order.
+            self.longest = self.longest.max(distinct_records(records.saturating_sub(keys.len()), keys));
+            return Ok(Vec::new());
+        }
         let mut fresh = Vec::new();
         for (position, (id, second)) in keys.iter().enumerate() {
             if self.window.contains(*second) && self.seen.insert(id) {
@@ -183,8 +218,9 @@ impl Pager {
                 self.oldest_seen = Some(self.oldest_seen.map_or(*second, |oldest| oldest.min(*second)));
             }
         }
-        let mut page =
-            Answer { records, size: size.min(request.size), keys: keys.to_vec(), brought_new: !fresh.is_empty() };
+        self.posts += fresh.len();
+        let (unreadable, size) = (records.saturating_sub(keys.len()), size.min(request.size));
+        let mut page = Answer { records, unreadable, size, keys: keys.to_vec(), brought_new: !fresh.is_empty() };
         match self.first.take() {
             Some(first) => page = first.joined(page),
             None if self.may_lack_posts(&walk, &page) => {
@@ -193,7 +229,7 @@ impl Pager {
             }
             None => {}
         }
-        self.longest = self.longest.max(page.records);
+        self.longest = self.longest.max(page.distinct_records());
         self.walk = if page.keys.is_empty() { self.after_empty_page(walk) } else { self.after_page(walk, &page) };
         if self.walk.is_none() && !walk.backwards && self.longest > 0 {
             let newest_unknown = self.oldest_seen.unwrap_or(self.window.until() - 1);
@@ -217,6 +253,11 @@ impl Pager {
         }
         if page.records >= walk.size as usize && walk.size < self.size_max {
             walk.size = self.size_max;
+            return Some(walk);
+        }
+        if is_full && self.may_be_longer(page) {
+            // The same page is asked for again after it, and is judged by then.
+            (self.is_measuring, self.measured) = (true, self.longest);
             return Some(walk);
         }
         if !is_full && !walk.edge_is_seen {
@@ -246,9 +287,15 @@ impl Pager {
             self.add_gap(Window::of_second(walk.second()), GapReason::FullSecond);
         }
         self.longest_cut = self.longest_cut.max(walk.short_page.unwrap_or(0));
-        walk.short_page = Some(page.records).filter(|&records| records < page.size as usize);
+        walk.short_page = Some(page.distinct_records()).filter(|&records| records < page.size as usize);
         let inside = page.keys.iter().map(|key| key.1).filter(|&second| self.window.contains(second));
-        walk.edge = inside.map(|second| walk.position(second)).fold(walk.edge, i64::max);
+        let edge = inside.map(|second| walk.position(second)).fold(walk.edge, i64::max);
+        if !walk.backwards {
+            let may_be_full = page.records >= (page.size as usize).min(PAGE_CAP_MIN);
+            let leads_on = walk.edge_is_seen && edge > walk.edge;
+            self.oldest_may_lack = !leads_on && (self.oldest_may_lack || may_be_full);
+        }
+        walk.edge = edge;
         walk.edge_is_seen = true;
         walk.brought_new = true;
         walk.step = i64::from(at_bound);
@@ -283,9 +330,9 @@ impl Pager {
         // A record that comes twice must not stand for one that is missing.
         let records = page.distinct_records();
         let is_short = records < page.size as usize && (self.longest_cut == 0 || records < self.longest_cut);
-        // What lies before the oldest post was asked for by the walk forwards, and what lies past an edge by the page of
-        // the edge.
-        let is_first_look = walk.past.is_none() && (walk.brought_new || !walk.backwards);
+        // What lies before the oldest post was asked for by the walk forwards, unless that was given the newest posts, and
+        // what lies past an edge by the page of the edge.
+        let is_first_look = walk.past.is_none() && (walk.brought_new || !walk.backwards || self.oldest_may_lack);
         is_short && !page.keys.is_empty() && (page.brought_new || is_first_look)
     }
 
@@ -294,6 +341,11 @@ impl Pager {
         let records = page.records;
         records >= page.size as usize
             || (records >= self.longest && (self.longest_cut >= self.longest || records >= PAGE_CAP_MIN))
+    }
+
+    /// Whether a page is taken for full because none was longer, and a longer one is still to be asked for.
+    fn may_be_longer(&self, page: &Answer) -> bool {
+        page.records < page.size as usize && self.longest_cut < self.longest && self.measured < self.longest
     }
 
     /// The second of which a whole page is, if it lies in the window.
@@ -375,8 +427,7 @@ impl Walk {
 
 impl Answer {
     fn distinct_records(&self) -> usize {
-        let ids: HashSet<_> = self.keys.iter().map(|key| &key.0).collect();
-        ids.len() + self.records - self.keys.len()
+        distinct_records(self.unreadable, &self.keys)
     }
 
     /// Two answers for one page as one.
@@ -384,10 +435,16 @@ impl Answer {
         let known: HashSet<_> = self.keys.iter().map(|key| key.0.clone()).collect();
         self.keys.extend(other.keys.into_iter().filter(|key| !known.contains(&key.0)));
         self.records = self.records.max(other.records).max(self.keys.len());
+        self.unreadable = self.unreadable.max(other.unreadable);
         self.size = self.size.min(other.size);
         self.brought_new |= other.brought_new;
         self
     }
+}
+
+/// How many records of a page are not there twice; those that could not be read count.
+fn distinct_records(unreadable: usize, keys: &[(PostId, i64)]) -> usize {
+    keys.iter().map(|key| &key.0).collect::<HashSet<_>>().len() + unreadable
 }
 
 #[cfg(test)]

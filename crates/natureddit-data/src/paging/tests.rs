@@ -32,6 +32,8 @@ struct Server {
     silent: std::ops::Range<usize>,
     /// The request, from 0, whose answer leaves out some of its records, and which.
     lacking: Option<(usize, Lacking)>,
+    /// The request, from 0, whose answer gives each record twice.
+    twice: Option<usize>,
 }
 
 /// What an answer leaves out without saying so.
@@ -67,6 +69,9 @@ impl Server {
         }
         if self.repeats_records && page.len() > 1 {
             page.insert(1, page[0].clone());
+        }
+        if self.twice == Some(number) {
+            page.extend(page.clone());
         }
         match self.lacking {
             Some((at, Lacking::Record(record))) if at == number && record < page.len() => _ = page.remove(record),
@@ -117,6 +122,7 @@ fn server(posts: Vec<(PostId, i64)>) -> Server {
         slow_above: u32::MAX,
         silent: 0..0,
         lacking: None,
+        twice: None,
     }
 }
 
@@ -202,12 +208,41 @@ fn a_tie_over_the_page_that_the_server_really_gives_is_a_gap_and_is_walked_past(
 }
 
 #[test]
+fn a_second_with_many_posts_is_whole_where_a_longer_page_came() {
+    // No page is longer than those twelve posts; the window has more posts, or what is before it has.
+    let within = server(posts((0..8).map(|second| 2 * second).chain([20; 12])));
+    assert_eq!(collect(&within, window(0, 1000), 12), (ids(&within, 0), vec![]));
+    let alone = server(posts((0..40).chain([1000; 12])));
+    assert_eq!(collect(&alone, window(1000, 2000), 12), (ids(&alone, 1000), vec![]));
+    // A server that gives no more than twelve may hide others, and says it twice does not help.
+    let capped = Server { cap: 12, repeats_records: true, ..server(posts((0..8).chain([20; 13]))) };
+    assert_eq!(collect(&capped, window(0, 1000), 12).1, [window(20, 1000)]);
+    // No page of any subreddit shows that more would come.
+    let lone = server(posts([7; 12]));
+    assert_eq!(collect(&lone, window(0, 1000), 12).1, [window(0, 1000)]);
+}
+
+/// The ids of a server's posts from a second on.
+fn ids(server: &Server, since: i64) -> Vec<PostId> {
+    server.posts.iter().filter(|(_, second)| *second >= since).map(|(id, _)| id.clone()).collect()
+}
+
+#[test]
 fn one_empty_page_in_the_middle_costs_nothing() {
     let all = posts(0..300);
     for at in 0..12 {
         let server = Server { silent: at..at + 1, ..server(all.clone()) };
         let (ids, gaps) = collect(&server, window(0, 1000), 100);
         assert_eq!((ids.len(), gaps.len()), (300, 0), "page {at} is empty");
+    }
+}
+
+#[test]
+fn a_page_of_the_newest_posts_is_not_taken_for_the_oldest() {
+    let server = Server { delivery: Delivery::NewestDescending, ..server(posts([14, 14, 14, 14, 43])) };
+    for at in 0..12 {
+        let server = Server { lacking: Some((at, Lacking::AllAfter(1))), ..server.clone() };
+        assert_eq!(collect(&server, window(0, 45), 3).0.len(), 5, "page {at} ends after a record");
     }
 }
 
@@ -264,6 +299,7 @@ fn servers(ties_max: usize, cap: u32) -> impl Strategy<Value = Server> {
             slow_above: u32::MAX,
             silent: 0..0,
             lacking: None,
+            twice: None,
         }
     })
 }
@@ -313,11 +349,23 @@ proptest! {
     }
 
     #[test]
+    fn seconds_with_many_posts_leave_no_gap_where_the_server_gives_longer_pages(
+        server in servers(25, 60), size in 1_u32..=40, since in 0_i64..30, length in 1_i64..60,
+    ) {
+        let before = (0..70).map(|number| (format!("q{number}").parse().unwrap(), number - 100));
+        let server = Server { posts: before.chain(server.posts).collect(), ..server };
+        let window = window(since, since + length);
+        let (ids, gaps) = collect(&server, window, size);
+        prop_assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), truth(&server, window));
+        prop_assert!(gaps.is_empty(), "{:?}", gaps);
+    }
+
+    #[test]
     fn a_post_that_is_not_collected_lies_in_a_gap(
         server in servers(25, PAGE_CAP_MIN as u32), size in 1_u32..=20, since in 0_i64..30, length in 1_i64..60,
-        slow_above in prop_oneof![Just(u32::MAX), 1_u32..20],
+        slow_above in prop_oneof![Just(u32::MAX), 1_u32..20], twice in proptest::option::of(0_usize..30),
     ) {
-        let server = Server { slow_above, ..server };
+        let server = Server { slow_above, twice, ..server };
         check_nothing_is_lost(&server, window(since, since + length), size)?;
     }
 

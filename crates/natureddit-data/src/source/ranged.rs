@@ -109,8 +109,13 @@ impl Current {
 
     fn accept(&mut self, page: Page, subreddit: &str) -> Result<Batch, SourceError> {
         let keys: Vec<_> = page.submissions.iter().map(|s| (s.post.id.clone(), s.post.created_utc)).collect();
+        let is_measuring = self.pager.is_measuring();
         let new = self.pager.accept(page.records(), page.size, &keys);
         let new = new.map_err(|source| SourceError::Paging { subreddit: subreddit.to_owned(), source })?;
+        if is_measuring {
+            // Its posts may be of a day of the window, but not of the window: they would hide that others are missing.
+            return Ok(Batch { submissions: Vec::new(), unreadable: 0 });
+        }
         for (id, second) in keys {
             *self.days.entry(second.div_euclid(DAY) * DAY).or_default() += u64::from(self.came.insert(&id));
         }

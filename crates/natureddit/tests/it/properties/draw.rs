@@ -1,6 +1,6 @@
 //! Cases that follow from a seed: a corpus, a source and its habits, and a schedule of faults.
 
-use natureddit_sandbox::{AfterMode, Fault, FaultAction, LostAnchor};
+use natureddit_sandbox::{AfterMode, Fault, FaultAction, LostAnchor, SUBREDDITS};
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -78,13 +78,15 @@ pub(super) fn told(rng: &mut ChaCha8Rng) -> Vec<FaultAction> {
     faults
 }
 
-/// The faults of the script that hide posts and say nothing.
-pub(super) fn hiding(rng: &mut ChaCha8Rng) -> [FaultAction; 4] {
+/// The faults of the script that hide posts and say nothing. Pages have about `page` records, of which the first and last
+/// ones mostly come with another page too, so that only one in the middle is missed.
+pub(super) fn hiding(rng: &mut ChaCha8Rng, page: usize) -> [FaultAction; 5] {
     [
         FaultAction::ShortPage { keep: rng.random_range(1..12) },
         FaultAction::ShortPage { keep: 0 },
         FaultAction::MissingRecord { at: 0 },
-        FaultAction::MissingRecord { at: rng.random_range(0..20) },
+        FaultAction::MissingRecord { at: rng.random_range(page / 3..=page * 2 / 3) },
+        FaultAction::MissingRecord { at: rng.random_range(page / 3..=page * 2 / 3) },
     ]
 }
 
@@ -137,18 +139,26 @@ impl Case {
             for fault in self.faults.iter_mut().filter(|fault| fault.path_contains == "/arctic/") {
                 fault.path_contains = "/arctic/api/posts/search?".into();
             }
-            let nth = rng.random_range(1..25);
-            self.faults.push(Fault::new(path, nth, 1, hiding(rng).choose(rng).unwrap().clone()));
+            let page = self.page();
+            let pages = self.posts.div_ceil(page);
+            let nth = rng.random_range(1..=pages.min(24) as u64);
+            self.faults.push(Fault::new(path, nth, 1, hiding(rng, page).choose(rng).unwrap().clone()));
         }
         // A fault that keeps another from being met must not leave it to a time when nobody looks.
         self.faults.sort_by_key(|fault| fault.nth);
+    }
+
+    /// How many records most pages have at most: each archive is asked for one subreddit at a time.
+    fn page(&self) -> usize {
+        let posts = if self.from == From::RedditOauth { self.posts } else { self.posts / SUBREDDITS.len() };
+        posts.min(self.page_size as usize)
     }
 
     /// Adds faults of the photos' hosts.
     pub(super) fn draw_photo_faults(&mut self, rng: &mut ChaCha8Rng) {
         for _ in 0..rng.random_range(1..5) {
             let (nth, times) = (rng.random_range(1..20), *[1, 2, 3, 7].choose(rng).unwrap());
-            let action = told(rng).into_iter().chain(hiding(rng)).collect::<Vec<_>>().choose(rng).unwrap().clone();
+            let action = told(rng).into_iter().chain(hiding(rng, 1)).collect::<Vec<_>>().choose(rng).unwrap().clone();
             self.faults.push(Fault::new("/media/", nth, times, action));
         }
     }

@@ -17,7 +17,7 @@ fn all_faults(path: &str, requests: u64) -> Vec<Fault> {
         told(&mut rng).into_iter().zip(1..).map(|(action, at)| Fault::new(path, 3 * at, 1 + at % 2, action)).collect();
     let first = 3 * faults.len() as u64 + 10;
     for at in (first..requests).step_by(HIDING_APART as usize) {
-        let kinds = hiding(&mut rng);
+        let kinds = hiding(&mut rng, 90);
         let action = kinds[(at / HIDING_APART) as usize % kinds.len()].clone();
         faults.push(Fault::new(path, at, 1, action));
     }
