@@ -5,12 +5,10 @@
 //! the next one goes on from there. What the files hold depends on the posts and photos only, not on how often or in how
 //! many attempts they were collected.
 
-mod journal;
 mod judge;
 mod prepare;
 mod report;
 
-use std::collections::BTreeSet;
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +23,8 @@ use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PostRow};
 use crate::forget::bury;
 use crate::gap::{Ask, Gap, GapReason, Ledger};
 use crate::id_set::IdSet;
-use crate::images::{PhotoConfig, PhotoStore, img_stem, on_a_thread};
+use crate::images::{PhotoConfig, PhotoStore, on_a_thread};
+use crate::journal::{self, Journal};
 use crate::media::{self, GalleryMode};
 use crate::record::Collected;
 use crate::source::lookup::LookUp;
@@ -33,7 +32,6 @@ use crate::source::{self, RedditOauthConfig, SourceConfig, SourceError, Step, Wa
 use crate::submission::Submission;
 use crate::window::{self, Window};
 
-use journal::{Entry, Journal};
 use judge::{Fetch, Judged, Outcome, Wanted};
 use report::Fetches;
 
@@ -199,50 +197,10 @@ impl<'a> Collection<'a> {
             fetches: Fetches::default(),
             _lock: lock,
         };
-        collection.replay()?;
+        journal::take_up(&mut collection.dataset, &config.data_dir)?;
         // What a command that forgets posts may not have finished.
         bury(&mut collection.dataset, &config.data_dir)?;
         Ok(collection)
-    }
-
-    /// Takes over what a killed run noted, and removes the photos of which it noted nothing but that they were to come.
-    fn replay(&mut self) -> Result<(), DatasetError> {
-        let mut without_end = BTreeSet::new();
-        for entry in self.journal.read()? {
-            match entry {
-                Entry::Fetch(stem) => _ = without_end.insert(stem),
-                Entry::Dropped(post) => {
-                    without_end.remove(&img_stem(&post.id, &post.media_id));
-                    if !self.dataset.has(&post)? {
-                        self.dataset.drop_post(post)?;
-                    }
-                }
-                Entry::Row(row) => {
-                    without_end.remove(row.stem());
-                    let photos = self.dataset.photos_of(&row.post.id)?;
-                    let old = photos.iter().find(|old| old.img_name == row.img_name);
-                    // Where the tables were written and only the journal was not removed, a row may have been edited since.
-                    if old.is_none_or(|old| old.sha256 != row.sha256) {
-                        self.insert(*row)?;
-                    }
-                }
-            }
-        }
-        self.remove_unnamed(without_end.iter().flat_map(|stem| PhotoStore::names(stem)).collect())
-    }
-
-    /// Removes photos that no row names.
-    fn remove_unnamed(&self, mut names: BTreeSet<String>) -> Result<(), DatasetError> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        for row in self.dataset.rows()? {
-            names.remove(&row?.img_name);
-        }
-        for name in names {
-            fs::remove_file(&self.store.folder().join(name))?;
-        }
-        Ok(())
     }
 
     async fn collect_all(&mut self, client: &Client, progress: &Progress) -> Result<(), CollectError> {
@@ -426,16 +384,8 @@ impl<'a> Collection<'a> {
         Ok(())
     }
 
-    /// Puts a row into the dataset, removes the file it does without, and says whether the post is new.
     fn insert(&mut self, row: PostRow) -> Result<bool, DatasetError> {
-        let img_name = row.img_name.clone();
-        let is_new = !self.dataset.has_post(&row.post.id)?;
-        if let Some(old) = self.dataset.insert(row)?
-            && old.img_name != img_name
-        {
-            fs::remove_file(&self.store.folder().join(&old.img_name))?;
-        }
-        Ok(is_new)
+        journal::insert(&mut self.dataset, self.store.folder(), row)
     }
 
     async fn write(&mut self) -> Result<(), CollectError> {

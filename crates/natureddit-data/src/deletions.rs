@@ -14,6 +14,7 @@ use crate::collect::{CollectError, hold};
 use crate::dataset::{DatasetError, DatasetStore};
 use crate::forget::{Forgotten, forget};
 use crate::images::on_a_thread;
+use crate::journal;
 use crate::source::SourceConfig;
 use crate::source::lookup::{Found, LookUp};
 
@@ -83,7 +84,8 @@ pub async fn sync_deletions(
 
 /// The posts of a dataset, in order.
 fn ids(data_dir: &Path) -> Result<Vec<PostId>, DatasetError> {
-    let dataset = DatasetStore::open(data_dir)?;
+    let mut dataset = DatasetStore::open(data_dir)?;
+    journal::take_up(&mut dataset, data_dir)?;
     let ids: Result<BTreeSet<PostId>, _> = dataset.rows()?.map(|row| row.map(|row| row.post.id)).collect();
     Ok(ids?.into_iter().collect())
 }

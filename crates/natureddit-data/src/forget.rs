@@ -11,6 +11,7 @@ use natureddit_core::{Clock, ContentHash, PostId};
 use serde::Serialize;
 
 use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PostRow};
+use crate::journal::{self, Journal};
 use crate::labels::Labels;
 use crate::record::Collected;
 use crate::titles::Titles;
@@ -59,6 +60,8 @@ pub(crate) fn forget(
     clock: &Clock,
 ) -> Result<Forgotten, DatasetError> {
     let mut dataset = DatasetStore::open(data_dir)?;
+    // What a collection was killed over has its posts too.
+    journal::take_up(&mut dataset, data_dir)?;
     let before = dataset.tombstones.len();
     for id in ids {
         dataset.tombstones.add(id.clone(), clock.now().as_second());
@@ -70,6 +73,7 @@ pub(crate) fn forget(
     forgotten.labels = Labels::forget(labels_dir, &buried)?;
     forgotten.titles = Titles::forget(labels_dir, &buried)?;
     dataset.write(Collected::nothing(dataset.record.as_ref(), clock))?;
+    Journal::new(data_dir).remove()?;
     Ok(forgotten)
 }
 

@@ -4,6 +4,7 @@
 //! place. A line is written before the first page is asked for, with all that was never covered as a gap, so that a
 //! killed run leaves a gap and no silence; it is replaced when the window is done.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -186,16 +187,22 @@ impl Ledger {
     /// The gaps that no other ask has covered, by subreddit and time.
     #[must_use]
     pub fn open_gaps(&self) -> Vec<OpenGap> {
-        let mut open = Vec::new();
+        // Runs that came soon after each other leave the same gap.
+        let mut windows: BTreeMap<(&str, &str, GapReason), Vec<Window>> = BTreeMap::new();
         for ask in &self.asks {
             let covered = self.covered(&ask.subreddit);
             for gap in &ask.gaps {
-                open.extend(window::without(gap.window, &covered).into_iter().map(|window| OpenGap {
-                    subreddit: ask.subreddit.clone(),
-                    source: ask.source.clone(),
-                    gap: Gap { window, reason: gap.reason },
-                }));
+                let known = windows.entry((&ask.subreddit, &ask.source, gap.reason)).or_default();
+                window::without(gap.window, &covered).into_iter().for_each(|part| window::add(known, part));
             }
+        }
+        let mut open = Vec::new();
+        for ((subreddit, source, reason), windows) in windows {
+            open.extend(windows.into_iter().map(|window| OpenGap {
+                subreddit: subreddit.to_owned(),
+                source: source.to_owned(),
+                gap: Gap { window, reason },
+            }));
         }
         open.sort_by_cached_key(|open| (open.subreddit.to_ascii_lowercase(), open.gap));
         open

@@ -10,6 +10,7 @@ mod forget;
 pub mod gap;
 mod id_set;
 mod images;
+mod journal;
 pub mod labels;
 mod media;
 mod merge;
@@ -30,6 +31,7 @@ pub use dataset::{Dataset, DatasetError, DroppedPost, POSTS_FILE, PhotoKey, Post
 pub use deletions::{Deletions, sync_deletions};
 pub use forget::{Forgotten, forget_posts};
 pub use images::PhotoConfig;
+pub use journal::is_unfinished;
 pub use labels::{Choices, LABELS_FILE, Label, LabelImport, Labels};
 pub use media::GalleryMode;
 pub use merge::{Merged, merge};

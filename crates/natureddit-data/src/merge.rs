@@ -13,12 +13,14 @@ use natureddit_core::{Clock, ContentHash};
 use natureddit_image::ImageLimits;
 use serde::Serialize;
 
-use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PhotoKey, PostRow, post_cells};
+use crate::dataset::{
+    self, DROPPED_FILE, Dataset, DatasetError, DatasetStore, POSTS_FILE, PhotoKey, PostRow, post_cells,
+};
 use crate::forget::remove_photos;
-use crate::gap::{Ask, Ledger};
+use crate::gap::{Ask, GAPS_FILE, Ledger};
 use crate::original::{self, Original};
 use crate::record::{Collected, DatasetRecord};
-use crate::tombstones::Tombstones;
+use crate::tombstones::{TOMBSTONES_FILE, Tombstones};
 use crate::window;
 
 /// What a merge did.
@@ -64,7 +66,8 @@ pub fn merge(inputs: &[PathBuf], data_dir: &Path, limits: &ImageLimits, clock: &
     let mut merged = Merged::default();
     let mut parts = vec![read_part(data_dir, limits, &mut merged)?];
     for input in inputs {
-        if !input.exists() {
+        let files = [POSTS_FILE, DROPPED_FILE, GAPS_FILE, TOMBSTONES_FILE];
+        if !input.is_file() && !files.iter().any(|file| input.join(file).exists()) {
             return Err(DatasetError::NoDataset { path: input.clone() });
         }
         parts.push(read_part(input, limits, &mut merged)?);

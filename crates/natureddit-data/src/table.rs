@@ -72,6 +72,8 @@ pub(crate) struct TableReader {
     reader: csv::Reader<BufReader<Take<File>>>,
     header: StringRecord,
     record: StringRecord,
+    /// What is to be added to the line that the reader tells of a record: after CR LF it begins with the LF.
+    line_offset: u64,
 }
 
 impl TableReader {
@@ -88,9 +90,11 @@ impl TableReader {
         if bytes.fill_buf().map_err(failed)?.starts_with(BYTE_ORDER_MARK) {
             bytes.consume(BYTE_ORDER_MARK.len());
         }
+        let first_line = bytes.fill_buf().map_err(failed)?.split_inclusive(|&byte| byte == b'\n').next();
+        let line_offset = u64::from(first_line.is_some_and(|line| line.ends_with(b"\r\n")));
         let mut reader = csv::Reader::from_reader(bytes);
-        let header = reader.headers().map_err(|e| line_error(path, &e))?.clone();
-        Ok(Some(Self { path: path.to_owned(), reader, header, record: StringRecord::new() }))
+        let header = reader.headers().map_err(|e| line_error(path, &e, 0))?.clone();
+        Ok(Some(Self { path: path.to_owned(), reader, header, record: StringRecord::new(), line_offset }))
     }
 
     /// The names of the columns.
@@ -103,10 +107,10 @@ impl TableReader {
         match self.reader.read_record(&mut self.record) {
             Ok(false) => None,
             Ok(true) => {
-                let line = self.record.position().map_or(0, csv::Position::line);
+                let line = self.record.position().map_or(0, csv::Position::line) + self.line_offset;
                 Some(Ok(Row { path: &self.path, line, record: &self.record }))
             }
-            Err(error) => Some(Err(line_error(&self.path, &error))),
+            Err(error) => Some(Err(line_error(&self.path, &error, self.line_offset))),
         }
     }
 }
@@ -236,8 +240,8 @@ impl<'a> Row<'a> {
     }
 }
 
-fn line_error(path: &Path, error: &csv::Error) -> TableError {
-    let line = error.position().map_or(1, csv::Position::line);
+fn line_error(path: &Path, error: &csv::Error, line_offset: u64) -> TableError {
+    let line = error.position().map_or(1, |position| position.line() + line_offset);
     let problem = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("{len} columns instead of {expected_len}"),
         csv::ErrorKind::Utf8 { err, .. } => format!("not UTF-8 in column {}", err.field() + 1),
@@ -318,6 +322,11 @@ mod tests {
     fn a_broken_line_is_named() {
         let error = table("a,b\n1,\"two\nlines\"\n3\n").unwrap_err().to_string();
         assert!(error.ends_with("t.csv, line 4: 1 columns instead of 2"), "{error}");
+        for (line, row) in (2..).zip(table("a,b\r\n1,2\r\n3,4\r\n").unwrap().rows()) {
+            assert_eq!(row.line(), line, "of a file with CR LF");
+        }
+        let error = table("a,b\r\n1,2\r\n3\r\n").unwrap_err().to_string();
+        assert!(error.ends_with("t.csv, line 3: 1 columns instead of 2"), "{error}");
         let read = table("\u{feff}a,b\n1,2\n").unwrap();
         let error = read.columns(["a", "c"]).unwrap_err().to_string();
         assert!(error.ends_with("the header has no column \"c\""), "{error}");

@@ -5,9 +5,9 @@ use natureddit_core::{Post, PostId};
 use natureddit_net::NetError;
 
 use super::Collection;
-use super::journal::Entry;
 use crate::dataset::{DatasetError, DatasetStore, DroppedPost, PostRow};
 use crate::images::{FileState, PhotoError, StoredPhoto, img_stem};
+use crate::journal::Entry;
 use crate::media::{self, GalleryMode, PhotoAddress, SkipReason};
 use crate::table::TableError;
 

@@ -41,6 +41,8 @@ pub struct ListingWalk {
 struct Current {
     group: Vec<usize>,
     seen: HashSet<String>,
+    /// Of which there was a post, in lower case.
+    subreddits: HashSet<String>,
     /// The names of the latest posts, newest last; the next page follows the last of them.
     anchors: Vec<String>,
     /// How many of them were tried in vain.
@@ -108,7 +110,10 @@ impl ListingWalk {
             let batch = self.sift(page);
             match standing {
                 Standing::GoesOn => {}
-                Standing::Complete => self.finish(GapReason::ListingCap, None),
+                Standing::Complete => {
+                    self.leave_unseen();
+                    self.finish(GapReason::ListingCap, None);
+                }
                 Standing::Capped => self.not_reached(GapReason::ListingCap),
                 Standing::Silent => self.not_reached(GapReason::Silent),
             }
@@ -144,6 +149,16 @@ impl ListingWalk {
         let Some(current) = self.current.take_if(|current| current.group.len() > 1) else { return false };
         self.groups.extend(current.group.into_iter().map(|at| vec![at]));
         true
+    }
+
+    /// Leaves the subreddits of which a common listing showed nothing to be walked alone: it leaves out those that are
+    /// private, banned or misspelt without a word.
+    fn leave_unseen(&mut self) {
+        let Some(current) = self.current.as_mut().filter(|current| current.group.len() > 1) else { return };
+        let shown = |at: &usize| current.subreddits.contains(&self.sieves[*at].wish.subreddit.to_ascii_lowercase());
+        let (shown, unseen): (Vec<_>, Vec<_>) = current.group.iter().copied().partition(shown);
+        current.group = shown;
+        self.groups.extend(unseen.into_iter().map(|at| vec![at]));
     }
 
     /// Ends the listing of one subreddit that Reddit does not show; several are walked alone to see which it is.
@@ -186,6 +201,7 @@ impl Current {
         Self {
             group,
             seen: HashSet::new(),
+            subreddits: HashSet::new(),
             anchors: Vec::new(),
             tried: 0,
             since,
@@ -229,6 +245,7 @@ impl Current {
 
     fn after_news(&mut self, page: &ListingPage) -> Standing {
         self.tried = 0;
+        self.subreddits.extend(page.submissions.iter().map(|post| post.post.subreddit.to_ascii_lowercase()));
         for second in page.submissions.iter().map(|post| post.post.created_utc) {
             self.old_in_a_row = if second < self.since { self.old_in_a_row + 1 } else { 0 };
             // Not the oldest of all, for a pinned post is older than those that follow it.

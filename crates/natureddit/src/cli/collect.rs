@@ -4,6 +4,7 @@ mod summary;
 
 use std::time::Instant;
 
+use anyhow::anyhow;
 use jiff::Timestamp;
 use natureddit_data::source::{DumpError, OauthError, SourceError};
 use natureddit_data::{CollectConfig, CollectError, PhotoConfig, SourceConfig, Window, collect};
@@ -13,6 +14,7 @@ use url::Url;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
+use super::signals::StopSignals;
 use super::sync_deletions;
 use crate::config::{Config, SourceName, parse_moment};
 use crate::wiring;
@@ -26,8 +28,9 @@ Examples:
   natureddit collect                        collect.since and collect.until of the settings
   natureddit collect sync-deletions         forget the posts that are gone on Reddit
 
-With --json the standard output is one JSON document, and on the standard error there is one JSON
-object a line: its event is start, progress (every second at most), waiting, gap or finish.
+With --json the standard output is one JSON document. What happens meanwhile is told on the standard
+error, one JSON object a line: its event is start, progress (every second at most), waiting, gap or
+finish. An error comes there as plain text too.
 
 Environment:
   NATUREDDIT_REDDIT_CLIENT_ID, NATUREDDIT_REDDIT_CLIENT_SECRET
@@ -102,7 +105,18 @@ pub(super) fn collect_window(config: &Config, window: Window, session: &Session)
     let client = wiring::client(config, &progress)?;
     let wanted = collect_config(config, window)?;
     let started = Instant::now();
-    match wiring::tokio_runtime()?.block_on(collect(&wanted, &client, &session.clock, &progress)) {
+    let runtime = wiring::tokio_runtime()?;
+    let mut signals = StopSignals::listen(&runtime)?;
+    let collected = runtime.block_on(async {
+        tokio::select! {
+            collected = collect(&wanted, &client, &session.clock, &progress) => Some(collected),
+            () = signals.next() => None,
+        }
+    });
+    let Some(collected) = collected else {
+        return Err(CliError::from(anyhow!("stopped before the end"))).hint(AGAIN);
+    };
+    match collected {
         Ok(report) => Ok(Collected { report, window, seconds: started.elapsed().as_secs_f64() }),
         Err(error) => {
             let hints = hints(&error, config);
@@ -111,9 +125,11 @@ pub(super) fn collect_window(config: &Config, window: Window, session: &Session)
     }
 }
 
+const AGAIN: &str = "what was collected is kept; run the same command again to go on";
+
 /// What to do about a collection that failed, where the cause alone does not tell.
 fn hints(error: &CollectError, config: &Config) -> Vec<String> {
-    let again = || "what was collected is kept; run the same command again to go on".to_owned();
+    let again = || AGAIN.to_owned();
     let (source, url) = match error {
         CollectError::Source { source, .. } => (source, base_url(config)),
         CollectError::LookUp { source: SourceError::Reddit(OauthError::Token { .. }) } => {

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use console::style;
 use natureddit_core::fs;
 use natureddit_data::gap::{Ledger, OpenGap};
-use natureddit_data::{Dataset, DatasetRecord, Labels, POSTS_FILE};
+use natureddit_data::{Dataset, DatasetRecord, Labels, POSTS_FILE, is_unfinished};
 use serde::Serialize;
 
 use super::error::{CliError, Exit};
@@ -91,23 +91,34 @@ impl fmt::Display for Status {
             writeln!(f, "  {:6} forgotten", self.forgotten)?;
         }
         self.labelled.iter().try_for_each(|(class, count)| writeln!(f, "  {count:6} {class}"))?;
-        let Some(record) = &self.record else {
-            return write!(f, "nothing was collected yet: `natureddit collect --last 1d`");
-        };
-        writeln!(f, "retrieved {} from {}", record.retrieved_at, record.source)?;
-        for (reason, count) in &record.dropped_by_reason {
-            writeln!(f, "  {count:6} dropped: {reason}")?;
-        }
-        for (subreddit, windows) in &record.windows {
-            let posts = record.posts_by_subreddit.get(subreddit).copied().unwrap_or(0);
-            let covered = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            writeln!(f, "  {posts:6} r/{subreddit}: {covered}")?;
+        match &self.record {
+            Some(record) => write_record(f, record)?,
+            None if self.posts > 0 => writeln!(f, "there is no record of when this was collected, and from where")?,
+            None if self.warning.is_some() => {}
+            None => writeln!(f, "nothing was collected yet: `natureddit collect --last 1d`")?,
         }
         for OpenGap { subreddit, gap, .. } in &self.gaps {
             writeln!(f, "  gap in r/{subreddit}: {}: {}", gap.window, gap.reason.meaning())?;
         }
         Ok(())
     }
+}
+
+fn write_record(f: &mut fmt::Formatter<'_>, record: &DatasetRecord) -> fmt::Result {
+    if record.source.is_empty() {
+        writeln!(f, "put together {}", record.retrieved_at)?;
+    } else {
+        writeln!(f, "retrieved {} from {}", record.retrieved_at, record.source)?;
+    }
+    for (reason, count) in &record.dropped_by_reason {
+        writeln!(f, "  {count:6} dropped: {reason}")?;
+    }
+    for (subreddit, windows) in &record.windows {
+        let posts = record.posts_by_subreddit.get(subreddit).copied().unwrap_or(0);
+        let covered = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        writeln!(f, "  {posts:6} r/{subreddit}: {covered}")?;
+    }
+    Ok(())
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
@@ -133,7 +144,7 @@ fn status(config: &Config) -> anyhow::Result<Status> {
         *labelled.entry(choice.to_owned()).or_insert(0) += 1;
     }
     Ok(Status {
-        warning: table_is_missing(config, &dataset)?,
+        warning: unfinished(config).map_or_else(|| table_is_missing(config, &dataset), |warning| Ok(Some(warning)))?,
         data_dir: config.project.data_dir.clone(),
         posts: dataset.post_count(),
         photos: dataset.posts.len(),
@@ -142,6 +153,15 @@ fn status(config: &Config) -> anyhow::Result<Status> {
         labelled,
         record: dataset.record,
         gaps: Ledger::read(&config.project.data_dir)?.open_gaps(),
+    })
+}
+
+/// What a killed collection did is not in the tables.
+fn unfinished(config: &Config) -> Option<String> {
+    is_unfinished(&config.project.data_dir).then(|| {
+        "a collection is under way or was stopped, and the tables do not hold all of it yet: the next `natureddit collect` \
+         goes on from there"
+            .to_owned()
     })
 }
 

@@ -42,7 +42,11 @@ impl fmt::Display for ForgottenHere {
             counted(*labels, "label"),
             counted(*titles, "title"),
             counted(self.features, "cached feature")
-        )
+        )?;
+        if *rows + *labels + *titles == 0 {
+            writeln!(f, "nothing of this was here; what has such an id is not collected from now on")?;
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
+use natureddit_data::tombstones::TOMBSTONES_FILE;
 use natureddit_data::{DatasetError, LABELS_FILE, POSTS_FILE, TITLES_FILE, TableError};
 use natureddit_image::ImageError;
 use natureddit_model::{BundleError, InputError, RuntimeError};
@@ -87,6 +88,10 @@ fn of_table(error: &TableError) -> Option<String> {
             "these are people's choices: mend the line in an editor, or take the file from a backup or from git"
         }
         TITLES_FILE => "mend the line in an editor, or take the file from a backup or from git",
+        TOMBSTONES_FILE => {
+            "it says which posts were deleted: mend the line in an editor, or take the file from a backup"
+        }
+        "dropped.csv" => "move it away: the next collection of its windows writes it anew",
         _ => return None,
     };
     Some(what.to_owned())

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::civil::{Date, Time};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use natureddit_core::{PLAIN_NAME, is_plain_name};
@@ -139,8 +139,10 @@ impl TableChecker<'_> {
 /// The moment a text names: a day, meaning its first second in UTC, or a time with its offset.
 #[must_use]
 pub fn parse_moment(text: &str) -> Option<Timestamp> {
-    let day = || TimeZone::UTC.to_timestamp(text.parse::<Date>().ok()?.to_datetime(Time::midnight())).ok();
-    text.parse::<Timestamp>().ok().or_else(day)
+    let utc = |moment| TimeZone::UTC.to_timestamp(moment).ok();
+    // A day as such would be read off the beginning of a longer text.
+    let time = || text.parse::<DateTime>().ok().and_then(utc);
+    text.parse::<Timestamp>().ok().or_else(time)
 }
 
 #[cfg(test)]
@@ -153,6 +155,9 @@ mod tests {
         assert_eq!(seconds("1970-01-02"), Some(86_400));
         assert_eq!(seconds("1970-01-01T01:00:00Z"), Some(3_600));
         assert_eq!(seconds("1970-01-01T01:00:00+01:00"), Some(0));
+        // As posts.csv has it: without a zone it is UTC, and never cut to its day.
+        assert_eq!(seconds("1970-01-01T01:00:00"), Some(3_600));
+        assert_eq!(seconds("1970-01-01 01:00"), Some(3_600));
         assert_eq!(seconds("yesterday"), None);
         assert_eq!(seconds("2021-02-30"), None);
     }

@@ -6,6 +6,7 @@
 //! that it is never longer than the rows between two writes. It is not synced: a killed process loses nothing of it, and
 //! after a power cut the photos it would have named are only fetched again.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use natureddit_core::fs::{self, FsError};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{self, DroppedPost, PostRow, TableRow};
+use crate::dataset::{self, Dataset, DatasetError, DatasetStore, DroppedPost, PostRow, TableRow};
+use crate::images::{PhotoStore, img_stem};
 use crate::table::Row;
 
 const FILE_NAME: &str = ".collect.jsonl";
@@ -23,7 +25,7 @@ const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
 /// A journal that is being written.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     path: PathBuf,
     /// Opened with the first line.
     file: Mutex<Option<File>>,
@@ -31,7 +33,7 @@ pub(super) struct Journal {
 
 /// One line.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// A photo is about to be fetched, to be stored under this name and an extension.
     Fetch(String),
     Row(Box<PostRow>),
@@ -48,12 +50,12 @@ enum Line {
 }
 
 impl Journal {
-    pub(super) fn new(data_dir: &Path) -> Self {
+    pub(crate) fn new(data_dir: &Path) -> Self {
         Self { path: data_dir.join(FILE_NAME), file: Mutex::new(None) }
     }
 
     /// The entries a killed run left, up to the first torn line.
-    pub(super) fn read(&self) -> Result<Vec<Entry>, FsError> {
+    pub(crate) fn read(&self) -> Result<Vec<Entry>, FsError> {
         let bytes = fs::optional(fs::read_limited(&self.path, JOURNAL_BYTES_MAX))?.unwrap_or_default();
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let mut entries = Vec::new();
@@ -88,7 +90,7 @@ impl Journal {
     }
 
     /// Appends a line.
-    pub(super) fn push(&self, entry: &Entry) -> Result<(), FsError> {
+    pub(crate) fn push(&self, entry: &Entry) -> Result<(), FsError> {
         let line = match entry {
             Entry::Fetch(stem) => Line::Fetch(stem.clone()),
             Entry::Row(row) => Line::Row(row.cells()),
@@ -110,10 +112,70 @@ impl Journal {
     }
 
     /// Removes it: what it says is in the tables.
-    pub(super) fn remove(&self) -> Result<(), FsError> {
+    pub(crate) fn remove(&self) -> Result<(), FsError> {
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
         fs::remove_file(&self.path)
     }
+}
+
+/// Whether a collection in this folder was stopped, so that the tables do not hold all that it did. The next one, and
+/// whatever forgets posts, takes that over.
+#[must_use]
+pub fn is_unfinished(data_dir: &Path) -> bool {
+    data_dir.join(FILE_NAME).exists()
+}
+
+/// Takes over what a killed run noted, and removes the photos of which it noted nothing but that they were to come. The
+/// journal stays until the dataset is written.
+pub(crate) fn take_up(dataset: &mut DatasetStore, data_dir: &Path) -> Result<(), DatasetError> {
+    let images = Dataset::images_dir(data_dir);
+    let (mut without_end, mut photos) = (BTreeSet::new(), Vec::new());
+    for entry in Journal::new(data_dir).read()? {
+        match entry {
+            Entry::Fetch(stem) => _ = without_end.insert(stem),
+            Entry::Dropped(post) => {
+                without_end.remove(&img_stem(&post.id, &post.media_id));
+                if !dataset.has(&post)? {
+                    dataset.drop_post(post)?;
+                }
+            }
+            Entry::Row(row) => {
+                without_end.remove(row.stem());
+                let rows = dataset.photos_of(&row.post.id)?;
+                let old = rows.iter().find(|old| old.img_name == row.img_name);
+                // Where the tables were written and only the journal was not removed, a row may have been edited since.
+                if old.is_none_or(|old| old.sha256 != row.sha256) {
+                    photos.push(images.join(&row.img_name));
+                    insert(dataset, &images, *row)?;
+                }
+            }
+        }
+    }
+    fs::sync_files(&photos)?;
+    remove_unnamed(dataset, &images, without_end.iter().flat_map(|stem| PhotoStore::names(stem)).collect())
+}
+
+/// Puts a row into a dataset, removes the file it does without, and says whether the post is new.
+pub(crate) fn insert(dataset: &mut DatasetStore, images: &Path, row: PostRow) -> Result<bool, DatasetError> {
+    let img_name = row.img_name.clone();
+    let is_new = !dataset.has_post(&row.post.id)?;
+    if let Some(old) = dataset.insert(row)?
+        && old.img_name != img_name
+    {
+        fs::remove_file(&images.join(&old.img_name))?;
+    }
+    Ok(is_new)
+}
+
+/// Removes photos that no row names.
+fn remove_unnamed(dataset: &DatasetStore, images: &Path, mut names: BTreeSet<String>) -> Result<(), DatasetError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    for row in dataset.rows()? {
+        names.remove(&row?.img_name);
+    }
+    Ok(names.into_iter().try_for_each(|name| fs::remove_file(&images.join(name)))?)
 }
 
 #[cfg(test)]
