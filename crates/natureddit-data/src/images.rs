@@ -92,9 +92,9 @@ impl PhotoError {
         }
     }
 
-    /// Whether the site does not want to give the photo, which is not for us to get round.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Net(NetError::Status { status: 401 | 403 | 451, .. }))
+    /// Whether the site says that the photo is not there any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Placeholder | Self::Net(NetError::Status { status: 404 | 410, .. }))
     }
 }
 

@@ -180,8 +180,11 @@ fn remove_unnamed(dataset: &DatasetStore, images: &Path, mut names: BTreeSet<Str
 
 #[cfg(test)]
 mod tests {
+    use natureddit_core::Clock;
+
     use super::*;
     use crate::dataset::tests::{dropped, row};
+    use crate::forget::forget_posts;
 
     #[test]
     fn a_journal_is_read_up_to_its_torn_line() {
@@ -212,5 +215,25 @@ mod tests {
         assert!(!journal.path.exists());
         journal.push(&entries[0]).unwrap();
         assert_eq!(journal.read().unwrap(), entries[..1]);
+    }
+
+    #[test]
+    fn what_a_killed_collection_noted_is_forgotten_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, images) = (folder.path(), Dataset::images_dir(folder.path()));
+        let journal = Journal::new(dir);
+        for id in ["a", "b"] {
+            journal.push(&Entry::Fetch(format!("{id}_0"))).unwrap();
+            fs::write_atomic(&images.join(format!("{id}_0.jpg")), id).unwrap();
+            journal.push(&Entry::Row(Box::new(row(id, 7)))).unwrap();
+        }
+        assert!(is_unfinished(dir));
+        let ids = BTreeSet::from(["a".parse().unwrap()]);
+        let forgotten = forget_posts(dir, &dir.join("labels"), &ids, &Clock::fixed(9)).unwrap();
+        assert_eq!((forgotten.posts, forgotten.rows, forgotten.photos), (1, 1, 1));
+        assert!(!is_unfinished(dir), "what it noted is in the tables");
+        let left: Vec<_> = Dataset::read(dir).unwrap().posts.into_keys().map(|key| key.img_name).collect();
+        assert_eq!(left, ["b_0.jpg"]);
+        assert_eq!(fs::read_dir(&images).unwrap(), [images.join("b_0.jpg")]);
     }
 }

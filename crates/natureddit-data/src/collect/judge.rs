@@ -175,9 +175,9 @@ impl Collection<'_> {
             match self.store.fetch(&stem, &address).await {
                 Ok(photo) => return Ok(Ok(photo)),
                 Err(PhotoError::Fs(error)) => return Err(error),
-                // What may pass is waited for: which of the files is stored must not depend on the weather. And whoever is
-                // refused takes no other route.
-                Err(error) if !error.may_pass() && !error.is_refusal() && addresses.peek().is_some() => {
+                // Any other failure may be another one next time, and which of the files is stored must not depend on the
+                // weather. Whoever is refused takes no other route.
+                Err(error) if error.is_gone() && addresses.peek().is_some() => {
                     tracing::debug!(stem, %error, "the original is gone, and the preview is asked for");
                 }
                 Err(error) => {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use natureddit_core::{ClassNames, Clock, PostId, Progress, Secret, fs};
+use natureddit_data::gap::GapReason;
 use natureddit_data::source::RedditOauthConfig;
 use natureddit_data::{
     AuthorMode, CollectConfig, CollectError, CollectReport, Dataset, GalleryMode, PhotoConfig, SourceConfig, Window,
@@ -268,6 +269,23 @@ fn who_is_refused_a_photo_takes_no_other_route_to_it() {
     assert!(gone["preview.redd.it"] > 0, "{gone:?}");
     assert!(!refused.contains_key("preview.redd.it"), "{refused:?}");
     assert_eq!(refused["i.redd.it"], gone["i.redd.it"], "and asks no second time");
+}
+
+/// A common listing leaves out what Reddit does not show, without a word.
+#[test]
+fn a_subreddit_that_is_not_shown_is_a_gap_also_beside_others() {
+    let folder = tempfile::tempdir().unwrap();
+    in_a_runtime(async {
+        let sandbox = sandbox(AfterMode::Exclusive, Vec::new()).await;
+        let hidden = ["private_x", "banned_x", "no_such_sub"];
+        let mut config = config(folder.path(), &sandbox, reddit_oauth());
+        config.subreddits = hidden.into_iter().chain(["flowers"]).map(str::to_owned).collect();
+        let report = collect(&config, &client(&sandbox), &Clock::fixed(1_700_000_000), &Progress::silent()).await;
+        let gaps: Vec<_> = report.unwrap().gaps.into_iter().map(|gap| (gap.subreddit, gap.reason)).collect();
+        assert_eq!(gaps, hidden.map(|name| (name.to_owned(), GapReason::Refused)));
+    });
+    let covered = Dataset::read(folder.path()).unwrap().record.unwrap().windows;
+    assert_eq!(covered.into_keys().filter(|name| name != "flowers").count(), 0, "nothing of the others is covered");
 }
 
 #[test]
