@@ -13,7 +13,7 @@ use image::{DynamicImage, ImageDecoder, Limits};
 use crate::colour::{ColourModel, ToSrgb};
 use crate::jpeg::Jpeg;
 use crate::photo::{fitting, grey_resized};
-use crate::{Format, ImageError, ImageLimits, PerceptualHash, Photo, gif, pixels, scratch, webp};
+use crate::{Format, ImageError, ImageLimits, PerceptualHash, Photo, gif, pixels, png, scratch, webp};
 
 /// The longest side of a photo: what is longer could not be stored as JPEG.
 const SIDE_MAX: u32 = u16::MAX as u32;
@@ -130,10 +130,13 @@ impl<'a> Opened<'a> {
         let reader = Cursor::new(bytes);
         let opened = match format {
             Format::Jpeg => return Self::jpeg(bytes),
-            Format::Png => PngDecoder::with_limits(reader, decoder_limits(limits)).and_then(|decoder| {
-                let animated = decoder.is_apng()?;
-                Ok(Self::other(format, decoder, animated))
-            }),
+            Format::Png => {
+                png::check(bytes)?;
+                PngDecoder::with_limits(reader, decoder_limits(limits)).and_then(|decoder| {
+                    let animated = decoder.is_apng()?;
+                    Ok(Self::other(format, decoder, animated))
+                })
+            }
             Format::WebP => {
                 webp::check(bytes)?;
                 WebPDecoder::new(reader).map(|decoder| {

@@ -19,6 +19,7 @@ mod normalise;
 mod perceptual_hash;
 mod photo;
 mod pixels;
+mod png;
 mod scratch;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
