@@ -78,7 +78,7 @@ pub(super) async fn run(seed: u64) {
 /// Runs the program until it ends well and leaves nothing to come back for, then once more without faults, which brings
 /// the photos that a fault spoilt.
 async fn end(world: &World, dir: &Path, deaths: &Deaths) {
-    let data = dir.join("data");
+    let (data, mut last) = (dir.join("data"), String::new());
     for _ in 0..40 {
         let run = program(dir, deaths.zone).run();
         oracle::check(&data, world);
@@ -91,8 +91,9 @@ async fn end(world: &World, dir: &Path, deaths: &Deaths) {
         if is_whole {
             return;
         }
+        last = format!("{}{:?}", run.stderr, oracle::gaps(&data, world));
     }
-    panic!("40 runs and still not whole: {deaths:?} {:?}", world.case);
+    panic!("40 runs and still not whole: {last}\n{deaths:?} {:?}", world.case);
 }
 
 fn program(dir: &Path, zone: &str) -> Natureddit {
