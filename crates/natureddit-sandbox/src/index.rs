@@ -42,10 +42,17 @@ impl Posts {
         Some((at, &self.posts[at]))
     }
 
-    /// The subreddit's name as its posts write it.
-    pub(crate) fn subreddit(&self, name: &str) -> Option<&str> {
-        let places = self.by_subreddit.get(&name.to_ascii_lowercase())?;
-        places.first().map(|&at| self.posts[at].subreddit.as_str())
+    /// Makes subreddits known that need not have a post.
+    pub(crate) fn with_subreddits(mut self, names: &[String]) -> Self {
+        for name in names {
+            self.by_subreddit.entry(name.to_ascii_lowercase()).or_default();
+        }
+        self
+    }
+
+    /// Whether there is such a subreddit, with or without posts.
+    pub(crate) fn has_subreddit(&self, name: &str) -> bool {
+        self.by_subreddit.contains_key(&name.to_ascii_lowercase())
     }
 
     /// The places of up to `limit` posts that `wanted` accepts, made in `times`, from one end on; `None` for all

@@ -52,7 +52,7 @@ impl State {
         let starts_at = config.starts_at.unwrap_or(corpus.truth.window.until + SETTLED);
         let processors = std::thread::available_parallelism().map_or(1, Into::into);
         Self {
-            posts: Posts::new(corpus.posts),
+            posts: Posts::new(corpus.posts).with_subreddits(&config.subreddits),
             media: corpus.media,
             truth: corpus.truth,
             after: config.after,

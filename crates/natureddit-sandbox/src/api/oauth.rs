@@ -124,7 +124,7 @@ fn shown(value: Value, query: &Parameters) -> Response {
 /// `/r/{a+b}/new`: newest first, and no further back than the cap.
 fn new_listing(state: &State, subreddits: &str, query: &Parameters) -> Response {
     let names: Vec<String> = subreddits.split('+').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    let known: Vec<String> = names.iter().filter(|name| state.posts.subreddit(name).is_some()).cloned().collect();
+    let known: Vec<String> = names.iter().filter(|name| state.posts.has_subreddit(name)).cloned().collect();
     if known.is_empty() {
         return match names.first().map_or("", |name| name.split('_').next().unwrap_or_default()) {
             "private" => refusal(StatusCode::FORBIDDEN, Some("private")),

@@ -236,6 +236,19 @@ async fn what_is_not_open_is_refused_as_reddit_does() {
 }
 
 #[tokio::test]
+async fn a_subreddit_without_posts_is_empty_and_not_unknown() {
+    let subreddits: Vec<String> = (0..9).map(|at| format!("club{at}")).collect();
+    let sandbox = Sandbox::start(SandboxConfig { subreddits: subreddits.clone(), ..config(57, 4) }).await.unwrap();
+    let reddit = Reddit::new(&sandbox).await;
+    let mut empty = 0;
+    for subreddit in subreddits {
+        let listed = children(&reddit.json(&format!("/r/{subreddit}/new")).await);
+        empty += usize::from(listed.is_empty());
+    }
+    assert!((5..9).contains(&empty), "{empty}");
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_say_who_it_is_is_told_to_slow_down() {
     let sandbox = Sandbox::start(config(59, 5)).await.unwrap();
     let reddit = Reddit::new(&sandbox).await;
