@@ -6,6 +6,7 @@
 pub mod collect;
 pub mod dataset;
 mod deletions;
+pub mod dvc;
 mod forget;
 pub mod gap;
 mod id_set;
