@@ -2,6 +2,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "this module is what the rest of the program calls instead of std::fs")]
 
+mod tree;
+
+pub use tree::{
+    Fingerprint, Kind, entries, fingerprint, hard_link, is_executable, kind, link_count, new_file_mode, permissions,
+    read_link, remove_empty_dir, set_modified, set_permissions, symlink,
+};
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
@@ -153,6 +160,30 @@ fn write_whole(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File)
 /// As [`write_atomic`].
 pub fn write_unsynced(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     replace(path, OpenOptions::new().write(true).create_new(true), |file| file.write_all(bytes.as_ref()))
+}
+
+/// Moves a file within one file system; only [`sync_files`] or [`sync_many`] makes that last.
+///
+/// # Errors
+/// With the destination.
+pub fn rename_unsynced(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|e| FsError::new("rename to", to, e))
+}
+
+/// As [`sync_files`], for so many files that the whole file system is synced in less time, where there is a way to.
+///
+/// # Errors
+/// As [`sync_files`].
+pub fn sync_many(paths: &[PathBuf]) -> Result<()> {
+    /// Each file for itself takes longer from some such number on.
+    const FILES_MAX: usize = 32;
+    #[cfg(target_os = "linux")]
+    if let Some(first) = paths.first().filter(|_| paths.len() > FILES_MAX) {
+        let folder = first.parent().unwrap_or(Path::new("."));
+        let synced = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+        return synced.map_err(|e| FsError::new("sync", folder, e));
+    }
+    sync_files(paths)
 }
 
 /// Makes what [`write_unsynced`] wrote last, and the names in the folders. A file that is gone needs nothing.

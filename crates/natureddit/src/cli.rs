@@ -9,6 +9,7 @@ mod dataset;
 mod dataset_files;
 mod demo;
 mod doctor;
+mod dvc;
 mod error;
 mod evaluation;
 mod forget;
@@ -67,6 +68,7 @@ enum Command {
     Init(init::Args),
     Collect(collect::Args),
     Dataset(dataset::Args),
+    Dvc(dvc::Args),
     Label(label::Args),
     Run(run::Args),
     Lineage(lineage::Args),
@@ -86,6 +88,7 @@ impl Command {
             Self::Init(args) => init::run(args, session),
             Self::Collect(args) => collect::run(args, session),
             Self::Dataset(args) => dataset::run(args, session),
+            Self::Dvc(args) => dvc::run(args, session),
             Self::Label(args) => label::run(args, session),
             Self::Run(args) => run::run(args, session),
             Self::Lineage(args) => lineage::run(args, session),

@@ -9,6 +9,7 @@ mod assets;
 mod check;
 mod collect;
 mod document;
+mod dvc;
 mod environment;
 mod error;
 mod evaluator;
@@ -39,6 +40,7 @@ pub use evaluator::EvaluatorConfig;
 pub use examples::{ExamplesConfig, HashBuckets};
 pub use location::Location;
 pub use model::ModelConfig;
+pub use dvc::{AwsKeys, DvcConfig};
 pub use net::NetConfig;
 pub use project::ProjectConfig;
 pub use sandbox::SandboxConfig;
@@ -71,6 +73,8 @@ pub struct Config {
     pub project: ProjectConfig,
     /// `[collect]`
     pub collect: CollectConfig,
+    /// `[dvc]`
+    pub dvc: DvcConfig,
     /// `[net]`
     pub net: NetConfig,
     /// `[assets]`
@@ -127,6 +131,7 @@ impl Config {
             root: root.to_owned(),
             project: ProjectConfig::check(raw.project, &checker)?,
             collect: CollectConfig::check(raw.collect, &checker)?,
+            dvc: DvcConfig::check(&raw.dvc, &checker)?,
             net: NetConfig::check(raw.net, &checker)?,
             assets: AssetsConfig::check(raw.assets, &checker)?,
             examples: ExamplesConfig::check(raw.examples, &checker)?,

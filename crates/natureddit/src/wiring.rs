@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use natureddit_core::{Asset, Progress};
+use natureddit_core::{Asset, Clock, Progress};
+use natureddit_data::dvc::DvcOptions;
+use natureddit_data::dvc::remote::{Access, AwsAccess};
 use natureddit_data::source::RedditOauthConfig;
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
@@ -35,6 +37,28 @@ pub(crate) fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().context("could not start the async runtime")
 }
 
+/// How a repository of DVC is worked on; `jobs` are those of the command line.
+pub(crate) fn dvc(config: &Config, jobs: Option<u16>, progress: &Progress, clock: &Clock) -> DvcOptions {
+    let dvc = &config.dvc;
+    let aws = dvc.aws.clone().map(|keys| AwsAccess {
+        access_key_id: keys.access_key_id,
+        secret_access_key: keys.secret_access_key,
+        session_token: keys.session_token,
+        region: keys.region,
+    });
+    let pacing = Pacing { progress: progress.clone(), ..Pacing::none() };
+    DvcOptions {
+        fsync: dvc.fsync,
+        jobs: jobs.map_or(dvc.jobs, usize::from),
+        lock_wait: dvc.lock_wait,
+        object_bytes_max: dvc.object_bytes_max,
+        config_files: dvc.config_files.clone(),
+        access: Access { client: client_config(config), pacing, aws, token: dvc.token.clone() },
+        clock: clock.clone(),
+        progress: progress.clone(),
+    }
+}
+
 /// The HTTP client for sources and photos, which tells when it waits.
 pub(crate) fn client(config: &Config, progress: &Progress) -> anyhow::Result<Client> {
     let (net, collect) = (&config.net, &config.collect);
@@ -53,7 +77,12 @@ pub(crate) fn client(config: &Config, progress: &Progress) -> anyhow::Result<Cli
             pacing.api_host(host, Duration::from_secs_f64(interval))
         },
     );
-    let config = ClientConfig {
+    Ok(Client::with_pacing(client_config(config), pacing)?)
+}
+
+fn client_config(config: &Config) -> ClientConfig {
+    let (net, collect) = (&config.net, &config.collect);
+    ClientConfig {
         user_agent: collect.user_agent.clone(),
         connect_timeout: net.connect_timeout,
         total_timeout: net.total_timeout,
@@ -63,8 +92,7 @@ pub(crate) fn client(config: &Config, progress: &Progress) -> anyhow::Result<Cli
         redirects_max: net.redirects_max,
         requests_per_host_max: collect.downloads_per_host_max,
         host_map: HostMap::new(net.host_map.clone()),
-    };
-    Ok(Client::with_pacing(config, pacing)?)
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -46,6 +46,11 @@ impl Output {
         }
     }
 
+    /// Whether nothing is to be said but by the exit code.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.without_progress
+    }
+
     /// Where long work reports to: bars on a terminal, else a line now and then and one for each finished step; with
     /// `--json` an object a line; or nothing.
     pub(crate) fn progress(&self) -> Progress {

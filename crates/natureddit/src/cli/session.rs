@@ -103,6 +103,12 @@ impl Session {
         }
     }
 
+    /// The folder the command is about: the one named with `--project`, else the current one.
+    pub(crate) fn folder(&self) -> Result<PathBuf, CliError> {
+        let here = working_dir()?;
+        Ok(self.global.project.as_ref().map_or_else(|| here.clone(), |folder| below(&here, folder)))
+    }
+
     fn location(&self) -> Result<Location, ConfigError> {
         let here = working_dir()?;
         match (&self.global.project, &self.global.config) {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use natureddit_core::Secret;
 
+use super::AwsKeys;
+
 /// What the program takes from the environment; a secret belongs here too, as a `natureddit_core::Secret`.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -11,12 +13,19 @@ pub struct Environment {
     pub cache_home: Option<PathBuf>,
     /// Where programs keep what is the user's: `$XDG_DATA_HOME` or `~/.local/share`.
     pub data_home: Option<PathBuf>,
+    /// Where programs keep the user's settings: `$XDG_CONFIG_HOME` or `~/.config`.
+    pub config_home: Option<PathBuf>,
     /// `$NATUREDDIT_LOG`, a filter such as `debug` or `natureddit_net=trace`.
     pub log_filter: Option<String>,
     /// `$NATUREDDIT_REDDIT_CLIENT_ID`, the id of an app that may use Reddit's API.
     pub reddit_client_id: Option<String>,
     /// `$NATUREDDIT_REDDIT_CLIENT_SECRET`; an installed app has none.
     pub reddit_client_secret: Option<Secret>,
+    /// `$AWS_ACCESS_KEY_ID` and `$AWS_SECRET_ACCESS_KEY`, with `$AWS_SESSION_TOKEN` and `$AWS_REGION` or
+    /// `$AWS_DEFAULT_REGION`.
+    pub aws: Option<AwsKeys>,
+    /// `$NATUREDDIT_DVC_TOKEN`, for remotes of DVC that are web servers.
+    pub dvc_token: Option<Secret>,
 }
 
 impl Environment {
@@ -28,11 +37,23 @@ impl Environment {
         Self {
             cache_home: folder("XDG_CACHE_HOME").or_else(|| below_home(".cache")),
             data_home: folder("XDG_DATA_HOME").or_else(|| below_home(".local/share")),
+            config_home: folder("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
             log_filter: text("NATUREDDIT_LOG"),
             reddit_client_id: text("NATUREDDIT_REDDIT_CLIENT_ID"),
             reddit_client_secret: text("NATUREDDIT_REDDIT_CLIENT_SECRET").map(Secret::new),
+            aws: aws(),
+            dvc_token: text("NATUREDDIT_DVC_TOKEN").map(Secret::new),
         }
     }
+}
+
+fn aws() -> Option<AwsKeys> {
+    Some(AwsKeys {
+        access_key_id: text("AWS_ACCESS_KEY_ID")?,
+        secret_access_key: Secret::new(text("AWS_SECRET_ACCESS_KEY")?),
+        session_token: text("AWS_SESSION_TOKEN").map(Secret::new),
+        region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
+    })
 }
 
 /// A folder named by a variable; the XDG specification says to ignore one that is not absolute.

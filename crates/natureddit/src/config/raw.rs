@@ -12,6 +12,7 @@ use serde::Deserialize;
 pub(super) struct RawConfig {
     pub(super) project: RawProject,
     pub(super) collect: RawCollect,
+    pub(super) dvc: RawDvc,
     pub(super) net: RawNet,
     pub(super) assets: RawAssets,
     pub(super) examples: RawExamples,
@@ -20,6 +21,15 @@ pub(super) struct RawConfig {
     pub(super) evaluator: RawEvaluator,
     pub(super) serve: RawServe,
     pub(super) sandbox: RawSandbox,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDvc {
+    pub(super) fsync: bool,
+    pub(super) jobs: i64,
+    pub(super) lock_wait: String,
+    pub(super) object_bytes_max: i64,
 }
 
 #[derive(Deserialize)]

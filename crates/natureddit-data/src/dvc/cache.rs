@@ -1,0 +1,318 @@
+//! The cache: every content once, under its hash, and never changed again.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use natureddit_core::Clock;
+use natureddit_core::fs::{self, Fingerprint, FsError};
+
+use super::config::LinkType;
+use super::error::DvcError;
+use super::hash::{HashKind, Hasher, Md5, ObjectId};
+use super::state::{self, State};
+use super::tree::Tree;
+
+/// The mode of objects: nobody writes to them.
+const OBJECT_MODE: u32 = 0o444;
+/// Smaller files are held in memory whole, so that one that is in the cache already is not written again.
+const WHOLE_BYTES_MAX: u64 = 16 << 20;
+const PART_BYTES: usize = 1 << 20;
+
+/// The objects of a repository on this machine.
+#[derive(Debug)]
+pub(super) struct Cache {
+    root: PathBuf,
+    folder: PathBuf,
+    pub(super) links: Vec<LinkType>,
+    clock: Clock,
+    state: Mutex<State>,
+    /// What was written since the last [`Cache::sync`].
+    unsynced: Mutex<Vec<PathBuf>>,
+}
+
+/// What is known of a file of the work tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hashed {
+    pub(super) md5: Md5,
+    pub(super) print: Fingerprint,
+    /// Whether a later change is sure to show.
+    is_settled: bool,
+}
+
+impl Cache {
+    pub(super) fn new(root: &Path, folder: PathBuf, links: Vec<LinkType>, clock: Clock) -> Self {
+        let state = Mutex::new(State::read(root.join(".dvc/tmp/natureddit.state")));
+        Self { root: root.to_owned(), folder, links, clock, state, unsynced: Mutex::default() }
+    }
+
+    pub(super) fn path(&self, id: ObjectId) -> PathBuf {
+        self.folder.join(id.path())
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn has(&self, id: ObjectId) -> Result<bool, FsError> {
+        fs::optional(fs::metadata(&self.path(id))).map(|found| found.is_some_and(|found| found.is_file()))
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self, path: &Path) -> String {
+        state::key(&self.root, path)
+    }
+
+    /// The hash of a file of the work tree, if it is known without reading it.
+    pub(super) fn known(&self, path: &Path, print: Fingerprint, kind: HashKind) -> Option<Md5> {
+        self.state().get(&self.key(path), print, kind)
+    }
+
+    /// Remembers the hash of a file of the work tree.
+    pub(super) fn remember(&self, path: &Path, kind: HashKind, hashed: &Hashed) {
+        if hashed.is_settled {
+            self.state().set(self.key(path), hashed.print, kind, hashed.md5);
+        }
+    }
+
+    /// Remembers a file that was put into the work tree as an object is: its time was set back, or it is the object.
+    pub(super) fn remember_placed(&self, path: &Path, print: Fingerprint, id: ObjectId) {
+        self.state().set(self.key(path), print, id.kind, id.md5);
+    }
+
+    /// Forgets the files below a folder that are not among `paths`, which are sorted.
+    pub(super) fn remember_only(&self, folder: &Path, paths: &[PathBuf]) {
+        let mut keys: Vec<String> = paths.iter().map(|path| self.key(path)).collect();
+        keys.sort_unstable();
+        self.state().keep_below(&self.key(folder), &keys);
+    }
+
+    /// Writes what was remembered.
+    pub(super) fn write_state(&self) -> Result<(), FsError> {
+        self.state().write()
+    }
+
+    /// Hashes a file of the work tree.
+    pub(super) fn hash(&self, path: &Path, kind: HashKind) -> Result<Hashed, DvcError> {
+        let (file, mut reading) = self.begin(path)?;
+        let mut hasher = Hasher::of_kind(kind);
+        copy_to(&file, path, |part| {
+            hasher.update(part);
+            Ok(())
+        })?;
+        reading.finish(&file, hasher)
+    }
+
+    /// Hashes a file of the work tree and stores its content.
+    pub(super) fn store(&self, path: &Path, kind: HashKind) -> Result<Hashed, DvcError> {
+        let (file, mut reading) = self.begin(path)?;
+        let mut hasher = Hasher::of_kind(kind);
+        if reading.before.bytes <= WHOLE_BYTES_MAX {
+            let mut content = Vec::with_capacity(reading.before.bytes as usize + 1);
+            (&file).take(WHOLE_BYTES_MAX + 1).read_to_end(&mut content).map_err(|e| FsError::new("read", path, e))?;
+            hasher.update(&content);
+            let hashed = reading.finish(&file, hasher)?;
+            let id = ObjectId { kind, md5: hashed.md5, is_dir: false };
+            if !self.has_right(id, hashed.print.bytes)? {
+                self.put(id, &content)?;
+            }
+            return Ok(hashed);
+        }
+        // Written before its name is known.
+        let partial = fs::beside(&self.folder.join("files/md5/new"));
+        let new = self.create(&partial)?;
+        let copied = copy_to(&file, path, |part| {
+            hasher.update(part);
+            (&new).write_all(part).map_err(|e| FsError::new("write", &partial, e))
+        });
+        let hashed = copied.map_err(DvcError::from).and_then(|()| reading.finish(&file, hasher));
+        let hashed = hashed.inspect_err(|_| {
+            // It is of no use to anybody; that it could not be removed changes nothing for the caller.
+            let _ = fs::remove_file(&partial);
+        })?;
+        self.adopt(ObjectId { kind, md5: hashed.md5, is_dir: false }, &partial, &new)?;
+        Ok(hashed)
+    }
+
+    fn begin(&self, path: &Path) -> Result<(File, Reading), DvcError> {
+        let file = fs::open(path)?;
+        let metadata = file.metadata().map_err(|e| FsError::new("inspect", path, e))?;
+        let before = Fingerprint::of(&metadata);
+        let is_settled = before.tells_changes_since(self.clock.now());
+        Ok((file, Reading { path: path.to_owned(), before, is_settled }))
+    }
+
+    /// Whether an object is there and as long as it must be: one that a full disk cut is stored again.
+    fn has_right(&self, id: ObjectId, bytes: u64) -> Result<bool, FsError> {
+        fs::optional(fs::metadata(&self.path(id))).map(|found| found.is_some_and(|found| found.len() == bytes))
+    }
+
+    /// Stores bytes whose hash is known.
+    pub(super) fn put(&self, id: ObjectId, content: &[u8]) -> Result<(), FsError> {
+        let partial = fs::beside(&self.path(id));
+        let file = self.create(&partial)?;
+        let written = (&file).write_all(content).map_err(|e| FsError::new("write", &partial, e));
+        written.and_then(|()| self.adopt(id, &partial, &file)).inspect_err(|_| {
+            let _ = fs::remove_file(&partial);
+        })
+    }
+
+    /// A new file in the cache, in a folder that is made.
+    fn create(&self, path: &Path) -> Result<File, FsError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::create(path)
+    }
+
+    /// Where an object may be received to, in the file system of the cache.
+    pub(super) fn partial(&self, id: ObjectId) -> Result<PathBuf, FsError> {
+        let path = self.path(id);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(fs::beside(&path))
+    }
+
+    /// Takes a file whose hash was compared as an object.
+    pub(super) fn adopt_received(&self, id: ObjectId, partial: &Path) -> Result<(), FsError> {
+        self.adopt(id, partial, &fs::open(partial)?)
+    }
+
+    fn adopt(&self, id: ObjectId, partial: &Path, file: &File) -> Result<(), FsError> {
+        let path = self.path(id);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::set_permissions(file, partial, OBJECT_MODE)?;
+        let print = Fingerprint::of(&file.metadata().map_err(|e| FsError::new("inspect", partial, e))?);
+        fs::rename_unsynced(partial, &path)?;
+        // Nobody changes an object, so that its time need not be waited for.
+        self.state().set(self.key(&path), print, id.kind, id.md5);
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        Ok(())
+    }
+
+    /// Makes the objects last that were written: before anything that points to them.
+    pub(super) fn sync(&self) -> Result<(), FsError> {
+        let paths = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        fs::sync_many(&paths)
+    }
+
+    /// Names the objects that were written since the last time without waiting for the disk.
+    pub(super) fn forget_unsynced(&self) {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether an object is what its name says: by what is remembered of it, else by reading it.
+    ///
+    /// A corrupt one is put aside, where it is nobody's, and named.
+    pub(super) fn verify(&self, id: ObjectId) -> Result<(), DvcError> {
+        let path = self.path(id);
+        let print = fs::fingerprint(&path)?;
+        let key = self.key(&path);
+        if self.state().get(&key, print, id.kind) == Some(id.md5) {
+            return Ok(());
+        }
+        let mut hasher = Hasher::new(id);
+        copy_to(&fs::open(&path)?, &path, |part| {
+            hasher.update(part);
+            Ok(())
+        })?;
+        let (found, _) = hasher.finish();
+        if found == id.md5 {
+            self.state().set(key, print, id.kind, id.md5);
+            return Ok(());
+        }
+        Err(self.set_aside(id, found)?)
+    }
+
+    fn set_aside(&self, id: ObjectId, found: Md5) -> Result<DvcError, FsError> {
+        let path = self.path(id);
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".corrupt");
+        let aside = path.with_file_name(name);
+        fs::rename(&path, &aside)?;
+        self.state().remove(&self.key(&path));
+        Ok(DvcError::Corrupt {
+            id,
+            place: "the cache".into(),
+            found: found.to_string(),
+            aside: format!(", it was put aside as {}", aside.display()),
+        })
+    }
+
+    /// The list of a folder; `None` where the cache does not have it.
+    pub(super) fn tree(&self, id: ObjectId) -> Result<Option<Tree>, DvcError> {
+        let Some(bytes) = fs::optional(fs::read(&self.path(id)))? else { return Ok(None) };
+        let found = Md5::of(&bytes);
+        if found != id.md5 {
+            return Err(self.set_aside(id, found)?);
+        }
+        Tree::parse(&bytes).map(Some).map_err(|source| DvcError::Tree { id, source })
+    }
+
+    /// Every object.
+    pub(super) fn list(&self) -> Result<BTreeSet<ObjectId>, FsError> {
+        let mut ids = BTreeSet::new();
+        for top in ["files/md5", ""] {
+            let folder = self.folder.join(top);
+            for (name, kind) in fs::optional(fs::entries(&folder))?.unwrap_or_default() {
+                if kind != fs::Kind::Folder || name.len() != 2 {
+                    continue;
+                }
+                for (object, _) in fs::entries(&folder.join(&name))? {
+                    let start = if top.is_empty() { String::new() } else { format!("{top}/") };
+                    let path = format!("{start}{}/{}", name.to_string_lossy(), object.to_string_lossy());
+                    ids.extend(ObjectId::from_path(&path));
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Removes an object.
+    pub(super) fn remove(&self, id: ObjectId) -> Result<(), FsError> {
+        let path = self.path(id);
+        fs::remove_file(&path)?;
+        self.state().remove(&self.key(&path));
+        Ok(())
+    }
+}
+
+/// A file that is being read.
+struct Reading {
+    path: PathBuf,
+    before: Fingerprint,
+    is_settled: bool,
+}
+
+impl Reading {
+    /// The hash of what was read, unless the file changed meanwhile.
+    fn finish(&mut self, file: &File, hasher: Hasher) -> Result<Hashed, DvcError> {
+        let (md5, bytes) = hasher.finish();
+        let after = Fingerprint::of(&file.metadata().map_err(|e| FsError::new("inspect", &self.path, e))?);
+        if after != self.before || bytes != after.bytes {
+            return Err(DvcError::Changing { path: self.path.clone() });
+        }
+        Ok(Hashed { md5, print: after, is_settled: self.is_settled })
+    }
+}
+
+/// Hands over a file part by part.
+fn copy_to(mut file: &File, path: &Path, mut take: impl FnMut(&[u8]) -> Result<(), FsError>) -> Result<(), FsError> {
+    let mut part = vec![0; PART_BYTES];
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => return Ok(()),
+            Ok(length) => take(&part[..length])?,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(FsError::new("read", path, e)),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! From the cache into the work tree.
+
+use std::io;
+use std::path::Path;
+
+use natureddit_core::fs::{self, FsError, Kind};
+
+use super::config::LinkType;
+use super::error::DvcError;
+use super::hash::ObjectId;
+use super::pointer::Content;
+use super::repo::DvcRepo;
+use super::scan::Current;
+
+/// New files look as if they were made so long ago, so that whoever changes them next, even in the same tick of the file
+/// system's clock, changes their time.
+const SETTLED: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
+
+impl DvcRepo {
+    /// Puts an object, which is there and right, into the work tree in place of what was there.
+    pub(super) fn place(&self, id: ObjectId, path: &Path, is_executable: bool) -> Result<(), DvcError> {
+        let object = self.cache.path(id);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        // Links to an empty file save nothing, and a file system counts the names of a file.
+        let is_empty = fs::metadata(&object)?.len() == 0;
+        let types: &[LinkType] = if is_empty { &[LinkType::Copy] } else { &self.cache.links };
+        for (at, kind) in types.iter().enumerate() {
+            let placed = match kind {
+                LinkType::Reflink => self.copy(&object, path, is_executable, reflink),
+                LinkType::Copy => self.copy(&object, path, is_executable, copy_content),
+                LinkType::Hardlink => fs::hard_link(&object, path),
+                LinkType::Symlink => fs::symlink(&object, path),
+            };
+            match placed {
+                Ok(()) => {
+                    let print = fs::fingerprint(path)?;
+                    self.cache.remember_placed(path, print, id);
+                    return Ok(());
+                }
+                // The last one says what is wrong; one before may only be unknown to the file system.
+                Err(error) if at + 1 == types.len() && *kind == LinkType::Copy => return Err(error.into()),
+                Err(error) if error.source.kind() == io::ErrorKind::StorageFull => return Err(error.into()),
+                Err(error) => tracing::debug!(%error, "the next type of link is tried"),
+            }
+        }
+        Err(DvcError::NoLink { path: path.to_owned() })
+    }
+
+    fn copy(
+        &self,
+        object: &Path,
+        path: &Path,
+        is_executable: bool,
+        copy: impl FnOnce(&Path, &Path) -> io::Result<std::fs::File>,
+    ) -> Result<(), FsError> {
+        let partial = fs::beside(path);
+        let made = copy(object, &partial).map_err(|e| FsError::new("copy to", path, e)).and_then(|file| {
+            if is_executable {
+                let metadata = file.metadata().map_err(|e| FsError::new("inspect", path, e))?;
+                fs::set_permissions(&file, path, fs::permissions(&metadata) | 0o100)?;
+            }
+            let settled = self.options.clock.now().checked_sub(SETTLED).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+            fs::set_modified(&file, path, settled)
+        });
+        made.and_then(|()| fs::rename_unsynced(&partial, path)).inspect_err(|_| {
+            // It is of no use to anybody; that it could not be removed changes nothing for the caller.
+            let _ = fs::remove_file(&partial);
+        })
+    }
+
+    /// Makes links of what was just stored, where links are configured and bytes of their own are not.
+    pub(super) fn relink(&self, target: &Path, now: &Current) -> Result<(), DvcError> {
+        if matches!(self.cache.links.first(), None | Some(LinkType::Copy | LinkType::Reflink)) {
+            return Ok(());
+        }
+        let Some(tree) = &now.tree else { return self.relink_one(target, &now.content) };
+        for (name, &md5) in &tree.files {
+            let id = ObjectId { kind: now.content.id.kind, md5, is_dir: false };
+            let content = Content { id, bytes: None, files: None, is_executable: false };
+            self.relink_one(&target.join(name), &content)?;
+        }
+        Ok(())
+    }
+
+    fn relink_one(&self, path: &Path, content: &Content) -> Result<(), DvcError> {
+        let object = self.cache.path(content.id);
+        let is_linked = match fs::kind(path)? {
+            Kind::Link => fs::read_link(path)? == object,
+            _ => fs::fingerprint(path)? == fs::fingerprint(&object)? && fs::link_count(&fs::metadata(path)?) > 1,
+        };
+        if is_linked { Ok(()) } else { self.place(content.id, path, content.is_executable) }
+    }
+}
+
+fn reflink(from: &Path, to: &Path) -> io::Result<std::fs::File> {
+    reflink_copy::reflink(from, to)?;
+    let file = std::fs::OpenOptions::new().read(true).open(to)?;
+    // It came with the permissions of the object, which nobody may write.
+    fs::set_permissions(&file, to, fs::new_file_mode()).map_err(|e| e.source)?;
+    Ok(file)
+}
+
+fn copy_content(from: &Path, to: &Path) -> io::Result<std::fs::File> {
+    let mut object = fs::open(from).map_err(|e| e.source)?;
+    let mut file = fs::create(to).map_err(|e| e.source)?;
+    io::copy(&mut object, &mut file)?;
+    Ok(file)
+}

@@ -1,0 +1,245 @@
+//! A repository: where it is, what it tracks, and that only one works on it at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use natureddit_core::fs::{self, Kind, Lock};
+use natureddit_core::{Clock, Progress};
+use serde::Deserialize;
+
+use super::cache::Cache;
+use super::config::{DvcConfig, normal};
+use super::error::DvcError;
+use super::hash::ObjectId;
+use super::ignored::Ignored;
+use super::remote::Access;
+use super::pointer::{Out, Pointer, SUFFIX};
+use super::tree::Tree;
+
+/// How to work on a repository.
+#[derive(Clone, Debug)]
+pub struct DvcOptions {
+    /// Whether what a pointer points to is sure to outlive a power cut before the pointer is written.
+    pub fsync: bool,
+    /// The most objects under way to or from a remote that is not told otherwise; 0: by the kind of remote.
+    pub jobs: usize,
+    /// How long to wait for another process that works on the repository.
+    pub lock_wait: Duration,
+    /// Larger objects are not received.
+    pub object_bytes_max: u64,
+    /// The settings files above the repository's own: the machine's, then the user's.
+    pub config_files: Vec<PathBuf>,
+    /// How servers are asked.
+    pub access: Access,
+    /// The time.
+    pub clock: Clock,
+    /// Who watches.
+    pub progress: Progress,
+}
+
+/// A DVC repository.
+#[derive(Debug)]
+pub struct DvcRepo {
+    pub(super) root: PathBuf,
+    pub(super) config: DvcConfig,
+    pub(super) ignored: Ignored,
+    pub(super) cache: Cache,
+    pub(super) options: DvcOptions,
+    _lock: Lock,
+}
+
+/// What of a repository a command is about.
+#[derive(Clone, Debug)]
+pub(super) struct Tracked {
+    pub(super) pointer: Pointer,
+    /// Which of its outs.
+    pub(super) at: usize,
+}
+
+impl Tracked {
+    pub(super) fn out(&self) -> &Out {
+        &self.pointer.outs[self.at]
+    }
+}
+
+impl DvcRepo {
+    /// Opens the nearest repository from `folder` upwards, which must be absolute, and locks it.
+    ///
+    /// # Errors
+    /// [`DvcError`].
+    pub fn open(folder: &Path, options: DvcOptions) -> Result<Self, DvcError> {
+        let above = folder.ancestors().find(|folder| folder.join(".dvc").is_dir());
+        let root = above.ok_or_else(|| DvcError::NoRepository { path: folder.to_owned() })?.to_owned();
+        let dvc = root.join(".dvc");
+        let mut layers = options.config_files.clone();
+        layers.extend([dvc.join("config"), dvc.join("config.local")]);
+        let config = DvcConfig::read(&layers)?;
+        if config.hardlink_lock() {
+            return Err(DvcError::Setting("core.hardlink_lock"));
+        }
+        let lock = lock(&dvc, options.lock_wait)?;
+        let folder = config.cache_dir().map_or_else(|| dvc.join("cache"), Path::to_owned);
+        let cache = Cache::new(&root, folder, config.link_types()?, options.clock.clone());
+        Ok(Self { ignored: Ignored::new(&root), root, config, cache, options, _lock: lock })
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path as seen from the root, for messages.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+    }
+
+    /// Every pointer of the work tree.
+    pub(super) fn pointers(&self) -> Result<Vec<Pointer>, DvcError> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.root.clone()];
+        while let Some(folder) = folders.pop() {
+            let mut below = Vec::new();
+            let first = found.len();
+            for (name, kind) in fs::entries(&folder)? {
+                let path = folder.join(&name);
+                let is_pointer = name.to_string_lossy().ends_with(SUFFIX) && name != ".dvc";
+                match kind {
+                    Kind::Folder if !self.ignored.is_ignored(&path, true)? => below.push(path),
+                    Kind::File if is_pointer && !self.ignored.is_ignored(&path, false)? => {
+                        found.push(Pointer::read(&path)?);
+                    }
+                    _ => {}
+                }
+            }
+            // What is tracked holds no pointers, and may hold a hundred thousand files.
+            let tracked: BTreeSet<&Path> =
+                found[first..].iter().flat_map(|pointer| &pointer.outs).map(|out| out.path.as_path()).collect();
+            below.retain(|folder| !tracked.contains(folder.as_path()));
+            folders.extend(below);
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    /// What the targets name, pointers or what they point to or files in it; everything if there are none.
+    pub(super) fn tracked(&self, targets: &[PathBuf]) -> Result<Vec<Tracked>, DvcError> {
+        let pointers = self.pointers()?;
+        let all = pointers
+            .into_iter()
+            .flat_map(|pointer| (0..pointer.outs.len()).map(move |at| Tracked { pointer: pointer.clone(), at }));
+        let all: Vec<Tracked> = all.collect();
+        if targets.is_empty() {
+            return Ok(all);
+        }
+        let mut wanted = BTreeSet::new();
+        for target in targets {
+            let is_meant = |tracked: &Tracked| {
+                let out = &tracked.out().path;
+                tracked.pointer.path == *target || target.starts_with(out) || out.starts_with(target)
+            };
+            let meant: Vec<usize> = (0..all.len()).filter(|&at| is_meant(&all[at])).collect();
+            if meant.is_empty() {
+                return Err(DvcError::NotTracked { path: target.clone() });
+            }
+            wanted.extend(meant);
+        }
+        Ok(wanted.into_iter().map(|at| all[at].clone()).collect())
+    }
+
+    /// The lists of the folders among outs; those that the cache lacks are `None`.
+    pub(super) fn trees(&self, outs: &[Tracked]) -> Result<BTreeMap<ObjectId, Option<Tree>>, DvcError> {
+        let mut trees = BTreeMap::new();
+        for id in outs.iter().filter_map(|tracked| tracked.out().content.as_ref()).map(|content| content.id) {
+            if id.is_dir && !trees.contains_key(&id) {
+                trees.insert(id, self.cache.tree(id)?);
+            }
+        }
+        Ok(trees)
+    }
+
+    /// A path as the command line names it, absolute.
+    #[must_use]
+    pub fn absolute(here: &Path, target: &Path) -> PathBuf {
+        normal(&here.join(target))
+    }
+}
+
+const LOCK_FILE: &str = "tmp/lock";
+const LOCK_POLL: Duration = Duration::from_millis(20);
+
+/// What the real tool keeps of those that read and write while they do not hold the lock.
+#[derive(Default, Deserialize)]
+struct RwLock {
+    #[serde(default)]
+    write: BTreeMap<String, Holder>,
+    #[serde(default)]
+    read: BTreeMap<String, Vec<Holder>>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Holder {
+    pid: u32,
+    cmd: String,
+}
+
+/// Takes the lock that the real tool takes.
+fn lock(dvc: &Path, wait: Duration) -> Result<Lock, DvcError> {
+    let path = dvc.join(LOCK_FILE);
+    let mut left = wait;
+    let lock = loop {
+        if let Some(lock) = fs::try_lock(&path)? {
+            break lock;
+        }
+        if left.is_zero() {
+            // The real tool writes its number into the lock file.
+            let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+            let by = pid.map_or_else(String::new, |pid| format!(" by process {pid}"));
+            return Err(DvcError::Busy { lock: path, by });
+        }
+        thread::sleep(LOCK_POLL.min(left));
+        left = left.saturating_sub(LOCK_POLL);
+    };
+    let rwlock = dvc.join("tmp/rwlock");
+    let text = fs::optional(fs::read_to_string(&rwlock))?.unwrap_or_default();
+    // One that is broken says nothing; the real tool complains of it by itself.
+    let held: RwLock = serde_json::from_str(&text).unwrap_or_default();
+    let holders = held.write.into_values().chain(held.read.into_values().flatten());
+    match holders.into_iter().find(|holder| is_alive(holder.pid)) {
+        Some(holder) => Err(DvcError::Busy { lock: rwlock, by: format!(" by process {}: {}", holder.pid, holder.cmd) }),
+        None => Ok(lock),
+    }
+}
+
+/// Where there is no way to know, yes.
+fn is_alive(pid: u32) -> bool {
+    let processes = Path::new("/proc");
+    !processes.join("self").exists() || processes.join(pid.to_string()).exists()
+}
+
+/// The number of other processes is not known here: only whether one holds the lock.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_of_another_is_waited_for_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path(), Duration::ZERO).unwrap();
+        let error = lock(folder.path(), Duration::from_millis(30)).unwrap_err();
+        assert!(matches!(error, DvcError::Busy { .. }), "{error}");
+        drop(held);
+        let rwlock = format!(r#"{{"write": {{"/x": {{"pid": {}, "cmd": "dvc repro"}}}}}}"#, std::process::id());
+        fs::write_atomic(&folder.path().join("tmp/rwlock"), rwlock).unwrap();
+        let error = lock(folder.path(), Duration::ZERO).unwrap_err().to_string();
+        assert!(error.ends_with(": dvc repro"), "{error}");
+        fs::write_atomic(
+            &folder.path().join("tmp/rwlock"),
+            r#"{"read": {"/x": [{"pid": 4294967295, "cmd": "gone"}]}}"#,
+        )
+        .unwrap();
+        lock(folder.path(), Duration::ZERO).unwrap();
+    }
+}

@@ -1,0 +1,259 @@
+//! What the hashes of files were when they were last read, so that a file that did not change is not read again.
+//!
+//! One file, `.dvc/tmp/natureddit.state`, ours alone: the real tool's databases are neither read nor written. It is only a
+//! memory: whatever is wrong with it, it is taken for empty. Entries are sorted by path and are searched where they lie:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 16 | `natureddit state` |
+//! | 8 | the number of entries, little-endian as all that follows |
+//! | 4 each | where the entry begins, counted from the first one |
+//! | 2 + n | an entry: the path |
+//! | 8 + 8 + 8 | its size, its time (ns since 1970), its inode |
+//! | 1 + 16 | what the hash is over (3 or 2, as the versions of DVC), the hash |
+//! | 16 | the MD5 of all before |
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs::{self, Fingerprint, FsError};
+
+use super::hash::{HashKind, Md5};
+
+const MAGIC: &[u8; 16] = b"natureddit state";
+const HEAD: usize = 24;
+const FIXED: usize = 41;
+const SUM: usize = 16;
+
+/// The known hashes, by path as the caller writes it.
+#[derive(Debug)]
+pub(super) struct State {
+    path: PathBuf,
+    known: Known,
+    /// What was learnt since; `None` for a path that is gone.
+    learnt: BTreeMap<String, Option<Entry>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    print: Fingerprint,
+    kind: HashKind,
+    md5: Md5,
+}
+
+impl State {
+    /// Reads what is known.
+    pub(super) fn read(path: PathBuf) -> Self {
+        let known = fs::read(&path).ok().and_then(Known::parse).unwrap_or_default();
+        Self { path, known, learnt: BTreeMap::new() }
+    }
+
+    /// The hash of a path that looks as it did when it was read.
+    pub(super) fn get(&self, path: &str, print: Fingerprint, kind: HashKind) -> Option<Md5> {
+        let entry = match self.learnt.get(path) {
+            Some(entry) => *entry,
+            None => self.known.find(path),
+        };
+        entry.filter(|entry| entry.print == print && entry.kind == kind).map(|entry| entry.md5)
+    }
+
+    /// Remembers a hash. The caller has seen to it that any change since would show in the fingerprint.
+    pub(super) fn set(&mut self, path: String, print: Fingerprint, kind: HashKind, md5: Md5) {
+        let entry = Entry { print, kind, md5 };
+        if self.known.find(&path) != Some(entry) || self.learnt.contains_key(&path) {
+            self.learnt.insert(path, Some(entry));
+        }
+    }
+
+    /// Forgets what lies below a folder and is not among `paths`, which are sorted.
+    pub(super) fn keep_below(&mut self, folder: &str, paths: &[String]) {
+        let prefix = format!("{folder}/");
+        for path in self.known.below(&prefix) {
+            if paths.binary_search_by(|kept| kept.as_str().cmp(path)).is_err() {
+                self.learnt.insert(path.to_owned(), None);
+            }
+        }
+    }
+
+    /// Forgets a path.
+    pub(super) fn remove(&mut self, path: &str) {
+        self.learnt.insert(path.to_owned(), None);
+    }
+
+    /// Writes what was learnt. It is not synced: what a power cut leaves of it is either whole or seen not to be.
+    pub(super) fn write(&mut self) -> Result<(), FsError> {
+        if self.learnt.is_empty() {
+            return Ok(());
+        }
+        let mut entries: BTreeMap<&str, Entry> =
+            (0..self.known.count()).filter_map(|at| self.known.entry(at)).collect();
+        for (path, entry) in &self.learnt {
+            match entry {
+                Some(entry) => entries.insert(path, *entry),
+                None => entries.remove(path.as_str()),
+            };
+        }
+        let bytes = to_bytes(&entries);
+        fs::write_unsynced(&self.path, &bytes)?;
+        self.known = Known::parse(bytes).unwrap_or_default();
+        self.learnt.clear();
+        Ok(())
+    }
+}
+
+fn to_bytes(entries: &BTreeMap<&str, Entry>) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    // A path longer than two bytes can count is longer than any system allows.
+    let fits = |(path, _): &(&&str, &Entry)| u16::try_from(path.len()).is_ok();
+    let count = entries.iter().filter(fits).count();
+    bytes.extend((count as u64).to_le_bytes());
+    let mut offset = 0_u32;
+    for (path, _) in entries.iter().filter(fits) {
+        bytes.extend(offset.to_le_bytes());
+        offset = offset.saturating_add((2 + path.len() + FIXED) as u32);
+    }
+    for (path, entry) in entries.iter().filter(fits) {
+        bytes.extend((path.len() as u16).to_le_bytes());
+        bytes.extend(path.as_bytes());
+        bytes.extend(entry.print.bytes.to_le_bytes());
+        bytes.extend(entry.print.modified_ns.to_le_bytes());
+        bytes.extend(entry.print.inode.to_le_bytes());
+        bytes.push(if entry.kind == HashKind::Md5 { 3 } else { 2 });
+        bytes.extend(entry.md5.bytes());
+    }
+    let sum = Md5::of(&bytes);
+    bytes.extend(sum.bytes());
+    bytes
+}
+
+/// A whole state file.
+#[derive(Debug, Default)]
+struct Known(Vec<u8>);
+
+impl Known {
+    /// `None` where a byte is not as it was written.
+    fn parse(bytes: Vec<u8>) -> Option<Self> {
+        let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
+        (body.starts_with(MAGIC) && body.len() >= HEAD && Md5::of(body).bytes() == sum).then_some(Self(bytes))
+    }
+
+    fn count(&self) -> usize {
+        let count = self.0.get(MAGIC.len()..HEAD).and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
+        count.map_or(0, |count| count as usize)
+    }
+
+    fn slice<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        self.0.get(at..at + N)?.try_into().ok()
+    }
+
+    fn path(&self, at: usize) -> Option<(&str, usize)> {
+        let start = HEAD + 4 * self.count() + u32::from_le_bytes(self.slice(HEAD + 4 * at)?) as usize;
+        let end = start + 2 + usize::from(u16::from_le_bytes(self.slice(start)?));
+        Some((std::str::from_utf8(self.0.get(start + 2..end)?).ok()?, end))
+    }
+
+    fn entry(&self, at: usize) -> Option<(&str, Entry)> {
+        let (path, start) = self.path(at)?;
+        let print = Fingerprint {
+            bytes: u64::from_le_bytes(self.slice(start)?),
+            modified_ns: i64::from_le_bytes(self.slice(start + 8)?),
+            inode: u64::from_le_bytes(self.slice(start + 16)?),
+        };
+        let kind = if self.slice::<1>(start + 24)? == [3] { HashKind::Md5 } else { HashKind::Md5Dos2Unix };
+        Some((path, Entry { print, kind, md5: Md5::from_bytes(self.slice(start + 25)?) }))
+    }
+
+    /// The first entry whose path is not below `path`.
+    fn position(&self, path: &str) -> usize {
+        let (mut low, mut high) = (0, self.count());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.path(middle).is_some_and(|(found, _)| found < path) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    fn find(&self, path: &str) -> Option<Entry> {
+        let (found, entry) = self.entry(self.position(path)).filter(|_| self.count() > 0)?;
+        (found == path).then_some(entry)
+    }
+
+    /// The paths with a beginning.
+    fn below(&self, prefix: &str) -> Vec<&str> {
+        let paths = (self.position(prefix)..self.count()).map_while(|at| self.path(at).map(|(path, _)| path));
+        paths.take_while(|path| path.starts_with(prefix)).collect()
+    }
+}
+
+/// A path as the state knows it: below the root as seen from there, others whole.
+pub(super) fn key(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn print(at: u64) -> Fingerprint {
+        Fingerprint { bytes: at, modified_ns: at as i64 * 7 - 3, inode: at + 1 }
+    }
+
+    #[test]
+    fn only_what_looks_the_same_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let mut state = State::read(path.clone());
+        let md5 = Md5::of(b"x");
+        state.set("a/x".into(), print(1), HashKind::Md5, md5);
+        state.set("a-".into(), print(2), HashKind::Md5, md5);
+        state.set("b".into(), print(3), HashKind::Md5Dos2Unix, md5);
+        state.write().unwrap();
+        let mut state = State::read(path.clone());
+        assert_eq!(state.get("a/x", print(1), HashKind::Md5), Some(md5));
+        assert_eq!(state.get("a/x", print(9), HashKind::Md5), None);
+        assert_eq!(state.get("a/x", print(1), HashKind::Md5Dos2Unix), None);
+        assert_eq!(state.get("b", print(3), HashKind::Md5Dos2Unix), Some(md5));
+        assert_eq!(state.get("c", print(3), HashKind::Md5), None);
+        state.keep_below("a", &[]);
+        assert_eq!(state.get("a/x", print(1), HashKind::Md5), None);
+        state.write().unwrap();
+        let state = State::read(path.clone());
+        assert_eq!(state.get("a/x", print(1), HashKind::Md5), None);
+        assert_eq!(state.get("a-", print(2), HashKind::Md5), Some(md5));
+    }
+
+    #[test]
+    fn a_torn_state_is_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let mut state = State::read(path.clone());
+        (0..9).for_each(|at| state.set(format!("p{at}"), print(at), HashKind::Md5, Md5::of(&[at as u8])));
+        state.write().unwrap();
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            assert!(Known::parse(whole[..at].to_vec()).is_none(), "cut at {at}");
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            assert!(Known::parse(flipped).is_none(), "flipped at {at}");
+        }
+        assert_eq!(Known::parse(whole).unwrap().count(), 9);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_is_found(paths in prop::collection::btree_set("[a-c/é]{1,4}", 0..40), absent in "[a-c/é]{1,4}") {
+            let entries: BTreeMap<&str, Entry> = paths.iter().enumerate()
+                .map(|(at, path)| (path.as_str(), Entry { print: print(at as u64), kind: HashKind::Md5, md5: Md5::of(path.as_bytes()) }))
+                .collect();
+            let known = Known::parse(to_bytes(&entries)).unwrap();
+            for (path, entry) in &entries {
+                prop_assert_eq!(known.find(path), Some(*entry));
+            }
+            prop_assert_eq!(known.find(&absent).is_some(), paths.contains(&absent));
+            let below: Vec<_> = paths.iter().map(String::as_str).filter(|path| path.starts_with(&absent)).collect();
+            prop_assert_eq!(known.below(&absent), below);
+        }
+    }
+}

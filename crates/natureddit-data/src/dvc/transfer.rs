@@ -1,0 +1,364 @@
+//! `push`, `fetch` and `pull`: between the cache and remotes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use futures_util::{StreamExt, stream};
+use natureddit_core::fs;
+use rayon::prelude::*;
+use serde::Serialize;
+use tokio::task::block_in_place;
+
+use super::checkout::CheckedOut;
+use super::error::{DvcError, first_names};
+use super::hash::ObjectId;
+use super::remote::{self, Remote, RemoteConfig};
+use super::repo::{DvcRepo, Tracked};
+use super::tree::Tree;
+
+/// What went to or came from remotes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Transferred {
+    /// The addresses of the remotes.
+    pub remotes: Vec<String>,
+    /// Objects that were sent or received.
+    pub objects: usize,
+    /// Their length.
+    pub bytes: u64,
+}
+
+/// What a pull did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pulled {
+    /// What came into the cache.
+    pub fetched: Transferred,
+    /// What came into the work tree.
+    pub checked_out: CheckedOut,
+}
+
+/// How the cache differs from a remote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CloudStatus {
+    /// The address of the remote.
+    pub remote: String,
+    /// What the remote lacks: it would be pushed.
+    pub new: Vec<String>,
+    /// What the cache lacks: it would be fetched.
+    pub deleted: Vec<String>,
+    /// What both lack.
+    pub missing: Vec<String>,
+}
+
+/// The outs that go to one remote, and their lists.
+struct Share {
+    remote: Box<dyn Remote>,
+    jobs: usize,
+    outs: Vec<Tracked>,
+}
+
+/// Objects by name, and what each belongs to.
+type Wanted = BTreeMap<ObjectId, String>;
+
+impl DvcRepo {
+    /// Sends what the targets point to; everything if there are none. Files go before the lists that name them, so that a
+    /// list is never where its files are not.
+    ///
+    /// # Errors
+    /// [`DvcError`]; what was sent stays sent.
+    pub async fn push(&self, targets: &[PathBuf], remote: Option<&str>) -> Result<Transferred, DvcError> {
+        let mut done = Transferred::default();
+        let mut missing = Vec::new();
+        let is_own = |tracked: &Tracked| tracked.out().is_pushed && !tracked.pointer.is_import;
+        for share in self.shares(targets, remote, is_own)? {
+            let trees = block_in_place(|| self.trees(&share.outs))?;
+            let (files, lists) = self.to_push(&share, &trees, &mut missing).await?;
+            block_in_place(|| files.keys().chain(lists.keys()).par_bridge().try_for_each(|&id| self.cache.verify(id)))?;
+            done.remotes.push(share.remote.url().to_owned());
+            self.options.progress.start("pushing", Some((files.len() + lists.len()) as u64));
+            let sent = async {
+                self.send(&share, &files, &mut done).await?;
+                share.remote.sync().await?;
+                self.send(&share, &lists, &mut done).await?;
+                share.remote.sync().await.map_err(DvcError::from)
+            };
+            let sent = sent.await;
+            self.options.progress.finish();
+            sent?;
+        }
+        self.cache.write_state()?;
+        if missing.is_empty() {
+            return Ok(done);
+        }
+        let (count, names) = first_names(missing);
+        Err(DvcError::Missing { count, remote: " nor in the remote".into(), names })
+    }
+
+    /// What the remote lacks: files, and lists whose files are all at hand or there.
+    async fn to_push(
+        &self,
+        share: &Share,
+        trees: &BTreeMap<ObjectId, Option<Tree>>,
+        missing: &mut Vec<String>,
+    ) -> Result<(Wanted, Wanted), DvcError> {
+        let tops: Wanted = self.tops(&share.outs);
+        let there = share.remote.existing(&tops.keys().copied().collect()).await?;
+        let (mut files, mut lists) = (Wanted::new(), Wanted::new());
+        for (&id, name) in tops.iter().filter(|(id, _)| !there.contains(id)) {
+            match trees.get(&id) {
+                Some(Some(tree)) => {
+                    // A list that is there says that its files are.
+                    let of_tree: Wanted =
+                        tree.files.iter().map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))).collect();
+                    let there = share.remote.existing(&of_tree.keys().copied().collect()).await?;
+                    let mut absent = 0;
+                    for (id, name) in of_tree.into_iter().filter(|(id, _)| !there.contains(id)) {
+                        if self.cache.has(id)? {
+                            files.insert(id, name);
+                        } else {
+                            absent += 1;
+                            missing.push(format!("{id} of {name}"));
+                        }
+                    }
+                    if absent == 0 {
+                        lists.insert(id, name.clone());
+                    }
+                }
+                None if self.cache.has(id)? => _ = files.insert(id, name.clone()),
+                _ => missing.push(format!("{id} of {name}")),
+            }
+        }
+        Ok((files, lists))
+    }
+
+    async fn send(&self, share: &Share, objects: &Wanted, done: &mut Transferred) -> Result<(), DvcError> {
+        let mut sending = stream::iter(objects.keys().map(|&id| async move {
+            let path = self.cache.path(id);
+            let bytes = fs::metadata(&path)?.len();
+            share.remote.put(id, &path).await?;
+            Ok::<u64, DvcError>(bytes)
+        }))
+        .buffer_unordered(share.jobs);
+        while let Some(sent) = sending.next().await {
+            done.bytes += sent?;
+            done.objects += 1;
+            self.options.progress.advance(1);
+        }
+        Ok(())
+    }
+
+    /// Receives what the targets point to and the cache lacks; everything if there are none.
+    ///
+    /// # Errors
+    /// [`DvcError`]; what was received stays.
+    pub async fn fetch(&self, targets: &[PathBuf], remote: Option<&str>) -> Result<Transferred, DvcError> {
+        let mut done = Transferred::default();
+        for share in self.shares(targets, remote, |_| true)? {
+            let trees = block_in_place(|| self.trees(&share.outs))?;
+            let wanted = block_in_place(|| self.absent(&self.tops(&share.outs)))?;
+            let files: Wanted = wanted.iter().filter(|(id, _)| !id.is_dir).map(|(id, name)| (*id, name.clone())).collect();
+            let lists: Wanted = wanted.into_iter().filter(|(id, _)| id.is_dir).collect();
+            done.remotes.push(share.remote.url().to_owned());
+            let new_lists = self.receive_lists(&share, &lists, &mut done).await?;
+            let known = trees.iter().filter_map(|(id, tree)| tree.as_ref().map(|tree| (*id, tree)));
+            let fresh = new_lists.iter().map(|(id, (_, tree))| (*id, tree));
+            let mut wanted = files;
+            for (id, tree) in known.chain(fresh) {
+                let name = share.outs.iter().find(|tracked| tracked.out().content.as_ref().is_some_and(|c| c.id == id));
+                let name = name.map_or_else(String::new, |tracked| self.shown(&tracked.out().path));
+                wanted.extend(
+                    tree.files.iter().map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))),
+                );
+            }
+            let wanted = block_in_place(|| self.absent(&wanted))?;
+            self.receive(&share, &wanted, &mut done).await?;
+            block_in_place(|| self.adopt_lists(&new_lists))?;
+        }
+        block_in_place(|| self.cache.write_state())?;
+        Ok(done)
+    }
+
+    /// [`DvcRepo::fetch`] and [`DvcRepo::checkout`].
+    ///
+    /// # Errors
+    /// As theirs.
+    pub async fn pull(&self, targets: &[PathBuf], remote: Option<&str>, force: bool) -> Result<Pulled, DvcError> {
+        let fetched = self.fetch(targets, remote).await?;
+        let checked_out = block_in_place(|| self.checkout(targets, force))?;
+        Ok(Pulled { fetched, checked_out })
+    }
+
+    /// Receives lists beside their places, where nothing points to them yet.
+    async fn receive_lists(
+        &self,
+        share: &Share,
+        lists: &Wanted,
+        done: &mut Transferred,
+    ) -> Result<BTreeMap<ObjectId, (PathBuf, Tree)>, DvcError> {
+        let mut trees = BTreeMap::new();
+        for (&id, name) in lists {
+            let partial = self.receive_one(share, id, name, done).await?;
+            let bytes = fs::read(&partial)?;
+            let tree = Tree::parse(&bytes).map_err(|source| DvcError::Tree { id, source })?;
+            trees.insert(id, (partial, tree));
+        }
+        Ok(trees)
+    }
+
+    async fn receive(&self, share: &Share, wanted: &Wanted, done: &mut Transferred) -> Result<(), DvcError> {
+        self.options.progress.start("fetching", Some(wanted.len() as u64));
+        let mut receiving = stream::iter(wanted.iter().map(|(&id, name)| async move {
+            let mut one = Transferred::default();
+            let partial = self.receive_one(share, id, name, &mut one).await?;
+            self.cache.adopt_received(id, &partial)?;
+            Ok::<Transferred, DvcError>(one)
+        }))
+        .buffer_unordered(share.jobs);
+        // The others are received all the same: what came is not asked for again.
+        let (mut missing, mut failure) = (Vec::new(), None);
+        while let Some(received) = receiving.next().await {
+            self.options.progress.advance(1);
+            match received {
+                Ok(one) => {
+                    done.objects += one.objects;
+                    done.bytes += one.bytes;
+                }
+                Err(DvcError::Missing { names, .. }) => missing.push(names),
+                Err(error @ DvcError::Corrupt { .. }) => failure = failure.or(Some(error)),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(receiving);
+        self.options.progress.finish();
+        block_in_place(|| self.barrier())?;
+        match failure {
+            Some(error) => Err(error),
+            None if missing.is_empty() => Ok(()),
+            None => {
+                let (count, names) = first_names(missing);
+                Err(DvcError::Missing { count, remote: format!(" nor in {}", share.remote.url()), names })
+            }
+        }
+    }
+
+    /// Receives an object into a new file of the cache's file system and compares its hash.
+    async fn receive_one(
+        &self,
+        share: &Share,
+        id: ObjectId,
+        name: &str,
+        done: &mut Transferred,
+    ) -> Result<PathBuf, DvcError> {
+        let partial = self.cache.partial(id)?;
+        let received = share.remote.get(id, &partial, self.options.object_bytes_max).await?;
+        let Some(received) = received else {
+            let names = format!("{id} of {name}");
+            return Err(DvcError::Missing { count: 1, remote: format!(" nor in {}", share.remote.url()), names });
+        };
+        if received.md5 != id.md5 {
+            let aside = self.cache.path(id).with_extension("corrupt");
+            fs::rename(&partial, &aside)?;
+            return Err(DvcError::Corrupt {
+                id,
+                place: share.remote.url().to_owned(),
+                found: received.md5.to_string(),
+                aside: format!(", it was put aside as {}", aside.display()),
+            });
+        }
+        done.objects += 1;
+        done.bytes += received.bytes;
+        Ok(partial)
+    }
+
+    /// Now that their files are there.
+    fn adopt_lists(&self, lists: &BTreeMap<ObjectId, (PathBuf, Tree)>) -> Result<(), DvcError> {
+        for (&id, (partial, _)) in lists {
+            self.cache.adopt_received(id, partial)?;
+        }
+        self.barrier()
+    }
+
+    /// How the cache differs from the remotes in what the targets point to.
+    ///
+    /// # Errors
+    /// [`DvcError`].
+    pub async fn cloud_status(&self, targets: &[PathBuf], remote: Option<&str>) -> Result<Vec<CloudStatus>, DvcError> {
+        let mut statuses = Vec::new();
+        for share in self.shares(targets, remote, |_| true)? {
+            let mut wanted = self.tops(&share.outs);
+            for (id, tree) in block_in_place(|| self.trees(&share.outs))? {
+                let name = wanted.get(&id).cloned().unwrap_or_default();
+                let files = tree.into_iter().flat_map(|tree| tree.files);
+                wanted.extend(files.map(|(file, md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))));
+            }
+            let there = share.remote.existing(&wanted.keys().copied().collect()).await?;
+            let mut status = CloudStatus { remote: share.remote.url().to_owned(), ..CloudStatus::default() };
+            for (id, name) in wanted {
+                match (self.cache.has(id)?, there.contains(&id)) {
+                    (true, true) => {}
+                    (true, false) => status.new.push(name),
+                    (false, true) => status.deleted.push(name),
+                    (false, false) => status.missing.push(name),
+                }
+            }
+            statuses.push(status);
+        }
+        Ok(statuses)
+    }
+
+    /// The objects that outs name themselves.
+    fn tops(&self, outs: &[Tracked]) -> Wanted {
+        let content = |tracked: &Tracked| {
+            let out = tracked.out();
+            out.content.as_ref().map(|content| (content.id, self.shown(&out.path)))
+        };
+        outs.iter().filter_map(content).collect()
+    }
+
+    fn absent(&self, wanted: &Wanted) -> Result<Wanted, DvcError> {
+        let absent = wanted.par_iter().map(|(&id, name)| Ok((!self.cache.has(id)?).then(|| (id, name.clone()))));
+        let absent: Vec<Option<(ObjectId, String)>> = absent.collect::<Result<_, DvcError>>()?;
+        Ok(absent.into_iter().flatten().collect())
+    }
+
+    /// The targets by the remote that each goes to.
+    fn shares(
+        &self,
+        targets: &[PathBuf],
+        remote: Option<&str>,
+        is_meant: impl Fn(&Tracked) -> bool,
+    ) -> Result<Vec<Share>, DvcError> {
+        let mut by_remote: BTreeMap<String, Vec<Tracked>> = BTreeMap::new();
+        let default = remote.or(self.config.default_remote());
+        for tracked in self.tracked(targets)? {
+            if !tracked.out().is_cached || tracked.out().content.is_none() || !is_meant(&tracked) {
+                continue;
+            }
+            let name = tracked.out().remote.as_deref().or(default).ok_or(DvcError::NoRemote)?.to_owned();
+            by_remote.entry(name).or_default().push(tracked);
+        }
+        let mut shares = Vec::new();
+        for (name, outs) in by_remote {
+            let (remote, jobs) = self.remote(&name)?;
+            shares.push(Share { remote, jobs, outs });
+        }
+        Ok(shares)
+    }
+
+    /// A remote by its name, and how many objects may be under way.
+    pub(super) fn remote(&self, name: &str) -> Result<(Box<dyn Remote>, usize), DvcError> {
+        let options = self.config.remote(name).ok_or_else(|| DvcError::UnknownRemote { name: name.to_owned() })?;
+        let config = RemoteConfig::from_options(name, options)?;
+        let jobs = match (self.options.jobs, config.jobs) {
+            (0, Some(jobs)) => jobs,
+            (0, None) => JOBS,
+            (jobs, _) => jobs,
+        };
+        Ok((remote::from_config(&config, &self.options.access)?, jobs.max(1)))
+    }
+}
+
+/// Objects under way, where nothing says otherwise: enough to hide the way to a server.
+const JOBS: usize = 16;
