@@ -159,7 +159,15 @@ fn write_whole(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File)
 /// # Errors
 /// As [`write_atomic`].
 pub fn write_unsynced(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    replace(path, OpenOptions::new().write(true).create_new(true), |file| file.write_all(bytes.as_ref()))
+    write_unsynced_with(path, |file| file.write_all(bytes.as_ref()))
+}
+
+/// As [`write_unsynced`], with a writer: what `write` puts into the file appears whole or not at all.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_unsynced_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    replace(path, OpenOptions::new().write(true).create_new(true), write)
 }
 
 /// Moves a file within one file system; only [`sync_files`] or [`sync_many`] makes that last.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use natureddit_core::fs::FsError;
 use url::Url;
 
 /// A failed request. Addresses are shown without credentials and without the values in their query.
@@ -72,6 +73,17 @@ pub enum NetError {
         /// How long the host wants to be left alone.
         wait: Duration,
     },
+    /// What a server is to be told cannot be a header.
+    #[error("the header {name:?} for {url} is no HTTP header, or its value is none")]
+    BadHeader {
+        /// What was to be asked for.
+        url: String,
+        /// The header's name.
+        name: String,
+    },
+    /// A file that was to be uploaded.
+    #[error(transparent)]
+    File(#[from] FsError),
     /// An answer, and not the one that was needed.
     #[error("{url} answered with status {status}")]
     Status {
@@ -96,6 +108,8 @@ impl NetError {
             Self::TooManyRedirects { .. } => "too_many_redirects",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::WaitTooLong { .. } => "wait_too_long",
+            Self::BadHeader { .. } => "bad_header",
+            Self::File(_) => "file",
             Self::Status { .. } => "status",
         }
     }

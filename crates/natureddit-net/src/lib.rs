@@ -14,11 +14,13 @@ mod pacing;
 mod request;
 mod response;
 mod retry;
+mod transfer;
 
-pub use client::{Client, ClientConfig};
+pub use client::{Client, ClientConfig, transport};
 pub use error::{NetError, redacted};
 pub use host_map::HostMap;
 pub use pacing::Pacing;
-pub use request::Request;
+pub use request::{Request, UploadMethod};
 pub use response::{Download, Response};
 pub use retry::{RateLimit, RetryPolicy};
+pub use transfer::BodySink;

@@ -1,10 +1,11 @@
 //! Requests: what is asked, the redirects it leads to, and when it is repeated.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use natureddit_core::progress::WaitReason;
 use natureddit_core::{Clock, Secret};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE};
 use reqwest::{Method, RequestBuilder};
 use url::{Url, form_urlencoded};
 
@@ -14,6 +15,7 @@ use crate::guard;
 use crate::pacing::{Budget, Pacing, Turns};
 use crate::response::{Download, Patience, Response, transport_error};
 use crate::retry::{self, RateLimit, RetryPolicy};
+use crate::transfer::{BodySink, Upload};
 
 /// The limit of a body for which the caller set none.
 const BODY_BYTES_MAX: u64 = 16_000_000;
@@ -24,10 +26,11 @@ const BODY_BYTES_MAX: u64 = 16_000_000;
 pub struct Request {
     client: Client,
     url: String,
-    /// A form, posted; without one the request is a GET.
-    form: Option<Secret>,
+    content: Content,
     credentials: Option<Credentials>,
     accept: Option<&'static str>,
+    /// Whether the body is wanted as it is stored.
+    is_verbatim: bool,
     bytes_from: u64,
     bytes_max: u64,
     total_timeout: Duration,
@@ -39,18 +42,54 @@ pub struct Request {
 enum Credentials {
     Basic { user: String, password: Secret },
     Bearer(Secret),
+    Header(String, Secret),
+}
+
+/// How a file is uploaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UploadMethod {
+    /// `POST`.
+    #[default]
+    Post,
+    /// `PUT`.
+    Put,
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// It is a GET.
+    Nothing,
+    /// Posted.
+    Form(Secret),
+    File(UploadMethod, PathBuf),
+}
+
+impl Content {
+    pub(crate) fn form(fields: &[(&str, &str)]) -> Self {
+        let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        Self::Form(Secret::new(encoded))
+    }
+
+    fn method(&self) -> Method {
+        match self {
+            Self::Nothing => Method::GET,
+            Self::Form(_) | Self::File(UploadMethod::Post, _) => Method::POST,
+            Self::File(UploadMethod::Put, _) => Method::PUT,
+        }
+    }
 }
 
 impl Request {
-    pub(crate) fn new(client: Client, url: &str, form: Option<&[(&str, &str)]>) -> Self {
+    pub(crate) fn new(client: Client, url: &str, content: Content) -> Self {
         let ClientConfig { total_timeout, redirects_max, .. } = client.0.config;
-        let encode = |fields| form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         Self {
             client,
             url: url.to_owned(),
-            form: form.map(|fields| Secret::new(encode(fields))),
+            content,
             credentials: None,
             accept: None,
+            is_verbatim: false,
             bytes_from: 0,
             bytes_max: BODY_BYTES_MAX,
             total_timeout,
@@ -67,6 +106,16 @@ impl Request {
     /// Says who asks by a token.
     pub fn bearer_auth(self, token: &Secret) -> Self {
         Self { credentials: Some(Credentials::Bearer(token.clone())), ..self }
+    }
+
+    /// Says who asks by a header that the server wants.
+    pub fn header_auth(self, name: &str, value: &Secret) -> Self {
+        Self { credentials: Some(Credentials::Header(name.to_owned(), value.clone())), ..self }
+    }
+
+    /// Asks for the body as it is stored, not compressed on the way, so that its length is announced.
+    pub fn verbatim(self) -> Self {
+        Self { is_verbatim: true, ..self }
     }
 
     /// Takes a redirect for the answer.
@@ -128,6 +177,40 @@ impl Request {
         }
     }
 
+    /// Sends the request and hands the body on, part by part; repeats it after failures that may pass, also when the body
+    /// breaks off. Gives the status; of an answer that is not 2xx there is no body.
+    ///
+    /// # Errors
+    /// As [`Request::send`], and those of the sink.
+    pub async fn read_into<S: BodySink>(self, sink: &mut S) -> Result<u16, S::Error> {
+        let mut retries = self.retries();
+        loop {
+            let result = match self.attempt(&mut retries.budget).await {
+                Ok(download) if !download.is_success() => {
+                    let headers = download.response.headers().clone();
+                    let status = download.status;
+                    // While this request waits, its place at the host is another's.
+                    drop(download);
+                    Ok((status, headers))
+                }
+                Ok(mut download) => {
+                    sink.restart().await?;
+                    loop {
+                        match download.chunk().await {
+                            Ok(Some(part)) => sink.take(part).await?,
+                            Ok(None) => return Ok(download.status),
+                            Err(error) => break Err(error),
+                        }
+                    }
+                }
+                Err(error) => Err(error),
+            };
+            let outcome = result.as_ref().map(|(status, headers)| (*status, headers));
+            let Some(delay) = retries.next(outcome) else { return Ok(result?.0) };
+            self.pause(delay).await;
+        }
+    }
+
     async fn pause(&self, (wait, reason): (Duration, WaitReason)) {
         let url = Url::parse(&self.url).ok();
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -148,7 +231,7 @@ impl Request {
         for _ in 0..=self.redirects_max {
             let download = self.hop(&url, url.origin() == first.origin(), budget).await?;
             let is_redirect = matches!(download.status, 301 | 302 | 303 | 307 | 308);
-            if !is_redirect || self.redirects_max == 0 || self.form.is_some() {
+            if !is_redirect || self.redirects_max == 0 || !matches!(self.content, Content::Nothing) {
                 return download.check_length();
             }
             url = redirect_target(&download)?;
@@ -158,26 +241,34 @@ impl Request {
 
     /// One request and the head of its answer, whatever it is.
     async fn hop(&self, url: &Url, is_origin: bool, budget: &mut Budget) -> Result<Download, NetError> {
-        let Inner { guarded, open, limiter, turns, config } = &*self.client.0;
+        let Inner { guarded, open, named_host, limiter, turns, config, .. } = &*self.client.0;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NetError::BadUrl { url: redacted(url) });
         }
+        let open = match self.content {
+            Content::File(..) => self.client.0.uploading()?,
+            _ => open,
+        };
+        let is_named = named_host.is_some() && named_host.as_deref() == url.host_str();
         let (client, target) = match (config.host_map.target(url), guarded) {
             (Some(target), _) => (open, target),
-            (None, Some(guarded)) => {
+            (None, Some(guarded)) if !is_named => {
                 guard::check_literal(url)?;
                 (guarded, url.clone())
             }
-            (None, None) => (open, url.clone()),
+            (None, _) => (open, url.clone()),
         };
-        let request = self.request(client, target, is_origin);
+        let request = self.request(client, target, is_origin)?;
         let host = url.host_str().unwrap_or_default();
         let place = limiter.enter(host).await;
         let too_long = |wait| NetError::WaitTooLong { url: redacted(url), wait };
         turns.enter(host, budget).await.map_err(too_long)?;
         let patience =
             Patience { asked_at: Instant::now(), total_timeout: self.total_timeout, read_timeout: config.read_timeout };
-        let response = request.send().await.map_err(|e| transport_error(url, patience, e))?;
+        let response = match &self.content {
+            Content::File(_, path) => Upload::open(path).await?.send(request, url, patience).await?,
+            _ => request.send().await.map_err(|e| transport_error(url, patience, e))?,
+        };
         let status = response.status().as_u16();
         heed(turns, host, status, response.headers());
         Ok(Download {
@@ -192,26 +283,48 @@ impl Request {
         })
     }
 
-    fn request(&self, client: &reqwest::Client, target: Url, is_origin: bool) -> RequestBuilder {
-        let method = if self.form.is_some() { Method::POST } else { Method::GET };
-        let mut request = client.request(method, target).timeout(self.total_timeout);
-        if let Some(form) = &self.form {
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.expose().to_owned());
+    fn request(&self, client: &reqwest::Client, target: Url, is_origin: bool) -> Result<RequestBuilder, NetError> {
+        let mut request = client.request(self.content.method(), target).timeout(self.total_timeout);
+        match &self.content {
+            Content::Form(form) => {
+                let kind = "application/x-www-form-urlencoded";
+                request = request.header(CONTENT_TYPE, kind).body(form.expose().to_owned());
+            }
+            Content::File(..) => request = request.header(CONTENT_TYPE, "application/octet-stream"),
+            Content::Nothing => (),
         }
         request = match &self.credentials {
             Some(Credentials::Basic { user, password }) if is_origin => {
                 request.basic_auth(user, Some(password.expose()))
             }
             Some(Credentials::Bearer(token)) if is_origin => request.bearer_auth(token.expose()),
+            Some(Credentials::Header(name, value)) if is_origin => {
+                let (name, value) = self.header(name, value)?;
+                request.header(name, value)
+            }
             _ => request,
         };
         if let Some(accept) = self.accept {
             request = request.header(ACCEPT, accept);
         }
+        if self.is_verbatim {
+            request = request.header(ACCEPT_ENCODING, "identity");
+        }
         if self.bytes_from > 0 {
             request = request.header(RANGE, format!("bytes={}-", self.bytes_from));
         }
-        request
+        Ok(request)
+    }
+
+    fn header(&self, name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), NetError> {
+        let bad = || NetError::BadHeader {
+            url: Url::parse(&self.url).as_ref().map(redacted).unwrap_or_default(),
+            name: name.to_owned(),
+        };
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| bad())?;
+        value.set_sensitive(true);
+        Ok((header, value))
     }
 }
 

@@ -88,7 +88,7 @@ impl Download {
         Ok(chunk)
     }
 
-    fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 

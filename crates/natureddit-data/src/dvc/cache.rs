@@ -52,10 +52,6 @@ impl Cache {
         self.folder.join(id.path())
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     pub(super) fn has(&self, id: ObjectId) -> Result<bool, FsError> {
         fs::optional(fs::metadata(&self.path(id))).map(|found| found.is_some_and(|found| found.is_file()))
     }

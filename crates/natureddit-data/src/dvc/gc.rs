@@ -80,7 +80,9 @@ impl DvcRepo {
             Keep { all_branches: false, all_tags: false, .. } => None,
             Keep { all_branches, all_tags, .. } => Some(Revisions::Heads { branches: all_branches, tags: all_tags }),
         };
-        for (path, text) in revisions.map(|revisions| git::pointers_of(&self.root, revisions)).transpose()?.into_iter().flatten() {
+        for (path, text) in
+            revisions.map(|revisions| git::pointers_of(&self.root, revisions)).transpose()?.into_iter().flatten()
+        {
             pointers.push(Pointer::parse(&path, text)?);
         }
         let mut used = BTreeSet::new();

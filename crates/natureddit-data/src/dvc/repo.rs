@@ -14,8 +14,8 @@ use super::config::{DvcConfig, normal};
 use super::error::DvcError;
 use super::hash::ObjectId;
 use super::ignored::Ignored;
-use super::remote::Access;
 use super::pointer::{Out, Pointer, SUFFIX};
+use super::remote::Access;
 use super::tree::Tree;
 
 /// How to work on a repository.

@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 use super::checkout::CheckedOut;
 use super::error::{DvcError, first_names};
 use super::hash::ObjectId;
-use super::remote::{self, Remote, RemoteConfig};
+use super::remote::{self, JOBS, Remote, RemoteConfig};
 use super::repo::{DvcRepo, Tracked};
 use super::tree::Tree;
 
@@ -107,8 +107,11 @@ impl DvcRepo {
             match trees.get(&id) {
                 Some(Some(tree)) => {
                     // A list that is there says that its files are.
-                    let of_tree: Wanted =
-                        tree.files.iter().map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))).collect();
+                    let of_tree: Wanted = tree
+                        .files
+                        .iter()
+                        .map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}")))
+                        .collect();
                     let there = share.remote.existing(&of_tree.keys().copied().collect()).await?;
                     let mut absent = 0;
                     for (id, name) in of_tree.into_iter().filter(|(id, _)| !there.contains(id)) {
@@ -155,7 +158,8 @@ impl DvcRepo {
         for share in self.shares(targets, remote, |_| true)? {
             let trees = block_in_place(|| self.trees(&share.outs))?;
             let wanted = block_in_place(|| self.absent(&self.tops(&share.outs)))?;
-            let files: Wanted = wanted.iter().filter(|(id, _)| !id.is_dir).map(|(id, name)| (*id, name.clone())).collect();
+            let files: Wanted =
+                wanted.iter().filter(|(id, _)| !id.is_dir).map(|(id, name)| (*id, name.clone())).collect();
             let lists: Wanted = wanted.into_iter().filter(|(id, _)| id.is_dir).collect();
             done.remotes.push(share.remote.url().to_owned());
             let new_lists = self.receive_lists(&share, &lists, &mut done).await?;
@@ -166,7 +170,9 @@ impl DvcRepo {
                 let name = share.outs.iter().find(|tracked| tracked.out().content.as_ref().is_some_and(|c| c.id == id));
                 let name = name.map_or_else(String::new, |tracked| self.shown(&tracked.out().path));
                 wanted.extend(
-                    tree.files.iter().map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))),
+                    tree.files
+                        .iter()
+                        .map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))),
                 );
             }
             let wanted = block_in_place(|| self.absent(&wanted))?;
@@ -291,7 +297,8 @@ impl DvcRepo {
             for (id, tree) in block_in_place(|| self.trees(&share.outs))? {
                 let name = wanted.get(&id).cloned().unwrap_or_default();
                 let files = tree.into_iter().flat_map(|tree| tree.files);
-                wanted.extend(files.map(|(file, md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))));
+                wanted
+                    .extend(files.map(|(file, md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))));
             }
             let there = share.remote.existing(&wanted.keys().copied().collect()).await?;
             let mut status = CloudStatus { remote: share.remote.url().to_owned(), ..CloudStatus::default() };
@@ -352,13 +359,10 @@ impl DvcRepo {
         let options = self.config.remote(name).ok_or_else(|| DvcError::UnknownRemote { name: name.to_owned() })?;
         let config = RemoteConfig::from_options(name, options)?;
         let jobs = match (self.options.jobs, config.jobs) {
-            (0, Some(jobs)) => jobs,
+            (0, Some(jobs)) => jobs.get(),
             (0, None) => JOBS,
             (jobs, _) => jobs,
         };
         Ok((remote::from_config(&config, &self.options.access)?, jobs.max(1)))
     }
 }
-
-/// Objects under way, where nothing says otherwise: enough to hide the way to a server.
-const JOBS: usize = 16;

@@ -1,4 +1,4 @@
-//! Collecting from a small Reddit of its own; labels and titles.
+//! Collecting from a small Reddit of its own; labels and titles; DVC remotes.
 
 mod collect;
 mod datasets;
@@ -9,4 +9,6 @@ mod oauth;
 mod photos;
 mod pictures;
 mod reddit;
+mod remotes;
 mod sources;
+mod versioning;

@@ -4,3 +4,4 @@ mod api;
 mod assets;
 mod client;
 mod server;
+mod upload;

@@ -193,8 +193,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         }
         Command::Gc(args) => {
             let here = Here::open(session, args.remote.jobs)?;
-            let keep =
-                Keep { all_branches: args.all_branches, all_tags: args.all_tags, all_commits: args.all_commits };
+            let keep = Keep { all_branches: args.all_branches, all_tags: args.all_tags, all_commits: args.all_commits };
             let name = args.remote.remote.as_deref();
             let done = here.block_on(here.repo.gc(keep, args.cloud, name, args.force))?;
             session.output.result(&Garbage(done))?;

@@ -1,5 +1,6 @@
 //! What to do about errors of the libraries: the one place that turns a cause into advice.
 
+mod dvc;
 mod pipeline;
 mod transparent;
 
@@ -18,7 +19,7 @@ use crate::config::ConfigError;
 
 /// The advice for one cause of an error, where there is some.
 pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
-    pipeline::of(cause).or_else(|| of_libraries(cause)).or_else(|| passed_on(cause))
+    pipeline::of(cause).or_else(|| dvc::of(cause)).or_else(|| of_libraries(cause)).or_else(|| passed_on(cause))
 }
 
 /// The advice for the error that another only passes on.

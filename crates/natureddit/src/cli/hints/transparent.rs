@@ -2,6 +2,9 @@
 
 use std::error::Error;
 
+use natureddit_data::dvc::DvcError;
+use natureddit_data::dvc::pointer::PointerError;
+use natureddit_data::dvc::remote::RemoteError;
 use natureddit_data::{CollectError, DatasetError, TableError};
 use natureddit_model::{BundleError, ModelError, RuntimeError, WeightsError};
 use natureddit_pipeline::RunError;
@@ -15,6 +18,7 @@ pub(super) fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Err
         .or_else(|| of_a_model(error))
         .or_else(|| of_the_dataset(error))
         .or_else(|| of_the_server(error))
+        .or_else(|| of_dvc(error))
 }
 
 fn of_the_pipeline<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
@@ -61,6 +65,21 @@ fn of_the_dataset<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error
     }
     match error.downcast_ref::<TableError>() {
         Some(TableError::Fs(inner)) => Some(inner),
+        _ => None,
+    }
+}
+
+fn of_dvc<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<DvcError>() {
+        Some(DvcError::Pointer(inner)) => return Some(inner),
+        Some(DvcError::Config(inner)) => return Some(inner),
+        Some(DvcError::Remote(inner)) => return Some(inner),
+        Some(DvcError::Fs(inner)) => return Some(inner),
+        _ => {}
+    }
+    match (error.downcast_ref::<RemoteError>(), error.downcast_ref::<PointerError>()) {
+        (Some(RemoteError::Net(inner)), _) => Some(inner),
+        (Some(RemoteError::Fs(inner)), _) | (_, Some(PointerError::Fs(inner))) => Some(inner),
         _ => None,
     }
 }

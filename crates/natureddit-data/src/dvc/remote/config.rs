@@ -1,0 +1,326 @@
+//! The settings of a remote, checked: what `.dvc/config` and `.dvc/config.local` say of it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use natureddit_core::Secret;
+use natureddit_net::UploadMethod;
+use url::Url;
+
+use super::{AwsAccess, RemoteError};
+
+/// A remote as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteConfig {
+    /// Its name.
+    pub name: String,
+    /// Where it is, and who asks there.
+    pub place: Place,
+    /// Transfers at the same time.
+    pub jobs: Option<NonZeroUsize>,
+    /// Whether what is pulled is hashed; this program always does.
+    pub verify: bool,
+    /// The longest wait for a connection.
+    pub connect_timeout: Option<Duration>,
+    /// The longest silence.
+    pub read_timeout: Option<Duration>,
+}
+
+/// Where objects lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a folder.
+    Folder(PathBuf),
+    /// On a web server.
+    Http {
+        /// Below this address, in which there is no user and no password.
+        url: Url,
+        /// Who asks.
+        auth: HttpAuth,
+        /// How objects are uploaded.
+        method: UploadMethod,
+    },
+    /// On S3, or what speaks like it.
+    S3(S3Place),
+}
+
+/// Who asks a web server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpAuth {
+    /// Nobody, or whoever the [`Access`](super::Access) has a token of.
+    None,
+    /// `auth = basic`.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// Their password, or a token in its place.
+        password: Secret,
+    },
+    /// `auth = custom`.
+    Header {
+        /// The header's name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+}
+
+/// Where objects lie on S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Place {
+    /// In this bucket.
+    pub bucket: String,
+    /// Below these folders, without `/` at its ends; may be empty.
+    pub prefix: String,
+    /// On this server, if it is not Amazon's. An address with `http:` is asked without encryption.
+    pub endpoint_url: Option<Url>,
+    /// In this region.
+    pub region: Option<String>,
+    /// Whose access is to be looked up, by whoever reads the files of AWS.
+    pub profile: Option<String>,
+    /// Who asks.
+    pub access: Option<AwsAccess>,
+    /// Whether Amazon is asked over HTTPS.
+    pub use_ssl: bool,
+    /// Whether nobody says who asks.
+    pub allow_anonymous_login: bool,
+}
+
+/// Options that change nothing here, whatever they say.
+const HARMLESS: [&str; 8] = [
+    "cache_regions",
+    "checksum_jobs",
+    "listobjects",
+    "no_traverse",
+    "protected",
+    "slow_link_warning",
+    "type",
+    "ask_password",
+];
+
+/// Options that would change what is stored or seen.
+const REFUSED: [(&str, &str); 13] = [
+    ("worktree", "remotes in the form of a work tree are not supported"),
+    ("version_aware", "versions of a bucket are not supported"),
+    ("shared", "a folder shared by a group is not supported"),
+    ("credentialpath", "a credentials file of its own is not supported: set access_key_id and secret_access_key"),
+    ("configpath", "an AWS settings file of its own is not supported"),
+    ("sse", "server-side encryption that is asked for is not supported: set it for the bucket"),
+    ("sse_kms_key_id", "server-side encryption that is asked for is not supported: set it for the bucket"),
+    ("sse_customer_algorithm", "encryption with a key of the customer is not supported"),
+    ("sse_customer_key", "encryption with a key of the customer is not supported"),
+    ("acl", "access lists of objects are not supported: set them for the bucket"),
+    ("grant_read", "access lists of objects are not supported: set them for the bucket"),
+    ("grant_write_acp", "access lists of objects are not supported: set them for the bucket"),
+    ("grant_full_control", "access lists of objects are not supported: set them for the bucket"),
+];
+
+/// Silence without a limit, as 0 means: a day.
+const UNLIMITED: Duration = Duration::from_secs(86_400);
+
+impl RemoteConfig {
+    /// Reads the options of a remote, of which a relative path was made absolute before. Only those of the remote that is
+    /// used should be read, for the others may be of any kind.
+    ///
+    /// # Errors
+    /// [`RemoteError::Scheme`], and [`RemoteError::Option`] for a value that cannot be honoured, an option that is not known,
+    /// and one that is missing.
+    pub fn from_options(name: &str, options: &BTreeMap<String, String>) -> Result<Self, RemoteError> {
+        let mut options =
+            Options { remote: name, left: options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect() };
+        let url = options.required("url")?;
+        let place = options.place(url)?;
+        let config = Self {
+            name: name.to_owned(),
+            place,
+            jobs: options.parsed("jobs", "is no number of transfers from 1 up")?,
+            verify: options.flag("verify", false)?,
+            connect_timeout: options.seconds("connect_timeout")?,
+            read_timeout: options.seconds("read_timeout")?,
+        };
+        options.finish()?;
+        Ok(config)
+    }
+}
+
+/// The options that nobody asked for yet.
+struct Options<'a> {
+    remote: &'a str,
+    left: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Options<'a> {
+    fn error(&self, option: &str, why: impl Into<String>) -> RemoteError {
+        RemoteError::Option { remote: self.remote.to_owned(), option: option.to_owned(), why: why.into() }
+    }
+
+    fn text(&mut self, option: &str) -> Option<&'a str> {
+        self.left.remove(option)
+    }
+
+    fn required(&mut self, option: &str) -> Result<&'a str, RemoteError> {
+        self.text(option).ok_or_else(|| self.error(option, "is missing"))
+    }
+
+    fn secret(&mut self, option: &str) -> Option<Secret> {
+        self.text(option).map(|text| Secret::new(text.to_owned()))
+    }
+
+    fn parsed<T: std::str::FromStr>(&mut self, option: &str, why: &str) -> Result<Option<T>, RemoteError> {
+        let parse = |text: &str| text.trim().parse().map_err(|_| self.error(option, format!("{text:?} {why}")));
+        self.left.get(option).copied().map(parse).transpose().inspect(|_| {
+            self.left.remove(option);
+        })
+    }
+
+    fn flag(&mut self, option: &str, default: bool) -> Result<bool, RemoteError> {
+        match self.text(option).map(str::to_ascii_lowercase).as_deref() {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(other) => Err(self.error(option, format!("{other:?} is neither true nor false"))),
+        }
+    }
+
+    fn seconds(&mut self, option: &str) -> Result<Option<Duration>, RemoteError> {
+        let why = "is no number of seconds";
+        let Some(seconds) = self.parsed::<f64>(option, why)? else { return Ok(None) };
+        let length =
+            Duration::try_from_secs_f64(seconds).map_err(|_| self.error(option, format!("{seconds} {why}")))?;
+        Ok(Some(if length.is_zero() { UNLIMITED } else { length.min(UNLIMITED) }))
+    }
+
+    fn place(&mut self, url: &'a str) -> Result<Place, RemoteError> {
+        match url.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest)) {
+            None => Ok(Place::Folder(url.into())),
+            Some((scheme, rest)) => match scheme.as_str() {
+                "file" => {
+                    let path = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
+                    Ok(Place::Folder(path.ok_or_else(|| self.error("url", format!("{url:?} names no folder")))?))
+                }
+                "http" | "https" => self.http(url),
+                "s3" => self.s3(rest),
+                // What stands before an @ may be a password.
+                _ => Err(RemoteError::Scheme {
+                    url: format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host)),
+                }),
+            },
+        }
+    }
+
+    fn http(&mut self, url: &str) -> Result<Place, RemoteError> {
+        // It is not shown: it may contain a password.
+        let no_address = || self.error("url", "is no address of a web server");
+        let mut url = Url::parse(url).map_err(|_| no_address())?;
+        if !url.has_host() {
+            return Err(no_address());
+        }
+        self.require_tls_check()?;
+        let method = match self.text("method").map(str::to_ascii_uppercase).as_deref() {
+            None | Some("POST") => UploadMethod::Post,
+            Some("PUT") => UploadMethod::Put,
+            Some(other) => return Err(self.error("method", format!("{other:?} is neither POST nor PUT"))),
+        };
+        let auth = self.http_auth(&url)?;
+        // Neither fails for an address that has a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        Ok(Place::Http { url, auth, method })
+    }
+
+    fn http_auth(&mut self, url: &Url) -> Result<HttpAuth, RemoteError> {
+        let (auth, user, password) = (self.text("auth"), self.text("user"), self.secret("password"));
+        let header = self.text("custom_auth_header");
+        let needs = |options: &str| self.error("auth", format!("needs the settings {options}"));
+        match auth.map(str::to_ascii_lowercase).as_deref() {
+            None if url.username().is_empty() => Ok(HttpAuth::None),
+            None => {
+                let decoded =
+                    |text: &str| percent_decoded(text).ok_or_else(|| self.error("url", "names no usable user"));
+                let (user, password) = (decoded(url.username())?, decoded(url.password().unwrap_or_default())?);
+                Ok(HttpAuth::Basic { user, password: Secret::new(password) })
+            }
+            Some("basic") => match (user, password) {
+                (Some(user), Some(password)) => Ok(HttpAuth::Basic { user: user.to_owned(), password }),
+                _ => Err(needs("user and password")),
+            },
+            Some("custom") => match (header, password) {
+                (Some(name), Some(value)) => Ok(HttpAuth::Header { name: name.to_owned(), value }),
+                _ => Err(needs("custom_auth_header and password")),
+            },
+            Some(other) => Err(self.error("auth", format!("{other:?} is not supported: only basic and custom are"))),
+        }
+    }
+
+    fn s3(&mut self, rest: &str) -> Result<Place, RemoteError> {
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(self.error("url", "names no bucket"));
+        }
+        self.require_tls_check()?;
+        let endpoint_url = self.parsed::<Url>("endpointurl", "is no address")?;
+        if endpoint_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || !url.has_host()) {
+            return Err(self.error("endpointurl", "is no address of a web server"));
+        }
+        let (key, secret) = (self.text("access_key_id"), self.secret("secret_access_key"));
+        let session_token = self.secret("session_token");
+        let access = match (key, secret) {
+            (Some(key), Some(secret_access_key)) => {
+                Some(AwsAccess { access_key_id: key.to_owned(), secret_access_key, session_token, region: None })
+            }
+            (None, None) => None,
+            (Some(_), None) => return Err(self.error("access_key_id", "needs the setting secret_access_key")),
+            (None, Some(_)) => return Err(self.error("secret_access_key", "needs the setting access_key_id")),
+        };
+        Ok(Place::S3(S3Place {
+            bucket: bucket.to_owned(),
+            prefix: prefix.trim_matches('/').to_owned(),
+            endpoint_url,
+            region: self.text("region").map(str::to_owned),
+            profile: self.text("profile").map(str::to_owned),
+            access,
+            use_ssl: self.flag("use_ssl", true)?,
+            allow_anonymous_login: self.flag("allow_anonymous_login", false)?,
+        }))
+    }
+
+    fn require_tls_check(&mut self) -> Result<(), RemoteError> {
+        match self.text("ssl_verify").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("true") => Ok(()),
+            Some("false") => Err(self.error("ssl_verify", "not to check certificates is not supported")),
+            Some(_) => Err(self.error("ssl_verify", "certificates of its own are not supported: install them")),
+        }
+    }
+
+    fn finish(mut self) -> Result<(), RemoteError> {
+        for option in HARMLESS {
+            self.left.remove(option);
+        }
+        for (option, why) in REFUSED {
+            if self.text(option).is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
+                return Err(self.error(option, why));
+            }
+        }
+        match self.left.first_key_value() {
+            None => Ok(()),
+            Some((option, _)) => Err(self.error(option, "is not known for a remote of this kind")),
+        }
+    }
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}

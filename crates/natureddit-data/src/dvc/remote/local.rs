@@ -1,0 +1,198 @@
+//! A remote that is a folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, Permissions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use natureddit_core::fs::{self, FsError};
+
+use super::incoming::Target;
+use super::{JOBS, Received, Remote, RemoteError, folder_of};
+use crate::dvc::hash::ObjectId;
+use crate::images::on_a_thread;
+
+/// What is read of an object at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// So many objects are looked for one by one; of more, the folders they would lie in are listed.
+const LOOKUPS_MAX: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Local {
+    folder: PathBuf,
+    shown: String,
+    /// What was put and is not synced yet.
+    unsynced: Mutex<Vec<PathBuf>>,
+}
+
+impl Local {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        let shown = folder.display().to_string();
+        Self { folder, shown, unsynced: Mutex::default() }
+    }
+
+    fn path(&self, id: ObjectId) -> PathBuf {
+        self.folder.join(id.path())
+    }
+
+    async fn sync_all(&self) -> Result<(), RemoteError> {
+        let paths = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+        for path in paths {
+            folders.entry(path.parent().unwrap_or(&path).to_owned()).or_default().push(path);
+        }
+        // Each folder once, with its files; then the folders' own names, for some are new.
+        let above: BTreeSet<PathBuf> = folders
+            .keys()
+            .flat_map(|folder| folder.ancestors().take_while(|above| *above != self.folder))
+            .map(Path::to_owned)
+            .collect();
+        let synced = stream::iter(folders.into_values()).map(|files| on_a_thread(move || fs::sync_files(&files)));
+        synced.buffer_unordered(JOBS).try_collect::<()>().await?;
+        Ok(on_a_thread(move || fs::sync_files(&Vec::from_iter(above))).await?)
+    }
+}
+
+impl Remote for Local {
+    fn url(&self) -> &str {
+        &self.shown
+    }
+
+    fn existing<'a>(&'a self, ids: &'a BTreeSet<ObjectId>) -> BoxFuture<'a, Result<BTreeSet<ObjectId>, RemoteError>> {
+        let (folder, ids) = (self.folder.clone(), ids.clone());
+        on_a_thread(move || existing(&folder, &ids)).map(|found| Ok(found?)).boxed()
+    }
+
+    fn put<'a>(&'a self, id: ObjectId, from: &'a Path) -> BoxFuture<'a, Result<(), RemoteError>> {
+        let (from, to) = (from.to_owned(), self.path(id));
+        let put = async move {
+            let to = on_a_thread(move || copy(&from, &to).map(|()| to)).await?;
+            self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).push(to);
+            Ok(())
+        };
+        put.boxed()
+    }
+
+    fn sync(&self) -> BoxFuture<'_, Result<(), RemoteError>> {
+        self.sync_all().boxed()
+    }
+
+    fn get<'a>(
+        &'a self,
+        id: ObjectId,
+        to: &'a Path,
+        bytes_max: u64,
+    ) -> BoxFuture<'a, Result<Option<Received>, RemoteError>> {
+        let (from, target) = (self.path(id), Target::new(id, to));
+        let get = async move {
+            match on_a_thread(move || receive(&from, target, bytes_max)).await? {
+                Outcome::Whole(received) => Ok(Some(received)),
+                Outcome::Absent => Ok(None),
+                Outcome::TooLong => Err(RemoteError::TooManyBytes { url: self.shown.clone(), id, bytes_max }),
+            }
+        };
+        get.boxed()
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<BTreeSet<ObjectId>, RemoteError>> {
+        let folder = self.folder.clone();
+        on_a_thread(move || list(&folder)).map(|found| Ok(found?)).boxed()
+    }
+
+    fn remove(&self, id: ObjectId) -> BoxFuture<'_, Result<(), RemoteError>> {
+        let path = self.path(id);
+        on_a_thread(move || fs::remove_file(&path)).map(|removed| Ok(removed?)).boxed()
+    }
+}
+
+fn existing(remote: &Path, ids: &BTreeSet<ObjectId>) -> Result<BTreeSet<ObjectId>, FsError> {
+    if ids.len() <= LOOKUPS_MAX {
+        let is_there = |id: &ObjectId| fs::optional(fs::metadata(&remote.join(id.path()))).map(|found| found.is_some());
+        let found = ids.iter().map(|id| Ok(is_there(id)?.then_some(*id)));
+        return found.filter_map(Result::transpose).collect();
+    }
+    let mut there = BTreeSet::new();
+    for folder in ids.iter().map(|id| folder_of(*id)).collect::<BTreeSet<_>>() {
+        there.extend(objects_in(remote, &folder)?);
+    }
+    Ok(ids.intersection(&there).copied().collect())
+}
+
+fn list(remote: &Path) -> Result<BTreeSet<ObjectId>, FsError> {
+    let mut objects = BTreeSet::new();
+    for layout in ["files/md5", ""] {
+        for folder in names_in(&remote.join(layout))? {
+            let is_object_folder = folder.len() == 2 && folder.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if is_object_folder && remote.join(layout).join(&folder).is_dir() {
+                let separator = if layout.is_empty() { "" } else { "/" };
+                objects.extend(objects_in(remote, &format!("{layout}{separator}{folder}"))?);
+            }
+        }
+    }
+    Ok(objects)
+}
+
+fn objects_in(remote: &Path, folder: &str) -> Result<Vec<ObjectId>, FsError> {
+    let names = names_in(&remote.join(folder))?;
+    Ok(names.iter().filter_map(|name| ObjectId::from_path(&format!("{folder}/{name}"))).collect())
+}
+
+/// Those that are text; of a folder that is not there, none.
+fn names_in(folder: &Path) -> Result<Vec<String>, FsError> {
+    let paths = fs::optional(fs::read_dir(folder))?.unwrap_or_default();
+    Ok(paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+}
+
+/// Copies without reading where the file system can. Objects are read-only, as the real tool makes them.
+fn copy(from: &Path, to: &Path) -> Result<(), FsError> {
+    let mut source = fs::open(from)?;
+    fs::write_unsynced_with(to, |file| {
+        io::copy(&mut source, file)?;
+        make_read_only(file)
+    })
+}
+
+fn make_read_only(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    let permissions: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+    #[cfg(not(unix))]
+    let permissions: Permissions = file.metadata().map(|found| {
+        let mut permissions = found.permissions();
+        permissions.set_readonly(true);
+        permissions
+    })?;
+    file.set_permissions(permissions)
+}
+
+enum Outcome {
+    Whole(Received),
+    Absent,
+    TooLong,
+}
+
+/// Reads, hashes and writes in one pass.
+fn receive(from: &Path, mut target: Target, bytes_max: u64) -> Result<Outcome, FsError> {
+    let Some(mut source) = fs::optional(fs::open(from))? else { return Ok(Outcome::Absent) };
+    let failed = |e| FsError::new("read", from, e);
+    let length = source.metadata().map_err(failed)?.len();
+    if length > bytes_max {
+        return Ok(Outcome::TooLong);
+    }
+    let mut piece = vec![0; usize::try_from(length).unwrap_or(PIECE_BYTES).clamp(1, PIECE_BYTES)];
+    let mut left = bytes_max;
+    loop {
+        let read = source.read(&mut piece).map_err(failed)?;
+        if read == 0 {
+            return target.keep().map(Outcome::Whole);
+        }
+        // It may have grown since.
+        let Some(rest) = left.checked_sub(read as u64) else { return Ok(Outcome::TooLong) };
+        left = rest;
+        target.write(&piece[..read])?;
+    }
+}

@@ -1,0 +1,315 @@
+//! A repository of DVC from its work tree to a remote and back. That the real tool agrees is shown by
+//! `cargo xtask interop`; here is what can be shown without it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use natureddit_core::{Clock, Progress};
+use natureddit_data::dvc::remote::Access;
+use natureddit_data::dvc::{Change, CheckedOut, DvcError, DvcOptions, DvcRepo, Keep};
+use natureddit_net::{ClientConfig, HostMap, Pacing, RetryPolicy};
+use tempfile::TempDir;
+
+/// A repository with a remote in a folder beside it.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        bench.init("repo", "");
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn init(&self, name: &str, more: &str) {
+        let dvc = self.path(name).join(".dvc");
+        fs::create_dir_all(&dvc).unwrap();
+        let config = format!("[core]\n    remote = origin\n['remote \"origin\"']\n    url = ../../remote\n{more}");
+        fs::write(dvc.join("config"), config).unwrap();
+    }
+
+    fn open(&self, name: &str) -> DvcRepo {
+        DvcRepo::open(&self.path(name), options()).unwrap()
+    }
+
+    /// A clone: the pointers and the settings, as git would bring them.
+    fn clone_as(&self, name: &str) -> DvcRepo {
+        self.init(name, "");
+        for entry in fs::read_dir(self.path("repo/data")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "dvc") {
+                fs::create_dir_all(self.path(name).join("data")).unwrap();
+                fs::copy(&path, self.path(name).join("data").join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        self.open(name)
+    }
+
+    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Every file below a folder and its content.
+    fn files(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
+        fn walk(folder: &Path, above: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = format!("{above}{}", entry.file_name().to_str().unwrap());
+                match entry.path().is_dir() {
+                    true => walk(&entry.path(), &format!("{name}/"), files),
+                    false => _ = files.insert(name, fs::read(entry.path()).unwrap()),
+                }
+            }
+        }
+        let mut files = BTreeMap::new();
+        walk(&self.path(name), "", &mut files);
+        files
+    }
+
+    fn targets(&self, names: &[&str]) -> Vec<PathBuf> {
+        names.iter().map(|name| self.path("repo").join(name)).collect()
+    }
+}
+
+fn options() -> DvcOptions {
+    let client = ClientConfig {
+        user_agent: "test".into(),
+        connect_timeout: Duration::from_secs(1),
+        total_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_secs(1),
+        retry: RetryPolicy { retries_max: 0, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
+        redirects_max: 0,
+        requests_per_host_max: 1,
+        host_map: HostMap::default(),
+    };
+    DvcOptions {
+        fsync: true,
+        jobs: 0,
+        lock_wait: Duration::ZERO,
+        object_bytes_max: 1_000_000,
+        config_files: Vec::new(),
+        access: Access { client, pacing: Pacing::none(), aws: None, token: None },
+        clock: Clock::System,
+        progress: Progress::silent(),
+    }
+}
+
+/// The photos and the table of the examples.
+fn filled() -> Bench {
+    let bench = Bench::new();
+    bench.write("repo/data/x.csv", "a,b\n1,2\n");
+    for (name, content) in
+        [("b.jpg", "hello"), ("a.jpg", "world"), ("a-b.jpg", "dash"), ("sub/c.jpg", "hello"), ("empty", "")]
+    {
+        bench.write(&format!("repo/data/imgs/{name}"), content);
+    }
+    fs::create_dir_all(bench.path("repo/data/imgs/hollow")).unwrap();
+    bench
+}
+
+#[test]
+fn what_is_added_is_written_as_the_real_tool_writes_it() {
+    let bench = filled();
+    let added = bench.open("repo").add(&bench.targets(&["data/x.csv", "data/imgs"])).unwrap();
+    assert!(added.iter().all(|added| added.is_changed));
+    let pointer = fs::read_to_string(bench.path("repo/data/x.csv.dvc")).unwrap();
+    let expected = "outs:\n- md5: e5ebd4c02cefbe7955977c67ada242b7\n  size: 8\n  hash: md5\n  path: x.csv\n";
+    assert_eq!(pointer, expected);
+    let files = bench.files("repo/.dvc/cache");
+    // Five contents, for two of the six files are alike, and the list.
+    assert_eq!(files.len(), 6, "{:?}", files.keys());
+    assert_eq!(files["files/md5/5d/41402abc4b2a76b9719d911017c592"], b"hello");
+    let list = files.iter().find(|(name, _)| name.ends_with(".dir")).unwrap().1;
+    assert!(list.starts_with(b"[{\"md5\": \"") && !list.ends_with(b"\n"));
+    let metadata = fs::metadata(bench.path("repo/.dvc/cache/files/md5/5d/41402abc4b2a76b9719d911017c592")).unwrap();
+    assert!(metadata.permissions().readonly());
+    // The second time nothing is changed.
+    let again = bench.open("repo").add(&bench.targets(&["data/x.csv.dvc", "data/imgs"])).unwrap();
+    assert!(again.iter().all(|added| !added.is_changed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_is_pulled_elsewhere() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/x.csv", "data/imgs"])).unwrap();
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 6);
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 0);
+    let other = bench.clone_as("other");
+    let pulled = other.pull(&[], None, false).await.unwrap();
+    assert_eq!((pulled.fetched.objects, pulled.checked_out.added), (6, 6));
+    let wanted: BTreeMap<_, _> =
+        bench.files("repo/data").into_iter().filter(|(name, _)| !name.starts_with(".git")).collect();
+    assert_eq!(bench.files("other/data"), wanted);
+    let again = other.pull(&[], None, false).await.unwrap();
+    assert_eq!((again.fetched.objects, again.checked_out), (0, CheckedOut::default()));
+    assert!(other.status(&[]).unwrap().is_empty());
+    let cloud = other.cloud_status(&[], None).await.unwrap();
+    assert!(cloud[0].new.is_empty() && cloud[0].deleted.is_empty() && cloud[0].missing.is_empty());
+}
+
+#[test]
+fn changes_are_seen_without_the_state_of_before() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs", "data/x.csv"])).unwrap();
+    bench.write("repo/data/imgs/new.jpg", "new");
+    // As long as before, and within the same moment.
+    bench.write("repo/data/imgs/a.jpg", "WORLD");
+    fs::remove_file(bench.path("repo/data/imgs/b.jpg")).unwrap();
+    fs::remove_file(bench.path("repo/data/x.csv")).unwrap();
+    let status = repo.status(&[]).unwrap();
+    let of = |path: &str| status.iter().find(|status| status.path == path).unwrap();
+    let imgs = of("data/imgs");
+    assert_eq!(imgs.change, Change::Modified);
+    assert_eq!(
+        (&imgs.added[..], &imgs.modified[..], &imgs.deleted[..]),
+        (&["new.jpg".to_owned()][..], &["a.jpg".to_owned()][..], &["b.jpg".to_owned()][..])
+    );
+    assert_eq!(of("data/x.csv").change, Change::Deleted);
+}
+
+#[test]
+fn nothing_is_lost_by_a_checkout() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    bench.write("repo/data/imgs/a.jpg", "not added");
+    bench.write("repo/data/imgs/new.jpg", "nor this");
+    // A content that the cache has may go.
+    bench.write("repo/data/imgs/copy.jpg", "hello");
+    let error = repo.checkout(&[], false).unwrap_err();
+    assert!(matches!(&error, DvcError::WouldLose { count: 2, .. }), "{error}");
+    assert_eq!(fs::read(bench.path("repo/data/imgs/a.jpg")).unwrap(), b"not added");
+    assert!(bench.path("repo/data/imgs/copy.jpg").exists());
+    let done = repo.checkout(&[], true).unwrap();
+    assert_eq!(done, CheckedOut { added: 0, modified: 1, deleted: 2 });
+    assert_eq!(fs::read(bench.path("repo/data/imgs/a.jpg")).unwrap(), b"world");
+    assert!(!bench.path("repo/data/imgs/new.jpg").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupt_object_reaches_no_work_tree() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    repo.push(&[], None).await.unwrap();
+    let hello = "files/md5/5d/41402abc4b2a76b9719d911017c592";
+    let spoil = |path: PathBuf| {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "HELLO").unwrap();
+    };
+    // In the remote: named, kept aside, and the others come.
+    spoil(bench.path("remote").join(hello));
+    let other = bench.clone_as("other");
+    let error = other.pull(&[], None, false).await.unwrap_err();
+    assert!(matches!(&error, DvcError::Corrupt { .. }) && error.to_string().contains("5d41402a"), "{error}");
+    assert!(!bench.path("other/data/imgs").exists());
+    assert!(!bench.path("other/.dvc/cache").join(hello).exists());
+    // In the cache: neither pushed nor checked out.
+    spoil(bench.path("repo/.dvc/cache").join(hello));
+    fs::remove_file(bench.path("repo/data/imgs/b.jpg")).unwrap();
+    let error = repo.checkout(&[], false).unwrap_err();
+    assert!(matches!(&error, DvcError::Corrupt { .. }), "{error}");
+    assert!(!bench.path("repo/data/imgs/b.jpg").exists());
+    // The work tree still has it under another name, and that mends both.
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    fs::remove_file(bench.path("remote").join(hello)).unwrap();
+    fs::remove_dir_all(bench.path("remote")).unwrap();
+    repo.push(&[], None).await.unwrap();
+    assert_eq!(fs::read(bench.path("remote").join(hello)).unwrap(), b"hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_dvc_2_stays_as_it_is_until_it_changes() {
+    let bench = Bench::new();
+    let legacy = "outs:\n- md5: 8008342073a9d4724b3ecac99c9ab78f.dir\n  size: 5\n  nfiles: 1\n  path: ds\n";
+    let list = r#"[{"md5": "7d793037a0760186574b0282f2f435e7", "relpath": "a.jpg"}]"#;
+    bench.write("remote/80/08342073a9d4724b3ecac99c9ab78f.dir", list);
+    bench.write("remote/7d/793037a0760186574b0282f2f435e7", "world");
+    // Of a text with CR LF the hash is that with LF.
+    bench.write("remote/e5/ebd4c02cefbe7955977c67ada242b7", "a,b\r\n1,2\r\n");
+    bench.write("repo/data/ds.dvc", legacy);
+    let table = "outs:\n- md5: e5ebd4c02cefbe7955977c67ada242b7\n  size: 10\n  path: x.csv\n";
+    bench.write("repo/data/x.csv.dvc", table);
+    let repo = bench.open("repo");
+    repo.pull(&[], None, false).await.unwrap();
+    assert_eq!(fs::read(bench.path("repo/data/x.csv")).unwrap(), b"a,b\r\n1,2\r\n");
+    repo.add(&bench.targets(&["data/ds", "data/x.csv"])).unwrap();
+    assert_eq!(fs::read_to_string(bench.path("repo/data/ds.dvc")).unwrap(), legacy);
+    assert_eq!(fs::read_to_string(bench.path("repo/data/x.csv.dvc")).unwrap(), table);
+    bench.write("repo/data/ds/b.jpg", "more");
+    repo.add(&bench.targets(&["data/ds"])).unwrap();
+    let upgraded =
+        "outs:\n- md5: 11f13eff838ed022a2e938c7aa363191.dir\n  size: 9\n  nfiles: 2\n  path: ds\n  hash: md5\n";
+    assert_eq!(fs::read_to_string(bench.path("repo/data/ds.dvc")).unwrap(), upgraded);
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 3);
+    assert!(bench.path("remote/files/md5/7d/793037a0760186574b0282f2f435e7").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_is_what_nothing_points_to() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    fs::remove_file(bench.path("repo/data/imgs/a.jpg")).unwrap();
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    // The old list and the photo.
+    let would = repo.gc(Keep::default(), false, None, false).await.unwrap();
+    assert_eq!((would.objects, would.is_removed), (2, false));
+    let before = bench.files("repo/.dvc/cache").len();
+    let done = repo.gc(Keep::default(), false, None, true).await.unwrap();
+    assert_eq!((done.objects, bench.files("repo/.dvc/cache").len()), (2, before - 2));
+    assert!(repo.status(&[]).unwrap().is_empty());
+    assert_eq!(repo.gc(Keep::default(), false, None, true).await.unwrap().objects, 0);
+}
+
+#[test]
+fn links_are_of_the_type_that_is_configured() {
+    for (kind, is_link) in [("hardlink", false), ("symlink", true), ("copy", false)] {
+        let bench = filled();
+        bench.init("repo", &format!("[cache]\n    type = {kind}\n"));
+        let repo = bench.open("repo");
+        repo.add(&bench.targets(&["data/imgs"])).unwrap();
+        fs::remove_dir_all(bench.path("repo/data/imgs")).unwrap();
+        repo.checkout(&[], false).unwrap();
+        let path = bench.path("repo/data/imgs/b.jpg");
+        assert_eq!(fs::symlink_metadata(&path).unwrap().is_symlink(), is_link, "{kind}");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().readonly(), kind != "copy", "{kind}");
+        assert_eq!(fs::read(&path).unwrap(), b"hello");
+        assert!(repo.status(&[]).unwrap().is_empty(), "{kind}");
+    }
+}
+
+#[test]
+fn what_cannot_be_added_is_said_and_left() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    bench.write("repo/.dvcignore", "*.tmp\n");
+    bench.write("repo/data/y.tmp", "y");
+    for (target, words) in [
+        ("data/none", "is not there"),
+        ("data/imgs/a.jpg", "overlaps with data/imgs"),
+        ("data", "overlaps with data/imgs"),
+        ("data/y.tmp", ".dvcignore"),
+        ("../remote", "not in the repository"),
+    ] {
+        let target = DvcRepo::absolute(&bench.path("repo"), Path::new(target));
+        let error = repo.add(&[target]).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let error = DvcRepo::open(&bench.path("repo"), options()).unwrap_err();
+    assert!(matches!(error, DvcError::Busy { .. }), "{error}");
+    drop(repo);
+    let error = DvcRepo::open(bench.folder.path(), options()).unwrap_err();
+    assert!(matches!(error, DvcError::NoRepository { .. }), "{error}");
+}
