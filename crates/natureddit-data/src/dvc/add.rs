@@ -41,7 +41,10 @@ impl DvcRepo {
         for target in targets {
             let target = self.target_to_add(target)?;
             let known = self.known(&pointers, &target)?;
-            added.push(self.add_one(&target, known.as_ref(), &mut to_stage)?);
+            added.push(match known.as_ref().filter(|known| known.out().path != target) {
+                Some(known) => self.add_inside(&target, known, &mut to_stage)?,
+                None => self.add_one(&target, known.as_ref(), &mut to_stage)?,
+            });
         }
         self.cache.write_state()?;
         if self.config.autostage() && !to_stage.is_empty() {
@@ -52,12 +55,8 @@ impl DvcRepo {
 
     fn target_to_add(&self, target: &Path) -> Result<PathBuf, DvcError> {
         let cannot = |why: &str| DvcError::CannotAdd { path: target.to_owned(), why: why.to_owned() };
-        // A pointer stands for what it points to.
-        let is_pointer = target.to_string_lossy().ends_with(SUFFIX) && target.is_file();
-        if is_pointer {
-            let pointer = Pointer::read(target)?;
-            let out = pointer.outs.first().ok_or_else(|| cannot("it points to nothing"))?;
-            return self.target_to_add(&out.path.clone());
+        if target.to_string_lossy().ends_with(SUFFIX) && target.is_file() {
+            return Err(cannot("it is a pointer"));
         }
         if !target.starts_with(&self.root) || target == self.root {
             return Err(cannot("it is not in the repository"));
@@ -85,15 +84,23 @@ impl DvcRepo {
                     }
                     return Ok(Some(Tracked { pointer: pointer.clone(), at }));
                 }
+                let is_inside = target.starts_with(&out.path) && !pointer.is_import;
+                if is_inside && out.content.as_ref().is_some_and(|content| content.id.is_dir) {
+                    return Ok(Some(Tracked { pointer: pointer.clone(), at }));
+                }
                 if target.starts_with(&out.path) || out.path.starts_with(target) {
                     return Err(cannot(format!("it overlaps with {}, which is tracked", self.shown(&out.path))));
                 }
             }
         }
-        match git::is_tracked(&self.root, target)? {
-            true => Err(cannot("git tracks it".into())),
-            false => Ok(None),
+        if git::is_tracked(&self.root, target)? {
+            return Err(cannot("git tracks it".into()));
         }
+        let pointer = Pointer::path_of(target);
+        if git::is_ignored(&self.root, &pointer)? {
+            return Err(cannot(format!("a .gitignore leaves {} out, which must be in git", self.shown(&pointer))));
+        }
+        Ok(None)
     }
 
     fn add_one(&self, target: &Path, known: Option<&Tracked>, to_stage: &mut Vec<PathBuf>) -> Result<Added, DvcError> {
@@ -111,26 +118,72 @@ impl DvcRepo {
         let kind = if unchanged.is_some() { HashKind::Md5Dos2Unix } else { HashKind::Md5 };
         let now = self.current(target, kind, Storing::Yes)?.ok_or_else(gone)?;
         self.finish(&now)?;
-        let pointer = known.map_or_else(|| Pointer::path_of(target), |known| known.pointer.path.clone());
-        let is_changed = before.is_none_or(|before| !is_same(before, &now.content));
-        if is_changed {
-            let text = match known {
-                Some(known) => known.pointer.text_with(known.at, &now.content)?,
-                None => Pointer::text_of(name(target)?, &now.content),
-            };
-            self.write(&pointer, text.as_bytes())?;
-            to_stage.push(pointer.clone());
-        }
+        let added = match known {
+            Some(known) => self.point(known, &now.content, to_stage)?,
+            None => {
+                let pointer = Pointer::path_of(target);
+                self.write(&pointer, Pointer::text_of(name(target)?, &now.content).as_bytes())?;
+                to_stage.push(pointer.clone());
+                self.added(target, &pointer, &now.content, true)
+            }
+        };
         to_stage.extend(git::ignore(&self.root, target)?);
         self.relink(target, &now)?;
-        Ok(Added {
+        Ok(added)
+    }
+
+    /// Adds a file or folder inside a tracked folder to that; the rest of it stays as the pointer says.
+    fn add_inside(&self, target: &Path, known: &Tracked, to_stage: &mut Vec<PathBuf>) -> Result<Added, DvcError> {
+        let gone = || DvcError::NotFound { path: target.to_owned() };
+        let out = known.out();
+        let content = out.content.as_ref().ok_or_else(gone)?;
+        let cannot = |why: &str| DvcError::CannotAdd { path: target.to_owned(), why: why.to_owned() };
+        if content.id.kind == HashKind::Md5Dos2Unix {
+            return Err(cannot("it lies in a folder of DVC 2, which is upgraded as a whole"));
+        }
+        let list = self.cache.tree(content.id)?.ok_or_else(|| cannot("the list of the folder is not in the cache"))?;
+        let now = self.current(target, HashKind::Md5, Storing::Yes)?.ok_or_else(gone)?;
+        let inner = target.strip_prefix(&out.path).unwrap_or(target).to_str();
+        let inner = inner.ok_or_else(|| DvcError::NotUtf8 { path: target.to_owned() })?;
+        let mut tree = list;
+        tree.files.retain(|name, _| name != inner && !name.starts_with(&format!("{inner}/")));
+        match now.tree {
+            Some(found) => {
+                tree.files.extend(found.files.into_iter().map(|(name, md5)| (format!("{inner}/{name}"), md5)));
+            }
+            None => _ = tree.files.insert(inner.to_owned(), now.content.id.md5),
+        }
+        let mut bytes = 0;
+        for id in tree.objects(HashKind::Md5) {
+            bytes += fs::optional(fs::metadata(&self.cache.path(id)))?.map_or(0, |found| found.len());
+        }
+        let files = tree.files.len() as u64;
+        let content =
+            Content { id: tree.id(HashKind::Md5), bytes: Some(bytes), files: Some(files), is_executable: false };
+        let now = Current { content, tree: Some(tree) };
+        self.finish(&now)?;
+        self.point(known, &now.content, to_stage)
+    }
+
+    /// Makes a pointer point to something else.
+    fn point(&self, known: &Tracked, now: &Content, to_stage: &mut Vec<PathBuf>) -> Result<Added, DvcError> {
+        let is_changed = known.out().content.as_ref().is_none_or(|before| !is_same(before, now));
+        if is_changed {
+            self.write(&known.pointer.path, known.pointer.text_with(known.at, now)?.as_bytes())?;
+            to_stage.push(known.pointer.path.clone());
+        }
+        Ok(self.added(&known.out().path, &known.pointer.path, now, is_changed))
+    }
+
+    fn added(&self, target: &Path, pointer: &Path, now: &Content, is_changed: bool) -> Added {
+        Added {
             path: self.shown(target),
-            pointer: self.shown(&pointer),
-            md5: now.content.id.to_string(),
-            files: now.content.files.unwrap_or(1),
-            bytes: now.content.bytes.unwrap_or_default(),
+            pointer: self.shown(pointer),
+            md5: now.id.to_string(),
+            files: now.files.unwrap_or(1),
+            bytes: now.bytes.unwrap_or_default(),
             is_changed,
-        })
+        }
     }
 
     /// Makes what was stored last, and then the list of the folder.

@@ -230,17 +230,19 @@ impl Cache {
 
     fn set_aside(&self, id: ObjectId, found: Md5) -> Result<DvcError, FsError> {
         let path = self.path(id);
+        self.state().remove(&self.key(&path));
+        self.put_aside(id, &path, found, "the cache")
+    }
+
+    /// Moves a file that is not the object it came as to where it is nobody's, and tells of it.
+    pub(super) fn put_aside(&self, id: ObjectId, file: &Path, found: Md5, place: &str) -> Result<DvcError, FsError> {
+        let path = self.path(id);
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".corrupt");
         let aside = path.with_file_name(name);
-        fs::rename(&path, &aside)?;
-        self.state().remove(&self.key(&path));
-        Ok(DvcError::Corrupt {
-            id,
-            place: "the cache".into(),
-            found: found.to_string(),
-            aside: format!(", it was put aside as {}", aside.display()),
-        })
+        fs::rename(file, &aside)?;
+        let aside = format!(", it was put aside as {}", aside.display());
+        Ok(DvcError::Corrupt { id, place: place.to_owned(), found: found.to_string(), aside })
     }
 
     /// The list of a folder; `None` where the cache does not have it.

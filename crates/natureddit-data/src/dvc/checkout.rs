@@ -29,6 +29,7 @@ struct Plan {
     target: PathBuf,
     kind: HashKind,
     is_executable: bool,
+    is_folder: bool,
     /// By path below the target; the target itself has the empty one.
     place: BTreeMap<String, Md5>,
     remove: BTreeSet<String>,
@@ -128,6 +129,7 @@ impl DvcRepo {
             target: out.path.clone(),
             kind,
             is_executable: content.is_executable,
+            is_folder: content.id.is_dir,
             place: BTreeMap::new(),
             remove: BTreeSet::new(),
             lost: Vec::new(),
@@ -186,9 +188,8 @@ impl DvcRepo {
             fs::remove_file(&below(&plan.target, name))?;
         }
         self.remove_empty_folders(plan)?;
-        let is_folder = plan.place.keys().next().is_none_or(|name| !name.is_empty());
-        if is_folder {
-            fs::create_dir_all(&plan.target)?;
+        if plan.is_folder {
+            self.make_folders(plan)?;
         }
         self.options
             .progress
@@ -202,6 +203,24 @@ impl DvcRepo {
         });
         self.options.progress.finish();
         placed
+    }
+
+    /// The folders of the files to come. A link to a folder is not followed: the list may come from anybody, and the link
+    /// may lead anywhere.
+    fn make_folders(&self, plan: &Plan) -> Result<(), DvcError> {
+        let above = |name: &String| Path::new(name).parent().map(|above| plan.target.join(above));
+        let folders: BTreeSet<PathBuf> = plan.place.keys().filter_map(above).chain([plan.target.clone()]).collect();
+        for folder in &folders {
+            let inner = folder.ancestors().take_while(|folder| folder.starts_with(&plan.target));
+            for folder in inner.collect::<Vec<_>>().into_iter().rev() {
+                match fs::optional(fs::kind(folder))? {
+                    None => fs::create_dir_all(folder)?,
+                    Some(Kind::Folder) => {}
+                    Some(_) => return Err(DvcError::InTheWay { path: folder.to_owned() }),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn remove_empty_folders(&self, plan: &Plan) -> Result<(), DvcError> {

@@ -98,6 +98,12 @@ pub enum DvcError {
         /// The first of them.
         names: String,
     },
+    /// A folder is wanted where something else is.
+    #[error("{path} is no folder, and one is wanted there", path = path.display())]
+    InTheWay {
+        /// Where.
+        path: PathBuf,
+    },
     /// No kind of link that is configured works here.
     #[error("no type of link in cache.type works for {path}", path = path.display())]
     NoLink {

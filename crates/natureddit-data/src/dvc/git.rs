@@ -117,7 +117,11 @@ pub(super) fn ignore(root: &Path, target: &Path) -> Result<Option<PathBuf>, DvcE
     Ok(Some(path))
 }
 
-fn is_ignored(root: &Path, target: &Path) -> Result<bool, DvcError> {
+/// Whether git leaves a path out.
+pub(super) fn is_ignored(root: &Path, target: &Path) -> Result<bool, DvcError> {
+    if !is_repository(root) {
+        return Ok(false);
+    }
     let path = target.to_string_lossy();
     // 1: no; above that it is an error, and one line too many does no harm.
     Ok(git(root, &["check-ignore", "-q", "--no-index", "--", path.as_ref()])?.status.success())

@@ -38,9 +38,8 @@ impl Ignored {
             return Ok(true);
         }
         for folder in path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root)) {
-            match self.matched(folder, path, is_dir)? {
-                Some(is_ignored) => return Ok(is_ignored),
-                None => {}
+            if let Some(is_ignored) = self.matched(folder, path, is_dir)? {
+                return Ok(is_ignored);
             }
         }
         Ok(false)

@@ -23,18 +23,22 @@ impl DvcRepo {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        // Links to an empty file save nothing, and a file system counts the names of a file.
+        // A file system counts the names of a file, and of empty ones there may be many.
         let is_empty = fs::metadata(&object)?.len() == 0;
-        let types: &[LinkType] = if is_empty { &[LinkType::Copy] } else { &self.cache.links };
+        let types = &self.cache.links;
         for (at, kind) in types.iter().enumerate() {
             let placed = match kind {
-                LinkType::Reflink => self.copy(&object, path, is_executable, reflink),
-                LinkType::Copy => self.copy(&object, path, is_executable, copy_content),
+                LinkType::Hardlink if is_empty => self.copy(&object, path, copy_content),
+                LinkType::Reflink => self.copy(&object, path, reflink),
+                LinkType::Copy => self.copy(&object, path, copy_content),
                 LinkType::Hardlink => fs::hard_link(&object, path),
                 LinkType::Symlink => fs::symlink(&object, path),
             };
             match placed {
                 Ok(()) => {
+                    if is_executable {
+                        make_executable(path)?;
+                    }
                     let print = fs::fingerprint(path)?;
                     self.cache.remember_placed(path, print, id);
                     return Ok(());
@@ -52,15 +56,10 @@ impl DvcRepo {
         &self,
         object: &Path,
         path: &Path,
-        is_executable: bool,
         copy: impl FnOnce(&Path, &Path) -> io::Result<std::fs::File>,
     ) -> Result<(), FsError> {
         let partial = fs::beside(path);
         let made = copy(object, &partial).map_err(|e| FsError::new("copy to", path, e)).and_then(|file| {
-            if is_executable {
-                let metadata = file.metadata().map_err(|e| FsError::new("inspect", path, e))?;
-                fs::set_permissions(&file, path, fs::permissions(&metadata) | 0o100)?;
-            }
             let settled = self.options.clock.now().checked_sub(SETTLED).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
             fs::set_modified(&file, path, settled)
         });
@@ -72,10 +71,16 @@ impl DvcRepo {
 
     /// Makes links of what was just stored, where links are configured and bytes of their own are not.
     pub(super) fn relink(&self, target: &Path, now: &Current) -> Result<(), DvcError> {
-        if matches!(self.cache.links.first(), None | Some(LinkType::Copy | LinkType::Reflink)) {
+        // As the real tool has it: files of a folder that have bytes of their own keep them where that is the first choice.
+        let has_links = self.cache.links.iter().any(|kind| matches!(kind, LinkType::Hardlink | LinkType::Symlink));
+        let Some(first) = self.cache.links.first().filter(|_| has_links) else { return Ok(()) };
+        let keeps_bytes = matches!(first, LinkType::Copy | LinkType::Reflink);
+        let Some(tree) = &now.tree else {
+            return if *first == LinkType::Copy { Ok(()) } else { self.relink_one(target, &now.content) };
+        };
+        if keeps_bytes {
             return Ok(());
         }
-        let Some(tree) = &now.tree else { return self.relink_one(target, &now.content) };
         for (name, &md5) in &tree.files {
             let id = ObjectId { kind: now.content.id.kind, md5, is_dir: false };
             let content = Content { id, bytes: None, files: None, is_executable: false };
@@ -92,6 +97,13 @@ impl DvcRepo {
         };
         if is_linked { Ok(()) } else { self.place(content.id, path, content.is_executable) }
     }
+}
+
+/// What a link leads to becomes executable with it, as the real tool has it.
+fn make_executable(path: &Path) -> Result<(), FsError> {
+    let metadata = fs::metadata(path)?;
+    let mode = fs::permissions(&metadata);
+    if mode & 0o100 != 0 { Ok(()) } else { fs::set_permissions(&fs::open(path)?, path, mode | 0o100) }
 }
 
 fn reflink(from: &Path, to: &Path) -> io::Result<std::fs::File> {

@@ -182,15 +182,14 @@ impl Pointer {
     #[must_use]
     pub fn text_of(name: &str, content: &Content) -> String {
         let mut text = String::from("outs:\n");
-        let mut line = |key: &str, value: &str| {
-            text.push_str(if text.ends_with("outs:\n") { "- " } else { "  " });
-            text.push_str(&format!("{key}: {value}\n"));
-        };
+        let mut start = "- ";
         for (key, value) in values(content) {
-            value.inspect(|value| line(key, value));
+            if let Some(value) = value {
+                text.push_str(&format!("{start}{key}: {value}\n"));
+                start = "  ";
+            }
         }
-        line("path", &yaml::scalar(name));
-        text
+        text + start + &yaml::line("path", name) + "\n"
     }
 
     /// The text of this pointer when one of its outs holds something else; what it does not know stays.

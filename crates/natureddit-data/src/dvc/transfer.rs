@@ -264,14 +264,7 @@ impl DvcRepo {
             return Err(DvcError::Missing { count: 1, remote: format!(" nor in {}", share.remote.url()), names });
         };
         if received.md5 != id.md5 {
-            let aside = self.cache.path(id).with_extension("corrupt");
-            fs::rename(&partial, &aside)?;
-            return Err(DvcError::Corrupt {
-                id,
-                place: share.remote.url().to_owned(),
-                found: received.md5.to_string(),
-                aside: format!(", it was put aside as {}", aside.display()),
-            });
+            return Err(self.cache.put_aside(id, &partial, received.md5, share.remote.url())?);
         }
         done.objects += 1;
         done.bytes += received.bytes;

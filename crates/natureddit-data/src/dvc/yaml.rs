@@ -1,12 +1,50 @@
 //! YAML as the real tool writes it: texts quoted only where they must be, and files changed line by line, so that comments
 //! and the order of keys stay.
 
-/// A text as a value of a mapping.
-pub(super) fn scalar(text: &str) -> String {
-    if text.chars().any(|c| c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}')) {
-        return double_quoted(text);
+/// A line of a mapping in a list.
+pub(super) fn line(key: &str, text: &str) -> String {
+    let is_odd = |c: char| c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}');
+    let is_plain = !text.chars().any(is_odd) && is_plain(text);
+    match () {
+        () if is_plain => format!("{key}:{}", folded(text, INDENT + key.len() + 1)),
+        () if text.contains('\'') || text.chars().any(is_odd) => format!("{key}: {}", double_quoted(text)),
+        () => format!("{key}: '{text}'"),
     }
-    if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+}
+
+/// Where the keys of an item begin.
+const INDENT: usize = 2;
+/// Lines are broken behind so many columns.
+const WIDTH: usize = 80;
+
+/// A plain text behind a key that ends at `column`, broken where the real tool breaks it: a single space at which the line
+/// is full becomes a line break, and so it is before a word that does not fit.
+fn folded(text: &str, column: usize) -> String {
+    const BREAK: &str = "\n    ";
+    let next = BREAK.len() - 1;
+    let mut line = String::from(" ");
+    let mut column = column + 1;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (word, behind) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        let (spaces, behind) = behind.split_at(behind.find(|c| c != ' ').unwrap_or(behind.len()));
+        let length = word.chars().count();
+        if column + length > WIDTH && column > next {
+            line.push_str(BREAK);
+            column = next;
+        }
+        line.push_str(word);
+        column += length;
+        if spaces.len() == 1 && column >= WIDTH {
+            line.push_str(BREAK);
+            column = next;
+        } else {
+            line.push_str(spaces);
+            column += spaces.len();
+        }
+        rest = behind;
+    }
+    line
 }
 
 fn double_quoted(text: &str) -> String {
@@ -201,7 +239,7 @@ mod tests {
             "0o9",
             "e5",
         ] {
-            assert_eq!(scalar(plain), plain);
+            assert_eq!(line("path", plain), format!("path: {plain}"));
         }
         for quoted in [
             "a: b",
@@ -240,10 +278,31 @@ mod tests {
             ".5",
             "-7",
         ] {
-            assert_eq!(scalar(quoted), format!("'{quoted}'"));
+            assert_eq!(line("path", quoted), format!("path: '{quoted}'"));
         }
-        assert_eq!(scalar("tab\tt"), "\"tab\\tt\"");
-        assert_eq!(scalar("nl\nx"), "\"nl\\nx\"");
+        assert_eq!(line("path", "tab\tt"), "path: \"tab\\tt\"");
+        assert_eq!(line("path", "nl\nx"), "path: \"nl\\nx\"");
+        assert_eq!(line("path", "'q'"), "path: \"'q'\"");
+    }
+
+    #[test]
+    fn long_texts_are_broken_where_the_real_tool_breaks_them() {
+        for (text, expected) in [
+            (
+                "a long name with spaces that goes well beyond the eighty columns where a writer breaks its lines.bin",
+                "path: a long name with spaces that goes well beyond the eighty columns where a\n    writer breaks its lines.bin",
+            ),
+            (
+                "eighty columns would end within this name, just at a place that  has two spaces, or  more",
+                "path: eighty columns would end within this name, just at a place that  has two\n    spaces, or  more",
+            ),
+        ] {
+            // What is broken before a word keeps its space.
+            assert_eq!(line("path", text).replace(" \n", "\n"), expected);
+        }
+        let long =
+            "alongnamewithoutspacesthatgoeswellbeyondtheeightycolumnswhereawriterwouldbreakitslinesifitcould.bin";
+        assert_eq!(line("path", long), format!("path: \n    {long}"));
     }
 
     const FILE: &str = "# ours\nouts:\n- md5: aaaa.dir  # old\n  size: 5\n  nfiles: 1\n  desc: the photos\n  path: ds\n- path: \

@@ -1,6 +1,8 @@
 //! A repository of DVC from its work tree to a remote and back. That the real tool agrees is shown by
 //! `cargo xtask interop`; here is what can be shown without it.
 
+#![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,7 +134,7 @@ fn what_is_added_is_written_as_the_real_tool_writes_it() {
     let metadata = fs::metadata(bench.path("repo/.dvc/cache/files/md5/5d/41402abc4b2a76b9719d911017c592")).unwrap();
     assert!(metadata.permissions().readonly());
     // The second time nothing is changed.
-    let again = bench.open("repo").add(&bench.targets(&["data/x.csv.dvc", "data/imgs"])).unwrap();
+    let again = bench.open("repo").add(&bench.targets(&["data/x.csv", "data/imgs"])).unwrap();
     assert!(again.iter().all(|added| !added.is_changed));
 }
 
@@ -298,7 +300,7 @@ fn what_cannot_be_added_is_said_and_left() {
     bench.write("repo/data/y.tmp", "y");
     for (target, words) in [
         ("data/none", "is not there"),
-        ("data/imgs/a.jpg", "overlaps with data/imgs"),
+        ("data/imgs.dvc", "it is a pointer"),
         ("data", "overlaps with data/imgs"),
         ("data/y.tmp", ".dvcignore"),
         ("../remote", "not in the repository"),
@@ -312,4 +314,31 @@ fn what_cannot_be_added_is_said_and_left() {
     drop(repo);
     let error = DvcRepo::open(bench.folder.path(), options()).unwrap_err();
     assert!(matches!(error, DvcError::NoRepository { .. }), "{error}");
+}
+
+#[test]
+fn a_list_leads_nowhere_by_a_link() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    fs::remove_dir_all(bench.path("repo/data/imgs/sub")).unwrap();
+    fs::create_dir_all(bench.path("outside")).unwrap();
+    std::os::unix::fs::symlink(bench.path("outside"), bench.path("repo/data/imgs/sub")).unwrap();
+    let error = repo.checkout(&[], true).unwrap_err();
+    assert!(matches!(error, DvcError::InTheWay { .. }), "{error}");
+    assert!(bench.files("outside").is_empty());
+}
+
+#[test]
+fn a_file_of_a_tracked_folder_is_added_alone() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    bench.write("repo/data/imgs/new.jpg", "new");
+    bench.write("repo/data/imgs/other.jpg", "other");
+    repo.add(&bench.targets(&["data/imgs/new.jpg"])).unwrap();
+    let status = repo.status(&[]).unwrap();
+    assert_eq!((status[0].added.as_slice(), status[0].modified.len()), (&["other.jpg".to_owned()][..], 0));
+    let pointer = fs::read_to_string(bench.path("repo/data/imgs.dvc")).unwrap();
+    assert!(pointer.contains("size: 22\n  nfiles: 6\n"), "{pointer}");
 }

@@ -9,9 +9,12 @@ fn environment() -> Environment {
     Environment {
         cache_home: Some("/users/a/.cache".into()),
         data_home: Some("/users/a/data".into()),
+        config_home: None,
         log_filter: None,
         reddit_client_id: None,
         reddit_client_secret: None,
+        aws: None,
+        dvc_token: None,
     }
 }
 

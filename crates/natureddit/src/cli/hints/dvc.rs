@@ -35,6 +35,7 @@ fn of_dvc(error: &DvcError) -> Option<String> {
         }
         DvcError::Missing { .. } => "push them from the machine where they were added".into(),
         DvcError::WouldLose { .. } => "`natureddit dvc add` them first, or give them up with --force".into(),
+        DvcError::InTheWay { path } => format!("move {} away", path.display()),
         DvcError::NoLink { .. } => "add copy to cache.type in .dvc/config".into(),
         DvcError::NoRemote => "name one with --remote, or set core.remote in .dvc/config".into(),
         DvcError::UnknownRemote { .. } => "`dvc remote list` shows them; they stand in .dvc/config".into(),
