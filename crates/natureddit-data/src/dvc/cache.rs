@@ -60,19 +60,20 @@ impl Cache {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn key(&self, path: &Path) -> String {
+    /// By what a path is remembered.
+    pub(super) fn key(&self, path: &Path) -> String {
         state::key(&self.root, path)
     }
 
     /// The hash of a file of the work tree, if it is known without reading it.
-    pub(super) fn known(&self, path: &Path, print: Fingerprint, kind: HashKind) -> Option<Md5> {
-        self.state().get(&self.key(path), print, kind)
+    pub(super) fn known(&self, key: &str, print: Fingerprint, kind: HashKind) -> Option<Md5> {
+        self.state().get(key, print, kind)
     }
 
     /// Remembers the hash of a file of the work tree.
-    pub(super) fn remember(&self, path: &Path, kind: HashKind, hashed: &Hashed) {
+    pub(super) fn remember(&self, key: &str, kind: HashKind, hashed: &Hashed) {
         if hashed.is_settled {
-            self.state().set(self.key(path), hashed.print, kind, hashed.md5);
+            self.state().set(key.to_owned(), hashed.print, kind, hashed.md5);
         }
     }
 
@@ -81,11 +82,9 @@ impl Cache {
         self.state().set(self.key(path), print, id.kind, id.md5);
     }
 
-    /// Forgets the files below a folder that are not among `paths`, which are sorted.
-    pub(super) fn remember_only(&self, folder: &Path, paths: &[PathBuf]) {
-        let mut keys: Vec<String> = paths.iter().map(|path| self.key(path)).collect();
-        keys.sort_unstable();
-        self.state().keep_below(&self.key(folder), &keys);
+    /// Forgets the files below a folder that are not among `keys`, which are sorted.
+    pub(super) fn remember_only<'a>(&self, folder: &Path, keys: impl Iterator<Item = &'a str>) {
+        self.state().keep_below(&self.key(folder), keys);
     }
 
     /// Writes what was remembered.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -16,7 +16,7 @@ pub(super) const IGNORE_FILE: &str = ".dvcignore";
 pub(super) struct Ignored {
     root: PathBuf,
     /// Of each folder that was looked into.
-    folders: Mutex<HashMap<PathBuf, Option<Gitignore>>>,
+    folders: Mutex<HashMap<PathBuf, Option<Arc<Gitignore>>>>,
 }
 
 impl Ignored {
@@ -24,25 +24,19 @@ impl Ignored {
         Self { root: root.to_owned(), folders: Mutex::default() }
     }
 
+    /// The patterns that hold for the names in a folder, the strongest first.
+    pub(super) fn of(&self, folder: &Path) -> Result<Patterns, FsError> {
+        let mut patterns = Patterns { is_inside: folder.starts_with(&self.root), patterns: Vec::new() };
+        for folder in folder.ancestors().take_while(|folder| folder.starts_with(&self.root)) {
+            patterns.patterns.extend(self.in_folder(folder)?);
+        }
+        Ok(patterns)
+    }
+
     /// Whether a path of the repository is left out. Folders above it are not asked: whoever walks down does not come to
     /// what lies in a folder that is left out.
     pub(super) fn is_ignored(&self, path: &Path, is_dir: bool) -> Result<bool, FsError> {
-        let name = path.file_name().unwrap_or_default();
-        // A file `.git` stands for a folder of that name elsewhere.
-        if name == ".git" || (is_dir && (name == ".hg" || name == ".dvc")) {
-            return Ok(true);
-        }
-        let Ok(_) = path.strip_prefix(&self.root) else { return Ok(false) };
-        // Another repository in this one is none of our business.
-        if is_dir && path != self.root && path.join(".dvc").is_dir() {
-            return Ok(true);
-        }
-        for folder in path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root)) {
-            if let Some(is_ignored) = self.matched(folder, path, is_dir)? {
-                return Ok(is_ignored);
-            }
-        }
-        Ok(false)
+        Ok(self.of(path.parent().unwrap_or(path))?.is_ignored(path, is_dir))
     }
 
     /// Whether the path or any folder above it is left out.
@@ -60,18 +54,43 @@ impl Ignored {
         self.is_ignored(path, is_dir)
     }
 
-    fn matched(&self, folder: &Path, path: &Path, is_dir: bool) -> Result<Option<bool>, FsError> {
-        let mut folders = self.folders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn in_folder(&self, folder: &Path) -> Result<Option<Arc<Gitignore>>, FsError> {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         if !folders.contains_key(folder) {
-            let patterns = patterns(folder)?;
+            let patterns = patterns(folder)?.map(Arc::new);
             folders.insert(folder.to_owned(), patterns);
         }
-        let Some(Some(patterns)) = folders.get(folder) else { return Ok(None) };
-        Ok(match patterns.matched(path, is_dir) {
-            Match::None => None,
-            Match::Ignore(_) => Some(true),
-            Match::Whitelist(_) => Some(false),
-        })
+        Ok(folders.get(folder).cloned().flatten())
+    }
+}
+
+/// The patterns that hold in a folder.
+#[derive(Debug)]
+pub(super) struct Patterns {
+    is_inside: bool,
+    patterns: Vec<Arc<Gitignore>>,
+}
+
+impl Patterns {
+    /// Whether a path in the folder is left out.
+    pub(super) fn is_ignored(&self, path: &Path, is_dir: bool) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        // A file `.git` stands for a folder of that name elsewhere.
+        if name == ".git" || (is_dir && (name == ".hg" || name == ".dvc")) {
+            return true;
+        }
+        // Another repository in this one is none of our business.
+        if self.is_inside && is_dir && path.join(".dvc").is_dir() {
+            return true;
+        }
+        for patterns in &self.patterns {
+            match patterns.matched(path, is_dir) {
+                Match::None => {}
+                Match::Ignore(_) => return true,
+                Match::Whitelist(_) => return false,
+            }
+        }
+        false
     }
 }
 

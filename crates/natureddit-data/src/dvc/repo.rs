@@ -103,12 +103,13 @@ impl DvcRepo {
         while let Some(folder) = folders.pop() {
             let mut below = Vec::new();
             let first = found.len();
+            let patterns = self.ignored.of(&folder)?;
             for (name, kind) in fs::entries(&folder)? {
                 let path = folder.join(&name);
                 let is_pointer = name.to_string_lossy().ends_with(SUFFIX) && name != ".dvc";
                 match kind {
-                    Kind::Folder if !self.ignored.is_ignored(&path, true)? => below.push(path),
-                    Kind::File if is_pointer && !self.ignored.is_ignored(&path, false)? => {
+                    Kind::Folder if !patterns.is_ignored(&path, true) => below.push(path),
+                    Kind::File if is_pointer && !patterns.is_ignored(&path, false) => {
                         found.push(Pointer::read(&path)?);
                     }
                     _ => {}

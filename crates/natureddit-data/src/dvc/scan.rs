@@ -19,6 +19,8 @@ pub(super) struct Found {
     /// Below the folder, with `/`.
     pub(super) name: String,
     pub(super) path: PathBuf,
+    /// By which it is remembered.
+    pub(super) key: String,
     pub(super) print: Fingerprint,
 }
 
@@ -44,21 +46,24 @@ impl DvcRepo {
         let mut names = Vec::new();
         self.names(folder, "", &mut names)?;
         names.sort_unstable();
+        let start = self.cache.key(folder);
         let found = names.into_par_iter().map(|name| {
             let path = folder.join(&name);
+            let key = format!("{start}/{name}");
             let metadata = fs::metadata(&path)?;
             let print = Fingerprint::of(&metadata);
-            Ok((!metadata.is_dir()).then_some(Found { name, path, print }))
+            Ok((!metadata.is_dir()).then_some(Found { name, path, key, print }))
         });
         let found: Vec<Option<Found>> = found.collect::<Result<_, DvcError>>()?;
         Ok(found.into_iter().flatten().collect())
     }
 
     fn names(&self, folder: &Path, above: &str, names: &mut Vec<String>) -> Result<(), DvcError> {
+        let patterns = self.ignored.of(folder)?;
         for (name, kind) in fs::entries(folder)? {
             let path = folder.join(&name);
             let Some(name) = name.to_str() else { return Err(DvcError::NotUtf8 { path }) };
-            if self.ignored.is_ignored(&path, kind == Kind::Folder)? {
+            if patterns.is_ignored(&path, kind == Kind::Folder) {
                 continue;
             }
             match kind {
@@ -81,7 +86,7 @@ impl DvcRepo {
             return self.current_folder(path, kind, storing).map(Some);
         }
         let print = Fingerprint::of(&metadata);
-        let found = Found { name: String::new(), path: path.to_owned(), print };
+        let found = Found { name: String::new(), path: path.to_owned(), key: self.cache.key(path), print };
         let (md5, print) = self.hashed(&found, kind, storing)?;
         let id = ObjectId { kind, md5, is_dir: false };
         let is_executable = fs::is_executable(&metadata);
@@ -101,8 +106,7 @@ impl DvcRepo {
         self.options.progress.finish();
         let hashed = hashed?;
         let bytes = hashed.iter().map(|(_, print)| print.bytes).sum();
-        let paths: Vec<PathBuf> = found.iter().map(|found| found.path.clone()).collect();
-        self.cache.remember_only(path, &paths);
+        self.cache.remember_only(path, found.iter().map(|found| found.key.as_str()));
         let files: BTreeMap<String, Md5> =
             found.into_iter().zip(hashed).map(|(found, (md5, _))| (found.name, md5)).collect();
         let tree = Tree { files };
@@ -116,7 +120,7 @@ impl DvcRepo {
     }
 
     fn hashed(&self, found: &Found, kind: HashKind, storing: Storing) -> Result<(Md5, Fingerprint), DvcError> {
-        if let Some(md5) = self.cache.known(&found.path, found.print, kind) {
+        if let Some(md5) = self.cache.known(&found.key, found.print, kind) {
             let id = ObjectId { kind, md5, is_dir: false };
             if storing == Storing::No || self.cache.has(id)? {
                 return Ok((md5, found.print));
@@ -126,7 +130,7 @@ impl DvcRepo {
             Storing::Yes => self.cache.store(&found.path, kind)?,
             Storing::No => self.cache.hash(&found.path, kind)?,
         };
-        self.cache.remember(&found.path, kind, &hashed);
+        self.cache.remember(&found.key, kind, &hashed);
         Ok((hashed.md5, hashed.print))
     }
 }

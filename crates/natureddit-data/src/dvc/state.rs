@@ -66,10 +66,12 @@ impl State {
     }
 
     /// Forgets what lies below a folder and is not among `paths`, which are sorted.
-    pub(super) fn keep_below(&mut self, folder: &str, paths: &[String]) {
+    pub(super) fn keep_below<'a>(&mut self, folder: &str, paths: impl Iterator<Item = &'a str>) {
         let prefix = format!("{folder}/");
+        let mut kept = paths.peekable();
         for path in self.known.below(&prefix) {
-            if paths.binary_search_by(|kept| kept.as_str().cmp(path)).is_err() {
+            while kept.next_if(|kept| *kept < path).is_some() {}
+            if kept.peek() != Some(&path) {
                 self.learnt.insert(path.to_owned(), None);
             }
         }
@@ -216,7 +218,7 @@ mod tests {
         assert_eq!(state.get("a/x", print(1), HashKind::Md5Dos2Unix), None);
         assert_eq!(state.get("b", print(3), HashKind::Md5Dos2Unix), Some(md5));
         assert_eq!(state.get("c", print(3), HashKind::Md5), None);
-        state.keep_below("a", &[]);
+        state.keep_below("a", std::iter::empty());
         assert_eq!(state.get("a/x", print(1), HashKind::Md5), None);
         state.write().unwrap();
         let state = State::read(path.clone());

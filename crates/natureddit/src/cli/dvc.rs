@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueHint};
 use console::style;
 use natureddit_data::dvc::{
-    Added, Change, CheckedOut, CloudStatus, Collected, DvcRepo, Keep, OutStatus, Pulled, Transferred,
+    Added, Change, CheckedOut, CloudStatus, Collected, DvcError, DvcRepo, Keep, OutStatus, Pulled, Transferred,
 };
 use serde::Serialize;
 
@@ -155,7 +155,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
             let here = Here::open(session, remote.jobs)?;
             let targets = here.absolute(&targets.targets);
             let (result, is_clean) = if *cloud {
-                let remotes = here.block_on(here.repo.cloud_status(&targets, remote.remote.as_deref()))?;
+                let remotes = Here::block_on(here.repo.cloud_status(&targets, remote.remote.as_deref()))?;
                 let is_clean = remotes.iter().all(|status| status.new.is_empty() && status.deleted.is_empty());
                 (Status { changed: None, remotes: Some(remotes) }, is_clean)
             } else {
@@ -171,19 +171,19 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         Command::Push { targets, remote } => {
             let here = Here::open(session, remote.jobs)?;
             let targets = here.absolute(&targets.targets);
-            let done = here.block_on(here.repo.push(&targets, remote.remote.as_deref()))?;
+            let done = Here::block_on(here.repo.push(&targets, remote.remote.as_deref()))?;
             session.output.result(&Sent(done))?;
         }
         Command::Fetch { targets, remote } => {
             let here = Here::open(session, remote.jobs)?;
             let targets = here.absolute(&targets.targets);
-            let done = here.block_on(here.repo.fetch(&targets, remote.remote.as_deref()))?;
+            let done = Here::block_on(here.repo.fetch(&targets, remote.remote.as_deref()))?;
             session.output.result(&Received(done))?;
         }
         Command::Pull { targets, remote, force } => {
             let here = Here::open(session, remote.jobs)?;
             let targets = here.absolute(&targets.targets);
-            let done = here.block_on(here.repo.pull(&targets, remote.remote.as_deref(), force.force))?;
+            let done = Here::block_on(here.repo.pull(&targets, remote.remote.as_deref(), force.force))?;
             session.output.result(&PulledAll(done))?;
         }
         Command::Checkout { targets, force } => {
@@ -195,7 +195,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
             let here = Here::open(session, args.remote.jobs)?;
             let keep = Keep { all_branches: args.all_branches, all_tags: args.all_tags, all_commits: args.all_commits };
             let name = args.remote.remote.as_deref();
-            let done = here.block_on(here.repo.gc(keep, args.cloud, name, args.force))?;
+            let done = Here::block_on(here.repo.gc(keep, args.cloud, name, args.force))?;
             session.output.result(&Garbage(done))?;
         }
     }
@@ -206,7 +206,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 struct Here {
     folder: PathBuf,
     repo: DvcRepo,
-    runtime: tokio::runtime::Runtime,
 }
 
 impl Here {
@@ -215,16 +214,15 @@ impl Here {
         let folder = session.folder()?;
         let options = wiring::dvc(&config, jobs, &session.output.progress(), &session.clock);
         let repo = DvcRepo::open(&folder, options)?;
-        Ok(Self { folder, repo, runtime: wiring::tokio_runtime()? })
+        Ok(Self { folder, repo })
     }
 
     fn absolute(&self, targets: &[PathBuf]) -> Vec<PathBuf> {
         targets.iter().map(|target| DvcRepo::absolute(&self.folder, target)).collect()
     }
 
-    /// On a thread of the runtime, for the work blocks now and then.
-    fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
+    fn block_on<T>(work: impl Future<Output = Result<T, DvcError>>) -> Result<T, CliError> {
+        Ok(wiring::tokio_runtime()?.block_on(work)?)
     }
 }
 
