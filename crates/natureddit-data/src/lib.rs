@@ -3,6 +3,7 @@
 //! What is absent: no source's wire format leaves its module, nothing here trains or serves, and no failed answer is
 //! ever taken for "no posts".
 
+mod again;
 pub mod collect;
 pub mod dataset;
 mod deletions;

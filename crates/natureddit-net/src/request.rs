@@ -8,7 +8,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION, RANGE};
 use reqwest::{Method, RequestBuilder};
 use url::{Url, form_urlencoded};
 
-use crate::client::{Client, ClientConfig, Inner};
+use crate::client::{Client, ClientConfig, Inner, host_of};
 use crate::error::{NetError, redacted};
 use crate::guard;
 use crate::pacing::{Budget, Pacing, Turns};
@@ -129,9 +129,7 @@ impl Request {
     }
 
     async fn pause(&self, (wait, reason): (Duration, WaitReason)) {
-        let url = Url::parse(&self.url).ok();
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-        self.client.0.turns.pause(host, wait, reason).await;
+        self.client.0.turns.pause(&host_of(&self.url), wait, reason).await;
     }
 
     fn retries(&self) -> Retries {
