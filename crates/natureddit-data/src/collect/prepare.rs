@@ -30,7 +30,7 @@ impl AuthorMode {
     fn applied(self, author: String) -> String {
         match self {
             Self::Keep => author,
-            _ if author.starts_with('[') => author,
+            _ if author.is_empty() || author.starts_with('[') => author,
             Self::Hash => {
                 let hash = ContentHasher::new().part("author").part(&author).finish().to_string();
                 hash[..16].to_owned()
@@ -129,6 +129,7 @@ mod tests {
         assert_eq!(applied(AuthorMode::Keep, "ann"), "ann");
         assert_eq!(applied(AuthorMode::Drop, "ann"), "");
         assert_eq!(applied(AuthorMode::Hash, "[deleted]"), "[deleted]");
+        assert_eq!(applied(AuthorMode::Hash, ""), "");
         let hash = applied(AuthorMode::Hash, "ann");
         assert!(hash.len() == 16 && hash != applied(AuthorMode::Hash, "bob"), "{hash}");
         assert_eq!(hash, applied(AuthorMode::Hash, "ann"));
