@@ -252,15 +252,16 @@ fn require_ok(response: Response) -> Result<Response, NetError> {
     if response.status == 200 {
         return Ok(response);
     }
-    Err(NetError::Status { url: natureddit_net::redacted(&response.final_url), status: response.status })
+    let url = natureddit_net::redacted(&response.final_url);
+    Err(NetError::Status { url, status: response.status, wait: None })
 }
 
 /// What is to be stored of a file that came, and the bytes of it.
 fn check(config: &PhotoConfig, stem: &str, bytes: Bytes) -> Result<(StoredPhoto, Bytes), PhotoError> {
-    // Before the size, for "a web page" says more than "too small".
-    inspect(&bytes, &config.limits)?;
     let size = bytes.len() as u64;
     if size < config.bytes_min {
+        // Before the size, for "a web page" says more than "too small".
+        inspect(&bytes, &config.limits)?;
         return Err(PhotoError::TooFewBytes { bytes: size, bytes_min: config.bytes_min });
     }
     let photo = normalise(&bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;

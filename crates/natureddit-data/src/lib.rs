@@ -28,7 +28,7 @@ mod validate;
 mod window;
 
 pub use collect::{AuthorMode, CollectConfig, CollectError, CollectReport, SubredditGap, SubredditReport, collect};
-pub use dataset::{Dataset, DatasetError, DroppedPost, POSTS_FILE, PhotoKey, PostRow};
+pub use dataset::{DROPPED_FILE, Dataset, DatasetError, DroppedPost, POSTS_FILE, PhotoKey, PostRow};
 pub use deletions::{Deletions, sync_deletions};
 pub use forget::{Forgotten, forget_posts};
 pub use images::PhotoConfig;

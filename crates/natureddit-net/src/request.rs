@@ -106,7 +106,7 @@ impl Request {
                 Err(error) => Err(error),
             };
             let outcome = result.as_ref().map(|response| (response.status, &response.headers));
-            let Some(delay) = retries.next(outcome) else { return result };
+            let Some(delay) = retries.next(outcome) else { return result.map(|answer| retries.with_wish(answer)) };
             self.pause(delay).await;
         }
     }
@@ -237,6 +237,12 @@ struct Retries {
 }
 
 impl Retries {
+    /// A final answer with the wait that it asks for, if it does.
+    fn with_wish(&self, answer: Response) -> Response {
+        let wish = retry::wish(answer.status, &answer.headers, self.clock.now());
+        Response { wait: wish.filter(|_| retry::is_transient(answer.status)).map(|(wait, _)| wait), ..answer }
+    }
+
     /// The wait before the next attempt after one that ended with a status, or with an error; `None` when that was final.
     fn next(&mut self, outcome: Result<(u16, &HeaderMap), &NetError>) -> Option<(Duration, WaitReason)> {
         let wish = match outcome {

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
 use natureddit_data::tombstones::TOMBSTONES_FILE;
-use natureddit_data::{DatasetError, LABELS_FILE, POSTS_FILE, TITLES_FILE, TableError};
+use natureddit_data::{DROPPED_FILE, DatasetError, LABELS_FILE, POSTS_FILE, TITLES_FILE, TableError};
 use natureddit_image::ImageError;
 use natureddit_model::{BundleError, InputError, RuntimeError};
 use natureddit_net::assets::AssetError;
@@ -91,7 +91,7 @@ fn of_table(error: &TableError) -> Option<String> {
         TOMBSTONES_FILE => {
             "it says which posts were deleted: mend the line in an editor, or take the file from a backup"
         }
-        "dropped.csv" => "move it away: the next collection of its windows writes it anew",
+        DROPPED_FILE => "move it away: the next collection of its windows writes it anew",
         _ => return None,
     };
     Some(what.to_owned())
