@@ -66,6 +66,17 @@ pub enum DatasetError {
         /// One of its posts.
         id: PostId,
     },
+    /// A folder of photos that is to be written into holds other files: of an earlier export, whose posts may have been
+    /// deleted since.
+    #[error("files in {folder} are not of this dataset ({count}): {names}", folder = folder.display())]
+    Strangers {
+        /// The folder.
+        folder: PathBuf,
+        /// How many.
+        count: usize,
+        /// The names of the first few.
+        names: String,
+    },
     /// Somebody else is writing into the folder.
     #[error("{folder} is in use by another collection", folder = folder.display())]
     Locked {

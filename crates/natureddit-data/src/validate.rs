@@ -103,6 +103,10 @@ impl Validation {
             TableError::NoColumn { path, column } => {
                 self.push(&path, Some(1), format!("there is no column {column:?}"));
             }
+            TableError::Empty { path } => self.push(&path, Some(1), "there is no header".to_owned()),
+            TableError::Separator { path, separator } => {
+                self.push(&path, Some(1), format!("columns are separated by {separator} instead of commas"));
+            }
             TableError::UnknownColumn { path, column } => {
                 self.push(&path, Some(1), format!("there is an unknown column {column:?}"));
             }
@@ -171,9 +175,7 @@ impl Validation {
 
     /// Files that no row names, in order of their names.
     fn orphans(&mut self, dir: &Path, names: &BTreeMap<String, (u64, PostId)>) -> Result<(), FsError> {
-        let mut paths = fs::optional(fs::read_dir(&Dataset::images_dir(dir)))?.unwrap_or_default();
-        paths.sort_unstable();
-        for path in paths {
+        for path in fs::optional(fs::read_dir(&Dataset::images_dir(dir)))?.unwrap_or_default() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if !name.starts_with('.') && !names.contains_key(&name) {
                 self.push(&path, None, "no row names this file".to_owned());

@@ -199,6 +199,13 @@ async fn datasets_of_the_original_form_come_and_go() {
         ann,2022-05-01T00:00:07,https://www.reddit.com/a,a,flowers,\"A, \"\"rose\"\"\",https://x.example/4.jpg,a_0.png,flora\n\
         ann,2022-05-01T00:00:07,https://www.reddit.com/b,b,flowers,\"A, \"\"rose\"\"\",https://x.example/4.jpg,b_0.png,\n";
     assert_eq!(text, expected);
+    // What is not of this export is somebody's, or of a post that was deleted since.
+    fs::write_atomic(&exported.with_extension("").join("c_0.png"), png(24, 3)).unwrap();
+    let error = original::export(&dataset, &data, &out, |_| None).unwrap_err().to_string();
+    assert!(error.ends_with("2022-05-01_2022-05-01 are not of this dataset (1): c_0.png"), "{error}");
+    assert_eq!(fs::read_to_string(&exported).unwrap(), expected, "nothing is written then");
+    fs::remove_file(&exported.with_extension("").join("c_0.png")).unwrap();
+    original::export(&dataset, &data, &out, |row| (row.post.id.as_str() == "a").then(|| "flora".into())).unwrap();
     // What was exported is the same dataset.
     let again = dir.join("again");
     merged(&[&exported], &again);

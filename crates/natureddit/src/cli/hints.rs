@@ -62,6 +62,9 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
                 "mend line {line} of {path}, or remove it: what it says of a window is then not known"
             ));
         }
+        Some(DatasetError::Strangers { .. }) => {
+            return Some("remove them, or write into another folder with --out".to_owned());
+        }
         Some(DatasetError::WouldLose { .. }) => {
             return Some("merge that table first, or write into another folder with --out".to_owned());
         }
@@ -75,6 +78,13 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
 
 /// What to do about a table of the project; whoever reads other tables says it himself.
 fn of_table(error: &TableError) -> Option<String> {
+    match error {
+        TableError::Empty { path } => {
+            return Some(format!("take {} from a backup, or remove it", path.display()));
+        }
+        TableError::Separator { .. } => return Some("save it as CSV with commas, in UTF-8".to_owned()),
+        _ => {}
+    }
     let (TableError::Line { path, .. } | TableError::NoColumn { path, .. } | TableError::UnknownColumn { path, .. }) =
         error
     else {
@@ -125,6 +135,11 @@ fn of_file_error(error: &FsError) -> Option<String> {
     match error.source.kind() {
         ErrorKind::PermissionDenied => Some(format!("check who may use {}", error.path.display())),
         ErrorKind::ReadOnlyFilesystem => Some("choose a folder that can be written to".into()),
+        // Folders are made where there are none, so that a file is in the way.
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Some(format!(
+            "a file stands where {} needs a folder: move it away, or name another folder in the settings",
+            error.path.display()
+        )),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free some disk space and run it again".into()),
         _ => None,
     }
