@@ -8,7 +8,7 @@ use crate::collecting::reddit;
 use crate::natureddit::{Natureddit, Run};
 
 /// A project whose source is this host, at which nothing listens or which the simulator does not know.
-fn collect_from(base_url: &str, target: &str) -> Run {
+pub(crate) fn collect_from(base_url: &str, target: &str) -> Run {
     let host = url::Url::parse(base_url).unwrap().host_str().unwrap().to_owned();
     let settings = format!(
         "[collect.pushshift]\nbase_url = \"{base_url}\"\n[net]\nretries_max = 0\n[net.host_map]\n\"{host}\" = \"{target}\"\n"

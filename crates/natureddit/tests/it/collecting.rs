@@ -10,6 +10,7 @@ use std::process::Stdio;
 use natureddit_sandbox::{AfterMode, Fault, FaultAction, Sandbox, Script};
 use tokio::runtime::Runtime;
 
+use crate::collect_hints::collect_from;
 use crate::natureddit::{Natureddit, Run};
 use crate::truth::{files, sandbox};
 
