@@ -137,7 +137,7 @@ fn of_file_error(error: &FsError) -> Option<String> {
         ErrorKind::ReadOnlyFilesystem => Some("choose a folder that can be written to".into()),
         // Folders are made where there are none, so that a file is in the way.
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Some(format!(
-            "a file stands where {} needs a folder: move it away, or name another folder in the settings",
+            "a file stands where {} needs a folder: move it away, or name another folder",
             error.path.display()
         )),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free some disk space and run it again".into()),
