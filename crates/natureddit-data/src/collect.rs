@@ -141,6 +141,7 @@ pub async fn collect(
         return Err(CollectError::EveryPhotoFailed { fetches, reason, report });
     }
     progress.finish();
+    collection.report.subreddits_unknown = collection.unknown();
     Ok(collection.report)
 }
 
@@ -200,6 +201,7 @@ impl<'a> Collection<'a> {
         journal::take_up(&mut collection.dataset, &config.data_dir)?;
         // What a command that forgets posts may not have finished.
         bury(&mut collection.dataset, &config.data_dir)?;
+        collection.report.authors_changed = prepare::reapply(config.author, &mut collection.dataset, clock)?;
         Ok(collection)
     }
 
@@ -301,6 +303,15 @@ impl<'a> Collection<'a> {
     fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+
+    /// The subreddits of which neither this run nor the dataset has a post, where the source did not say why.
+    fn unknown(&self) -> Vec<String> {
+        let rows = self.dataset.record.as_ref().map(|record| &record.posts_by_subreddit);
+        let has_rows = |name: &str| rows.is_some_and(|rows| rows.keys().any(|known| known.eq_ignore_ascii_case(name)));
+        let parts = self.report.subreddits.iter();
+        let unseen = parts.filter(|part| part.posts_seen == 0 && part.gaps == 0 && !has_rows(&part.subreddit));
+        unseen.map(|part| part.subreddit.clone()).collect()
     }
 
     fn report_so_far(&self) -> Box<CollectReport> {

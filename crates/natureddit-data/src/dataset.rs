@@ -18,13 +18,14 @@ use crate::table::{STREAM_BYTES_MAX, TableError, TableReader};
 use crate::tombstones::Tombstones;
 
 pub use row::{DROPPED_COLUMNS, DroppedPost, POST_COLUMNS, PhotoKey, PostRow};
-pub(crate) use row::{TableRow, is_file_name, post_cells, read_dropped, read_post, stem};
+pub(crate) use row::{TableRow, is_file_name, stem};
 pub(crate) use store::DatasetStore;
 
 /// The table of a dataset, one row a photo.
 pub const POSTS_FILE: &str = "posts.csv";
-pub(crate) const DROPPED_FILE: &str = "dropped.csv";
-const RECORD_FILE: &str = "dataset.toml";
+/// The table of what is not in a dataset, and why.
+pub const DROPPED_FILE: &str = "dropped.csv";
+pub(crate) const RECORD_FILE: &str = "dataset.toml";
 const IMAGES_FOLDER: &str = "images";
 
 /// A dataset that cannot be read or written.
@@ -64,6 +65,17 @@ pub enum DatasetError {
         path: PathBuf,
         /// One of its posts.
         id: PostId,
+    },
+    /// A folder of photos that is to be written into holds other files: of an earlier export, whose posts may have been
+    /// deleted since.
+    #[error("files in {folder} are not of this dataset ({count}): {names}", folder = folder.display())]
+    Strangers {
+        /// The folder.
+        folder: PathBuf,
+        /// How many.
+        count: usize,
+        /// The names of the first few.
+        names: String,
     },
     /// Somebody else is writing into the folder.
     #[error("{folder} is in use by another collection", folder = folder.display())]
@@ -172,7 +184,8 @@ impl Dataset {
     }
 }
 
-fn read_record(dir: &Path) -> Result<Option<DatasetRecord>, DatasetError> {
+/// Reads the record of a dataset, if there is one.
+pub(crate) fn read_record(dir: &Path) -> Result<Option<DatasetRecord>, DatasetError> {
     let path = dir.join(RECORD_FILE);
     let Some(text) = fs::optional(fs::read_to_string(&path))? else { return Ok(None) };
     Ok(Some(toml::from_str(&text).map_err(|source| DatasetError::Record { path, source })?))

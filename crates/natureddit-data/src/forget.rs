@@ -21,6 +21,10 @@ use crate::titles::Titles;
 pub struct Forgotten {
     /// Posts with a tombstone that is new.
     pub posts: u64,
+    /// Posts that were to be forgotten and of which the dataset had a row or a reason why there is none.
+    pub known: u64,
+    /// Those of which it had neither.
+    pub absent: Vec<PostId>,
     /// Rows that are gone.
     pub rows: u64,
     /// Files that are gone.
@@ -63,11 +67,16 @@ pub(crate) fn forget(
     // What a collection was killed over has its posts too.
     journal::take_up(&mut dataset, data_dir)?;
     let before = dataset.tombstones.len();
+    let mut absent = Vec::new();
     for id in ids {
+        if !dataset.knows(id)? {
+            absent.push(id.clone());
+        }
         dataset.tombstones.add(id.clone(), clock.now().as_second());
     }
     dataset.tombstones.write(data_dir)?;
     let mut forgotten = bury(&mut dataset, data_dir)?;
+    (forgotten.known, forgotten.absent) = ((ids.len() - absent.len()) as u64, absent);
     forgotten.posts = (dataset.tombstones.len() - before) as u64;
     let buried: BTreeSet<PostId> = dataset.tombstones.ids().cloned().collect();
     forgotten.labels = Labels::forget(labels_dir, &buried)?;

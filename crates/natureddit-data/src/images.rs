@@ -18,6 +18,7 @@ use natureddit_image::{
 use natureddit_net::{Client, NetError, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::again::Again;
 use crate::placeholder::is_placeholder;
 
 /// Hosts that negotiate answer other wishes with WebP, or with a web page about the photo.
@@ -92,6 +93,12 @@ impl PhotoError {
         }
     }
 
+    /// Whether the host may have spoilt a photo that it has: the same request may bring it a moment later.
+    pub(crate) fn may_be_spoilt(&self) -> bool {
+        use ImageError::{Corrupt, Empty, Html, NotAnImage, Truncated};
+        matches!(self, Self::Image(Empty | Html | NotAnImage { .. } | Truncated { .. } | Corrupt { .. }))
+    }
+
     /// Whether the site says that the photo is not there any more.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Placeholder | Self::Net(NetError::Status { status: 404 | 410, .. }))
@@ -138,9 +145,19 @@ impl PhotoStore {
         [Format::Jpeg, Format::Png, Format::WebP].map(|format| img_name(stem, format.extension()))
     }
 
-    /// Fetches a photo and stores it under `stem` and its extension. The file appears whole or not at all, and lasts when
-    /// [`PhotoStore::sync`] was called.
+    /// Fetches a photo and stores it under `stem` and its extension; one that comes spoilt is fetched again a few times. The
+    /// file appears whole or not at all, and lasts when [`PhotoStore::sync`] was called.
     pub(crate) async fn fetch(&self, stem: &str, url: &str) -> Result<StoredPhoto, PhotoError> {
+        let mut again = Again::new(&self.client, url);
+        loop {
+            match self.fetch_once(stem, url).await {
+                Err(error) if error.may_be_spoilt() && again.asks(&error.to_string()).await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn fetch_once(&self, stem: &str, url: &str) -> Result<StoredPhoto, PhotoError> {
         let request = self.client.get(url).accept(ACCEPT).bytes_max(self.config.limits.bytes_max);
         let response = request.send().await.and_then(require_ok).map_err(PhotoError::Net)?;
         let is_named = || self.placeholders.contains(&ContentHash::of(&response.body));
@@ -235,15 +252,16 @@ fn require_ok(response: Response) -> Result<Response, NetError> {
     if response.status == 200 {
         return Ok(response);
     }
-    Err(NetError::Status { url: natureddit_net::redacted(&response.final_url), status: response.status })
+    let url = natureddit_net::redacted(&response.final_url);
+    Err(NetError::Status { url, status: response.status, wait: None })
 }
 
 /// What is to be stored of a file that came, and the bytes of it.
 fn check(config: &PhotoConfig, stem: &str, bytes: Bytes) -> Result<(StoredPhoto, Bytes), PhotoError> {
-    // Before the size, for "a web page" says more than "too small".
-    inspect(&bytes, &config.limits)?;
     let size = bytes.len() as u64;
     if size < config.bytes_min {
+        // Before the size, for "a web page" says more than "too small".
+        inspect(&bytes, &config.limits)?;
         return Err(PhotoError::TooFewBytes { bytes: size, bytes_min: config.bytes_min });
     }
     let photo = normalise(&bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;

@@ -3,6 +3,7 @@
 //! What is absent: no source's wire format leaves its module, nothing here trains or serves, and no failed answer is
 //! ever taken for "no posts".
 
+mod again;
 pub mod collect;
 pub mod dataset;
 mod deletions;
@@ -28,7 +29,7 @@ mod validate;
 mod window;
 
 pub use collect::{AuthorMode, CollectConfig, CollectError, CollectReport, SubredditGap, SubredditReport, collect};
-pub use dataset::{Dataset, DatasetError, DroppedPost, POSTS_FILE, PhotoKey, PostRow};
+pub use dataset::{DROPPED_FILE, Dataset, DatasetError, DroppedPost, POSTS_FILE, PhotoKey, PostRow};
 pub use deletions::{Deletions, sync_deletions};
 pub use forget::{Forgotten, forget_posts};
 pub use images::PhotoConfig;

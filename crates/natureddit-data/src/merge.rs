@@ -14,7 +14,7 @@ use natureddit_image::ImageLimits;
 use serde::Serialize;
 
 use crate::dataset::{
-    self, DROPPED_FILE, Dataset, DatasetError, DatasetStore, POSTS_FILE, PhotoKey, PostRow, post_cells,
+    self, DROPPED_FILE, Dataset, DatasetError, DatasetStore, POSTS_FILE, PhotoKey, PostRow, TableRow,
 };
 use crate::forget::remove_photos;
 use crate::gap::{Ask, GAPS_FILE, Ledger};
@@ -180,7 +180,7 @@ impl Candidate<'_> {
         let rank =
             |candidate: &Self| (candidate.is_sound, pixels(candidate.row), candidate.row.source != original::NAME);
         let (mine, theirs) = (rank(self), rank(other));
-        mine > theirs || (mine == theirs && post_cells(self.row) < post_cells(other.row))
+        mine > theirs || (mine == theirs && self.row.cells() < other.row.cells())
     }
 }
 

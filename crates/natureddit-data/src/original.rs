@@ -1,7 +1,8 @@
 //! Datasets of the original form: `2022-05-01_2022-05-08.csv` and a folder of that name beside it. Files are named by the
 //! last part of their address there, so that two posts may share a name, and nothing is known of a photo but its file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs;
@@ -18,6 +19,9 @@ pub const ORIGINAL_COLUMNS: [&str; 8] =
 
 /// How the dataset names where such rows came from.
 pub const NAME: &str = "original";
+
+/// Files that are in the way of an export and named.
+const STRANGERS_NAMED: usize = 5;
 
 /// A dataset of the original form, with a row for every photo that can be read.
 #[derive(Debug)]
@@ -96,7 +100,7 @@ fn describe(post: Post, img_name: &str, path: &Path, limits: &ImageLimits) -> Re
 ///
 /// # Errors
 /// [`DatasetError`]; [`DatasetError::Empty`] where there is no row, [`DatasetError::WouldLose`] where another dataset of
-/// these days lies there.
+/// these days lies there, [`DatasetError::Strangers`] where photos lie there that this one does not have.
 pub fn export(
     dataset: &Dataset,
     data_dir: &Path,
@@ -111,6 +115,7 @@ pub fn export(
     let name = format!("{}_{}", day(first), day(last));
     let (images, table) = (out_dir.join(&name), out_dir.join(format!("{name}.csv")));
     refuse_to_lose(&table, dataset)?;
+    refuse_strangers(&images, &rows)?;
     fs::create_dir_all(&images)?;
     for row in &rows {
         fs::copy(&Dataset::image_path(data_dir, row), &images.join(&row.img_name))?;
@@ -131,6 +136,21 @@ pub fn export(
     });
     write_table(&table, [a, b, c, d, e, f, g, h, "choice"], labelled)?;
     Ok(table)
+}
+
+/// Photos of an earlier export that are not of this one would look like part of it. They may be somebody's, so they are not
+/// removed.
+fn refuse_strangers(images: &Path, rows: &[&PostRow]) -> Result<(), DatasetError> {
+    let own: BTreeSet<_> = rows.iter().map(|row| row.img_name.as_str()).collect();
+    let there = fs::optional(fs::read_dir(images))?.unwrap_or_default();
+    let names = there.iter().filter_map(|path| path.file_name()).map(OsStr::to_string_lossy);
+    let strangers: Vec<_> = names.filter(|name| !name.starts_with('.') && !own.contains(&**name)).collect();
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    let more = if strangers.len() > STRANGERS_NAMED { ", ..." } else { "" };
+    let names = strangers[..strangers.len().min(STRANGERS_NAMED)].join(", ") + more;
+    Err(DatasetError::Strangers { folder: images.to_owned(), count: strangers.len(), names })
 }
 
 /// Two datasets of the same days have one name: the table of another is not written over, unless all of its posts are in

@@ -33,6 +33,20 @@ pub enum TableError {
         /// The column's name.
         column: String,
     },
+    /// Not even a header.
+    #[error("{path} is empty: it has no header", path = path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A header of one column, which is several between other marks than commas.
+    #[error("{path}: the columns are separated by {separator} instead of commas", path = path.display())]
+    Separator {
+        /// The file.
+        path: PathBuf,
+        /// What separates them: `semicolons`.
+        separator: &'static str,
+    },
     /// A column nobody knows; writing the table again would lose it.
     #[error("{path}: the header has an unknown column {column:?}", path = path.display())]
     UnknownColumn {
@@ -193,10 +207,21 @@ impl Header<'_> {
         let mut columns = [0; N];
         for (column, name) in columns.iter_mut().zip(names) {
             let found = self.names.iter().position(|cell| cell == name);
-            let missing = || TableError::NoColumn { path: self.path.to_owned(), column: name.to_owned() };
-            *column = found.ok_or_else(missing)?;
+            *column = found.ok_or_else(|| self.missing(name))?;
         }
         Ok(columns)
+    }
+
+    /// Why there is no column of this name.
+    fn missing(self, name: &str) -> TableError {
+        let path = self.path.to_owned();
+        let only = self.names.get(0).filter(|_| self.names.len() == 1);
+        match only {
+            _ if self.names.iter().all(str::is_empty) => TableError::Empty { path },
+            Some(cell) if cell.contains(';') => TableError::Separator { path, separator: "semicolons" },
+            Some(cell) if cell.contains('\t') => TableError::Separator { path, separator: "tabs" },
+            _ => TableError::NoColumn { path, column: name.to_owned() },
+        }
     }
 
     /// As [`Header::columns`], of a table that must have no others.
@@ -332,6 +357,15 @@ mod tests {
         assert!(error.ends_with("the header has no column \"c\""), "{error}");
         let error = read.only_columns(["a"]).unwrap_err().to_string();
         assert!(error.ends_with("the header has an unknown column \"b\""), "{error}");
+        for (text, problem) in [
+            ("", "t.csv is empty: it has no header"),
+            ("a;b\n1;2\n", "the columns are separated by semicolons instead of commas"),
+            ("a\tb\n1\t2\n", "the columns are separated by tabs instead of commas"),
+            ("c\n1\n", "the header has no column \"a\""),
+        ] {
+            let error = table(text).unwrap().columns(["a", "b"]).unwrap_err().to_string();
+            assert!(error.ends_with(problem), "{error}");
+        }
         let error = table("a,b,a\n1,2,3\n").unwrap().only_columns(["a", "b"]).unwrap_err().to_string();
         assert!(error.ends_with("the header has a column twice"), "{error}");
     }

@@ -9,10 +9,10 @@ use natureddit_image::{ImageLimits, decode};
 use serde::Serialize;
 
 use crate::dataset::{
-    DROPPED_COLUMNS, DROPPED_FILE, Dataset, POST_COLUMNS, POSTS_FILE, PostRow, read_dropped, read_post,
+    self, DROPPED_FILE, Dataset, DatasetError, DroppedPost, POSTS_FILE, PostRow, RECORD_FILE, TableRow,
 };
 use crate::gap::{GAPS_FILE, Ledger};
-use crate::table::{Row, Table, TableError};
+use crate::table::{Table, TableError};
 use crate::tombstones::Tombstones;
 
 /// What is wrong with one thing of a dataset.
@@ -42,7 +42,7 @@ pub struct Validation {
     pub rows: u64,
     /// Photos that were read and decoded.
     pub photos: u64,
-    /// In order of the files and lines.
+    /// In order of the files and lines; files that no row names come last, for a broken table leaves many of them.
     pub problems: Vec<Problem>,
 }
 
@@ -61,7 +61,7 @@ pub fn validate(dir: &Path, limits: &ImageLimits) -> Result<Validation, FsError>
     };
     let mut ids: BTreeSet<PostId> = BTreeSet::new();
     let mut names: BTreeMap<String, (u64, PostId)> = BTreeMap::new();
-    let rows = found.table(&dir.join(POSTS_FILE), POST_COLUMNS, read_post)?;
+    let rows = found.table::<PostRow>(dir)?;
     found.rows = rows.len() as u64;
     for (line, row) in rows {
         if tombstones.has(&row.post.id) {
@@ -76,16 +76,17 @@ pub fn validate(dir: &Path, limits: &ImageLimits) -> Result<Validation, FsError>
         }
         ids.insert(row.post.id);
     }
-    for (line, post) in found.table(&dir.join(DROPPED_FILE), DROPPED_COLUMNS, read_dropped)? {
+    for (line, post) in found.table::<DroppedPost>(dir)? {
         if post.media_id.is_empty() && ids.contains(&post.id) {
             found.push(&dir.join(DROPPED_FILE), Some(line), format!("the post {} is in the dataset", post.id));
         }
     }
-    found.orphans(dir, &names)?;
     if let Err(error) = Ledger::read(dir) {
         found.push(&dir.join(GAPS_FILE), None, error.to_string());
     }
+    found.record(dir)?;
     found.problems.sort();
+    found.orphans(dir, &names)?;
     Ok(found)
 }
 
@@ -102,6 +103,10 @@ impl Validation {
             TableError::NoColumn { path, column } => {
                 self.push(&path, Some(1), format!("there is no column {column:?}"));
             }
+            TableError::Empty { path } => self.push(&path, Some(1), "there is no header".to_owned()),
+            TableError::Separator { path, separator } => {
+                self.push(&path, Some(1), format!("columns are separated by {separator} instead of commas"));
+            }
             TableError::UnknownColumn { path, column } => {
                 self.push(&path, Some(1), format!("there is an unknown column {column:?}"));
             }
@@ -111,14 +116,20 @@ impl Validation {
         Ok(())
     }
 
+    /// The record, which commands that look at a dataset cannot do without.
+    fn record(&mut self, dir: &Path) -> Result<(), FsError> {
+        match dataset::read_record(dir) {
+            Err(DatasetError::Fs(error)) => return Err(error),
+            Err(DatasetError::Record { path, source }) => self.push(&path, None, source.message().to_owned()),
+            Err(error) => self.push(&dir.join(RECORD_FILE), None, error.to_string()),
+            Ok(_) => {}
+        }
+        Ok(())
+    }
+
     /// The rows of a table that can be read, with their lines.
-    fn table<T, const N: usize>(
-        &mut self,
-        path: &Path,
-        names: [&str; N],
-        read: impl Fn(Row<'_>, [usize; N]) -> Result<T, TableError>,
-    ) -> Result<Vec<(u64, T)>, FsError> {
-        let (table, broken) = match Table::read_lenient(path) {
+    fn table<R: TableRow>(&mut self, dir: &Path) -> Result<Vec<(u64, R)>, FsError> {
+        let (table, broken) = match Table::read_lenient(&dir.join(R::FILE)) {
             Ok(read) => read,
             Err(TableError::Fs(error)) if error.is_not_found() => return Ok(Vec::new()),
             Err(error) => return self.note(error).map(|()| Vec::new()),
@@ -126,13 +137,13 @@ impl Validation {
         for error in broken {
             self.note(error)?;
         }
-        let columns = match table.only_columns(names) {
+        let columns = match R::columns(table.header()) {
             Ok(columns) => columns,
             Err(error) => return self.note(error).map(|()| Vec::new()),
         };
         let mut rows = Vec::new();
         for row in table.rows() {
-            match read(row, columns) {
+            match R::read(row, columns) {
                 Ok(value) => rows.push((row.line(), value)),
                 Err(error) => self.note(error)?,
             }
@@ -162,7 +173,7 @@ impl Validation {
         Ok(())
     }
 
-    /// Files that no row names.
+    /// Files that no row names, in order of their names.
     fn orphans(&mut self, dir: &Path, names: &BTreeMap<String, (u64, PostId)>) -> Result<(), FsError> {
         for path in fs::optional(fs::read_dir(&Dataset::images_dir(dir)))?.unwrap_or_default() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

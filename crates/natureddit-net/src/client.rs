@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use natureddit_core::progress::WaitReason;
 use reqwest::redirect::Policy;
 use url::Url;
 
@@ -120,6 +121,22 @@ impl Client {
     pub fn post_form(&self, url: &str, fields: &[(&str, &str)]) -> Request {
         Request::new(self.clone(), url, Content::form(fields))
     }
+
+    /// Waits as before a repetition of a request that failed: for whoever sees only by the body of an answer that it is
+    /// to be asked for again. `repetition` counts from 0. `false`, at once, where the policy allows no more of them.
+    pub async fn back_off(&self, url: &str, repetition: u32) -> bool {
+        let Inner { config, turns, .. } = &*self.0;
+        if repetition >= config.retry.retries_max {
+            return false;
+        }
+        turns.pause(&host_of(url), config.retry.delay(repetition), WaitReason::BackOff).await;
+        true
+    }
+}
+
+/// The host that an address names; empty where it names none.
+pub(crate) fn host_of(url: &str) -> String {
+    Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
 impl Inner {

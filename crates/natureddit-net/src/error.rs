@@ -85,12 +85,14 @@ pub enum NetError {
     #[error(transparent)]
     File(#[from] FsError),
     /// An answer, and not the one that was needed.
-    #[error("{url} answered with status {status}")]
+    #[error("{url} answered with status {status}{}", wait.map_or(String::new(), asked_for))]
     Status {
         /// What answered.
         url: String,
         /// Its HTTP status.
         status: u16,
+        /// How long the host wants to be left alone, where it says so.
+        wait: Option<Duration>,
     },
 }
 
@@ -118,6 +120,10 @@ impl NetError {
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Connection { .. } | Self::Timeout { .. })
     }
+}
+
+fn asked_for(wait: Duration) -> String {
+    format!(" and asks to be left alone for {} s", wait.as_secs_f64().ceil())
 }
 
 /// An address as messages and logs may show it: no user, no password, no fragment, and of a query only that it was

@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderNa
 use reqwest::{Method, RequestBuilder};
 use url::{Url, form_urlencoded};
 
-use crate::client::{Client, ClientConfig, Inner};
+use crate::client::{Client, ClientConfig, Inner, host_of};
 use crate::error::{NetError, redacted};
 use crate::guard;
 use crate::pacing::{Budget, Pacing, Turns};
@@ -155,7 +155,7 @@ impl Request {
                 Err(error) => Err(error),
             };
             let outcome = result.as_ref().map(|response| (response.status, &response.headers));
-            let Some(delay) = retries.next(outcome) else { return result };
+            let Some(delay) = retries.next(outcome) else { return result.map(|answer| retries.with_wish(answer)) };
             self.pause(delay).await;
         }
     }
@@ -212,9 +212,7 @@ impl Request {
     }
 
     async fn pause(&self, (wait, reason): (Duration, WaitReason)) {
-        let url = Url::parse(&self.url).ok();
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-        self.client.0.turns.pause(host, wait, reason).await;
+        self.client.0.turns.pause(&host_of(&self.url), wait, reason).await;
     }
 
     fn retries(&self) -> Retries {
@@ -352,6 +350,12 @@ struct Retries {
 }
 
 impl Retries {
+    /// A final answer with the wait that it asks for, if it does.
+    fn with_wish(&self, answer: Response) -> Response {
+        let wish = retry::wish(answer.status, &answer.headers, self.clock.now());
+        Response { wait: wish.filter(|_| retry::is_transient(answer.status)).map(|(wait, _)| wait), ..answer }
+    }
+
     /// The wait before the next attempt after one that ended with a status, or with an error; `None` when that was final.
     fn next(&mut self, outcome: Result<(u16, &HeaderMap), &NetError>) -> Option<(Duration, WaitReason)> {
         let wish = match outcome {

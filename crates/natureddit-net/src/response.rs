@@ -30,6 +30,8 @@ pub struct Response {
     /// The body, decompressed; of a refusal only the first 64 kB.
     pub body: Bytes,
     pub(crate) headers: HeaderMap,
+    /// How long a refusal asks to be left alone for.
+    pub(crate) wait: Option<Duration>,
 }
 
 impl Response {
@@ -48,12 +50,12 @@ impl Response {
     /// The answer, if its status is 2xx.
     ///
     /// # Errors
-    /// [`NetError::Status`] with the address and the status.
+    /// [`NetError::Status`] with the address, the status and the wait that was asked for.
     pub fn require_success(self) -> Result<Self, NetError> {
         if (200..300).contains(&self.status) {
             return Ok(self);
         }
-        Err(NetError::Status { url: redacted(&self.final_url), status: self.status })
+        Err(NetError::Status { url: redacted(&self.final_url), status: self.status, wait: self.wait })
     }
 }
 
@@ -107,7 +109,7 @@ impl Download {
         let content_type = headers.get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()).into_owned());
         let body = if self.is_success() { self.read_whole().await? } else { self.read_start().await };
         let Self { status, final_url, .. } = self;
-        Ok(Response { status, final_url, content_type, body, headers })
+        Ok(Response { status, final_url, content_type, body, headers, wait: None })
     }
 
     async fn read_whole(&mut self) -> Result<Bytes, NetError> {

@@ -1,17 +1,24 @@
 //! What happens to posts between a source and their photos: those that were deleted are left out, those of archives are
 //! looked up on Reddit where that can be asked, and authors are kept, hashed or dropped.
 
-use natureddit_core::{ContentHasher, Post, PostId};
+use natureddit_core::{Clock, ContentHasher, Post, PostId};
 use natureddit_net::Client;
 
 use super::{CollectConfig, CollectError, Collection};
-use crate::dataset::{DatasetError, DroppedPost};
+use crate::dataset::{DatasetError, DatasetStore, DroppedPost, PostRow};
+use crate::record::Collected;
 use crate::source::lookup::LookUp;
 use crate::source::{SourceConfig, SourceError};
 use crate::submission::Submission;
 
 /// Posts of earlier runs that are asked for again in one run.
 const WAITING_MAX: usize = 500;
+
+/// Rows whose authors are changed before the table is written: some 20 MB.
+const RENAMED_ROWS_MAX: usize = 20_000;
+
+/// The length of the hash that stands for an author.
+const AUTHOR_HASH_LEN: usize = 16;
 
 /// What the dataset keeps of authors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +37,48 @@ impl AuthorMode {
     fn applied(self, author: String) -> String {
         match self {
             Self::Keep => author,
-            _ if author.starts_with('[') => author,
+            _ if author.is_empty() || author.starts_with('[') => author,
             Self::Hash => {
                 let hash = ContentHasher::new().part("author").part(&author).finish().to_string();
-                hash[..16].to_owned()
+                hash[..AUTHOR_HASH_LEN].to_owned()
             }
             Self::Drop => String::new(),
         }
+    }
+
+    /// The author of a row that is there as it should be; `None` where it is so already. What looks like a hash is taken
+    /// for one.
+    fn reapplied(self, author: &str) -> Option<String> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_hash = author.len() == AUTHOR_HASH_LEN && author.bytes().all(is_digit);
+        if self == Self::Hash && is_hash {
+            return None;
+        }
+        Some(self.applied(author.to_owned())).filter(|applied| applied != author)
+    }
+}
+
+/// Brings the authors of the rows that are there in line with the settings, and says how many were not. Of names that shall
+/// not be kept none stays behind because it was collected before the settings said so.
+pub(super) fn reapply(mode: AuthorMode, dataset: &mut DatasetStore, clock: &Clock) -> Result<u64, DatasetError> {
+    // Names are kept already, and what is gone does not come back.
+    if mode == AuthorMode::Keep {
+        return Ok(0);
+    }
+    let as_it_should_be = |row: PostRow| {
+        let author = mode.reapplied(&row.post.author)?;
+        Some(PostRow { post: Post { author, ..row.post }, ..row })
+    };
+    let mut renamed = 0;
+    loop {
+        let rows = dataset.rows()?.filter_map(|row| row.map(as_it_should_be).transpose());
+        let part: Vec<PostRow> = rows.take(RENAMED_ROWS_MAX).collect::<Result<_, _>>()?;
+        if part.is_empty() {
+            return Ok(renamed);
+        }
+        renamed += part.len() as u64;
+        part.into_iter().try_for_each(|row| dataset.replace(row))?;
+        dataset.write(Collected::nothing(dataset.record.as_ref(), clock))?;
     }
 }
 
@@ -129,9 +171,14 @@ mod tests {
         assert_eq!(applied(AuthorMode::Keep, "ann"), "ann");
         assert_eq!(applied(AuthorMode::Drop, "ann"), "");
         assert_eq!(applied(AuthorMode::Hash, "[deleted]"), "[deleted]");
+        assert_eq!(applied(AuthorMode::Hash, ""), "");
         let hash = applied(AuthorMode::Hash, "ann");
         assert!(hash.len() == 16 && hash != applied(AuthorMode::Hash, "bob"), "{hash}");
         assert_eq!(hash, applied(AuthorMode::Hash, "ann"));
+        assert_eq!(AuthorMode::Hash.reapplied("ann"), Some(hash.clone()));
+        for (mode, author) in [(AuthorMode::Hash, &*hash), (AuthorMode::Drop, ""), (AuthorMode::Drop, "[deleted]")] {
+            assert_eq!(mode.reapplied(author), None, "{mode:?} {author:?}");
+        }
     }
 
     #[test]

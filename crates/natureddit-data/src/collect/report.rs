@@ -30,6 +30,10 @@ pub struct CollectReport {
     pub dropped: BTreeMap<String, u64>,
     /// Records without a usable id or time.
     pub records_unreadable: u64,
+    /// Rows that were there and whose authors were hashed or dropped, as the settings have it since.
+    pub authors_changed: u64,
+    /// Subreddits of which neither this run nor the dataset has a post, and nothing says why: their names may be misspelt.
+    pub subreddits_unknown: Vec<String>,
     /// The bytes of the photos that were stored.
     pub photo_bytes: u64,
     /// Where posts may be missing.

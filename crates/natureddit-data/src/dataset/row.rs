@@ -42,15 +42,69 @@ impl TableRow for PostRow {
     }
 
     fn read(row: Row<'_>, columns: Self::Columns) -> Result<Self, TableError> {
-        read_post(row, columns)
+        let [
+            author,
+            created_utc,
+            full_link,
+            id,
+            subreddit,
+            title,
+            url,
+            img_name,
+            source,
+            flair,
+            over_18,
+            width,
+            height,
+            sha256,
+            phash,
+        ] = columns;
+        let text = |column| row.text(column).to_owned();
+        let post = Post {
+            id: row.parse(id, "id")?,
+            author: text(author),
+            created_utc: read_time(row, created_utc)?,
+            full_link: text(full_link),
+            subreddit: text(subreddit),
+            title: text(title),
+            url: text(url),
+            flair: text(flair),
+            over_18: row.text(over_18).to_ascii_lowercase().parse().map_err(|e| row.error(format!("over_18: {e}")))?,
+        };
+        Ok(Self {
+            post,
+            img_name: read_file_name(row, img_name)?,
+            source: text(source),
+            width: row.parse(width, "width")?,
+            height: row.parse(height, "height")?,
+            sha256: row.parse(sha256, "sha256")?,
+            phash: row.parse(phash, "phash")?,
+        })
     }
 
     fn read_cells(row: Row<'_>) -> Result<Self, TableError> {
-        read_post(row, std::array::from_fn(|column| column))
+        Self::read(row, std::array::from_fn(|column| column))
     }
 
     fn cells(&self) -> Vec<String> {
-        post_cells(self).into()
+        let post = &self.post;
+        vec![
+            post.author.clone(),
+            format_utc(post.created_utc),
+            post.full_link.clone(),
+            post.id.to_string(),
+            post.subreddit.clone(),
+            post.title.clone(),
+            post.url.clone(),
+            self.img_name.clone(),
+            self.source.clone(),
+            post.flair.clone(),
+            post.over_18.to_string(),
+            self.width.to_string(),
+            self.height.to_string(),
+            self.sha256.to_string(),
+            self.phash.to_string(),
+        ]
     }
 
     fn key(&self) -> (&PostId, &str) {
@@ -77,15 +131,23 @@ impl TableRow for DroppedPost {
     }
 
     fn read(row: Row<'_>, columns: Self::Columns) -> Result<Self, TableError> {
-        read_dropped(row, columns)
+        let [id, media_id, subreddit, created_utc, reason] = columns;
+        Ok(Self {
+            id: row.parse(id, "id")?,
+            media_id: row.text(media_id).to_owned(),
+            subreddit: row.text(subreddit).to_owned(),
+            created_utc: read_time(row, created_utc)?,
+            reason: row.text(reason).to_owned(),
+        })
     }
 
     fn read_cells(row: Row<'_>) -> Result<Self, TableError> {
-        read_dropped(row, std::array::from_fn(|column| column))
+        Self::read(row, std::array::from_fn(|column| column))
     }
 
     fn cells(&self) -> Vec<String> {
-        dropped_cells(self).into()
+        let DroppedPost { id, media_id, subreddit, created_utc, reason } = self;
+        vec![id.to_string(), media_id.clone(), subreddit.clone(), format_utc(*created_utc), reason.clone()]
     }
 
     fn key(&self) -> (&PostId, &str) {
@@ -184,58 +246,6 @@ pub(crate) fn stem(img_name: &str) -> &str {
     img_name.rsplit_once('.').map_or(img_name, |(stem, _)| stem)
 }
 
-pub(crate) fn read_post(row: Row<'_>, columns: [usize; 15]) -> Result<PostRow, TableError> {
-    let [
-        author,
-        created_utc,
-        full_link,
-        id,
-        subreddit,
-        title,
-        url,
-        img_name,
-        source,
-        flair,
-        over_18,
-        width,
-        height,
-        sha256,
-        phash,
-    ] = columns;
-    let text = |column| row.text(column).to_owned();
-    let post = Post {
-        id: row.parse(id, "id")?,
-        author: text(author),
-        created_utc: read_time(row, created_utc)?,
-        full_link: text(full_link),
-        subreddit: text(subreddit),
-        title: text(title),
-        url: text(url),
-        flair: text(flair),
-        over_18: row.text(over_18).to_ascii_lowercase().parse().map_err(|e| row.error(format!("over_18: {e}")))?,
-    };
-    Ok(PostRow {
-        post,
-        img_name: read_file_name(row, img_name)?,
-        source: text(source),
-        width: row.parse(width, "width")?,
-        height: row.parse(height, "height")?,
-        sha256: row.parse(sha256, "sha256")?,
-        phash: row.parse(phash, "phash")?,
-    })
-}
-
-pub(crate) fn read_dropped(row: Row<'_>, columns: [usize; 5]) -> Result<DroppedPost, TableError> {
-    let [id, media_id, subreddit, created_utc, reason] = columns;
-    Ok(DroppedPost {
-        id: row.parse(id, "id")?,
-        media_id: row.text(media_id).to_owned(),
-        subreddit: row.text(subreddit).to_owned(),
-        created_utc: read_time(row, created_utc)?,
-        reason: row.text(reason).to_owned(),
-    })
-}
-
 fn read_time(row: Row<'_>, column: usize) -> Result<i64, TableError> {
     let text = row.text(column);
     parse_utc(text).ok_or_else(|| row.error(format!("created_utc: not a time such as 2022-05-01T00:00:00: {text:?}")))
@@ -253,32 +263,4 @@ fn read_file_name(row: Row<'_>, column: usize) -> Result<String, TableError> {
 /// Whether a text names a file in a folder, and none outside of it and no hidden one.
 pub(crate) fn is_file_name(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\\', '\0'])
-}
-
-/// A post as the cells of its table.
-pub(crate) fn post_cells(row: &PostRow) -> [String; 15] {
-    let post = &row.post;
-    [
-        post.author.clone(),
-        format_utc(post.created_utc),
-        post.full_link.clone(),
-        post.id.to_string(),
-        post.subreddit.clone(),
-        post.title.clone(),
-        post.url.clone(),
-        row.img_name.clone(),
-        row.source.clone(),
-        post.flair.clone(),
-        post.over_18.to_string(),
-        row.width.to_string(),
-        row.height.to_string(),
-        row.sha256.to_string(),
-        row.phash.to_string(),
-    ]
-}
-
-/// A dropped post as the cells of its table.
-pub(crate) fn dropped_cells(post: &DroppedPost) -> [String; 5] {
-    let DroppedPost { id, media_id, subreddit, created_utc, reason } = post;
-    [id.to_string(), media_id.clone(), subreddit.clone(), format_utc(*created_utc), reason.clone()]
 }

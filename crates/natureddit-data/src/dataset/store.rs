@@ -18,6 +18,8 @@ pub(crate) struct DatasetStore {
     dir: PathBuf,
     posts: StoredTable<PostRow>,
     dropped: StoredTable<DroppedPost>,
+    /// Of the table of posts as this store has written it.
+    posts_sha256: Option<ContentHash>,
     /// The posts that were deleted and shall not come back.
     pub(crate) tombstones: Tombstones,
     /// What was collected when; `None` where nobody did.
@@ -52,6 +54,7 @@ impl DatasetStore {
             dir: dir.to_owned(),
             posts: StoredTable::empty(dir),
             dropped: StoredTable::empty(dir),
+            posts_sha256: None,
             tombstones: Tombstones::default(),
             record: None,
         }
@@ -65,6 +68,11 @@ impl DatasetStore {
     /// Whether there is a row of this post.
     pub(crate) fn has_post(&self, id: &PostId) -> Result<bool, TableError> {
         Ok(!self.posts.of(id)?.is_empty())
+    }
+
+    /// Whether there is a row of this post, or a reason why there is none.
+    pub(crate) fn knows(&self, id: &PostId) -> Result<bool, TableError> {
+        Ok(self.has_post(id)? || !self.dropped.of(id)?.is_empty())
     }
 
     /// Whether there is a row of what was dropped.
@@ -111,6 +119,11 @@ impl DatasetStore {
         Ok(old)
     }
 
+    /// Puts a row in place of the one of the same photo's file.
+    pub(crate) fn replace(&mut self, row: PostRow) -> Result<(), TableError> {
+        self.posts.put(row)
+    }
+
     /// Notes why there is no row of a post or picture. What is said of a post as a whole and of its pictures do not go
     /// together.
     pub(crate) fn drop_post(&mut self, post: DroppedPost) -> Result<(), TableError> {
@@ -135,9 +148,14 @@ impl DatasetStore {
 
     /// Writes the tables, and the record with the hashes of what was written. The photos are there already.
     pub(crate) fn write(&mut self, collected: Collected) -> Result<(), DatasetError> {
-        self.posts.write()?;
+        let is_changed = self.posts.write()?;
         self.dropped.write()?;
-        let posts_sha256 = ContentHash::of_file(&self.dir.join(POSTS_FILE))?;
+        // What this store wrote itself nobody else has changed meanwhile.
+        let posts_sha256 = match self.posts_sha256.filter(|_| !is_changed) {
+            Some(hash) => hash,
+            None => ContentHash::of_file(&self.dir.join(POSTS_FILE))?,
+        };
+        self.posts_sha256 = Some(posts_sha256);
         let tallies = (self.posts.tally(), self.dropped.tally());
         let record = DatasetRecord::new(self.record.as_ref(), tallies, posts_sha256, collected);
         self.write_record(&record)?;

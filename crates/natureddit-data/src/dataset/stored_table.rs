@@ -133,10 +133,10 @@ impl<R: TableRow> StoredTable<R> {
         self.layout.as_ref().map(|layout| layout.tally.clone()).unwrap_or_default()
     }
 
-    /// Writes the changes. A file that holds these bytes already is left alone.
-    pub(super) fn write(&mut self) -> Result<(), TableError> {
+    /// Writes the changes, and says whether there were any to write. A file that holds these bytes already is left alone.
+    pub(super) fn write(&mut self) -> Result<bool, TableError> {
         if self.layout.is_some() && self.changes.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let unchanged = if self.layout.is_none() && self.path.exists() { self.compare(self.rows()?)? } else { None };
         let layout = match unchanged {
@@ -145,7 +145,7 @@ impl<R: TableRow> StoredTable<R> {
         };
         self.layout = Some(layout);
         self.changes.clear();
-        Ok(())
+        Ok(true)
     }
 
     fn replace(&self) -> Result<Layout<R>, TableError> {

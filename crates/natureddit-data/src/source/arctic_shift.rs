@@ -13,6 +13,7 @@ use url::Url;
 use super::SourceError;
 use super::answer::{Page, read_json, read_page, read_records};
 use super::reddit_json::{Escaping, Record};
+use crate::again::Again;
 use crate::paging::PageRequest;
 use crate::submission::Submission;
 use crate::table::parse_utc;
@@ -47,6 +48,7 @@ impl ArcticShift {
 
     pub(super) async fn page(&mut self, subreddit: &str, request: PageRequest) -> Result<Page, SourceError> {
         let PageRequest { after, before, size } = request;
+        let mut again = Again::new(&self.client, self.base_url.as_str());
         loop {
             // A page as large as can be wished for may as well be larger.
             let limit = self.limit.or((size < PAGE_SIZE_MAX).then_some(size));
@@ -68,8 +70,11 @@ impl ArcticShift {
                 Ok(answer) => read_page(&answer.body, subreddit, Escaping::PlainUnlessSeen),
                 Err(error) => return Err(net(error)),
             };
-            let problem = |problem| SourceError::Answer { subreddit: subreddit.to_owned(), after, problem };
-            return page.map(|page| Page { size: limit.unwrap_or(PAGE_SIZE_MAX), ..page }).map_err(problem);
+            match page {
+                Ok(page) => return Ok(Page { size: limit.unwrap_or(PAGE_SIZE_MAX), ..page }),
+                Err(problem) if again.asks(&problem).await => {}
+                Err(problem) => return Err(SourceError::Answer { subreddit: subreddit.to_owned(), after, problem }),
+            }
         }
     }
 
@@ -95,8 +100,14 @@ impl ArcticShift {
     pub async fn look_up(&self, ids: &[&str]) -> Result<Vec<Submission>, String> {
         let mut url = self.url("/api/posts/ids");
         url.query_pairs_mut().append_pair("ids", &ids.join(","));
-        let answer = self.get(&url).await.and_then(Response::require_success).map_err(|e| e.to_string())?;
-        let records = read_records(&answer.body)?;
+        let mut again = Again::new(&self.client, self.base_url.as_str());
+        let records = loop {
+            let answer = self.get(&url).await.and_then(Response::require_success).map_err(|e| e.to_string())?;
+            match read_records(&answer.body) {
+                Err(problem) if again.asks(&problem).await => {}
+                records => break records?,
+            }
+        };
         Ok(records
             .iter()
             .filter_map(|record| Record::of(record).into_submission("", Escaping::PlainUnlessSeen))

@@ -36,6 +36,9 @@ const BATCH_POSTS: usize = 500;
 /// Batches that wait for the collection.
 const BATCHES_WAITING: usize = 2;
 
+/// Lines of a file that are named when they cannot be read; the others are counted.
+const LINES_NAMED: u64 = 3;
+
 /// A dump that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
@@ -213,13 +216,18 @@ impl Reading {
 fn read(path: &Path, line_bytes_max: usize, names: &[String], sender: &mpsc::Sender<Parcel>) -> Result<(), DumpError> {
     let mut lines = Lines::open(path, line_bytes_max)?;
     let filter = Filter::new(names);
-    let (mut posts, mut unreadable) = (Vec::new(), 0);
+    let (mut posts, mut unreadable, mut unreadable_before) = (Vec::new(), 0, 0);
     loop {
         let end = match lines.next() {
             Ok(Some(line)) => {
                 match filter.post_of(&line) {
                     Ok(post) => posts.extend(post),
-                    Err(()) => unreadable += 1,
+                    Err(()) => {
+                        unreadable += 1;
+                        if unreadable_before + unreadable <= LINES_NAMED {
+                            tracing::warn!(path = %path.display(), line = lines.number(), "no post can be read from a line");
+                        }
+                    }
                 }
                 None
             }
@@ -227,9 +235,13 @@ fn read(path: &Path, line_bytes_max: usize, names: &[String], sender: &mpsc::Sen
             Err(source) => Some(Err(DumpError::Read { path: path.to_owned(), source })),
         };
         if end.is_some() || posts.len() >= BATCH_POSTS {
-            let parcel = Parcel::Posts(std::mem::take(&mut posts), std::mem::take(&mut unreadable));
+            let parcel = Parcel::Posts(std::mem::take(&mut posts), unreadable);
+            unreadable_before += std::mem::take(&mut unreadable);
             let is_heard = sender.blocking_send(parcel).is_ok();
             if let Some(end) = end.or((!is_heard).then_some(Ok(()))) {
+                if unreadable_before > LINES_NAMED {
+                    tracing::warn!(path = %path.display(), lines = unreadable_before, "no post can be read from so many lines");
+                }
                 return end;
             }
         }

@@ -8,6 +8,7 @@ use url::Url;
 use super::SourceError;
 use super::answer::{Page, read_page};
 use super::reddit_json::Escaping;
+use crate::again::Again;
 use crate::paging::PageRequest;
 
 /// How the dataset names this source.
@@ -42,12 +43,17 @@ impl Pushshift {
             // Without these the newest posts come first, and which hundred of a window is up to the server.
             .append_pair("sort", "asc")
             .append_pair("sort_type", "created_utc");
-        let answer = self.client.get(url.as_str()).accept("application/json").bytes_max(self.page_bytes_max).send();
-        let answer = answer.await.and_then(natureddit_net::Response::require_success);
-        let answer = answer.map_err(|source| SourceError::Net { subreddit: subreddit.to_owned(), after, source })?;
-        match read_page(&answer.body, subreddit, Escaping::Entities) {
-            Ok(page) => Ok(Page { size, ..page }),
-            Err(problem) => Err(SourceError::Answer { subreddit: subreddit.to_owned(), after, problem }),
+        let mut again = Again::new(&self.client, url.as_str());
+        loop {
+            let answer = self.client.get(url.as_str()).accept("application/json").bytes_max(self.page_bytes_max).send();
+            let answer = answer.await.and_then(natureddit_net::Response::require_success);
+            let answer =
+                answer.map_err(|source| SourceError::Net { subreddit: subreddit.to_owned(), after, source })?;
+            match read_page(&answer.body, subreddit, Escaping::Entities) {
+                Ok(page) => return Ok(Page { size, ..page }),
+                Err(problem) if again.asks(&problem).await => {}
+                Err(problem) => return Err(SourceError::Answer { subreddit: subreddit.to_owned(), after, problem }),
+            }
         }
     }
 }

@@ -75,7 +75,9 @@ struct RedditPost {
     id: Option<String>,
     /// `t3_` and the id.
     name: Option<String>,
-    author: Option<String>,
+    /// `None` where there is no such key, which says nothing; null where the author is gone.
+    #[serde(default, deserialize_with = "there_or_null")]
+    author: Option<Option<String>>,
     created_utc: Option<Value>,
     full_link: Option<String>,
     permalink: Option<String>,
@@ -159,7 +161,7 @@ impl RedditPost {
         let post = Post {
             full_link: full_link.unwrap_or_else(|| format!("https://www.reddit.com/comments/{id}")),
             id,
-            author: self.author.unwrap_or_else(|| DELETED.to_owned()),
+            author: self.author.map_or_else(String::new, |author| author.unwrap_or_else(|| DELETED.to_owned())),
             created_utc,
             subreddit: spelled_as(subreddit, self.subreddit),
             title: plain(&self.title.unwrap_or_default()),
@@ -212,7 +214,8 @@ impl RedditPost {
         let later = meta.is_some_and(|meta| {
             meta.was_deleted_later == Some(true) || meta.removal_type.as_ref().is_some_and(|by| !by.is_null())
         });
-        category || later || text || self.author.as_deref().is_none_or(|author| author == DELETED)
+        let author = self.author.as_ref().is_some_and(|author| author.as_deref().is_none_or(|name| name == DELETED));
+        category || later || text || author
     }
 
     fn media(&self, plain: &impl Fn(&str) -> String) -> Media {
@@ -254,6 +257,11 @@ impl RedditPost {
         };
         Media::Gallery(items.iter().enumerate().map(item).collect())
     }
+}
+
+/// The value of a key that is there.
+fn there_or_null<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 /// Whether an id that came from elsewhere is fit for a file name.
@@ -326,7 +334,7 @@ mod tests {
         let sparse = json!({"name": "t3_a1", "created_utc": 1, "permalink": "/r/flowers/comments/a1/a_rose/"});
         let post = submission(sparse).unwrap().post;
         assert_eq!(post.full_link, "https://www.reddit.com/r/flowers/comments/a1/a_rose/");
-        assert_eq!((post.id.as_str(), post.subreddit.as_str(), post.author.as_str()), ("a1", "flowers", "[deleted]"));
+        assert_eq!((post.id.as_str(), post.subreddit.as_str(), post.author.as_str()), ("a1", "flowers", ""));
         let bare = submission(json!({"id": "a1", "created_utc": 1})).unwrap().post;
         assert_eq!(bare.full_link, "https://www.reddit.com/comments/a1");
         assert_eq!(submission(json!({"id": "../a", "created_utc": 1})), None);
@@ -412,5 +420,8 @@ mod tests {
         let kept = json!({"id": "a", "created_utc": 1, "author": "x", "removed_by_category": null, "selftext": "",
             "_meta": {"removal_type": null, "was_deleted_later": false}});
         assert!(!submission(kept).unwrap().is_removed);
+        // Some archives leave authors out.
+        let nameless = submission(json!({"id": "a", "created_utc": 1})).unwrap();
+        assert_eq!((nameless.is_removed, nameless.post.author.as_str()), (false, ""));
     }
 }

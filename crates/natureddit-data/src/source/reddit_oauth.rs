@@ -11,6 +11,7 @@ use url::Url;
 
 use super::answer::read_json;
 use super::reddit_json::{Escaping, Record};
+use crate::again::Again;
 use crate::submission::Submission;
 
 /// How the dataset names this source.
@@ -163,10 +164,17 @@ impl RedditOauth {
     }
 
     async fn listing(&mut self, path: &str, pairs: &[(&str, &str)]) -> Result<ListingPage, OauthError> {
-        let answer = self.get(path, pairs).await?;
-        let net = |source| OauthError::Net { what: path.to_owned(), source };
-        let answer = answer.require_success().map_err(net)?;
-        read_listing(&answer.body).map_err(|problem| OauthError::Answer { what: path.to_owned(), problem })
+        let (client, base_url) = (self.client.clone(), self.config.base_url.clone());
+        let mut again = Again::new(&client, base_url.as_str());
+        loop {
+            let net = |source| OauthError::Net { what: path.to_owned(), source };
+            let answer = self.get(path, pairs).await?.require_success().map_err(net)?;
+            match read_listing(&answer.body) {
+                Ok(page) => return Ok(page),
+                Err(problem) if again.asks(&problem).await => {}
+                Err(problem) => return Err(OauthError::Answer { what: path.to_owned(), problem }),
+            }
+        }
     }
 
     /// Asks with the token that is there; one that is not accepted is replaced once.

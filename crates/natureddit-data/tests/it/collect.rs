@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use natureddit_core::{Clock, ContentHash, PostId, Progress, fs};
 use natureddit_data::gap::{Gap, GapReason, Ledger};
-use natureddit_data::{CollectConfig, CollectError, Dataset, PhotoKey, Window, collect};
+use natureddit_data::{AuthorMode, CollectConfig, CollectError, Dataset, PhotoKey, Window, collect};
 use serde_json::json;
 
 use crate::pictures::{png, png_bomb, png_of_bytes};
@@ -54,6 +54,49 @@ async fn collecting_again_changes_no_byte_and_fetches_no_photo() {
     assert_eq!((report.posts_new, report.photos_present, report.photos_stored), (0, 25, 0));
     assert_eq!(files(folder.path()), first);
     assert_eq!(server.reddit.photo_requests.load(Ordering::SeqCst), fetched);
+}
+
+#[tokio::test]
+async fn authors_that_are_there_follow_the_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = run(Reddit::with_photos(5)).await;
+    let mut config = config(folder.path());
+    server.collect(&config).await.unwrap();
+    let authors = || -> Vec<String> {
+        Dataset::read(folder.path()).unwrap().posts.into_values().map(|row| row.post.author).collect()
+    };
+    let names = authors();
+    assert_eq!(names[0], "author_p000");
+    let mut hashes = Vec::new();
+    for (mode, changed) in [(AuthorMode::Hash, 5), (AuthorMode::Hash, 0), (AuthorMode::Drop, 5), (AuthorMode::Keep, 0)]
+    {
+        config.author = mode;
+        let report = server.collect(&config).await.unwrap();
+        assert_eq!((report.authors_changed, report.posts_new), (changed, 0), "{mode:?}");
+        match mode {
+            AuthorMode::Hash => hashes = authors(),
+            _ => assert_eq!(authors(), [""; 5], "what is gone does not come back"),
+        }
+    }
+    assert!(hashes.iter().all(|hash| hash.len() == 16), "{hashes:?}");
+    // And they are those that a dataset has which was hashed from the beginning.
+    let anew = tempfile::tempdir().unwrap();
+    let config = CollectConfig { author: AuthorMode::Hash, ..crate::reddit::config(anew.path()) };
+    server.collect(&config).await.unwrap();
+    let rows = Dataset::read(anew.path()).unwrap().posts.into_values();
+    assert_eq!(rows.map(|row| row.post.author).collect::<Vec<_>>(), hashes);
+}
+
+#[tokio::test]
+async fn a_subreddit_of_which_nobody_has_a_post_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = run(Reddit::with_photos(5)).await;
+    let mut config = config(folder.path());
+    config.subreddits.push("flowrs".into());
+    assert_eq!(server.collect(&config).await.unwrap().subreddits_unknown, ["flowrs"]);
+    // A day without posts says nothing of a subreddit that had some.
+    config.window = Window::new(SINCE + 86_400, SINCE + 2 * 86_400).unwrap();
+    assert_eq!(server.collect(&config).await.unwrap().subreddits_unknown, ["flowrs"]);
 }
 
 #[tokio::test]

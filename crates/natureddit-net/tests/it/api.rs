@@ -153,6 +153,8 @@ async fn a_wait_over_the_budget_is_not_begun_and_nobody_else_knocks() {
     let (server, client) = Server::start(&[(429, AFTER, "come back tomorrow"), (200, &[], "")]).await;
     let response = client.get(API).send().await.unwrap();
     assert_eq!((response.status, response.header("retry-after")), (429, Some("86400")));
+    let refused = response.require_success().unwrap_err().to_string();
+    assert_eq!(refused, "https://api.example/new answered with status 429 and asks to be left alone for 86400 s");
     let error = client.get(API).send().await.unwrap_err();
     assert_eq!(error.to_string(), "https://api.example/new may not be asked for another 86400 s");
     assert_eq!((error.code(), server.asked().len(), server.now()), ("wait_too_long", 1, 0));
@@ -166,6 +168,18 @@ async fn the_budget_is_for_all_waits_of_a_request_together() {
     let (server, client) = Server::start(&[(503, AFTER, "")]).await;
     assert_eq!(client.get(PHOTO).send().await.unwrap().status, 503);
     assert_eq!(server.seconds(), [0, 400, 800], "a third wait would be over a quarter of an hour");
+}
+
+#[tokio::test]
+async fn who_asks_again_on_his_own_waits_as_after_a_failure_and_no_more_often() {
+    let (server, client) = Server::start(&[(200, &[], "")]).await;
+    let mut repetitions = 0;
+    while client.back_off(API, repetitions).await {
+        repetitions += 1;
+        assert_eq!(server.now(), i64::from(repetitions), "a back-off of milliseconds, which is a second by this clock");
+    }
+    assert_eq!(repetitions, config("127.0.0.1:1".parse().unwrap()).retry.retries_max);
+    assert!(repetitions > 0);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use jiff::Timestamp;
 use natureddit_data::source::{DumpError, OauthError, SourceError};
-use natureddit_data::{CollectConfig, CollectError, PhotoConfig, SourceConfig, Window, collect};
+use natureddit_data::{CollectConfig, CollectError, PhotoConfig, SourceConfig, Window, WindowError, collect};
 use natureddit_image::ImageLimits;
 use natureddit_net::{NetError, redacted};
 use url::Url;
@@ -43,14 +43,14 @@ Environment:
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The first moment, UTC: 2022-05-01 or 2022-05-01T12:00:00Z
+    /// The first moment, UTC: 2022-05-01 or 2022-05-01T12:00:00Z [default: collect.since]
     #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "last")]
     since: Option<Timestamp>,
-    /// The moment to stop before [default: now]
+    /// The moment to stop before [default: collect.until, else now]
     #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "last")]
     until: Option<Timestamp>,
     /// So long until now: 1d, 12h, 90m
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = span, allow_hyphen_values = true)]
     last: Option<i64>,
 }
 
@@ -67,7 +67,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 /// Seconds of a text such as `1d`, `12h`, `90m`.
 fn span(text: &str) -> Result<i64, String> {
-    let seconds = |count: &str, unit: i64| count.parse::<i64>().ok().filter(|&n| n > 0)?.checked_mul(unit);
+    let seconds = |count: &str, unit: i64| count.parse::<i64>().ok().filter(|&n| n > 0).map(|n| n.saturating_mul(unit));
     let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
     let parsed = units.iter().find_map(|(suffix, unit)| seconds(text.strip_suffix(suffix)?, *unit));
     parsed.ok_or_else(|| "write a number of days, hours or minutes: 1d, 12h, 90m".to_owned())
@@ -96,7 +96,25 @@ fn window(args: &Args, config: &Config, session: &Session) -> Result<Window, Cli
     let since = since
         .ok_or_else(|| CliError::usage("which window? name --since, --last or collect.since"))
         .hint("for example: --last 1d, or --since 2022-05-01 --until 2022-05-08")?;
-    Window::new(since, until).map_err(|error| CliError::usage(error.to_string()))
+    Window::new(since, until).or_else(|error| wrong_window(&error, args, config))
+}
+
+/// Says which of the two moments to change.
+fn wrong_window(error: &WindowError, args: &Args, config: &Config) -> Result<Window, CliError> {
+    if args.last.is_some() {
+        return Err(CliError::usage("--last reaches back to before 1970")).hint("for example: --last 30d");
+    }
+    let since = if args.since.is_some() { "--since" } else { "collect.since" };
+    let until = match (args.until, config.collect.until) {
+        (Some(_), _) => "--until",
+        (None, Some(_)) => "collect.until",
+        (None, None) => "now, for want of --until,",
+    };
+    let hint = match error {
+        WindowError::Empty { .. } => format!("{until} must be later than {since}"),
+        WindowError::OutOfRange { .. } => format!("change {since}"),
+    };
+    Err(CliError::usage(error.to_string())).hint(hint)
 }
 
 /// Collects a window into the project's dataset.
@@ -255,7 +273,7 @@ mod tests {
     fn a_span_is_a_number_and_a_unit() {
         assert_eq!(span("2d"), Ok(172_800));
         assert_eq!(span("90m"), Ok(5_400));
-        for bad in ["", "d", "0d", "-1h", "1", "1w", "9223372036854775807d"] {
+        for bad in ["", "d", "0d", "-1h", "1", "1w", "99999999999999999999d"] {
             assert!(span(bad).is_err(), "{bad:?}");
         }
     }

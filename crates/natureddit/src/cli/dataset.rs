@@ -1,6 +1,6 @@
 //! `natureddit dataset`: what was collected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -60,6 +60,9 @@ enum Command {
 struct Status {
     data_dir: PathBuf,
     posts: usize,
+    /// Rows of the table of posts: one for each photo.
+    rows: usize,
+    /// Rows whose photo is there.
     photos: usize,
     dropped: usize,
     /// Posts that were deleted and do not come back.
@@ -78,9 +81,10 @@ impl fmt::Display for Status {
         let labelled: usize = self.labelled.values().sum();
         writeln!(
             f,
-            "{}: {}, {}, {labelled} labelled, {} dropped",
+            "{}: {}, {}, {}, {labelled} labelled, {} dropped",
             self.data_dir.display(),
             counted(self.posts as u64, "post"),
+            counted(self.rows as u64, "row"),
             counted(self.photos as u64, "photo"),
             self.dropped
         )?;
@@ -147,13 +151,22 @@ fn status(config: &Config) -> anyhow::Result<Status> {
         warning: unfinished(config).map_or_else(|| table_is_missing(config, &dataset), |warning| Ok(Some(warning)))?,
         data_dir: config.project.data_dir.clone(),
         posts: dataset.post_count(),
-        photos: dataset.posts.len(),
+        rows: dataset.posts.len(),
+        photos: photos_there(config, &dataset)?,
         dropped: dataset.dropped.len(),
         forgotten: dataset.tombstones.len(),
         labelled,
         record: dataset.record,
         gaps: Ledger::read(&config.project.data_dir)?.open_gaps(),
     })
+}
+
+/// How many rows have their photo in the folder.
+fn photos_there(config: &Config, dataset: &Dataset) -> anyhow::Result<usize> {
+    let images = Dataset::images_dir(&config.project.data_dir);
+    let files = fs::optional(fs::read_dir(&images))?.unwrap_or_default();
+    let names: BTreeSet<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    Ok(dataset.posts.keys().filter(|key| names.contains(key.img_name.as_str())).count())
 }
 
 /// What a killed collection did is not in the tables.

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use natureddit_net::NetError;
+
 use super::hints;
 
 /// How a command ended.
@@ -51,10 +53,16 @@ impl CliError {
         self.exit
     }
 
-    /// The message, then its causes from the outermost to the first: never empty. A cause that only repeats is left out.
+    /// The message, then its causes from the outermost to the first: never empty. A cause that only repeats is left out, and
+    /// of a connection that failed all but the first cause: those between name the layers of the client.
     pub(crate) fn messages(&self) -> Vec<String> {
+        let causes: Vec<_> = self.error.chain().collect();
+        let is_connection = |at: &usize| matches!(causes[*at].downcast_ref(), Some(NetError::Connection { .. }));
+        let connection = (0..causes.len()).find(is_connection).unwrap_or(causes.len());
+        let layers = connection + 1..causes.len().saturating_sub(1);
+        let told = causes.iter().enumerate().filter(|(at, _)| !layers.contains(at));
         let mut messages: Vec<String> = Vec::new();
-        for message in self.error.chain().map(ToString::to_string) {
+        for message in told.map(|(_, cause)| cause.to_string()) {
             if messages.last() != Some(&message) {
                 messages.push(message);
             }

@@ -32,19 +32,22 @@ pub(super) struct ForgottenHere {
 
 impl fmt::Display for ForgottenHere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Forgotten { posts, rows, photos, labels, titles, .. } = &self.forgotten;
-        writeln!(
-            f,
-            "{} forgotten: {}, {}, {}, {} and {} are gone",
-            counted(*posts, "post"),
-            counted(*rows, "row"),
-            counted(*photos, "photo"),
-            counted(*labels, "label"),
-            counted(*titles, "title"),
-            counted(self.features, "cached feature")
-        )?;
-        if *rows + *labels + *titles == 0 {
-            writeln!(f, "nothing of this was here; what has such an id is not collected from now on")?;
+        let Forgotten { known, absent, rows, photos, labels, titles, .. } = &self.forgotten;
+        // Labels may be of posts that the dataset does not have.
+        if *known + *rows + *labels + *titles > 0 || absent.is_empty() {
+            writeln!(
+                f,
+                "{} forgotten: {}, {}, {}, {} and {} are gone",
+                counted(*known, "post"),
+                counted(*rows, "row"),
+                counted(*photos, "photo"),
+                counted(*labels, "label"),
+                counted(*titles, "title"),
+                counted(self.features, "cached feature")
+            )?;
+        }
+        for id in absent {
+            writeln!(f, "the dataset has no post {id}; it is not collected from now on")?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 
 use natureddit_core::fs::FsError;
 use natureddit_data::tombstones::TOMBSTONES_FILE;
-use natureddit_data::{DatasetError, LABELS_FILE, POSTS_FILE, TITLES_FILE, TableError};
+use natureddit_data::{DROPPED_FILE, DatasetError, LABELS_FILE, POSTS_FILE, TITLES_FILE, TableError};
 use natureddit_image::ImageError;
 use natureddit_model::{BundleError, InputError, RuntimeError};
 use natureddit_net::assets::AssetError;
@@ -63,6 +63,9 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
                 "mend line {line} of {path}, or remove it: what it says of a window is then not known"
             ));
         }
+        Some(DatasetError::Strangers { .. }) => {
+            return Some("remove them, or write into another folder with --out".to_owned());
+        }
         Some(DatasetError::WouldLose { .. }) => {
             return Some("merge that table first, or write into another folder with --out".to_owned());
         }
@@ -76,6 +79,13 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
 
 /// What to do about a table of the project; whoever reads other tables says it himself.
 fn of_table(error: &TableError) -> Option<String> {
+    match error {
+        TableError::Empty { path } => {
+            return Some(format!("take {} from a backup, or remove it", path.display()));
+        }
+        TableError::Separator { .. } => return Some("save it as CSV with commas, in UTF-8".to_owned()),
+        _ => {}
+    }
     let (TableError::Line { path, .. } | TableError::NoColumn { path, .. } | TableError::UnknownColumn { path, .. }) =
         error
     else {
@@ -92,7 +102,7 @@ fn of_table(error: &TableError) -> Option<String> {
         TOMBSTONES_FILE => {
             "it says which posts were deleted: mend the line in an editor, or take the file from a backup"
         }
-        "dropped.csv" => "move it away: the next collection of its windows writes it anew",
+        DROPPED_FILE => "move it away: the next collection of its windows writes it anew",
         _ => return None,
     };
     Some(what.to_owned())
@@ -126,6 +136,11 @@ fn of_file_error(error: &FsError) -> Option<String> {
     match error.source.kind() {
         ErrorKind::PermissionDenied => Some(format!("check who may use {}", error.path.display())),
         ErrorKind::ReadOnlyFilesystem => Some("choose a folder that can be written to".into()),
+        // Folders are made where there are none, so that a file is in the way.
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Some(format!(
+            "a file stands where {} needs a folder: move it away, or name another folder",
+            error.path.display()
+        )),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free some disk space and run it again".into()),
         _ => None,
     }

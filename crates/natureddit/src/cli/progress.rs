@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use console::style;
+use console::{Term, style, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use natureddit_core::Progress;
 use natureddit_core::progress::{ProgressEvent, Unit};
@@ -120,7 +120,7 @@ impl Board {
 
 fn bar(what: &str, total: Option<u64>, unit: Unit, shared: &Arc<Mutex<Shared>>) -> ProgressBar {
     // A test parses all templates; were one wrong, the plain bar would do.
-    let style = ProgressStyle::with_template(template(total.is_some(), unit));
+    let style = ProgressStyle::with_template(&template(total.is_some(), unit, columns()));
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
     // Its own has four decimals.
     let per_second = |state: &ProgressState, out: &mut dyn fmt::Write| {
@@ -128,32 +128,50 @@ fn bar(what: &str, total: Option<u64>, unit: Unit, shared: &Arc<Mutex<Shared>>) 
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
     let (shared, waits) = (Arc::clone(shared), Arc::clone(shared));
-    let counts = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+    let line = move |_: &ProgressState, out: &mut dyn fmt::Write| {
         let (shared, now) = (lock(&shared), Instant::now());
-        let counts = shared.tally.as_ref().map(|tally| match shared.waits.told(now) {
-            // While it waits the rate says nothing.
-            Some(waiting) => format!("{}, {waiting}", tally.counts()),
-            None => tally.under_way(now),
-        });
-        let _ = out.write_str(&counts.unwrap_or_default());
+        let line = shared.tally.as_ref().map(|tally| line(tally, &shared.waits, now, columns()));
+        let _ = out.write_str(&line.unwrap_or_default());
     };
     let wait = move |_: &ProgressState, out: &mut dyn fmt::Write| {
         if let Some(waiting) = lock(&waits).waits.told(Instant::now()) {
             let _ = write!(out, ", {waiting}");
         }
     };
-    let style = style.with_key("rate", per_second).with_key("counts", counts).with_key("wait", wait);
+    let style = style.with_key("rate", per_second).with_key("line", line).with_key("wait", wait);
     // A step whose work failed is dropped, not finished: its bar goes with it.
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_finish(ProgressFinish::AndClear);
-    bar.with_style(style).with_message(what.to_owned())
+    bar.with_style(style).with_message(truncate_str(what, columns() / 2, "...").into_owned())
 }
 
-fn template(total_known: bool, unit: Unit) -> &'static str {
+/// How wide the terminal is; a line that is longer goes over to the next one and is left behind there.
+fn columns() -> usize {
+    usize::from(Term::stderr().size().1)
+}
+
+/// What the line of a step without an end says after its spinner.
+fn line(tally: &Tally, waits: &Waits, now: Instant, columns: usize) -> String {
+    let counts = match waits.told(now) {
+        // While it waits the rate says nothing.
+        Some(waiting) => format!("{}, {waiting}", tally.counts()),
+        None => tally.under_way(now),
+    };
+    // With the spinner and a space before it.
+    truncate_str(&format!("{}  {counts}", tally.what), columns.saturating_sub(2), "...").into_owned()
+}
+
+fn template(total_known: bool, unit: Unit, columns: usize) -> String {
+    // What stands beside the bar takes some fifty columns.
+    let bar = columns.saturating_sub(50).clamp(5, 30);
     match (total_known, unit) {
-        (true, Unit::Items | Unit::Posts) => "{msg} [{bar:30}] {human_pos}/{human_len} {rate}, {eta} left{wait}",
-        (true, Unit::Bytes) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
-        (false, Unit::Items | Unit::Posts) => "{spinner} {msg}  {counts}",
-        (false, Unit::Bytes) => "{spinner} {msg} {bytes} {bytes_per_sec}",
+        (true, Unit::Items | Unit::Posts) => {
+            format!("{{msg}} [{{bar:{bar}}}] {{human_pos}}/{{human_len}} {{rate}}, {{eta}} left{{wait}}")
+        }
+        (true, Unit::Bytes) => {
+            format!("{{msg}} [{{bar:{bar}}}] {{bytes}}/{{total_bytes}} {{bytes_per_sec}}, {{eta}} left")
+        }
+        (false, Unit::Items | Unit::Posts) => "{spinner} {line}".to_owned(),
+        (false, Unit::Bytes) => "{spinner} {msg} {bytes} {bytes_per_sec}".to_owned(),
     }
 }
 
@@ -209,10 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_no_longer_than_the_terminal_is_wide() {
+        let now = Instant::now();
+        let tally = Tally::new("collecting r/flowers+EarthPorn", None, Unit::Posts, now);
+        let told = |columns| line(&tally, &Waits::default(), now, columns);
+        let whole = "collecting r/flowers+EarthPorn  0 posts, 0 photos, 0 B, 0.0 posts/s";
+        assert_eq!((told(80), told(whole.len() + 2)), (whole.to_owned(), whole.to_owned()));
+        assert_eq!(told(40), "collecting r/flowers+EarthPorn  0 p...");
+        assert!([0, 1, 2, 5].into_iter().all(|columns| told(columns).len() <= columns.max(3)));
+    }
+
+    #[test]
     fn every_template_is_one() {
         for total_known in [true, false] {
             for unit in [Unit::Items, Unit::Bytes, Unit::Posts] {
-                ProgressStyle::with_template(template(total_known, unit)).unwrap();
+                for columns in [0, 40, 80, 500] {
+                    ProgressStyle::with_template(&template(total_known, unit, columns)).unwrap();
+                }
             }
         }
     }

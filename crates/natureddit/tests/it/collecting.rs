@@ -10,11 +10,12 @@ use std::process::Stdio;
 use natureddit_sandbox::{AfterMode, Fault, FaultAction, Sandbox, Script};
 use tokio::runtime::Runtime;
 
+use crate::collect_hints::collect_from;
 use crate::natureddit::{Natureddit, Run};
 use crate::truth::{files, sandbox};
 
 /// A simulator and a runtime that serves it while the test waits for the program.
-fn reddit() -> (Runtime, Sandbox) {
+pub(crate) fn reddit() -> (Runtime, Sandbox) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let sandbox = runtime.block_on(sandbox(AfterMode::Exclusive, Vec::new()));
     (runtime, sandbox)
@@ -190,7 +191,10 @@ fn a_post_is_forgotten_for_good_and_the_dataset_stays_whole() {
     assert!(table().contains(&name));
 
     let told = run(&["dataset", "forget", &format!("t3_{gone}")], 0);
-    assert!(told.starts_with("1 post forgotten: 1 row, 1 photo, "), "{told}");
+    assert!(told.starts_with("1 post forgotten: 1 row, 1 photo, ") && told.lines().count() == 1, "{told}");
+    let told = run(&["dataset", "forget", "nobody"], 0);
+    assert_eq!(told, "the dataset has no post nobody; it is not collected from now on\n");
+    assert!(fs::read_to_string(folder.path().join("data/tombstones.csv")).unwrap().contains("\nnobody,"));
     collect_in(folder.path());
     assert!(!table().contains(&name) && table().lines().count() == rows - 1);
     run(&["dataset", "validate"], 0);
@@ -201,63 +205,17 @@ fn a_post_is_forgotten_for_good_and_the_dataset_stays_whole() {
 
     fs::write(folder.path().join("data/images/stray.jpg"), "no photo").unwrap();
     assert!(run(&["dataset", "validate"], 1).contains("stray.jpg: no row names this file"));
-    assert!(run(&["dataset", "status"], 0).contains("1 forgotten\n"));
+    assert!(run(&["dataset", "status"], 0).contains("2 forgotten\n"));
+    // A row stays when its photo is lost.
+    let stored = folder.path().join("data/images");
+    fs::remove_file(stored.join("stray.jpg")).unwrap();
+    fs::remove_file(fs::read_dir(stored).unwrap().next().unwrap().unwrap().path()).unwrap();
+    let rows = natureddit_data::Dataset::read(&folder.path().join("data")).unwrap().posts.len();
+    let told = run(&["dataset", "status"], 0);
+    assert!(told.contains(&format!(": {rows} posts, {rows} rows, {} photos, ", rows - 1)), "{told}");
     let refused = Natureddit::new().in_dir(folder.path()).args(["collect", "sync-deletions"]).run();
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("NATUREDDIT_REDDIT_CLIENT_ID"), "{}", refused.stderr);
-}
-
-/// A project whose source is this host, at which nothing listens or which the simulator does not know.
-fn collect_from(base_url: &str, target: &str) -> Run {
-    let host = url::Url::parse(base_url).unwrap().host_str().unwrap().to_owned();
-    let settings = format!(
-        "[collect.pushshift]\nbase_url = \"{base_url}\"\n[net]\nretries_max = 0\n[net.host_map]\n\"{host}\" = \"{target}\"\n"
-    );
-    let args = ["collect", "--since", "2022-05-01", "--until", "2022-05-02"];
-    Natureddit::new().file("natureddit.toml", settings).args(args).run()
-}
-
-#[test]
-fn the_hint_depends_on_what_failed_and_nothing_is_told_as_done() {
-    let (_runtime, sandbox) = reddit();
-    let wrong_path = collect_from("https://wrong.example", &format!("http://{}/nothing", sandbox.address()));
-    assert_eq!(wrong_path.code, Some(1));
-    assert!(wrong_path.stderr.contains("after 2022-04-30T23:59:59Z"), "{}", wrong_path.stderr);
-    assert!(wrong_path.stderr.contains("hint: check collect.pushshift.base_url"), "{}", wrong_path.stderr);
-    assert!(!wrong_path.stderr.contains("done:"), "{}", wrong_path.stderr);
-
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = collect_from("https://down.example", &format!("http://{free}"));
-    assert!(nobody.stderr.contains("run the same command again"), "{}", nobody.stderr);
-    let told = format!("hint: net.host_map sends down.example to http://{free}/: does it listen?");
-    assert!(nobody.stderr.contains(&told), "{}", nobody.stderr);
-    let port = free.port();
-    let direct = Natureddit::new()
-        .file(
-            "natureddit.toml",
-            format!("[collect.pushshift]\nbase_url = \"http://no-such-host.invalid:{port}\"\n[net]\nretries_max = 0\n"),
-        )
-        .args(["collect", "--since", "2022-05-01", "--until", "2022-05-02"])
-        .run();
-    let told = format!("hint: can this machine reach http://no-such-host.invalid:{port}/, collect.pushshift.base_url?");
-    assert!(direct.stderr.contains(&told), "{}", direct.stderr);
-}
-
-#[test]
-fn a_collection_without_a_window_is_a_usage_error_with_an_example() {
-    let run = Natureddit::new().file("natureddit.toml", "").args(["collect"]).run();
-    assert_eq!(run.code, Some(2));
-    let hint = "hint: for example: --last 1d, or --since 2022-05-01 --until 2022-05-08";
-    assert!(run.stderr.contains(hint), "{}", run.stderr);
-}
-
-#[test]
-fn an_empty_window_is_a_usage_error_with_dates() {
-    let args = ["collect", "--since", "2022-05-02", "--until", "2022-05-01"];
-    let run = Natureddit::new().file("natureddit.toml", "").args(args).run();
-    assert_eq!(run.code, Some(2));
-    let expected = "error: the window from 2022-05-02T00:00:00Z until 2022-05-01T00:00:00Z is empty";
-    assert!(run.stderr.contains(expected), "{}", run.stderr);
 }
 
 #[test]

@@ -271,6 +271,35 @@ fn who_is_refused_a_photo_takes_no_other_route_to_it() {
     assert_eq!(refused["i.redd.it"], gone["i.redd.it"], "and asks no second time");
 }
 
+/// Twice with what is no photo, as a host that is not well for a moment, or always.
+#[test]
+fn a_photo_that_comes_spoilt_is_fetched_three_times() {
+    let clean = tempfile::tempdir().unwrap();
+    in_a_runtime(async {
+        collect_into(clean.path(), &sandbox(AfterMode::Exclusive, Vec::new()).await).await.unwrap();
+    });
+    let rows = Dataset::read(clean.path()).unwrap().posts.into_values();
+    let row = rows.into_iter().find(|row| row.post.url.starts_with("https://i.redd.it/")).unwrap();
+    let photo = row.post.url.replace("https://", "/media/");
+    for (action, reason) in
+        [(FaultAction::Empty, "empty"), (FaultAction::Html, "html"), (FaultAction::MalformedJson, "truncated")]
+    {
+        for times in [2, 1_000] {
+            let folder = tempfile::tempdir().unwrap();
+            in_a_runtime(async {
+                let sandbox = sandbox(AfterMode::Exclusive, vec![Fault::new(&photo, 1, times, action.clone())]).await;
+                collect_into(folder.path(), &sandbox).await.unwrap();
+                let asked = sandbox.log().iter().filter(|entry| entry.path.starts_with(&photo)).count();
+                assert_eq!(asked, 3, "{action:?} {times} times");
+            });
+            let key = (row.post.id.clone(), String::new());
+            let dropped = Dataset::read(folder.path()).unwrap().dropped.remove(&key).map(|post| post.reason);
+            assert_eq!(dropped.as_deref(), (times > 2).then_some(reason), "{action:?} {times} times");
+            assert_eq!(files(folder.path()) == files(clean.path()), times == 2, "{action:?} {times} times");
+        }
+    }
+}
+
 /// A common listing leaves out what Reddit does not show, without a word.
 #[test]
 fn a_subreddit_that_is_not_shown_is_a_gap_also_beside_others() {

@@ -14,6 +14,9 @@ const WINDOW_LOG_MAX: u32 = 31;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
+/// What some programs begin a text with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The lines of a file.
 pub(super) struct Lines {
     reader: Box<dyn Read + Send>,
@@ -23,6 +26,8 @@ pub(super) struct Lines {
     end: usize,
     line_bytes_max: usize,
     is_at_end: bool,
+    /// Of the line that was given last, from 1.
+    number: u64,
 }
 
 /// One line, without its end.
@@ -44,6 +49,9 @@ impl Lines {
         let mut file = fs::open(path)?;
         let mut magic = Vec::new();
         let read = |e| DumpError::Read { path: path.to_owned(), source: e };
+        if file.metadata().map_err(read)?.is_dir() {
+            return Err(refused("it is a folder; name the files in it"));
+        }
         Read::take(&mut file, 6).read_to_end(&mut magic).map_err(read)?;
         let start = io::Cursor::new(magic.clone());
         let whole = BufReader::with_capacity(BUFFER_BYTES, start.chain(file));
@@ -56,14 +64,19 @@ impl Lines {
             [b'B', b'Z', b'h', ..] => return Err(refused("it is compressed with bzip2; unpack it first")),
             [0xfd, b'7', b'z', b'X', b'Z', 0] => return Err(refused("it is compressed with xz; unpack it first")),
             [] => Box::new(whole),
-            start if start.trim_ascii_start().first().is_none_or(|&byte| byte == b'{') => Box::new(whole),
+            start if without_mark(start).trim_ascii_start().first().is_none_or(|&byte| byte == b'{') => Box::new(whole),
             _ => return Err(refused("it is neither compressed with zstd nor NDJSON")),
         };
         Ok(Self::new(reader, line_bytes_max))
     }
 
     pub(super) fn new(reader: Box<dyn Read + Send>, line_bytes_max: usize) -> Self {
-        Self { reader, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, line_bytes_max, is_at_end: false }
+        Self { reader, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, line_bytes_max, is_at_end: false, number: 0 }
+    }
+
+    /// The number of the line that was given last, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The next line; the last one needs no newline. The buffer never holds more than a line and one read.
@@ -99,8 +112,13 @@ impl Lines {
     }
 
     /// A line that is in the buffer to its end; `is_too_long` where its beginning was thrown away.
-    fn line(&self, at: Range<usize>, is_too_long: bool) -> Line<'_> {
-        if is_too_long || at.len() > self.line_bytes_max { Line::TooLong } else { Line::Whole(&self.buffer[at]) }
+    fn line(&mut self, at: Range<usize>, is_too_long: bool) -> Line<'_> {
+        self.number += 1;
+        if is_too_long || at.len() > self.line_bytes_max {
+            return Line::TooLong;
+        }
+        let line = &self.buffer[at];
+        Line::Whole(if self.number == 1 { without_mark(line) } else { line })
     }
 
     /// Moves the line that is not whole yet to the front, and makes the buffer larger where it fills it.
@@ -112,6 +130,10 @@ impl Lines {
             self.buffer.resize(2 * self.buffer.len(), 0);
         }
     }
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
 fn decoder(reader: BufReader<io::Chain<io::Cursor<Vec<u8>>, File>>) -> io::Result<impl Read + Send> {
@@ -160,6 +182,8 @@ mod tests {
             let whole: Vec<_> = lines.into_iter().map(Option::unwrap_or_default).collect();
             assert_eq!(whole, expected, "in pieces of {piece}");
         }
+        let marked = ["one", "\u{feff}two"].map(|line| Some(line.to_owned()));
+        assert_eq!(lines("\u{feff}one\n\u{feff}two".as_bytes(), 2), marked, "of a mark the first is none");
         assert_eq!(lines(b"", 3), Vec::<Option<String>>::new());
         assert_eq!(lines(b"a\n", 3), [Some("a".to_owned())]);
         assert_eq!(lines("x".repeat(50).as_bytes(), 7), [None]);

@@ -90,6 +90,20 @@ async fn a_dump_gives_the_same_posts_plain_and_compressed() {
     }
 }
 
+#[tokio::test]
+async fn a_byte_order_mark_before_the_first_post_is_none_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("\u{feff}{}\n{}", post("a", "flowers", MAY), post("b", "flowers", MAY + 1));
+    let (plain, packed) = (folder.path().join("posts.ndjson"), folder.path().join("posts.zst"));
+    fs::write_atomic(&plain, &text).unwrap();
+    fs::write_atomic(&packed, zst(text.as_bytes())).unwrap();
+    for file in [plain, packed] {
+        let (ids, unreadable, _, end) = all(&[file], vec![wish("flowers", MAY, MAY + 2)]).await;
+        assert!(end.is_none(), "{end:?}");
+        assert_eq!((ids, unreadable), (vec!["a".to_owned(), "b".to_owned()], 0));
+    }
+}
+
 #[test]
 fn the_name_of_a_file_says_what_it_holds() {
     let reach = |name: &str, span| reach(Path::new("/x").join(name).as_path(), "flowers", span);
@@ -118,6 +132,9 @@ async fn what_is_no_dump_is_refused_with_its_reason() {
         let message = end.unwrap().to_string();
         assert!(message.ends_with(&format!("{name} is no dump: {reason}")), "{message}");
     }
+    let (.., end) = all(&[folder.path().to_owned()], vec![wish("flowers", MAY, MAY + 1)]).await;
+    let message = end.unwrap().to_string();
+    assert!(message.ends_with("is no dump: it is a folder; name the files in it"), "{message}");
     let (.., end) = all(&[folder.path().join("nowhere.zst")], vec![wish("flowers", MAY, MAY + 1)]).await;
     assert!(end.unwrap().to_string().contains("nowhere.zst"));
 }

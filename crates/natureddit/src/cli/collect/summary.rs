@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 use natureddit_data::{CollectReport, SubredditGap, SubredditReport, Window};
 use serde::Serialize;
 
-use crate::cli::words::{counted, is_or_are, plural, size, time};
+use crate::cli::words::{counted, is_or_are, plural, size, time, was_or_were};
 
 /// Of the subreddits with a reason so many are named.
 const NAMED_MAX: usize = 4;
@@ -116,11 +116,23 @@ fn write_remarks(f: &mut fmt::Formatter<'_>, report: &CollectReport) -> fmt::Res
     let describes = "what was fetched; the table describes the files as they are now";
     remark(*photos_changed, format!("{changed} {differs} from {describes}"));
     remark(*records_unreadable, format!("{} could not be read", counted(*records_unreadable, "record")));
+    let renamed = report.authors_changed;
+    let of_rows = counted(renamed, "row");
+    remark(
+        renamed,
+        format!(
+            "of {of_rows} that {} there the author is not kept any more, as collect.author says",
+            was_or_were(renamed)
+        ),
+    );
     let forgotten = report.posts_forgotten;
     let stay = if forgotten == 1 { "was deleted and is" } else { "were deleted and are" };
     remark(forgotten, format!("{} {stay} not collected again", counted(forgotten, "post")));
     let may_come = format!("photo{} may come later: run the same command again", plural(*photos_may_come));
     remark(*photos_may_come, format!("{} {may_come}", HumanCount(*photos_may_come)));
+    for name in &report.subreddits_unknown {
+        remarks.push(format!("warning: not one post of r/{name} came, and none is in the dataset: is the name right?"));
+    }
     if !remarks.is_empty() || !report.gaps.is_empty() {
         writeln!(f)?;
     }
