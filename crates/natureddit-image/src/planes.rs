@@ -101,7 +101,8 @@ impl SmallPlanes {
 
     /// As [`crate::Photo::to_jpeg`].
     pub(crate) fn to_jpeg(&self, quality: u8) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        // Most photos take less, so that nothing is copied while it grows.
+        let mut bytes = Vec::with_capacity(self.luma.samples.len() / 2);
         let mut encoder = Encoder::new(&mut bytes, quality);
         // It takes the colour of one pixel in four, which is the only one that it is told.
         encoder.set_sampling_factor(SamplingFactor::F_2_2);

@@ -3,7 +3,7 @@
 use super::bits::Bits;
 
 /// Codes with the bits that follow them are looked up by so many bits.
-const BITS: u32 = 10;
+const BITS: u32 = 11;
 
 /// More bits than these does no value of 8-bit samples take.
 const DC_SIZE_MAX: u8 = 11;
@@ -50,6 +50,9 @@ impl Entry {
 /// The codes of one table.
 pub(super) struct Codes {
     entries: Box<[Entry; 1 << BITS]>,
+    /// For as many codes as fit, where no value is wanted: the bits of all, and how far they lead; [`END`] more where the
+    /// last is an end of block.
+    skips: Box<[Entry; 1 << BITS]>,
     /// One more than the largest code of each length, moved up to 16 bits; none is longer.
     ends: [u32; 17],
     /// What is added to a code of each length to get the place of its symbol.
@@ -72,6 +75,7 @@ impl Codes {
     pub(super) fn new(kind: Kind, counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut codes = Self {
             entries: Box::new([Entry::default(); 1 << BITS]),
+            skips: Box::new([Entry::default(); 1 << BITS]),
             ends: [0; 17],
             offsets: [0; 17],
             symbols: symbols.to_vec(),
@@ -94,7 +98,36 @@ impl Codes {
             codes.ends[length as usize] = code << (16 - length);
             code <<= 1;
         }
+        codes.skips = Box::new(std::array::from_fn(|bits| codes.skip_all(bits)));
         (place == symbols.len()).then_some(codes)
+    }
+
+    /// An entry for all the whole codes that lie in `BITS` bits.
+    fn skip_all(&self, bits: usize) -> Entry {
+        let (mut read, mut advance) = (0, 0);
+        while read < BITS && advance < END {
+            let entry = self.entries[bits << read & ((1 << BITS) - 1)];
+            if !entry.is_whole() || read + entry.bits() > BITS {
+                break;
+            }
+            read += entry.bits();
+            advance += entry.advance();
+        }
+        Entry::whole(read, advance, 0)
+    }
+
+    /// Skips codes, of those that lead from coefficient `at` to before the last one. Where they lead and whether the block
+    /// ends there; `None` where the next code must be read by itself.
+    #[inline(always)]
+    pub(super) fn skip(&self, bits: &mut Bits, at: usize) -> Option<(usize, bool)> {
+        let entry = self.skips[bits.peek(BITS)];
+        let advance = entry.advance();
+        let next = at.wrapping_add(advance % END);
+        if advance == 0 || next >= 63 {
+            return None;
+        }
+        bits.skip(entry.bits());
+        Some((next, advance >= END))
     }
 
     /// Enters a code for all that may follow it.
@@ -127,7 +160,6 @@ impl Codes {
         Some(value)
     }
 
-    #[cold]
     #[inline(never)]
     fn next_long<'a>(&self, mut bits: Bits<'a>, entry: Entry) -> Option<((usize, i32), Bits<'a>)> {
         let symbol = if entry.bits() == 0 {

@@ -68,40 +68,39 @@ fn sample(value: Value) -> u8 {
     (value.0.wrapping_add(CENTRE)).clamp(0, 255) as u8
 }
 
-/// Both passes over `N` x `N` coefficients (by column: those of the same horizontal frequency stand together) of which all
-/// behind the first `columns` are zero.
+/// Both passes over `N` x `N` coefficients (by column: those of the same horizontal frequency stand together).
 macro_rules! inverse {
-    ($name:ident, $n:literal, $transform:ident) => {
+    ($name:ident, $pass:ident, $n:literal, $transform:ident) => {
+        /// Not part of its caller: by itself all lanes are calculated at once.
+        #[inline(never)]
+        fn $pass<const BITS_LESS: usize>(values: &[Value; $n * $n], out: &mut [Value; $n * $n]) {
+            for lane in 0..$n {
+                let sums = $transform(std::array::from_fn(|at| values[at * $n + lane]));
+                for at in 0..$n {
+                    out[at * $n + lane] = round::<BITS_LESS>(sums[at]);
+                }
+            }
+        }
+
         #[inline(always)]
         fn $name(block: &[Value], out: &mut [u8], stride: usize) {
             const N: usize = $n;
-            const LAST: usize = BITS + BITS_BETWEEN + BITS_OF_SCALE;
             let block: &[Value; N * N] = block[..N * N].as_array().expect("so long");
-            let mut between = [Wrapping(0); N * N];
-            for lane in 0..N {
-                let row = $transform(std::array::from_fn(|at| block[at * N + lane]));
-                for at in 0..N {
-                    between[at * N + lane] = round::<{ BITS - BITS_BETWEEN }>(row[at]);
-                }
-            }
+            let (mut between, mut values) = ([Wrapping(0); N * N], [Wrapping(0); N * N]);
+            $pass::<{ BITS - BITS_BETWEEN }>(block, &mut between);
             let turned: [Value; N * N] = std::array::from_fn(|at| between[at % N * N + at / N]);
-            let mut samples = [0; N * N];
-            for lane in 0..N {
-                let column = $transform(std::array::from_fn(|at| turned[at * N + lane]));
-                for at in 0..N {
-                    samples[at * N + lane] = sample(round::<LAST>(column[at]));
-                }
-            }
-            for (row, samples) in out.chunks_mut(stride).zip(samples.as_chunks::<N>().0) {
-                row[..N].copy_from_slice(samples);
+            $pass::<{ BITS + BITS_BETWEEN + BITS_OF_SCALE }>(&turned, &mut values);
+            let samples = values.map(sample);
+            for (at, samples) in samples.as_chunks::<N>().0.iter().enumerate() {
+                out[at * stride..at * stride + N].copy_from_slice(samples);
             }
         }
     };
 }
 
-inverse!(inverse_8, 8, transform_8);
-inverse!(inverse_4, 4, transform_4);
-inverse!(inverse_2, 2, transform_2);
+inverse!(inverse_8, pass_8, 8, transform_8);
+inverse!(inverse_4, pass_4, 4, transform_4);
+inverse!(inverse_2, pass_2, 2, transform_2);
 
 /// Writes the `N` x `N` samples of a block to the start of each of the first `N` rows of `out`. `last` is the last
 /// coefficient, in zigzag order, that can be other than zero.

@@ -88,6 +88,15 @@ impl<'a, const N: usize> Channel<'a, N> {
         let mut at = 0_usize;
         while at < 63 {
             bits.ensure(32)?;
+            if at >= const { last_needed(N) }
+                && let Some((next, is_end)) = self.ac.skip(bits, at)
+            {
+                at = next;
+                if is_end {
+                    return Some(at);
+                }
+                continue;
+            }
             let (advance, value) = self.ac.next(bits)?;
             let next = at.wrapping_add(advance);
             if next > 63 {
@@ -98,6 +107,16 @@ impl<'a, const N: usize> Channel<'a, N> {
             block[usize::from(step.place)] = Wrapping(value) * Wrapping(i32::from(step.factor));
         }
         Some(at)
+    }
+}
+
+/// The last coefficient that `n` x `n` samples are made of.
+const fn last_needed(n: usize) -> usize {
+    match n {
+        1 => 0,
+        2 => 4,
+        4 => 24,
+        _ => 63,
     }
 }
 
