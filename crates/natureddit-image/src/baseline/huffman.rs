@@ -13,7 +13,8 @@ const AC_SIZE_MAX: u8 = 10;
 pub(super) const END: usize = 128;
 
 /// What the next bits mean: in the lowest byte how many they are, in the second how many coefficients further the value
-/// goes, in the upper half the value. Nothing in the second: only the code is known, and what it stands for is in the upper half; nothing in the lowest: not even that.
+/// goes, in the upper half the value. Nothing in the second: only the code is known, and what it stands for is in the
+/// upper half; nothing in the lowest: not even that.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entry(u32);
 
@@ -50,8 +51,8 @@ impl Entry {
 /// The codes of one table.
 pub(super) struct Codes {
     entries: Box<[Entry; 1 << BITS]>,
-    /// For as many codes as fit, where no value is wanted: the bits of all, and how far they lead; [`END`] more where the
-    /// last is an end of block.
+    /// For as many codes as fit, where no value is wanted: the bits of all, and how far they lead; [`END`] more where
+    /// the last is an end of block.
     skips: Box<[Entry; 1 << BITS]>,
     /// One more than the largest code of each length, moved up to 16 bits; none is longer.
     ends: [u32; 17],
@@ -71,7 +72,8 @@ pub(super) enum Kind {
 }
 
 impl Codes {
-    /// From how many codes there are of each length (from 1 bit on) and what they stand for. `None` where there are too many of a length.
+    /// From how many codes there are of each length (from 1 bit on) and what they stand for. `None` where there are too
+    /// many of a length.
     pub(super) fn new(kind: Kind, counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut codes = Self {
             entries: Box::new([Entry::default(); 1 << BITS]),
@@ -116,8 +118,8 @@ impl Codes {
         Entry::whole(read, advance, 0)
     }
 
-    /// Skips codes, of those that lead from coefficient `at` to before the last one. Where they lead and whether the block
-    /// ends there; `None` where the next code must be read by itself.
+    /// Skips codes, of those that lead from coefficient `at` to before the last one. Where they lead and whether the
+    /// block ends there; `None` where the next code must be read by itself.
     #[inline(always)]
     pub(super) fn skip(&self, bits: &mut Bits, at: usize) -> Option<(usize, bool)> {
         let entry = self.skips[bits.peek(BITS)];
@@ -146,8 +148,8 @@ impl Codes {
         }
     }
 
-    /// How many coefficients further the next value goes ([`END`] where none follows), and the value; 16 and 11 bits are taken
-    /// at most. `None` for a code that stands for nothing.
+    /// How many coefficients further the next value goes ([`END`] where none follows), and the value; 16 and 11 bits
+    /// are taken at most. `None` for a code that stands for nothing.
     #[inline(always)]
     pub(super) fn next(&self, bits: &mut Bits) -> Option<(usize, i32)> {
         let entry = self.entries[bits.peek(BITS)];

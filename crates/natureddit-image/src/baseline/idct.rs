@@ -1,5 +1,6 @@
-//! Coefficients into samples, at a fraction of the size: of `N` x `N` of the 8 x 8 coefficients the inverse cosine transform
-//! makes `N` x `N` samples (as libjpeg has it since version 7). In integers, so that all processors give the same.
+//! Coefficients into samples, at a fraction of the size: of `N` x `N` of the 8 x 8 coefficients the inverse cosine
+//! transform makes `N` x `N` samples (as libjpeg has it since version 7). In integers, so that all processors give the
+//! same.
 
 use std::num::Wrapping;
 

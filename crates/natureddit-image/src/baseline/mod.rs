@@ -1,5 +1,5 @@
-//! The common kind of JPEG file (baseline, one scan, brightness and colours apart), decoded at a fraction of its size into
-//! its planes. Anything else, and whatever looks odd or damaged, is left to `zune-jpeg`, which judges it.
+//! The common kind of JPEG file (baseline, one scan, brightness and colours apart), decoded at a fraction of its size
+//! into its planes. Anything else, and whatever looks odd or damaged, is left to `zune-jpeg`, which judges it.
 
 mod bits;
 mod headers;
@@ -13,7 +13,8 @@ use headers::Headers;
 
 use crate::planes::{Plane, Planes};
 
-/// What a file holds, of `stored` width and height, at the smallest of the sizes 1/8, 2/8, 4/8 and 8/8 that is not below `target`.
+/// What a file holds, of `stored` width and height, at the smallest of the sizes 1/8, 2/8, 4/8 and 8/8 that is not
+/// below `target`.
 pub(crate) fn decode_at_least(bytes: &[u8], stored: (u32, u32), target: (u32, u32)) -> Option<Planes> {
     let headers = Headers::read(bytes)?;
     if (headers.width, headers.height) != (stored.0 as usize, stored.1 as usize) {

@@ -128,8 +128,8 @@ fn steps<const N: usize>(factors: &Factors) -> [Step; 64] {
     })
 }
 
-/// The samples of the first `wanted` components, `N` of 8 in each direction, to whole units. `None` where anything is odd
-/// about the data.
+/// The samples of the first `wanted` components, `N` of 8 in each direction, to whole units. `None` where anything is
+/// odd about the data.
 pub(super) fn decode<const N: usize>(bytes: &[u8], headers: &Headers, wanted: usize) -> Option<Vec<Plane>> {
     let luma = headers.components.first()?;
     let units = (headers.width.div_ceil(8 * luma.across), headers.height.div_ceil(8 * luma.down));
