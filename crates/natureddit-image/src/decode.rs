@@ -13,7 +13,8 @@ use image::{DynamicImage, ImageDecoder, Limits};
 use crate::colour::{ColourModel, ToSrgb};
 use crate::jpeg::Jpeg;
 use crate::photo::{fitting, grey_resized};
-use crate::{Format, ImageError, ImageLimits, PerceptualHash, Photo, gif, pixels, png, scratch, webp};
+use crate::planes::SmallPlanes;
+use crate::{Format, ImageError, ImageLimits, PerceptualHash, Photo, baseline, gif, pixels, png, scratch, webp};
 
 /// The longest side of a photo: what is longer could not be stored as JPEG.
 const SIDE_MAX: u32 = u16::MAX as u32;
@@ -186,6 +187,22 @@ impl<'a> Opened<'a> {
             _ => self.decode(Size::Exactly { width: SIDE, height: SIDE })?,
         };
         Ok(small.perceptual_hash())
+    }
+
+    /// A JPEG of the common kind that is shrunk, its colours apart; any other is for [`Opened::decode`].
+    pub(crate) fn decode_planes(&self, long_side_max: u32) -> Option<SmallPlanes> {
+        // Where libjpeg-turbo is there it decodes and encodes.
+        if cfg!(feature = "turbojpeg") {
+            return None;
+        }
+        let Decoder::Jpeg(jpeg) = &self.decoder else { return None };
+        let stored = jpeg.dimensions();
+        let target = fitting(stored, long_side_max);
+        if target == stored || !jpeg.has_brightness() {
+            return None;
+        }
+        let planes = baseline::decode_at_least(jpeg.bytes(), stored, target)?;
+        Some(planes.into_small(target, self.info.orientation))
     }
 
     /// The photo in the wanted size.

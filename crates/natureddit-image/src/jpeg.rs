@@ -33,6 +33,11 @@ impl<'a> Jpeg<'a> {
         Ok(Self { bytes, decoder })
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Width and height as they are stored.
     pub(crate) fn dimensions(&self) -> (u32, u32) {
         let (width, height) = self.decoder.dimensions().unwrap_or_default();

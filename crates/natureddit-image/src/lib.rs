@@ -9,6 +9,7 @@
 //! With the feature `turbojpeg`, [`normalise`] and [`Photo::to_jpeg`] are done by libjpeg-turbo: in less time, and with
 //! other bytes. What is refused and what a photo looks like stay the same.
 
+mod baseline;
 mod colour;
 mod decode;
 mod error;
@@ -19,6 +20,7 @@ mod normalise;
 mod perceptual_hash;
 mod photo;
 mod pixels;
+mod planes;
 mod png;
 mod scratch;
 #[cfg(feature = "turbojpeg")]

@@ -42,9 +42,15 @@ pub fn normalise<'a>(
     let (bytes, stored, perceptual_hash) = if is_storable(&info, long_side_max) {
         (Cow::Borrowed(bytes), info, opened.perceptual_hash()?)
     } else {
-        let photo = opened.decode(Size::Within(long_side_max))?;
-        let jpeg = photo.to_jpeg(jpeg_quality);
-        scratch::give_back(photo.rgb);
+        let jpeg = match opened.decode_planes(long_side_max) {
+            Some(planes) => planes.to_jpeg(jpeg_quality),
+            None => {
+                let photo = opened.decode(Size::Within(long_side_max))?;
+                let jpeg = photo.to_jpeg(jpeg_quality);
+                scratch::give_back(photo.rgb);
+                jpeg
+            }
+        };
         // Read back, so that the hash is that of the stored photo, whoever computes it later.
         let (stored, perceptual_hash) = examine(&jpeg, &ImageLimits { bytes_max: u64::MAX, ..*limits })?;
         (Cow::Owned(jpeg), stored, perceptual_hash)

@@ -9,7 +9,7 @@ const KEPT_BYTES_MAX: usize = 96_000_000;
 /// What a larger picture needs is given back: 16 megapixels of three bytes.
 const BYTES_MAX: usize = 48_000_000;
 /// What a smaller one needs the allocator keeps by itself.
-const BYTES_MIN: usize = 4_000_000;
+const BYTES_MIN: usize = 500_000;
 
 /// The oldest first.
 static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());

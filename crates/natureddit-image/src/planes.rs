@@ -1,0 +1,147 @@
+//! A photo as JPEG files hold it: brightness and colours apart, the latter in fewer samples.
+
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage};
+use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
+
+use crate::scratch;
+
+/// Samples of one kind, row by row.
+pub(crate) struct Plane {
+    pub(crate) width: usize,
+    pub(crate) samples: Vec<u8>,
+}
+
+impl Plane {
+    /// Of so many samples, in memory for passing use.
+    pub(crate) fn new(width: usize, height: usize) -> Self {
+        Self { width, samples: scratch::take(width * height) }
+    }
+
+    fn height(&self) -> usize {
+        self.samples.len() / self.width
+    }
+
+    /// The first `size` samples across and down, which need not be whole ones, as so many others.
+    fn resized(self, size: [f64; 2], [width, height]: [usize; 2]) -> Self {
+        let whole = size.map(|side| side.ceil() as u32);
+        if whole.map(f64::from) == size
+            && whole == [self.width as u32, self.height() as u32]
+            && whole == [width as u32, height as u32]
+        {
+            return self;
+        }
+        let mut resized = Self::new(width, height);
+        let all =
+            TypedImageRef::<U8>::from_buffer(self.width as u32, self.height() as u32, &self.samples).expect(INVARIANT);
+        let source = TypedCroppedImage::new(all, 0, 0, whole[0], whole[1]).expect(INVARIANT);
+        let mut target =
+            TypedImage::<U8>::from_buffer(width as u32, height as u32, &mut resized.samples).expect(INVARIANT);
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+            .crop(0.0, 0.0, size[0], size[1]);
+        Resizer::new().resize_typed(&source, &mut target, &options).expect(INVARIANT);
+        scratch::give_back(self.samples);
+        resized
+    }
+
+    fn turned(self, orientation: Orientation) -> Self {
+        let height = self.height() as u32;
+        let image = GrayImage::from_raw(self.width as u32, height, self.samples).expect(INVARIANT);
+        let mut image = DynamicImage::ImageLuma8(image);
+        image.apply_orientation(orientation);
+        Self { width: image.width() as usize, samples: image.into_luma8().into_raw() }
+    }
+}
+
+/// A photo in planes. There may be more samples than belong to it, to the right and below.
+pub(crate) struct Planes {
+    pub(crate) luma: Plane,
+    /// How many of the samples belong to the photo, across and down.
+    pub(crate) luma_size: [f64; 2],
+    /// The differences of blue and of red; none in a grey photo.
+    pub(crate) chroma: Option<[Plane; 2]>,
+    pub(crate) chroma_size: [f64; 2],
+}
+
+impl Planes {
+    /// The photo at `width` x `height` pixels by the filter of [`crate::Photo::resize`], then turned.
+    pub(crate) fn into_small(self, (width, height): (u32, u32), orientation: u8) -> SmallPlanes {
+        let size = [width as usize, height as usize];
+        let small = |plane: Plane, from, to| {
+            let plane = plane.resized(from, to);
+            match Orientation::from_exif(orientation) {
+                None | Some(Orientation::NoTransforms) => plane,
+                Some(orientation) => plane.turned(orientation),
+            }
+        };
+        let luma = small(self.luma, self.luma_size, size);
+        let chroma = self
+            .chroma
+            .map(|planes| planes.map(|plane| small(plane, self.chroma_size, size.map(|side| side.div_ceil(2)))));
+        SmallPlanes { luma, chroma }
+    }
+}
+
+/// A photo in planes, the colours at half the size of the luminance (4:2:0).
+pub(crate) struct SmallPlanes {
+    luma: Plane,
+    chroma: Option<[Plane; 2]>,
+}
+
+impl SmallPlanes {
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) fn planes(&self) -> impl Iterator<Item = &Plane> {
+        [&self.luma].into_iter().chain(self.chroma.iter().flatten())
+    }
+
+    /// As [`crate::Photo::to_jpeg`].
+    pub(crate) fn to_jpeg(&self, quality: u8) -> Vec<u8> {
+        // Most photos take less, so that nothing is copied while it grows.
+        let mut bytes = Vec::with_capacity(self.luma.samples.len() / 2);
+        let mut encoder = Encoder::new(&mut bytes, quality);
+        // It takes the colour of one pixel in four, which is the only one that it is told.
+        encoder.set_sampling_factor(SamplingFactor::F_2_2);
+        encoder.encode_image(self).expect(INVARIANT);
+        bytes
+    }
+}
+
+impl ImageBuffer for &SmallPlanes {
+    fn get_jpeg_color_type(&self) -> JpegColorType {
+        JpegColorType::Ycbcr
+    }
+
+    fn width(&self) -> u16 {
+        self.luma.width as u16
+    }
+
+    fn height(&self) -> u16 {
+        self.luma.height() as u16
+    }
+
+    fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
+        const GREY: u8 = 128;
+        let row = |plane: &Plane, y: usize| y * plane.width..(y + 1) * plane.width;
+        let (y, width) = (usize::from(y), self.luma.width);
+        let [luma, blue, red, _] = buffers;
+        luma.extend_from_slice(&self.luma.samples[row(&self.luma, y)]);
+        for (at, buffer) in [blue, red].into_iter().enumerate() {
+            let length = buffer.len() + width;
+            match &self.chroma {
+                Some(planes) if y % 2 == 0 => {
+                    let samples = &planes[at].samples[row(&planes[at], y / 2)];
+                    buffer.extend(samples.iter().flat_map(|&sample| [sample; 2]));
+                }
+                _ => {}
+            }
+            buffer.resize(length, GREY);
+        }
+    }
+}
+
+const INVARIANT: &str = "a plane has 1 to 65535 samples a side";
