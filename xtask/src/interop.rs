@@ -33,9 +33,10 @@ pub(crate) struct Peer {
     is_light: bool,
 }
 
-const PEERS: [Peer; 3] = [
+const PEERS: [Peer; 4] = [
     Peer { name: "clients", checks: &["check_serve.py", "check_table.py"], is_light: true },
     Peer { name: "onnx", checks: &["check_onnx.py"], is_light: true },
+    Peer { name: "dvc", checks: &["check_dvc.py"], is_light: true },
     Peer { name: "reddit", checks: &["check_praw.py"], is_light: true },
 ];
 
