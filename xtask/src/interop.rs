@@ -117,6 +117,11 @@ impl VirtualEnvironment {
         Ok(environment)
     }
 
+    /// A program that one of its packages brought.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("bin").join(name)
+    }
+
     /// Its Python.
     pub(crate) fn python(&self) -> Command {
         let mut command = Command::new(self.folder.join("bin").join("python"));
