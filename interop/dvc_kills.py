@@ -41,7 +41,7 @@ class Killed:
         expected, seconds = self.undisturbed()
         hits = 0
         for number in range(KILLS):
-            folder = bench.copy(self.start, f"kill-{self.name}-{number}")
+            folder = bench.copy(self.start, bench.memory / f"kill-{self.name}-{number}")
             repo = folder / "repo"
             delay = self.random.uniform(0, seconds)
             what = f"{self.name} killed after {delay * 1000:.1f} ms of {seconds * 1000:.0f}"
@@ -59,7 +59,7 @@ class Killed:
         """Where it ends, and the shorter of two times."""
         seconds = []
         for number in range(2):
-            folder = self.bench.copy(self.start, f"undisturbed-{self.name}-{number}")
+            folder = self.bench.copy(self.start, self.bench.memory / f"undisturbed-{self.name}-{number}")
             begin = time.monotonic()
             self.bench.ok(self.bench.ours, folder / "repo", *self.words)
             seconds.append(time.monotonic() - begin)
@@ -112,8 +112,8 @@ def killed_push(bench):
 def killed_pull(bench):
     source = added(bench, "kill-pull-source")
     bench.ok(bench.ours, source / "repo", "push")
-    start = bench.root / "kill-pull-start"
-    bench.clone(source / "repo", "kill-pull-start/repo")
+    start = bench.memory / "kill-pull-start"
+    bench.clone(source / "repo", start / "repo")
     (source / "remote").rename(start / "remote")
     expected = work(source / "repo")
 
@@ -127,8 +127,9 @@ def killed_pull(bench):
 
 
 def started(bench, name):
-    bench.repo(f"{name}/repo", local_remote())
-    return bench.root / name
+    start = bench.memory / name
+    bench.repo(start / "repo", local_remote())
+    return start
 
 
 def added(bench, name):
