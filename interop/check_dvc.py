@@ -1,7 +1,7 @@
 """The real `dvc` and `natureddit dvc` take each other's repositories, caches and remotes for their own.
 
-Each case works in folders of its own. NATUREDDIT_INTEROP_KILLS says how often `add`, `push` and `pull` are ended by
-`kill -9` (10 times each unless told otherwise)."""
+Each case works in folders of its own. NATUREDDIT_INTEROP_KILLS says how often `add`, `push`, `pull` and `checkout` are
+ended by `kill -9` (10 times each unless told otherwise)."""
 
 import argparse
 import pathlib

@@ -1,4 +1,4 @@
-"""`kill -9` at any moment of `add`, `push` and `pull`: a second run ends where an undisturbed one does."""
+"""`kill -9` at any moment of `add`, `push`, `pull` and `checkout`: a second run ends where an undisturbed one does."""
 
 import os
 import random
@@ -126,6 +126,19 @@ def killed_pull(bench):
     Killed(bench, ["pull"], start).run(check)
 
 
+def killed_checkout(bench):
+    """What `pull` does last, alone: else few kills would meet it."""
+    start = added(bench, "kill-checkout-start")
+    expected = work(start / "repo")
+    shutil.rmtree(start / "repo/ds")
+
+    def check(what, folder):
+        found = {name: data for name, data in work(folder / "repo").items() if name in expected}
+        bench.same(f"{what}: half a file in the work tree", found, {name: expected[name] for name in found})
+
+    Killed(bench, ["checkout"], start).run(check)
+
+
 def started(bench, name):
     start = bench.memory / name
     bench.repo(start / "repo", local_remote())
@@ -158,4 +171,4 @@ def state(folder):
     return pointers(repo) | work(repo) | cached | remote
 
 
-CASES = [killed_add, killed_push, killed_pull]
+CASES = [killed_add, killed_push, killed_pull, killed_checkout]

@@ -21,7 +21,8 @@ usage: cargo xtask interop [--light] [--project DIR]
   --light        only the peers that install in a minute or two, as CI does
   --project DIR  a project folder with a pushed model (default: one made by `natureddit demo`)
 
-Needs python3 (3.11 or newer) with pip and venv; what is installed is kept in target/interop.";
+Needs python3 (3.11 or newer) with pip and venv, and git; what is installed is kept in target/interop. Commands of
+natureddit dvc are ended by `kill -9` 10 times each, or as often as NATUREDDIT_INTEROP_KILLS says.";
 
 /// Tools of others that are installed together.
 pub(crate) struct Peer {
