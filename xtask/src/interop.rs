@@ -21,7 +21,8 @@ usage: cargo xtask interop [--light] [--project DIR]
   --light        only the peers that install in a minute or two, as CI does
   --project DIR  a project folder with a pushed model (default: one made by `natureddit demo`)
 
-Needs python3 (3.11 or newer) with pip and venv; what is installed is kept in target/interop.";
+Needs python3 (3.11 or newer) with pip and venv, and git; what is installed is kept in target/interop. Commands of
+natureddit dvc are ended by `kill -9` 10 times each, or as often as NATUREDDIT_INTEROP_KILLS says.";
 
 /// Tools of others that are installed together.
 pub(crate) struct Peer {
@@ -33,9 +34,10 @@ pub(crate) struct Peer {
     is_light: bool,
 }
 
-const PEERS: [Peer; 3] = [
+const PEERS: [Peer; 4] = [
     Peer { name: "clients", checks: &["check_serve.py", "check_table.py"], is_light: true },
     Peer { name: "onnx", checks: &["check_onnx.py"], is_light: true },
+    Peer { name: "dvc", checks: &["check_dvc.py"], is_light: true },
     Peer { name: "reddit", checks: &["check_praw.py"], is_light: true },
 ];
 
@@ -114,6 +116,11 @@ impl VirtualEnvironment {
         fs::write(&stamp, recipe)
             .map_err(|error| Failure::new(format!("could not write {}: {error}", stamp.display())))?;
         Ok(environment)
+    }
+
+    /// A program that one of its packages brought.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("bin").join(name)
     }
 
     /// Its Python.
