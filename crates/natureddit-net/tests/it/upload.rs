@@ -48,7 +48,7 @@ async fn a_file_is_sent_in_chunks_and_whole_again_after_a_failure_that_may_pass(
     let upload = client.upload(UploadMethod::Put, &format!("{base}/file"), &path);
     let response = upload.header_auth("x-key", &Secret::new("hunter2".into())).send().await.unwrap();
     assert_eq!(response.status, 201);
-    let came = came.lock().unwrap();
+    let came = std::mem::take(&mut *came.lock().unwrap());
     assert!(came.len() == 2 && came.iter().all(|body| *body == content));
 
     let error = client.upload(UploadMethod::Post, &base, &path.with_file_name("absent")).send().await.unwrap_err();

@@ -324,3 +324,110 @@ fn percent_decoded(text: &str) -> Option<String> {
     }
     String::from_utf8(bytes).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<RemoteConfig, RemoteError> {
+        let options = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        RemoteConfig::from_options("origin", &options)
+    }
+
+    fn refused(pairs: &[(&str, &str)]) -> String {
+        read(pairs).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_folder_is_a_path_or_an_address_of_a_file() {
+        for (url, path) in [("/mnt/remote", "/mnt/remote"), ("file:///mnt/a%20b", "/mnt/a b"), ("/mnt/Ü b", "/mnt/Ü b")]
+        {
+            let config = read(&[("url", url), ("jobs", "4"), ("type", "hardlink"), ("verify", "true")]).unwrap();
+            assert_eq!(config.place, Place::Folder(path.into()));
+            assert_eq!((config.jobs, config.verify), (NonZeroUsize::new(4), true));
+        }
+    }
+
+    #[test]
+    fn the_settings_of_a_bucket_are_read() {
+        let config = read(&[
+            ("url", "s3://bucket/Daten über/pre/"),
+            ("endpointurl", "http://127.0.0.1:5000"),
+            ("access_key_id", "key-1"),
+            ("secret_access_key", "hunter2"),
+            ("session_token", "hunter3"),
+            ("region", "eu-central-1"),
+            ("read_timeout", "90"),
+            ("use_ssl", "False"),
+        ])
+        .unwrap();
+        assert_eq!(config.read_timeout, Some(Duration::from_secs(90)));
+        assert!(!format!("{config:?}").contains("hunter"));
+        let Place::S3(place) = config.place else { panic!("{:?}", config.place) };
+        assert_eq!((&*place.bucket, &*place.prefix), ("bucket", "Daten über/pre"));
+        let access = place.access.unwrap();
+        assert_eq!((&*access.access_key_id, access.secret_access_key.expose()), ("key-1", "hunter2"));
+        assert!(!place.use_ssl && !place.allow_anonymous_login);
+    }
+
+    #[test]
+    fn the_user_of_an_address_is_who_asks_and_is_not_shown() {
+        let config = read(&[("url", "https://us%40er:hunt%C3%BCr@host.example/repo.dvc")]).unwrap();
+        let Place::Http { url, auth, method } = config.place else { panic!("{:?}", config.place) };
+        assert_eq!((url.as_str(), method), ("https://host.example/repo.dvc", UploadMethod::Post));
+        assert_eq!(auth, HttpAuth::Basic { user: "us@er".into(), password: Secret::new("huntür".into()) });
+    }
+
+    #[test]
+    fn other_kinds_are_refused_without_their_password() {
+        for url in ["gs://bucket/a", "azure://c/a", "ssh://user:hunter2@host/a", "webdavs://host/a", "gdrive://a"] {
+            let told = refused(&[("url", url), ("projectname", "x")]);
+            assert!(told.contains("s3://") && told.contains("https://") && !told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_and_what_changes_nothing_is_not() {
+        const WEB: (&str, &str) = ("url", "https://user:hunter2@host.example/a");
+        const S3: (&str, &str) = ("url", "s3://bucket/a");
+        for (url, option, value) in [
+            (WEB, "auth", "digest"),
+            (WEB, "auth", "custom"),
+            (WEB, "method", "PATCH"),
+            (WEB, "ssl_verify", "false"),
+            (WEB, "ssl_verify", "/etc/own.pem"),
+            (WEB, "read_timeout", "-1"),
+            (WEB, "pasword", "x"),
+            (WEB, "jobs", "0"),
+            (S3, "endpointurl", "127.0.0.1:5000"),
+            (S3, "endpointurl", "file:///x"),
+            (S3, "secret_access_key", "hunter2"),
+            (S3, "access_key_id", "x"),
+            (S3, "sse", "AES256"),
+            (S3, "version_aware", "true"),
+            (S3, "use_ssl", "perhaps"),
+            (S3, "acl", "public-read"),
+            (("url", "/mnt/remote"), "shared", "group"),
+            (("url", "/mnt/remote"), "password", "x"),
+        ] {
+            let told = refused(&[url, (option, value)]);
+            assert!(told.contains(option) && told.contains("origin") && !told.contains("hunter2"), "{told}");
+        }
+        for url in ["s3://", "s3:///a", "http://", "https://user:hunter2@"] {
+            let told = refused(&[("url", url)]);
+            assert!(told.contains("url") && !told.contains("hunter2"), "{told}");
+        }
+        assert!(refused(&[]).contains("url"));
+        for (url, option, value) in [
+            (WEB, "checksum_jobs", "4"),
+            (WEB, "ssl_verify", "True"),
+            (S3, "version_aware", "false"),
+            (S3, "no_traverse", "x"),
+        ] {
+            read(&[url, (option, value)]).unwrap();
+        }
+        // No limit is a very long one.
+        assert_eq!(read(&[WEB, ("connect_timeout", "0")]).unwrap().connect_timeout, Some(UNLIMITED));
+        assert_eq!(read(&[WEB, ("connect_timeout", "0.5")]).unwrap().connect_timeout, Some(Duration::from_millis(500)));
+    }
+}

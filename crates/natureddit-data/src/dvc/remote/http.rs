@@ -104,7 +104,7 @@ impl Http {
             200..300 => Ok(true),
             404 | 410 => Ok(false),
             401 | 403 | 407 => Err(RemoteError::Access { url: url(), status }),
-            _ => Err(NetError::Status { url: url(), status }.into()),
+            _ => Err(NetError::Status { url: url(), status, wait: None }.into()),
         }
     }
 
@@ -113,7 +113,7 @@ impl Http {
         let status = self.signed(self.client.upload(self.method, url.as_str(), from)).send().await?.status;
         match self.is_there(id, status)? {
             true => Ok(()),
-            false => Err(NetError::Status { url: redacted(&url), status }.into()),
+            false => Err(NetError::Status { url: redacted(&url), status, wait: None }.into()),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use axum::body::Body;
-use axum::http::{HeaderValue, Method, Response};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, Method, Response, StatusCode};
 
 use super::server::{Asked, Server, Store, status};
 
@@ -24,7 +24,10 @@ fn answer(store: &mut Store, asked: &Asked) -> Response<Body> {
     match (&asked.method, query("uploadId")) {
         (&Method::GET, _) if query("list-type").is_some() => list(store, asked),
         (&Method::GET | &Method::HEAD, _) => match store.objects.get(&asked.path) {
-            Some(object) => described(Response::new(Body::from(object.clone()))),
+            Some(object) => match asked.range {
+                None => described(Response::new(Body::from(object.clone()))),
+                Some((first, last)) => part(object, first, last),
+            },
             None => status(404, "<Error><Code>NoSuchKey</Code></Error>"),
         },
         (&Method::POST, None) if query("uploads").is_some() => {
@@ -63,6 +66,14 @@ fn answer(store: &mut Store, asked: &Asked) -> Response<Body> {
 fn described(mut answer: Response<Body>) -> Response<Body> {
     answer.headers_mut().insert("etag", ETAG);
     answer.headers_mut().insert("last-modified", DATE);
+    answer
+}
+
+fn part(object: &Bytes, first: usize, last: usize) -> Response<Body> {
+    let mut answer = described(Response::new(Body::from(object.slice(first..=last))));
+    *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let range = format!("bytes {first}-{last}/{}", object.len());
+    answer.headers_mut().insert("content-range", HeaderValue::from_str(&range).unwrap());
     answer
 }
 

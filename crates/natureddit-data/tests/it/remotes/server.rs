@@ -57,6 +57,8 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) body: Bytes,
+    /// Of a `Range` header, the first byte and the last.
+    pub(crate) range: Option<(usize, usize)>,
 }
 
 pub(crate) type Answer = fn(&mut Store, &Asked) -> Response<Body>;
@@ -118,7 +120,11 @@ async fn handle(State((server, answer)): State<(Server, Answer)>, request: Reque
     }
     let query = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let query = query.map(|(name, value)| (decoded(name), decoded(value))).collect();
-    let asked = Asked { method: head.method, path, query, body };
+    let range = head.headers.get(header::RANGE).and_then(|range| {
+        let (first, last) = range.to_str().unwrap().strip_prefix("bytes=")?.split_once('-')?;
+        Some((first.parse().unwrap(), last.parse().unwrap()))
+    });
+    let asked = Asked { method: head.method, path, query, body, range };
     let answered = answer(&mut server.store(), &asked);
     if fault == Some(Fault::CutShort) { cut_short(answered).await } else { answered }
 }
