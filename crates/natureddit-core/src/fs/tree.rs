@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{FsError, Result, beside};
+use super::{FsError, Result};
 
 /// What a name in a folder stands for; links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,25 +184,25 @@ pub fn link_count(metadata: &Metadata) -> u64 {
     count
 }
 
-/// Makes `to` another name of the file `from`, in place of what it was.
+/// Makes `to` another name of the file `from`, in place of what it was; `partial` is a name for a moment, of nothing yet and
+/// in the same file system.
 ///
 /// # Errors
 /// With the new name; also where the file system knows no such links.
-pub fn hard_link(from: &Path, to: &Path) -> Result<()> {
-    replace_by(to, "link", |partial| fs::hard_link(from, partial))
+pub fn hard_link(from: &Path, to: &Path, partial: &Path) -> Result<()> {
+    replace_by(to, partial, fs::hard_link(from, partial))
 }
 
-/// Makes `to` a symbolic link to `from`, in place of what it was.
+/// Makes `to` a symbolic link to `from`, in place of what it was; `partial` as in [`hard_link`].
 ///
 /// # Errors
 /// With the new name; also where the file system knows no such links.
-pub fn symlink(from: &Path, to: &Path) -> Result<()> {
-    replace_by(to, "link", |partial| {
-        #[cfg(unix)]
-        return std::os::unix::fs::symlink(from, partial);
-        #[cfg(windows)]
-        return std::os::windows::fs::symlink_file(from, partial);
-    })
+pub fn symlink(from: &Path, to: &Path, partial: &Path) -> Result<()> {
+    #[cfg(unix)]
+    let made = std::os::unix::fs::symlink(from, partial);
+    #[cfg(windows)]
+    let made = std::os::windows::fs::symlink_file(from, partial);
+    replace_by(to, partial, made)
 }
 
 /// Where a symbolic link leads, as it is written.
@@ -213,16 +213,15 @@ pub fn read_link(path: &Path) -> Result<PathBuf> {
     fs::read_link(path).map_err(|e| FsError::new("read the link", path, e))
 }
 
-fn replace_by(to: &Path, operation: &'static str, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
-    let partial = beside(to);
-    let made = make(&partial).and_then(|()| fs::rename(&partial, to));
-    made.map_err(|e| {
+fn replace_by(to: &Path, partial: &Path, made: io::Result<()>) -> Result<()> {
+    let renamed = made.and_then(|()| fs::rename(partial, to));
+    renamed.map_err(|e| {
         // It is of no use to anybody; that it could not be removed changes nothing for the caller.
-        let _ = fs::remove_file(&partial);
-        FsError::new(operation, to, e)
+        let _ = fs::remove_file(partial);
+        FsError::new("link", to, e)
     })?;
     // To rename one name of a file to another of the same file does nothing, and leaves both.
-    super::remove_file(&partial)
+    super::remove_file(partial)
 }
 
 /// Removes an empty folder.
@@ -257,11 +256,12 @@ mod tests {
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::write(&from, "new").unwrap();
         fs::write(&to, "old").unwrap();
-        symlink(&from, &to).unwrap();
+        let partial = folder.path().join("partial");
+        symlink(&from, &to, &partial).unwrap();
         assert_eq!((kind(&to).unwrap(), read_link(&to).unwrap()), (Kind::Link, from.clone()));
-        hard_link(&from, &to).unwrap();
+        hard_link(&from, &to, &partial).unwrap();
         // A second time it is a link already.
-        hard_link(&from, &to).unwrap();
+        hard_link(&from, &to, &partial).unwrap();
         assert_eq!(link_count(&fs::metadata(&to).unwrap()), 2);
         assert_eq!(fingerprint(&to).unwrap(), fingerprint(&from).unwrap());
         let mut names: Vec<_> = entries(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();

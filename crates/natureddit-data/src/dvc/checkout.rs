@@ -30,6 +30,8 @@ struct Plan {
     kind: HashKind,
     is_executable: bool,
     is_folder: bool,
+    /// The folder's list and its path, where the cache lacks it.
+    missing_list: Option<String>,
     /// By path below the target; the target itself has the empty one.
     place: BTreeMap<String, Md5>,
     remove: BTreeSet<String>,
@@ -56,11 +58,11 @@ impl DvcRepo {
         force: bool,
     ) -> Result<CheckedOut, DvcError> {
         let trees = self.trees(tracked)?;
-        self.require_objects(tracked, &trees, "")?;
         let mut plans = Vec::new();
         for tracked in tracked.iter().filter(|tracked| tracked.out().is_cached) {
             plans.extend(self.plan(tracked, &trees, targets)?);
         }
+        self.require_objects(&plans)?;
         let lost = || plans.iter().flat_map(|plan| plan.lost.iter().cloned());
         if !force && lost().next().is_some() {
             let (count, names) = first_names(lost());
@@ -77,38 +79,21 @@ impl DvcRepo {
         Ok(done)
     }
 
-    /// That every object of the outs is in the cache.
-    pub(super) fn require_objects(
-        &self,
-        tracked: &[Tracked],
-        trees: &BTreeMap<ObjectId, Option<Tree>>,
-        remote: &str,
-    ) -> Result<(), DvcError> {
-        let mut missing = Vec::new();
-        for tracked in tracked.iter().filter(|tracked| tracked.out().is_cached) {
-            let out = tracked.out();
-            let Some(content) = &out.content else { continue };
-            match trees.get(&content.id) {
-                Some(None) => missing.push(format!("{} of {}", content.id, self.shown(&out.path))),
-                Some(Some(tree)) => {
-                    let absent = tree.files.par_iter().map(|(name, &md5)| {
-                        let id = ObjectId { kind: content.id.kind, md5, is_dir: false };
-                        Ok((!self.cache.has(id)?).then(|| format!("{id} of {}", self.shown(&out.path.join(name)))))
-                    });
-                    let absent: Vec<Option<String>> = absent.collect::<Result<_, DvcError>>()?;
-                    missing.extend(absent.into_iter().flatten());
-                }
-                None if !self.cache.has(content.id)? => {
-                    missing.push(format!("{} of {}", content.id, self.shown(&out.path)));
-                }
-                None => {}
+    /// That the cache has every object that is to be put into the work tree.
+    fn require_objects(&self, plans: &[Plan]) -> Result<(), DvcError> {
+        let wanted = plans.iter().flat_map(|plan| plan.place.iter().map(move |(name, &md5)| (plan, name, md5)));
+        let mut missing: Vec<String> = plans.iter().filter_map(|plan| plan.missing_list.clone()).collect();
+        for (plan, name, md5) in wanted {
+            let id = ObjectId { kind: plan.kind, md5, is_dir: false };
+            if !self.cache.has(id)? {
+                missing.push(format!("{id} of {}", self.shown(&below(&plan.target, name))));
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
         let (count, names) = first_names(missing);
-        Err(DvcError::Missing { count, remote: remote.to_owned(), names })
+        Err(DvcError::Missing { count, remote: String::new(), names })
     }
 
     fn plan(
@@ -120,16 +105,19 @@ impl DvcRepo {
         let out = tracked.out();
         let Some(content) = &out.content else { return Ok(None) };
         let kind = content.id.kind;
-        let wanted = match trees.get(&content.id).and_then(Option::as_ref) {
-            Some(tree) => tree.files.clone(),
-            None => BTreeMap::from([(String::new(), content.id.md5)]),
+        let (now, is_unchanged) = self.files_now(&out.path, content.id)?;
+        let (wanted, missing_list) = match trees.get(&content.id) {
+            Some(Some(tree)) => (tree.files.clone(), None),
+            _ if is_unchanged => return Ok(None),
+            Some(None) => (now.clone(), Some(format!("{} of {}", content.id, self.shown(&out.path)))),
+            None => (BTreeMap::from([(String::new(), content.id.md5)]), None),
         };
-        let now = self.files_now(&out.path, kind)?;
         let mut plan = Plan {
             target: out.path.clone(),
             kind,
             is_executable: content.is_executable,
             is_folder: content.id.is_dir,
+            missing_list,
             place: BTreeMap::new(),
             remove: BTreeSet::new(),
             lost: Vec::new(),
@@ -170,16 +158,16 @@ impl DvcRepo {
         Ok(())
     }
 
-    /// The hashes of what lies at a target now, by path below it.
-    pub(super) fn files_now(&self, target: &Path, kind: HashKind) -> Result<BTreeMap<String, Md5>, DvcError> {
+    /// The hashes of what lies at a target now, by path below it, and whether that is what it should be.
+    fn files_now(&self, target: &Path, wanted: ObjectId) -> Result<(BTreeMap<String, Md5>, bool), DvcError> {
         // A link that leads nowhere is nothing to keep.
-        Ok(match self.current(target, kind, Storing::No)? {
-            None => BTreeMap::new(),
-            Some(now) => match now.tree {
-                Some(tree) => tree.files,
-                None => BTreeMap::from([(String::new(), now.content.id.md5)]),
-            },
-        })
+        let Some(now) = self.current(target, wanted.kind, Storing::No)? else { return Ok((BTreeMap::new(), false)) };
+        let is_same = now.content.id == wanted;
+        let files = match now.tree {
+            Some(tree) => tree.files,
+            None => BTreeMap::from([(String::new(), now.content.id.md5)]),
+        };
+        Ok((files, is_same))
     }
 
     fn carry_out(&self, plan: &Plan) -> Result<(), DvcError> {

@@ -1,7 +1,7 @@
 //! From the cache into the work tree.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError, Kind};
 
@@ -31,8 +31,8 @@ impl DvcRepo {
                 LinkType::Hardlink if is_empty => self.copy(&object, path, copy_content),
                 LinkType::Reflink => self.copy(&object, path, reflink),
                 LinkType::Copy => self.copy(&object, path, copy_content),
-                LinkType::Hardlink => fs::hard_link(&object, path),
-                LinkType::Symlink => fs::symlink(&object, path),
+                LinkType::Hardlink => fs::hard_link(&object, path, &self.partial(path)),
+                LinkType::Symlink => fs::symlink(&object, path, &self.partial(path)),
             };
             match placed {
                 Ok(()) => {
@@ -52,13 +52,19 @@ impl DvcRepo {
         Err(DvcError::NoLink { path: path.to_owned() })
     }
 
+    /// A name for a file that is being made: not in the work tree, where one that a kill left would be taken for data.
+    fn partial(&self, path: &Path) -> PathBuf {
+        let name = path.file_name().unwrap_or_default();
+        fs::beside(&self.partials().join(name))
+    }
+
     fn copy(
         &self,
         object: &Path,
         path: &Path,
         copy: impl FnOnce(&Path, &Path) -> io::Result<std::fs::File>,
     ) -> Result<(), FsError> {
-        let partial = fs::beside(path);
+        let partial = self.partial(path);
         let made = copy(object, &partial).map_err(|e| FsError::new("copy to", path, e)).and_then(|file| {
             let settled = self.options.clock.now().checked_sub(SETTLED).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
             fs::set_modified(&file, path, settled)

@@ -80,6 +80,9 @@ impl DvcRepo {
             return Err(DvcError::Setting("core.hardlink_lock"));
         }
         let lock = lock(&dvc, options.lock_wait)?;
+        // Nobody else is at work.
+        fs::create_dir_all(&dvc.join(PARTIALS))?;
+        fs::remove_partials(&dvc.join(PARTIALS))?;
         let folder = config.cache_dir().map_or_else(|| dvc.join("cache"), Path::to_owned);
         let cache = Cache::new(&root, folder, config.link_types()?, options.clock.clone());
         Ok(Self { ignored: Ignored::new(&root), root, config, cache, options, _lock: lock })
@@ -89,6 +92,11 @@ impl DvcRepo {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where files are made that are moved into the work tree next.
+    pub(super) fn partials(&self) -> PathBuf {
+        self.root.join(".dvc").join(PARTIALS)
     }
 
     /// A path as seen from the root, for messages.
@@ -168,6 +176,7 @@ impl DvcRepo {
     }
 }
 
+const PARTIALS: &str = "tmp/natureddit";
 const LOCK_FILE: &str = "tmp/lock";
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
