@@ -57,7 +57,7 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
         None => demo_project(&workspace)?,
     };
     let peers = if only_light { light() } else { PEERS.iter().collect() };
-    check(&workspace, &peers, &project)
+    check(&workspace, &peers, &project, false)
 }
 
 /// The peers that CI runs.
@@ -65,8 +65,11 @@ pub(crate) fn light() -> Vec<&'static Peer> {
     PEERS.iter().filter(|peer| peer.is_light).collect()
 }
 
+/// How often a command is killed where all is to be tried.
+const KILLS_OF_ALL: &str = "200";
+
 /// Runs the checks of each peer on a project folder with a pushed model.
-pub(crate) fn check(workspace: &Workspace, peers: &[&Peer], project: &Path) -> Result<(), Failure> {
+pub(crate) fn check(workspace: &Workspace, peers: &[&Peer], project: &Path, is_full: bool) -> Result<(), Failure> {
     let project = project.canonicalize().map_err(|error| {
         Failure::new(format!("no project folder {}: {error}", project.display())).hint("natureddit demo --no-serve")
     })?;
@@ -76,6 +79,9 @@ pub(crate) fn check(workspace: &Workspace, peers: &[&Peer], project: &Path) -> R
             println!("--- interop/{check}");
             let mut command = environment.python();
             command.arg(workspace.root().join("interop").join(check)).arg("--project").arg(&project);
+            if is_full {
+                command.env("NATUREDDIT_INTEROP_KILLS", KILLS_OF_ALL);
+            }
             run(command.arg("--natureddit").arg(workspace.natureddit_path()))?;
         }
     }
