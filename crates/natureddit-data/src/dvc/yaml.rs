@@ -203,12 +203,16 @@ fn item(lines: &[String], list: &str, at: usize) -> Option<(std::ops::Range<usiz
     Some((start..end, indent))
 }
 
-/// The line with another value; a comment behind it stays. `None` for a value over several lines.
+/// The line with another value; a comment behind it stays where it is, if there is room. `None` for a value over several
+/// lines.
 fn with_value(line: &str, colon: usize, value: &str) -> Option<String> {
     let (head, tail) = line.split_at_checked(colon)?;
-    let comment = tail.find(" #").map_or("", |at| &tail[at..]);
+    let comment = tail.find(" #").map_or("", |at| &tail[at + 1..]);
     let old = tail.strip_suffix(comment)?.trim();
-    (!matches!(old, "" | "|" | ">")).then(|| format!("{head} {value}{comment}"))
+    let changed = format!("{head} {value}");
+    let room = (line.len() - comment.len()).saturating_sub(changed.len()).max(1);
+    let changed = if comment.is_empty() { changed } else { changed + &" ".repeat(room) + comment };
+    (!matches!(old, "" | "|" | ">")).then_some(changed)
 }
 
 #[cfg(test)]
@@ -322,6 +326,8 @@ mod tests {
         assert_eq!(changed, expected);
         let changed = set_item(FILE, "outs", 1, &[("md5", Some("dddd".into())), ("size", Some("3".into()))]).unwrap();
         assert!(changed.contains("- path: x.csv\n  md5: dddd\n  size: 3\nmeta:"), "{changed}");
+        let moved = set_item("outs:\n- size: 5   # few\n", "outs", 0, &[("size", Some("12345".into()))]).unwrap();
+        assert_eq!(moved, "outs:\n- size: 12345 # few\n");
     }
 
     #[test]

@@ -294,10 +294,10 @@ fn links_are_of_the_type_that_is_configured() {
 #[test]
 fn what_cannot_be_added_is_said_and_left() {
     let bench = filled();
-    let repo = bench.open("repo");
-    repo.add(&bench.targets(&["data/imgs"])).unwrap();
     bench.write("repo/.dvcignore", "*.tmp\n");
     bench.write("repo/data/y.tmp", "y");
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
     for (target, words) in [
         ("data/none", "is not there"),
         ("data/imgs.dvc", "it is a pointer"),

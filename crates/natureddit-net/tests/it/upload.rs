@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, put};
+use futures_util::StreamExt;
 use natureddit_core::{Secret, fs};
 use natureddit_net::{BodySink, Client, ClientConfig, HostMap, NetError, Pacing, UploadMethod};
 use tempfile::TempDir;
@@ -116,7 +117,12 @@ async fn a_body_that_breaks_off_comes_again_from_its_start() {
         assert_eq!(headers[header::ACCEPT_ENCODING], "identity");
         let whole = tries.next() > 0;
         let parts = [Ok("half"), if whole { Ok(" and half") } else { Err(std::io::Error::other("the end")) }];
-        axum::body::Body::from_stream(futures_util::stream::iter(parts))
+        // What came so far is sent before the next.
+        let parts = futures_util::stream::iter(parts).then(async |part| {
+            tokio::task::yield_now().await;
+            part
+        });
+        axum::body::Body::from_stream(parts)
     };
     let router =
         Router::new().route("/", get(handler)).route("/gone", get(async || (StatusCode::NOT_FOUND, "no such object")));

@@ -17,14 +17,17 @@ use crate::wiring;
 
 const EXAMPLES: &str = "\
 Examples:
-  natureddit dvc add data/posts.csv data/images     put data into the cache, and pointers to it beside it
+  natureddit dvc add data/posts.csv data/images     data into the cache, pointers beside it
   natureddit dvc status                             what changed since
-  natureddit dvc push                               send what the pointers point to, to the default remote
-  natureddit dvc pull --remote hub                  get it, and make the work tree what the pointers say
+  natureddit dvc push                               send the data to the default remote
+  natureddit dvc pull --remote hub                  get it into the cache and the work tree
   natureddit dvc gc --workspace --force             remove what no pointer of the work tree needs
 
-Works in any DVC repository, with or without natureddit.toml; remotes are those of .dvc/config. Keys come from there or
-from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (S3), or NATUREDDIT_DVC_TOKEN (web servers).";
+Works in any DVC repository, with or without natureddit.toml; remotes are those of .dvc/config.
+
+Environment:
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY   keys for S3, where .dvc/config.local has none
+  NATUREDDIT_DVC_TOKEN                       a token for web servers, the same";
 
 /// Version data as DVC does: its files, its cache, its remotes
 #[derive(Debug, clap::Args)]

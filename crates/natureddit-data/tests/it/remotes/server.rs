@@ -119,7 +119,8 @@ async fn handle(State((server, answer)): State<(Server, Answer)>, request: Reque
         _ => (),
     }
     let query = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let query = query.map(|(name, value)| (decoded(name), decoded(value))).collect();
+    // In a query, a space may be a plus.
+    let query = query.map(|(name, value)| (decoded(name), decoded(&value.replace('+', " ")))).collect();
     let range = head.headers.get(header::RANGE).and_then(|range| {
         let (first, last) = range.to_str().unwrap().strip_prefix("bytes=")?.split_once('-')?;
         Some((first.parse().unwrap(), last.parse().unwrap()))
