@@ -12,6 +12,7 @@
 mod baseline;
 mod colour;
 mod decode;
+mod encode;
 mod error;
 mod format;
 mod gif;

@@ -5,9 +5,8 @@ use fast_image_resize::pixels::U8;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage};
-use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
-use crate::scratch;
+use crate::{encode, scratch};
 
 /// Samples of one kind, row by row.
 pub(crate) struct Plane {
@@ -21,7 +20,7 @@ impl Plane {
         Self { width, samples: scratch::take(width * height) }
     }
 
-    fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         self.samples.len() / self.width
     }
 
@@ -101,46 +100,7 @@ impl SmallPlanes {
 
     /// As [`crate::Photo::to_jpeg`].
     pub(crate) fn to_jpeg(&self, quality: u8) -> Vec<u8> {
-        // Most photos take less, so that nothing is copied while it grows.
-        let mut bytes = Vec::with_capacity(self.luma.samples.len() / 2);
-        let mut encoder = Encoder::new(&mut bytes, quality);
-        // It takes the colour of one pixel in four, which is the only one that it is told.
-        encoder.set_sampling_factor(SamplingFactor::F_2_2);
-        encoder.encode_image(self).expect(INVARIANT);
-        bytes
-    }
-}
-
-impl ImageBuffer for &SmallPlanes {
-    fn get_jpeg_color_type(&self) -> JpegColorType {
-        JpegColorType::Ycbcr
-    }
-
-    fn width(&self) -> u16 {
-        self.luma.width as u16
-    }
-
-    fn height(&self) -> u16 {
-        self.luma.height() as u16
-    }
-
-    fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
-        const GREY: u8 = 128;
-        let row = |plane: &Plane, y: usize| y * plane.width..(y + 1) * plane.width;
-        let (y, width) = (usize::from(y), self.luma.width);
-        let [luma, blue, red, _] = buffers;
-        luma.extend_from_slice(&self.luma.samples[row(&self.luma, y)]);
-        for (at, buffer) in [blue, red].into_iter().enumerate() {
-            let length = buffer.len() + width;
-            match &self.chroma {
-                Some(planes) if y % 2 == 0 => {
-                    let samples = &planes[at].samples[row(&planes[at], y / 2)];
-                    buffer.extend(samples.iter().flat_map(|&sample| [sample; 2]));
-                }
-                _ => {}
-            }
-            buffer.resize(length, GREY);
-        }
+        encode::to_jpeg(&self.luma, self.chroma.as_ref(), quality)
     }
 }
 
