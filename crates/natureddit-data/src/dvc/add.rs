@@ -46,7 +46,7 @@ impl DvcRepo {
                 None => self.add_one(&target, known.as_ref(), &mut to_stage)?,
             });
         }
-        self.cache.write_state()?;
+        self.cache.write_state();
         if self.config.autostage() && !to_stage.is_empty() {
             git::stage(&self.root, &to_stage)?;
         }

@@ -87,9 +87,11 @@ impl Cache {
         self.state().keep_below(&self.key(folder), keys);
     }
 
-    /// Writes what was remembered.
-    pub(super) fn write_state(&self) -> Result<(), FsError> {
-        self.state().write()
+    /// Writes what was remembered. It is only a memory: to go without it is slower and nothing else.
+    pub(super) fn write_state(&self) {
+        if let Err(error) = self.state().write() {
+            tracing::warn!(%error, cause = %error.source, "what was hashed is not remembered");
+        }
     }
 
     /// Hashes a file of the work tree.

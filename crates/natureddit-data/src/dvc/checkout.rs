@@ -75,7 +75,7 @@ impl DvcRepo {
             done.modified += plan.done.modified;
             done.deleted += plan.done.deleted;
         }
-        self.cache.write_state()?;
+        self.cache.write_state();
         Ok(done)
     }
 

@@ -127,6 +127,12 @@ pub enum DvcError {
         /// What it said.
         why: String,
     },
+    /// Stages, whose objects are not known here, so that they cannot be told from garbage.
+    #[error("{path} names what stages made, which gc does not see", path = path.display())]
+    Stages {
+        /// The record of the stages.
+        path: PathBuf,
+    },
     /// A setting of DVC's that is not spoken here.
     #[error("{0} in the settings of DVC is not supported")]
     Setting(&'static str),

@@ -55,7 +55,7 @@ impl DvcRepo {
                 collected.remote_objects += 1;
             }
         }
-        self.cache.write_state()?;
+        self.cache.write_state();
         Ok(collected)
     }
 
@@ -74,6 +74,10 @@ impl DvcRepo {
     }
 
     fn used(&self, keep: Keep) -> Result<BTreeSet<ObjectId>, DvcError> {
+        // What stages made is in no pointer, and would be taken for garbage.
+        if let Some(path) = self.lock_of_stages()? {
+            return Err(DvcError::Stages { path });
+        }
         let mut pointers = self.pointers()?;
         let revisions = match keep {
             Keep { all_commits: true, .. } => Some(Revisions::AllCommits),

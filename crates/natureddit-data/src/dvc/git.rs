@@ -66,6 +66,9 @@ pub(super) fn pointers_of(root: &Path, revisions: Revisions) -> Result<Vec<(Path
         // `mode type hash<tab>path`, each ended by NUL.
         for entry in String::from_utf8_lossy(&tree).split('\0') {
             let Some((head, path)) = entry.split_once('\t') else { continue };
+            if path.rsplit('/').next() == Some(super::repo::STAGES_LOCK) {
+                return Err(DvcError::Stages { path: PathBuf::from(format!("{commit}:{path}")) });
+            }
             if path.ends_with(super::pointer::SUFFIX)
                 && let Some(blob) = head.rsplit(' ').next()
             {

@@ -14,7 +14,7 @@ use super::config::{DvcConfig, normal};
 use super::error::DvcError;
 use super::hash::ObjectId;
 use super::ignored::Ignored;
-use super::pointer::{Out, Pointer, SUFFIX};
+use super::pointer::{Out, Pointer, PointerError, SUFFIX};
 use super::remote::Access;
 use super::tree::Tree;
 
@@ -118,7 +118,7 @@ impl DvcRepo {
                 match kind {
                     Kind::Folder if !patterns.is_ignored(&path, true) => below.push(path),
                     Kind::File if is_pointer && !patterns.is_ignored(&path, false) => {
-                        found.push(Pointer::read(&path)?);
+                        found.push(self.checked(Pointer::read(&path)?)?);
                     }
                     _ => {}
                 }
@@ -131,6 +131,43 @@ impl DvcRepo {
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
+    }
+
+    /// A pointer may come from anybody: what it points to must be data of this repository, and nothing that git or DVC, and
+    /// with them whoever works here, would run or believe.
+    fn checked(&self, pointer: Pointer) -> Result<Pointer, DvcError> {
+        for out in &pointer.outs {
+            let inner = out.path.strip_prefix(&self.root).ok();
+            let is_own = |name: &std::ffi::OsStr| name != ".git" && name != ".dvc" && name != "..";
+            let is_data = inner.is_some_and(|inner| inner.file_name().is_some() && inner.iter().all(is_own));
+            if !is_data {
+                let what = format!("to point to {}", out.path.display());
+                return Err(PointerError::Unsupported { path: pointer.path, what }.into());
+            }
+            for folder in out.path.ancestors().skip(1).take_while(|folder| *folder != self.root) {
+                if fs::optional(fs::kind(folder))? == Some(Kind::Link) {
+                    return Err(DvcError::InTheWay { path: folder.to_owned() });
+                }
+            }
+        }
+        Ok(pointer)
+    }
+
+    /// The files in which stages keep what they made, which is not seen here.
+    pub(super) fn lock_of_stages(&self) -> Result<Option<PathBuf>, DvcError> {
+        let mut folders = vec![self.root.clone()];
+        while let Some(folder) = folders.pop() {
+            let patterns = self.ignored.of(&folder)?;
+            for (name, kind) in fs::entries(&folder)? {
+                let path = folder.join(&name);
+                match kind {
+                    Kind::File if name == STAGES_LOCK => return Ok(Some(path)),
+                    Kind::Folder if !patterns.is_ignored(&path, true) => folders.push(path),
+                    _ => {}
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// What the targets name, pointers or what they point to or files in it; everything if there are none.
@@ -176,6 +213,8 @@ impl DvcRepo {
     }
 }
 
+/// The real tool's record of the stages of `dvc.yaml`.
+pub(super) const STAGES_LOCK: &str = "dvc.lock";
 const PARTIALS: &str = "tmp/natureddit";
 const LOCK_FILE: &str = "tmp/lock";
 const LOCK_POLL: Duration = Duration::from_millis(20);

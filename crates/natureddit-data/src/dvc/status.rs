@@ -50,7 +50,7 @@ impl DvcRepo {
         for tracked in self.tracked(targets)? {
             changed.extend(self.status_of(&tracked)?);
         }
-        self.cache.write_state()?;
+        self.cache.write_state();
         Ok(changed)
     }
 

@@ -85,7 +85,7 @@ impl DvcRepo {
             self.options.progress.finish();
             sent?;
         }
-        self.cache.write_state()?;
+        self.cache.write_state();
         if missing.is_empty() {
             return Ok(done);
         }
@@ -103,18 +103,18 @@ impl DvcRepo {
         let tops: Wanted = self.tops(&share.outs);
         let there = share.remote.existing(&tops.keys().copied().collect()).await?;
         let (mut files, mut lists) = (Wanted::new(), Wanted::new());
-        for (&id, name) in tops.iter().filter(|(id, _)| !there.contains(id)) {
+        let is_settled = |id: &ObjectId| there.contains(id) && !(id.is_dir && share.remote.is_near());
+        for (&id, name) in tops.iter().filter(|(id, _)| !is_settled(id)) {
             match trees.get(&id) {
                 Some(Some(tree)) => {
-                    // A list that is there says that its files are.
                     let of_tree: Wanted = tree
                         .files
                         .iter()
                         .map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}")))
                         .collect();
-                    let there = share.remote.existing(&of_tree.keys().copied().collect()).await?;
+                    let files_there = share.remote.existing(&of_tree.keys().copied().collect()).await?;
                     let mut absent = 0;
-                    for (id, name) in of_tree.into_iter().filter(|(id, _)| !there.contains(id)) {
+                    for (id, name) in of_tree.into_iter().filter(|(id, _)| !files_there.contains(id)) {
                         if self.cache.has(id)? {
                             files.insert(id, name);
                         } else {
@@ -122,10 +122,12 @@ impl DvcRepo {
                             missing.push(format!("{id} of {name}"));
                         }
                     }
-                    if absent == 0 {
+                    if absent == 0 && !there.contains(&id) {
                         lists.insert(id, name.clone());
                     }
                 }
+                // Of a list that is only there, its files are taken for granted.
+                Some(None) if there.contains(&id) => {}
                 None if self.cache.has(id)? => _ = files.insert(id, name.clone()),
                 _ => missing.push(format!("{id} of {name}")),
             }
@@ -179,7 +181,7 @@ impl DvcRepo {
             self.receive(&share, &wanted, &mut done).await?;
             block_in_place(|| self.adopt_lists(&new_lists))?;
         }
-        block_in_place(|| self.cache.write_state())?;
+        block_in_place(|| self.cache.write_state());
         Ok(done)
     }
 

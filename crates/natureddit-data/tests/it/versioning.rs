@@ -342,3 +342,38 @@ fn a_file_of_a_tracked_folder_is_added_alone() {
     let pointer = fs::read_to_string(bench.path("repo/data/imgs.dvc")).unwrap();
     assert!(pointer.contains("size: 22\n  nfiles: 6\n"), "{pointer}");
 }
+
+#[test]
+fn a_pointer_that_leads_out_of_the_data_is_refused() {
+    for path in ["../../evil", "../.git/hooks/post-checkout", "../.dvc/config", ".."] {
+        let bench = filled();
+        let repo = bench.open("repo");
+        repo.add(&bench.targets(&["data/x.csv"])).unwrap();
+        let pointer = fs::read_to_string(bench.path("repo/data/x.csv.dvc")).unwrap();
+        bench.write("repo/data/x.csv.dvc", pointer.replace("path: x.csv", &format!("path: {path}")));
+        let error = repo.checkout(&[], true).unwrap_err().to_string();
+        assert!(error.contains("to point to"), "{path}: {error}");
+        assert!(!bench.path("evil").exists() && !bench.path("repo/.git").exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_folder_lost_is_pushed_again() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    repo.push(&[], None).await.unwrap();
+    fs::remove_file(bench.path("remote/files/md5/5d/41402abc4b2a76b9719d911017c592")).unwrap();
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 1);
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stages_made_is_no_garbage() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    bench.write("repo/dvc.lock", "schema: '2.0'\n");
+    let error = repo.gc(Keep::default(), false, None, true).await.unwrap_err();
+    assert!(matches!(error, DvcError::Stages { .. }), "{error}");
+}

@@ -20,8 +20,6 @@ pub struct RemoteConfig {
     pub place: Place,
     /// Transfers at the same time.
     pub jobs: Option<NonZeroUsize>,
-    /// Whether what is pulled is hashed; this program always does.
-    pub verify: bool,
     /// The longest wait for a connection.
     pub connect_timeout: Option<Duration>,
     /// The longest silence.
@@ -132,11 +130,12 @@ impl RemoteConfig {
             Options { remote: name, left: options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect() };
         let url = options.required("url")?;
         let place = options.place(url)?;
+        // What is pulled is always hashed.
+        options.flag("verify", true)?;
         let config = Self {
             name: name.to_owned(),
             place,
             jobs: options.parsed("jobs", "is no number of transfers from 1 up")?,
-            verify: options.flag("verify", false)?,
             connect_timeout: options.seconds("connect_timeout")?,
             read_timeout: options.seconds("read_timeout")?,
         };
@@ -344,7 +343,7 @@ mod tests {
         {
             let config = read(&[("url", url), ("jobs", "4"), ("type", "hardlink"), ("verify", "true")]).unwrap();
             assert_eq!(config.place, Place::Folder(path.into()));
-            assert_eq!((config.jobs, config.verify), (NonZeroUsize::new(4), true));
+            assert_eq!(config.jobs, NonZeroUsize::new(4));
         }
     }
 

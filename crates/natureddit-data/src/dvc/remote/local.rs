@@ -59,6 +59,10 @@ impl Local {
 }
 
 impl Remote for Local {
+    fn is_near(&self) -> bool {
+        true
+    }
+
     fn url(&self) -> &str {
         &self.shown
     }

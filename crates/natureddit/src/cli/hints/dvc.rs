@@ -27,7 +27,7 @@ fn of_dvc(error: &DvcError) -> Option<String> {
         DvcError::CannotAdd { why, .. } if why.starts_with("it overlaps") => "add the whole of what is tracked".into(),
         DvcError::Changing { .. } => "run the command again when nothing writes to it".into(),
         DvcError::Corrupt { place, .. } if place == "the cache" => {
-            "`natureddit dvc fetch` gets it from the remote, or `natureddit dvc add` from the work tree".into()
+            "`natureddit dvc fetch` gets it from the remote".into()
         }
         DvcError::Corrupt { .. } => "push it again from a machine whose cache has it".into(),
         DvcError::Missing { remote, .. } if remote.is_empty() => {
@@ -35,6 +35,7 @@ fn of_dvc(error: &DvcError) -> Option<String> {
         }
         DvcError::Missing { .. } => "push them from the machine where they were added".into(),
         DvcError::WouldLose { .. } => "`natureddit dvc add` them first, or give them up with --force".into(),
+        DvcError::Stages { .. } => "`dvc gc` knows them".into(),
         DvcError::InTheWay { path } => format!("move {} away", path.display()),
         DvcError::NoLink { .. } => "add copy to cache.type in .dvc/config".into(),
         DvcError::NoRemote => "name one with --remote, or set core.remote in .dvc/config".into(),
