@@ -107,11 +107,7 @@ impl DvcRepo {
         for (&id, name) in tops.iter().filter(|(id, _)| !is_settled(id)) {
             match trees.get(&id) {
                 Some(Some(tree)) => {
-                    let of_tree: Wanted = tree
-                        .files
-                        .iter()
-                        .map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}")))
-                        .collect();
+                    let of_tree: Wanted = files_of(id, name, tree).collect();
                     let files_there = share.remote.existing(&of_tree.keys().copied().collect()).await?;
                     let mut absent = 0;
                     for (id, name) in of_tree.into_iter().filter(|(id, _)| !files_there.contains(id)) {
@@ -171,11 +167,7 @@ impl DvcRepo {
             for (id, tree) in known.chain(fresh) {
                 let name = share.outs.iter().find(|tracked| tracked.out().content.as_ref().is_some_and(|c| c.id == id));
                 let name = name.map_or_else(String::new, |tracked| self.shown(&tracked.out().path));
-                wanted.extend(
-                    tree.files
-                        .iter()
-                        .map(|(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))),
-                );
+                wanted.extend(files_of(id, &name, tree));
             }
             let wanted = block_in_place(|| self.absent(&wanted))?;
             self.receive(&share, &wanted, &mut done).await?;
@@ -291,9 +283,7 @@ impl DvcRepo {
             let mut wanted = self.tops(&share.outs);
             for (id, tree) in block_in_place(|| self.trees(&share.outs))? {
                 let name = wanted.get(&id).cloned().unwrap_or_default();
-                let files = tree.into_iter().flat_map(|tree| tree.files);
-                wanted
-                    .extend(files.map(|(file, md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}"))));
+                wanted.extend(tree.iter().flat_map(|tree| files_of(id, &name, tree)));
             }
             let there = share.remote.existing(&wanted.keys().copied().collect()).await?;
             let mut status = CloudStatus { remote: share.remote.url().to_owned(), ..CloudStatus::default() };
@@ -360,4 +350,9 @@ impl DvcRepo {
         };
         Ok((remote::from_config(&config, &self.options.access)?, jobs.max(1)))
     }
+}
+
+/// The objects of a list's files, and where each belongs below the folder `name`.
+fn files_of<'a>(id: ObjectId, name: &'a str, tree: &'a Tree) -> impl Iterator<Item = (ObjectId, String)> + 'a {
+    tree.files.iter().map(move |(file, &md5)| (ObjectId { md5, is_dir: false, ..id }, format!("{name}/{file}")))
 }
