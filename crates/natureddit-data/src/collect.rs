@@ -36,6 +36,7 @@ use judge::{Fetch, Judged, Outcome, Wanted};
 use report::Fetches;
 
 pub use prepare::AuthorMode;
+pub(crate) use prepare::{may_pass, reapply_authors};
 pub use report::{CollectReport, SubredditGap, SubredditReport};
 
 /// Rows after which the tables are written, in a small dataset; a tenth of the rows in a larger one, so that writing the
@@ -73,6 +74,9 @@ pub struct CollectConfig {
     pub placeholders: Vec<ContentHash>,
     /// The folder of the dataset.
     pub data_dir: PathBuf,
+    /// The folder of the dataset that this one is to be merged into: what that has is not collected again, what it left open
+    /// is asked for, and it stays as it is.
+    pub base_dir: Option<PathBuf>,
 }
 
 /// A collection that stopped before its end. What it had collected is kept, and the same command goes on from there.
@@ -153,12 +157,19 @@ pub(crate) fn hold(data_dir: &Path) -> Result<Lock, CollectError> {
     })
 }
 
+/// The dataset that a collection adds to without writing into it.
+struct Base {
+    dataset: DatasetStore,
+    images: PathBuf,
+}
+
 /// A collection under way.
 struct Collection<'a> {
     config: &'a CollectConfig,
     clock: &'a Clock,
     store: PhotoStore,
     dataset: DatasetStore,
+    base: Option<Base>,
     ledger: Ledger,
     journal: Journal,
     /// When it began, in seconds since the epoch; later posts may be missing.
@@ -183,12 +194,20 @@ impl<'a> Collection<'a> {
             PhotoStore::new(Dataset::images_dir(&data_dir), config.photos, &config.placeholders, client.clone());
         fs::remove_partials(&data_dir)?;
         fs::remove_partials(store.folder())?;
+        let base = match config.base_dir.clone() {
+            Some(dir) => {
+                let images = Dataset::images_dir(&dir);
+                Some(Base { dataset: on_a_thread(move || DatasetStore::open(&dir)).await?, images })
+            }
+            None => None,
+        };
         let mut collection = Self {
             config,
             clock,
             store,
             journal: Journal::new(&data_dir),
-            ledger: Ledger::read(&data_dir)?,
+            ledger: prepare::ledger(config)?,
+            base,
             dataset: on_a_thread(move || DatasetStore::open(&data_dir)).await?,
             began: clock.now().as_second(),
             covered: Vec::new(),
@@ -199,6 +218,9 @@ impl<'a> Collection<'a> {
             _lock: lock,
         };
         journal::take_up(&mut collection.dataset, &config.data_dir)?;
+        if let Some(base) = &collection.base {
+            collection.dataset.tombstones.merge(&base.dataset.tombstones);
+        }
         // What a command that forgets posts may not have finished.
         bury(&mut collection.dataset, &config.data_dir)?;
         collection.report.authors_changed = prepare::reapply(config.author, &mut collection.dataset, clock)?;
@@ -307,8 +329,10 @@ impl<'a> Collection<'a> {
 
     /// The subreddits of which neither this run nor the dataset has a post, where the source did not say why.
     fn unknown(&self) -> Vec<String> {
-        let rows = self.dataset.record.as_ref().map(|record| &record.posts_by_subreddit);
-        let has_rows = |name: &str| rows.is_some_and(|rows| rows.keys().any(|known| known.eq_ignore_ascii_case(name)));
+        let records = [Some(&self.dataset), self.base.as_ref().map(|base| &base.dataset)];
+        let records = records.into_iter().flatten().filter_map(|dataset| dataset.record.as_ref());
+        let known: Vec<&String> = records.flat_map(|record| record.posts_by_subreddit.keys()).collect();
+        let has_rows = |name: &str| known.iter().any(|known| known.eq_ignore_ascii_case(name));
         let parts = self.report.subreddits.iter();
         let unseen = parts.filter(|part| part.posts_seen == 0 && part.gaps == 0 && !has_rows(&part.subreddit));
         unseen.map(|part| part.subreddit.clone()).collect()

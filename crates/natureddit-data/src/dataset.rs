@@ -52,6 +52,12 @@ pub enum DatasetError {
         /// What was named.
         path: PathBuf,
     },
+    /// A file or folder that is, or has, no table of the original form.
+    #[error("there is no table of the original form at {path}", path = path.display())]
+    NoTables {
+        /// What was named.
+        path: PathBuf,
+    },
     /// A dataset without a row, where one is needed.
     #[error("the dataset in {path} has no posts", path = path.display())]
     Empty {

@@ -10,11 +10,13 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::{Clock, ContentHash, PostId};
 use serde::Serialize;
 
+use crate::daily;
 use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PostRow};
 use crate::journal::{self, Journal};
 use crate::labels::Labels;
 use crate::record::Collected;
 use crate::titles::Titles;
+use crate::tombstones::Tombstones;
 
 /// What was forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -83,7 +85,21 @@ pub(crate) fn forget(
     forgotten.titles = Titles::forget(labels_dir, &buried)?;
     dataset.write(Collected::nothing(dataset.record.as_ref(), clock))?;
     Journal::new(data_dir).remove()?;
+    for posts in daily::unmerged(data_dir)? {
+        forget_unmerged(&posts, &dataset.tombstones, clock)?;
+    }
     Ok(forgotten)
+}
+
+/// Removes posts with a tombstone from what a daily update has obtained and not merged yet.
+fn forget_unmerged(posts_dir: &Path, tombstones: &Tombstones, clock: &Clock) -> Result<(), DatasetError> {
+    let _lock = dataset::lock(posts_dir)?;
+    let mut dataset = DatasetStore::open(posts_dir)?;
+    journal::take_up(&mut dataset, posts_dir)?;
+    dataset.tombstones.merge(tombstones);
+    bury(&mut dataset, posts_dir)?;
+    dataset.write(Collected::nothing(dataset.record.as_ref(), clock))?;
+    Ok(Journal::new(posts_dir).remove()?)
 }
 
 /// Removes what a dataset has of posts with a tombstone, and their photos. The tables are still to be written.

@@ -4,6 +4,7 @@
 //! place. A line is written before the first page is asked for, with all that was never covered as a gap, so that a
 //! killed run leaves a gap and no silence; it is replaced when the window is done.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -140,7 +141,7 @@ impl Ask {
     }
 
     /// What ledgers that were merged are sorted by.
-    pub(crate) fn order(&self) -> impl Ord + use<> {
+    fn order(&self) -> impl Ord + use<> {
         let subreddit = self.subreddit.to_ascii_lowercase();
         (subreddit, self.since, self.until, self.asked_at, self.source.clone(), self.posts, self.gaps.clone())
     }
@@ -173,8 +174,20 @@ impl Ledger {
         Ok(Self { path, asks })
     }
 
-    /// A ledger of these lines.
-    pub(crate) fn of(dir: &Path, asks: Vec<Ask>) -> Self {
+    /// A ledger of the lines of several, in an order that does not depend on theirs. Of what was asked more than once of one
+    /// source the ask counts that missed least, and of these the last.
+    pub(crate) fn merged(dir: &Path, asks: impl IntoIterator<Item = Ask>) -> Self {
+        let missed = |ask: &Ask| ask.gaps.iter().map(|gap| gap.window.until() - gap.window.since()).sum::<i64>();
+        let rank = |ask: &Ask| (missed(ask), Reverse(ask.asked_at), ask.order());
+        let mut best: BTreeMap<_, Ask> = BTreeMap::new();
+        for ask in asks {
+            let key = (ask.subreddit.to_ascii_lowercase(), ask.since, ask.until, ask.source.clone());
+            if best.get(&key).is_none_or(|other| rank(&ask) < rank(other)) {
+                best.insert(key, ask);
+            }
+        }
+        let mut asks: Vec<Ask> = best.into_values().collect();
+        asks.sort_by_cached_key(Ask::order);
         Self { path: dir.join(GAPS_FILE), asks }
     }
 

@@ -31,12 +31,19 @@ pub struct PhotoConfig {
     pub bytes_min: u64,
     /// Larger ones are dropped, and not fetched to their end.
     pub limits: ImageLimits,
+    /// How photos are made smaller before they are stored; `None`: they stay as they came, whatever their format.
+    pub shrink: Option<Shrink>,
+    /// Photos under way at the same time, over all hosts.
+    pub in_flight_max: usize,
+}
+
+/// How photos are made smaller.
+#[derive(Clone, Copy, Debug)]
+pub struct Shrink {
     /// The most pixels on the long side of a stored photo.
     pub long_side_max: u32,
     /// Of the JPEG files made here, 1 to 100.
     pub jpeg_quality: u8,
-    /// Photos under way at the same time, over all hosts.
-    pub in_flight_max: usize,
 }
 
 /// A photo that was stored.
@@ -141,8 +148,9 @@ impl PhotoStore {
     }
 
     /// The names that a photo may get, one for each format that is stored.
-    pub(crate) fn names(stem: &str) -> [String; 3] {
-        [Format::Jpeg, Format::Png, Format::WebP].map(|format| img_name(stem, format.extension()))
+    pub(crate) fn names(stem: &str) -> [String; 5] {
+        [Format::Jpeg, Format::Png, Format::WebP, Format::Gif, Format::Bmp]
+            .map(|format| img_name(stem, format.extension()))
     }
 
     /// Fetches a photo and stores it under `stem` and its extension; one that comes spoilt is fetched again a few times. The
@@ -192,16 +200,13 @@ impl PhotoStore {
         let (path, limits, img_name) = (self.folder.join(img_name), self.config.limits, img_name.to_owned());
         self.decode(move || {
             let bytes = fs::read_limited(&path, limits.bytes_max)?;
-            let (ImageInfo { width, height, .. }, phash) = examine(&bytes, &limits)?;
-            let (sha256, bytes) = (ContentHash::of(&bytes), bytes.len() as u64);
-            Ok(StoredPhoto { img_name, width, height, sha256, phash, bytes })
+            Ok(StoredPhoto { img_name, ..as_it_is("", &bytes, &limits)? })
         })
         .await
     }
 
-    /// Whether the file of a row is there and unchanged.
-    pub(crate) async fn state(&self, img_name: &str, sha256: ContentHash) -> Result<FileState, FsError> {
-        let path = self.folder.join(img_name);
+    /// Whether a file is there and unchanged.
+    pub(crate) async fn state(&self, path: PathBuf, sha256: ContentHash) -> Result<FileState, FsError> {
         let core = self.core().await;
         let hash = on_a_thread(move || with(core, || fs::optional(ContentHash::of_file(&path)))).await?;
         Ok(match hash {
@@ -264,17 +269,33 @@ fn check(config: &PhotoConfig, stem: &str, bytes: Bytes) -> Result<(StoredPhoto,
         inspect(&bytes, &config.limits)?;
         return Err(PhotoError::TooFewBytes { bytes: size, bytes_min: config.bytes_min });
     }
-    let photo = normalise(&bytes, &config.limits, config.long_side_max, config.jpeg_quality)?;
-    let Normalised { width, height, content_hash, perceptual_hash, .. } = photo;
-    let img_name = img_name(stem, photo.extension);
-    let stored = match photo.bytes {
+    let Some(shrink) = config.shrink else { return Ok((as_it_is(stem, &bytes, &config.limits)?, bytes)) };
+    let (photo, smaller) = shrunk(stem, &bytes, &config.limits, shrink)?;
+    Ok((photo, smaller.map_or(bytes, Bytes::from)))
+}
+
+/// A photo as it is stored without changing it.
+fn as_it_is(stem: &str, bytes: &[u8], limits: &ImageLimits) -> Result<StoredPhoto, ImageError> {
+    let (ImageInfo { width, height, format, .. }, phash) = examine(bytes, limits)?;
+    let (img_name, sha256) = (img_name(stem, format.extension()), ContentHash::of(bytes));
+    Ok(StoredPhoto { img_name, width, height, sha256, phash, bytes: bytes.len() as u64 })
+}
+
+/// A photo as it is to be stored, and its bytes where they are other ones.
+pub(crate) fn shrunk(
+    stem: &str,
+    bytes: &[u8],
+    limits: &ImageLimits,
+    shrink: Shrink,
+) -> Result<(StoredPhoto, Option<Vec<u8>>), ImageError> {
+    let photo = normalise(bytes, limits, shrink.long_side_max, shrink.jpeg_quality)?;
+    let Normalised { width, height, content_hash: sha256, perceptual_hash: phash, .. } = photo;
+    let (img_name, bytes) = (img_name(stem, photo.extension), photo.bytes.len() as u64);
+    let smaller = match photo.bytes {
         Cow::Borrowed(_) => None,
-        Cow::Owned(jpeg) => Some(jpeg.into()),
+        Cow::Owned(jpeg) => Some(jpeg),
     };
-    let stored = stored.unwrap_or(bytes);
-    let size = stored.len() as u64;
-    let photo = StoredPhoto { img_name, width, height, sha256: content_hash, phash: perceptual_hash, bytes: size };
-    Ok((photo, stored))
+    Ok((StoredPhoto { img_name, width, height, sha256, phash, bytes }, smaller))
 }
 
 fn img_name(stem: &str, extension: &str) -> String {
@@ -301,8 +322,7 @@ mod tests {
         let config = PhotoConfig {
             bytes_min: 1,
             limits: ImageLimits { bytes_max: 1_000_000, pixels_max: 1_000_000 },
-            long_side_max: 64,
-            jpeg_quality: 90,
+            shrink: Some(Shrink { long_side_max: 64, jpeg_quality: 90 }),
             in_flight_max: 1,
         };
         let client = Client::new(ClientConfig {
@@ -337,6 +357,6 @@ mod tests {
         let jpeg = natureddit_image::Photo { width: 8, height: 6, rgb }.to_jpeg(90);
         let extension = normalise(&jpeg, &limits, 64, 90).unwrap().extension;
         assert!(PhotoStore::names("a_0").contains(&img_name("a_0", extension)));
-        assert_eq!(BTreeSet::from(PhotoStore::names("a_0")).len(), 3);
+        assert_eq!(BTreeSet::from(PhotoStore::names("a_0")).len(), 5);
     }
 }

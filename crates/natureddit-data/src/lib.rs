@@ -5,11 +5,13 @@
 
 mod again;
 pub mod collect;
+pub mod daily;
 pub mod dataset;
 mod deletions;
 pub mod dvc;
 mod forget;
 pub mod gap;
+pub mod git;
 mod id_set;
 mod images;
 mod journal;
@@ -32,7 +34,7 @@ pub use collect::{AuthorMode, CollectConfig, CollectError, CollectReport, Subred
 pub use dataset::{DROPPED_FILE, Dataset, DatasetError, DroppedPost, POSTS_FILE, PhotoKey, PostRow};
 pub use deletions::{Deletions, sync_deletions};
 pub use forget::{Forgotten, forget_posts};
-pub use images::PhotoConfig;
+pub use images::{PhotoConfig, Shrink};
 pub use journal::is_unfinished;
 pub use labels::{Choices, LABELS_FILE, Label, LabelImport, Labels};
 pub use media::GalleryMode;

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use natureddit_core::fs;
-use natureddit_core::{ContentHash, Post, PostId};
+use jiff::civil::Date;
+use natureddit_core::fs::{self, FsError, Kind};
+use natureddit_core::{ContentHash, Post, PostId, Progress};
 use natureddit_image::{ImageLimits, examine};
+use rayon::prelude::*;
 
 use crate::dataset::{Dataset, DatasetError, PhotoKey, PostRow, stem};
+use crate::dvc::pointer::{Pointer, SUFFIX};
 use crate::images::img_stem;
 use crate::table::{Row, Table, TableError, format_utc, parse_utc, write_table};
 
@@ -19,6 +22,9 @@ pub const ORIGINAL_COLUMNS: [&str; 8] =
 
 /// How the dataset names where such rows came from.
 pub const NAME: &str = "original";
+
+/// Of `2022-05-01`.
+const DAY_LEN: usize = 10;
 
 /// Files that are in the way of an export and named.
 const STRANGERS_NAMED: usize = 5;
@@ -35,15 +41,23 @@ pub(crate) struct Original {
 
 impl Original {
     /// Reads a table and the photos in the folder of its name. Photos are renamed by their post, unless they are so already.
-    pub(crate) fn read(table: &Path, limits: &ImageLimits) -> Result<Self, DatasetError> {
+    pub(crate) fn read(table: &Path, limits: &ImageLimits, progress: &Progress) -> Result<Self, DatasetError> {
         let images = table.with_extension("");
         let read = Table::read(table)?;
         let columns = read.columns(ORIGINAL_COLUMNS)?;
-        let mut original = Self { rows: Vec::new(), photos: BTreeMap::new(), refused: Vec::new() };
-        for row in read.rows() {
-            let (post, img_name) = read_row(row, columns)?;
+        let posts = read.rows().map(|row| read_row(row, columns)).collect::<Result<Vec<_>, _>>()?;
+        progress.start(&format!("reading {}", images.display()), Some(posts.len() as u64));
+        let look = |(post, img_name): (Post, String)| {
             let path = images.join(&img_name);
-            match describe(post, &img_name, &path, limits) {
+            let row = describe(post, &img_name, &path, limits);
+            progress.advance(1);
+            (path, row)
+        };
+        let seen: Vec<_> = posts.into_par_iter().map(look).collect();
+        progress.finish();
+        let mut original = Self { rows: Vec::new(), photos: BTreeMap::new(), refused: Vec::new() };
+        for (path, row) in seen {
+            match row {
                 Ok(row) => {
                     original.photos.insert(row.photo_key(), path);
                     original.rows.push(row);
@@ -53,6 +67,49 @@ impl Original {
         }
         Ok(original)
     }
+}
+
+/// The tables of the original form that a path names: itself, or all below it whose names are ranges of days. One that is
+/// only pointed to counts too.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn tables(path: &Path) -> Result<Vec<PathBuf>, FsError> {
+    if fs::optional(fs::kind(path))? != Some(Kind::Folder) {
+        let table = without_suffix(path).unwrap_or_else(|| path.to_owned());
+        return Ok(if table.exists() || Pointer::path_of(&table).exists() { vec![table] } else { Vec::new() });
+    }
+    let (mut tables, mut folders) = (BTreeSet::new(), vec![path.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for (name, kind) in fs::entries(&folder)? {
+            let path = folder.join(&name);
+            let is_hidden = name.to_string_lossy().starts_with('.');
+            match kind {
+                Kind::Folder if !is_hidden && !is_range(&path) => folders.push(path),
+                Kind::File => {
+                    let table = without_suffix(&path).unwrap_or(path);
+                    let is_table = table.extension().is_some_and(|ending| ending == "csv");
+                    if is_table && is_range(&table.with_extension("")) {
+                        tables.insert(table);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(tables.into_iter().collect())
+}
+
+/// What a pointer beside it points to, by its name.
+fn without_suffix(path: &Path) -> Option<PathBuf> {
+    Some(PathBuf::from(path.to_str()?.strip_suffix(SUFFIX)?))
+}
+
+/// Whether something is called `2022-05-01_2022-05-08`.
+fn is_range(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let is_day = |text: &str| text.len() == DAY_LEN && text.parse::<Date>().is_ok();
+    name.split_once('_').is_some_and(|(first, last)| is_day(first) && is_day(last))
 }
 
 fn read_row(row: Row<'_>, columns: [usize; 8]) -> Result<(Post, String), TableError> {

@@ -5,6 +5,7 @@
 
 mod collect;
 mod config;
+mod daily;
 mod dataset;
 mod dataset_files;
 mod demo;
@@ -43,6 +44,7 @@ Examples:
   natureddit demo                   the whole loop on a simulated Reddit, into ./natureddit-demo
   natureddit init my-project        make a project folder with a commented settings file
   natureddit collect --last 1d      posts and photos of the last day into the dataset
+  natureddit daily                  the update of yesterday: collect, merge, version, push
   natureddit run                    the pipeline: examples, features, training, evaluation, push
   natureddit serve                  answer predictions over HTTPS
   natureddit doctor                 say whether this machine has what the program needs
@@ -67,6 +69,8 @@ enum Command {
     Demo(demo::Args),
     Init(init::Args),
     Collect(collect::Args),
+    Daily(daily::Args),
+    Task(daily::TaskArgs),
     Dataset(dataset::Args),
     Dvc(dvc::Args),
     Label(label::Args),
@@ -87,6 +91,8 @@ impl Command {
             Self::Demo(args) => demo::run(args, session),
             Self::Init(args) => init::run(args, session),
             Self::Collect(args) => collect::run(args, session),
+            Self::Daily(args) => daily::run(args, session),
+            Self::Task(args) => daily::run_task(args, session),
             Self::Dataset(args) => dataset::run(args, session),
             Self::Dvc(args) => dvc::run(args, session),
             Self::Label(args) => label::run(args, session),

@@ -109,6 +109,28 @@ impl Config {
         Ok(Self { file: Some(location.file.clone()), ..config })
     }
 
+    /// The settings a file amounts to, as a file that sets every key; of `[collect]` some keys are set to other values.
+    /// There are no secrets in it.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn effective(
+        location: &Location,
+        environment: &Environment,
+        collect: &[(&str, String)],
+    ) -> Result<String, ConfigError> {
+        // What is wrong with it is told with the name and lines of the file itself.
+        Self::read(location, environment)?;
+        let text = fs::read_to_string(&location.file)?;
+        let example = example()?;
+        let name = location.file.file_name().unwrap_or_default().to_string_lossy().into();
+        let mut table = Document::parse(name, &text, &example)?.merged_onto(example);
+        if let Some(toml::Value::Table(table)) = table.get_mut("collect") {
+            table.extend(collect.iter().map(|(key, value)| ((*key).to_owned(), value.clone().into())));
+        }
+        toml::to_string(&table).map_err(ConfigError::Write)
+    }
+
     /// The defaults, for a command that needs no project; `root` is where relative paths start.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! What becomes of one photo of a post: it is there, is fetched and stored, or is dropped with a reason.
 
+use std::path::Path;
+
 use natureddit_core::fs::FsError;
 use natureddit_core::{Post, PostId};
 use natureddit_net::NetError;
@@ -99,14 +101,23 @@ fn row_of(
 }
 
 impl Collection<'_> {
+    /// The row of a photo and the folder its file is in: of this dataset or, where it has none, of the one it adds to.
+    fn row_of(&self, id: &PostId, photo: &PhotoAddress) -> Result<(Option<PostRow>, &Path), TableError> {
+        let own = row_of(&self.dataset, id, photo, self.config.gallery)?;
+        match (own, &self.base) {
+            (None, Some(base)) => Ok((row_of(&base.dataset, id, photo, self.config.gallery)?, &base.images)),
+            (own, _) => Ok((own, self.store.folder())),
+        }
+    }
+
     /// Decides about one photo; stores it if there is one to store, and notes what became of it. An error is this
     /// machine's.
     pub(super) async fn judge(&self, wanted: &Wanted<'_>) -> Result<Judged, DatasetError> {
         let Wanted { post, photo, is_last: ends_post } = wanted;
         let ends_post = *ends_post;
-        let row = row_of(&self.dataset, &post.id, photo, self.config.gallery)?;
+        let (row, images) = self.row_of(&post.id, photo)?;
         let state = match &row {
-            Some(row) => self.store.state(&row.img_name, row.sha256).await?,
+            Some(row) => self.store.state(images.join(&row.img_name), row.sha256).await?,
             None => FileState::Missing,
         };
         if state == FileState::Same {
@@ -127,7 +138,8 @@ impl Collection<'_> {
             (Err(reason), Some(row)) => {
                 let reason = reason.code();
                 tracing::info!(id = %post.id, reason, "the photo is gone or changed and cannot be had again");
-                self.without_original(row, state).await?
+                let is_here = images == self.store.folder();
+                self.without_original(row, if is_here { state } else { FileState::Missing }).await?
             }
             (Err(reason), None) => Outcome::Dropped(DroppedPost {
                 id: post.id.clone(),

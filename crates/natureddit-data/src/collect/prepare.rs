@@ -1,15 +1,20 @@
 //! What happens to posts between a source and their photos: those that were deleted are left out, those of archives are
 //! looked up on Reddit where that can be asked, and authors are kept, hashed or dropped.
 
+use std::path::Path;
+
 use natureddit_core::{Clock, ContentHasher, Post, PostId};
 use natureddit_net::Client;
 
-use super::{CollectConfig, CollectError, Collection};
-use crate::dataset::{DatasetError, DatasetStore, DroppedPost, PostRow};
+use super::{Base, CollectConfig, CollectError, Collection};
+use crate::dataset::{self, DatasetError, DatasetStore, DroppedPost, PostRow};
+use crate::gap::Ledger;
+use crate::id_set::IdSet;
 use crate::record::Collected;
 use crate::source::lookup::LookUp;
 use crate::source::{SourceConfig, SourceError};
 use crate::submission::Submission;
+use crate::table::TableError;
 
 /// Posts of earlier runs that are asked for again in one run.
 const WAITING_MAX: usize = 500;
@@ -82,6 +87,12 @@ pub(super) fn reapply(mode: AuthorMode, dataset: &mut DatasetStore, clock: &Cloc
     }
 }
 
+/// As [`reapply`], for the dataset in a folder that is not collected into.
+pub(crate) fn reapply_authors(data_dir: &Path, mode: AuthorMode, clock: &Clock) -> Result<u64, DatasetError> {
+    let _lock = dataset::lock(data_dir)?;
+    reapply(mode, &mut DatasetStore::open(data_dir)?, clock)
+}
+
 /// What posts can be looked up in: Reddit where it may be asked, else the source itself if it knows posts by their ids.
 pub(super) fn look_up(config: &CollectConfig, client: &Client) -> Option<LookUp> {
     match &config.hydrate {
@@ -91,9 +102,46 @@ pub(super) fn look_up(config: &CollectConfig, client: &Client) -> Option<LookUp>
 }
 
 /// Whether a reason may be another one at another time.
-fn may_pass(reason: &str) -> bool {
+pub(crate) fn may_pass(reason: &str) -> bool {
     matches!(reason, "gallery_pending" | "timeout" | "connection" | "wait_too_long" | "http_408" | "http_429")
         || reason.strip_prefix("http_5").is_some_and(|rest| rest.len() == 2)
+}
+
+/// The ledger of a collection: its own, and that of the dataset it adds to.
+pub(super) fn ledger(config: &CollectConfig) -> Result<Ledger, DatasetError> {
+    let own = Ledger::read(&config.data_dir)?;
+    let Some(base_dir) = &config.base_dir else { return Ok(own) };
+    let base = Ledger::read(base_dir)?;
+    Ok(Ledger::merged(&config.data_dir, own.asks().iter().chain(base.asks()).cloned()))
+}
+
+/// The posts whose photos may have come by now. What this collection said of one counts, not what was said before.
+fn waiting_ids(dataset: &DatasetStore, base: Option<&Base>, waited: &IdSet) -> Result<Vec<PostId>, TableError> {
+    let mut ids: Vec<PostId> = Vec::new();
+    let mut add = |dropped: DroppedPost| {
+        if may_pass(&dropped.reason) && !waited.contains(&dropped.id) && ids.last() != Some(&dropped.id) {
+            ids.push(dropped.id);
+        }
+        ids.len() < WAITING_MAX
+    };
+    for dropped in dataset.dropped()? {
+        if !add(dropped?) {
+            return Ok(ids);
+        }
+    }
+    if let Some(base) = base {
+        for dropped in base.dataset.dropped()? {
+            let dropped = dropped?;
+            if !dataset.knows(&dropped.id)? && !add(dropped) {
+                break;
+            }
+        }
+    }
+    Ok(ids)
+}
+
+fn has_post(dataset: &DatasetStore, base: Option<&Base>, id: &PostId) -> Result<bool, TableError> {
+    Ok(dataset.has_post(id)? || base.map_or(Ok(false), |base| base.dataset.has_post(id))?)
 }
 
 impl Collection<'_> {
@@ -116,7 +164,7 @@ impl Collection<'_> {
         let (true, Some(look_up)) = (self.config.hydrate.is_some(), &mut self.look_up) else { return Ok(()) };
         let mut new = Vec::new();
         for post in posts {
-            if !self.dataset.has_post(&post.post.id).map_err(DatasetError::from)? {
+            if !has_post(&self.dataset, self.base.as_ref(), &post.post.id).map_err(DatasetError::from)? {
                 new.push(post);
             }
         }
@@ -138,16 +186,7 @@ impl Collection<'_> {
     /// The posts of earlier runs whose photos may have come by now, as they are now.
     pub(super) async fn waiting(&mut self) -> Result<Vec<Submission>, CollectError> {
         let Some(look_up) = &mut self.look_up else { return Ok(Vec::new()) };
-        let mut ids: Vec<PostId> = Vec::new();
-        for dropped in self.dataset.dropped().map_err(DatasetError::from)? {
-            let DroppedPost { id, reason, .. } = dropped.map_err(DatasetError::from)?;
-            if may_pass(&reason) && !self.waited.contains(&id) && ids.last() != Some(&id) {
-                ids.push(id);
-            }
-            if ids.len() == WAITING_MAX {
-                break;
-            }
-        }
+        let ids = waiting_ids(&self.dataset, self.base.as_ref(), &self.waited).map_err(DatasetError::from)?;
         let mut posts = Vec::new();
         for part in ids.chunks(look_up.ids_max()) {
             let found = look_up.ask(part).await.map_err(|source: SourceError| CollectError::LookUp { source })?;

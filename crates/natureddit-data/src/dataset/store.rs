@@ -82,6 +82,11 @@ impl DatasetStore {
         Ok(photos.iter().any(|row| dropped.media_id.is_empty() || row.stem() == stem))
     }
 
+    /// Why there is no row of a post, or of pictures of it.
+    pub(crate) fn dropped_of(&self, id: &PostId) -> Result<Vec<DroppedPost>, TableError> {
+        self.dropped.of(id)
+    }
+
     /// Every row, in the order of the file.
     pub(crate) fn rows(&self) -> Result<impl Iterator<Item = Result<PostRow, TableError>>, TableError> {
         self.posts.rows()
@@ -158,6 +163,19 @@ impl DatasetStore {
         self.posts_sha256 = Some(posts_sha256);
         let tallies = (self.posts.tally(), self.dropped.tally());
         let record = DatasetRecord::new(self.record.as_ref(), tallies, posts_sha256, collected);
+        self.write_record(&record)?;
+        self.record = Some(record);
+        Ok(())
+    }
+
+    /// Where another record says the same of an earlier time, that is when it was first seen to be so.
+    pub(crate) fn backdate<'a>(&mut self, others: impl Iterator<Item = &'a DatasetRecord>) -> Result<(), DatasetError> {
+        let Some(record) = self.record.clone() else { return Ok(()) };
+        let same =
+            others.filter(|other| DatasetRecord { retrieved_at: record.retrieved_at, ..(*other).clone() } == record);
+        let first = same.map(|other| other.retrieved_at).min().filter(|first| *first < record.retrieved_at);
+        let Some(retrieved_at) = first else { return Ok(()) };
+        let record = DatasetRecord { retrieved_at, ..record };
         self.write_record(&record)?;
         self.record = Some(record);
         Ok(())

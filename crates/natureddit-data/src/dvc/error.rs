@@ -9,6 +9,7 @@ use super::hash::ObjectId;
 use super::pointer::PointerError;
 use super::remote::RemoteError;
 use super::tree::TreeError;
+use crate::git::GitError;
 
 /// Why something of DVC's could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,12 @@ pub enum DvcError {
     #[error("no DVC repository in {path} or above it", path = path.display())]
     NoRepository {
         /// Where the search began.
+        path: PathBuf,
+    },
+    /// There is a repository where one is to be made.
+    #[error("{path} is a DVC repository already", path = path.display())]
+    IsRepository {
+        /// Where.
         path: PathBuf,
     },
     /// Somebody else holds the lock.
@@ -119,13 +126,11 @@ pub enum DvcError {
         /// As it was named.
         name: String,
     },
-    /// Git could not do its part.
-    #[error("git {what}: {why}")]
-    Git {
-        /// Its subcommand.
-        what: String,
-        /// What it said.
-        why: String,
+    /// Commits were asked for where there is no git.
+    #[error("{path} is not in a repository of git", path = path.display())]
+    NoGit {
+        /// The repository of DVC.
+        path: PathBuf,
     },
     /// Stages, whose objects are not known here, so that they cannot be told from garbage.
     #[error("{path} names what stages made, which gc does not see", path = path.display())]
@@ -136,6 +141,9 @@ pub enum DvcError {
     /// A setting of DVC's that is not spoken here.
     #[error("{0} in the settings of DVC is not supported")]
     Setting(&'static str),
+    /// Git could not do its part.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A pointer.
     #[error(transparent)]
     Pointer(#[from] PointerError),

@@ -1,54 +1,31 @@
 //! The little that DVC asks of git, done by the system's `git` where the repository is one.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use natureddit_core::fs;
 
 use super::error::DvcError;
-
-/// Whether the folder or one above it is a repository of git.
-fn is_repository(root: &Path) -> bool {
-    root.ancestors().any(|folder| folder.join(".git").exists())
-}
-
-fn git(root: &Path, arguments: &[&str]) -> Result<Output, DvcError> {
-    let mut command = Command::new("git");
-    command.current_dir(root).args(arguments).stdin(Stdio::null());
-    command.output().map_err(|e| DvcError::Git { what: arguments[0].to_owned(), why: e.to_string() })
-}
-
-fn successful(arguments: &[&str], output: Output) -> Result<Vec<u8>, DvcError> {
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let why = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-    Err(DvcError::Git { what: arguments[0].to_owned(), why })
-}
+use crate::git::Git;
 
 /// Whether git has the file, or a file below the folder, so that DVC must not have it too.
 pub(super) fn is_tracked(root: &Path, target: &Path) -> Result<bool, DvcError> {
-    if !is_repository(root) {
-        return Ok(false);
-    }
+    let Some(git) = Git::of(root) else { return Ok(false) };
     let path = target.to_string_lossy();
-    let arguments = ["--literal-pathspecs", "ls-files", "-z", "--", path.as_ref()];
-    Ok(!successful(&arguments[1..], git(root, &arguments)?)?.is_empty())
+    Ok(!git.run(&["--literal-pathspecs", "ls-files", "-z", "--", path.as_ref()])?.is_empty())
 }
 
 /// Tells git of files, as `core.autostage` wishes.
 pub(super) fn stage(root: &Path, paths: &[PathBuf]) -> Result<(), DvcError> {
-    if !is_repository(root) {
-        return Ok(());
-    }
+    let Some(git) = Git::of(root) else { return Ok(()) };
     let paths: Vec<String> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let mut arguments = vec!["--literal-pathspecs", "add", "--"];
     arguments.extend(paths.iter().map(String::as_str));
-    successful(&arguments[1..], git(root, &arguments)?).map(|_| ())
+    Ok(git.run(&arguments).map(|_| ())?)
 }
 
 /// Every `.dvc` file of revisions: its path and its text.
 pub(super) fn pointers_of(root: &Path, revisions: Revisions) -> Result<Vec<(PathBuf, String)>, DvcError> {
+    let git = Git::of(root).ok_or_else(|| DvcError::NoGit { path: root.to_owned() })?;
     let mut arguments = vec!["rev-list"];
     match revisions {
         Revisions::AllCommits => arguments.push("--all"),
@@ -58,11 +35,10 @@ pub(super) fn pointers_of(root: &Path, revisions: Revisions) -> Result<Vec<(Path
             arguments.extend(tags.then_some("--tags"));
         }
     }
-    let listed = successful(&arguments, git(root, &arguments)?)?;
+    let listed = git.run(&arguments)?;
     let mut blobs = std::collections::BTreeMap::new();
     for commit in String::from_utf8_lossy(&listed).lines() {
-        let arguments = ["ls-tree", "-r", "-z", "--full-tree", commit];
-        let tree = successful(&arguments, git(root, &arguments)?)?;
+        let tree = git.run(&["ls-tree", "-r", "-z", "--full-tree", commit])?;
         // `mode type hash<tab>path`, each ended by NUL.
         for entry in String::from_utf8_lossy(&tree).split('\0') {
             let Some((head, path)) = entry.split_once('\t') else { continue };
@@ -78,9 +54,8 @@ pub(super) fn pointers_of(root: &Path, revisions: Revisions) -> Result<Vec<(Path
     }
     let mut pointers = Vec::new();
     for (blob, path) in blobs {
-        let arguments = ["cat-file", "blob", &blob];
-        let text = successful(&arguments, git(root, &arguments)?)?;
-        pointers.push((root.join(path), String::from_utf8_lossy(&text).into_owned()));
+        let text = git.run(&["cat-file", "blob", &blob])?;
+        pointers.push((git.top().join(path), String::from_utf8_lossy(&text).into_owned()));
     }
     Ok(pointers)
 }
@@ -101,7 +76,7 @@ pub(super) enum Revisions {
 
 /// Adds a line for the target to the `.gitignore` beside it; the file, if it changed.
 pub(super) fn ignore(root: &Path, target: &Path) -> Result<Option<PathBuf>, DvcError> {
-    if !is_repository(root) {
+    if Git::of(root).is_none() {
         return Ok(None);
     }
     let Some((folder, name)) = target.parent().zip(target.file_name()) else { return Ok(None) };
@@ -122,12 +97,10 @@ pub(super) fn ignore(root: &Path, target: &Path) -> Result<Option<PathBuf>, DvcE
 
 /// Whether git leaves a path out.
 pub(super) fn is_ignored(root: &Path, target: &Path) -> Result<bool, DvcError> {
-    if !is_repository(root) {
-        return Ok(false);
-    }
+    let Some(git) = Git::of(root) else { return Ok(false) };
     let path = target.to_string_lossy();
     // 1: no; above that it is an error, and one line too many does no harm.
-    Ok(git(root, &["check-ignore", "-q", "--no-index", "--", path.as_ref()])?.status.success())
+    Ok(git.is_so(&["check-ignore", "-q", "--no-index", "--", path.as_ref()])?)
 }
 
 /// A name as a pattern that means it alone.

@@ -100,7 +100,8 @@ impl DvcRepo {
     }
 
     /// A path as seen from the root, for messages.
-    pub(super) fn shown(&self, path: &Path) -> String {
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 

@@ -40,6 +40,17 @@ pub enum Change {
     NotInCache,
 }
 
+impl OutStatus {
+    /// Whether the work tree has something that the pointer does not say.
+    #[must_use]
+    pub fn is_change_of_data(&self) -> bool {
+        match self.change {
+            Change::Modified | Change::New => true,
+            Change::Deleted | Change::NotInCache => false,
+        }
+    }
+}
+
 impl DvcRepo {
     /// What of the targets differs from the pointers; of everything if there are none.
     ///

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use natureddit_core::{Clock, fs};
+use natureddit_core::{Clock, Progress, fs};
 use natureddit_data::{Dataset, DatasetError, Merged, Window, forget_posts, merge, original, validate};
 use natureddit_image::ImageLimits;
 
@@ -14,7 +14,7 @@ const LIMITS: ImageLimits = ImageLimits { bytes_max: 1_000_000, pixels_max: 1_00
 
 fn merged(inputs: &[&Path], out: &Path) -> Merged {
     let inputs: Vec<PathBuf> = inputs.iter().map(|path| path.to_path_buf()).collect();
-    merge(&inputs, out, &LIMITS, &Clock::fixed(1_700_000_000)).unwrap()
+    merge(&inputs, out, &LIMITS, &Clock::fixed(1_700_000_000), &Progress::silent()).unwrap()
 }
 
 /// A dataset of the posts of some seconds; `side` is the size of the photos.
@@ -87,10 +87,11 @@ async fn a_dataset_that_is_merged_into_is_an_input() {
     fs::remove_file(&Dataset::images_dir(&a).join("p003_0.png")).unwrap();
     let done = merged(&[&b], &a);
     assert_eq!((done.rows, done.rows_new, done.rows_replaced), (30, 10, 0));
-    let error = merge(&[folder.path().join("nowhere")], &a, &LIMITS, &Clock::fixed(0)).unwrap_err();
+    let error =
+        merge(&[folder.path().join("nowhere")], &a, &LIMITS, &Clock::fixed(0), &Progress::silent()).unwrap_err();
     assert!(matches!(&error, DatasetError::NoDataset { .. }), "{error}");
     let lock = fs::try_lock(&a.join(".lock")).unwrap().unwrap();
-    let error = merge(&[b], &a, &LIMITS, &Clock::fixed(0)).unwrap_err();
+    let error = merge(&[b], &a, &LIMITS, &Clock::fixed(0), &Progress::silent()).unwrap_err();
     assert!(matches!(&error, DatasetError::Locked { .. }), "{error}");
     drop(lock);
 }

@@ -13,7 +13,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::any;
 use natureddit_core::{Clock, Progress, fs};
 use natureddit_data::{
-    AuthorMode, CollectConfig, CollectError, CollectReport, GalleryMode, PhotoConfig, SourceConfig, Window, collect,
+    AuthorMode, CollectConfig, CollectError, CollectReport, GalleryMode, PhotoConfig, Shrink, SourceConfig, Window,
+    collect,
 };
 use natureddit_image::ImageLimits;
 use natureddit_net::{Client, ClientConfig, HostMap, RetryPolicy};
@@ -351,12 +352,12 @@ pub(crate) fn config(data_dir: &Path) -> CollectConfig {
         photos: PhotoConfig {
             bytes_min: 1_000,
             limits: ImageLimits { bytes_max: 1_000_000, pixels_max: 1_000_000 },
-            long_side_max: 1980,
-            jpeg_quality: 90,
+            shrink: Some(Shrink { long_side_max: 1980, jpeg_quality: 90 }),
             in_flight_max: 4,
         },
         placeholders: Vec::new(),
         data_dir: data_dir.to_owned(),
+        base_dir: None,
     }
 }
 

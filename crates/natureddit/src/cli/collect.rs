@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use jiff::Timestamp;
 use natureddit_data::source::{DumpError, OauthError, SourceError};
-use natureddit_data::{CollectConfig, CollectError, PhotoConfig, SourceConfig, Window, WindowError, collect};
+use natureddit_data::{CollectConfig, CollectError, PhotoConfig, Shrink, SourceConfig, Window, WindowError, collect};
 use natureddit_image::ImageLimits;
 use natureddit_net::{NetError, redacted};
 use url::Url;
@@ -119,9 +119,14 @@ fn wrong_window(error: &WindowError, args: &Args, config: &Config) -> Result<Win
 
 /// Collects a window into the project's dataset.
 pub(super) fn collect_window(config: &Config, window: Window, session: &Session) -> Result<Collected, CliError> {
+    collect_into(config, collect_config(config, window)?, session)
+}
+
+/// Collects what is wanted, which may be for another folder than the project's dataset.
+pub(super) fn collect_into(config: &Config, wanted: CollectConfig, session: &Session) -> Result<Collected, CliError> {
+    let window = wanted.window;
     let progress = session.output.progress();
     let client = wiring::client(config, &progress)?;
-    let wanted = collect_config(config, window)?;
     let started = Instant::now();
     let runtime = wiring::tokio_runtime()?;
     let mut signals = StopSignals::listen(&runtime)?;
@@ -217,7 +222,8 @@ fn unreachable(config: &Config, key: &str, source: &Url) -> String {
     }
 }
 
-fn collect_config(config: &Config, window: Window) -> Result<CollectConfig, CliError> {
+/// How the settings say that a window is to be collected into the project's dataset.
+pub(super) fn collect_config(config: &Config, window: Window) -> Result<CollectConfig, CliError> {
     let collect = &config.collect;
     Ok(CollectConfig {
         source: source_config(config)?,
@@ -231,13 +237,13 @@ fn collect_config(config: &Config, window: Window) -> Result<CollectConfig, CliE
         photos: PhotoConfig {
             bytes_min: collect.image_bytes_min,
             limits: ImageLimits { bytes_max: collect.image_bytes_max, pixels_max: collect.image_pixels_max },
-            long_side_max: collect.long_side_max,
-            jpeg_quality: collect.jpeg_quality,
+            shrink: Some(Shrink { long_side_max: collect.long_side_max, jpeg_quality: collect.jpeg_quality }),
             // While some wait for their host, others are decoded or come from another host.
             in_flight_max: 3 * collect.downloads_per_host_max,
         },
         placeholders: collect.placeholders.clone(),
         data_dir: config.project.data_dir.clone(),
+        base_dir: None,
     })
 }
 

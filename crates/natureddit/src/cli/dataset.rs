@@ -23,6 +23,7 @@ Examples:
   natureddit dataset validate     every broken row and photo, by file and line
   natureddit dataset merge ../other/data
   natureddit dataset import 2022-05-01_2022-05-08.csv
+  natureddit dataset import ../original-repository      its tables, pulled where need be
   natureddit dataset export --out exported
   natureddit dataset forget 1ske7bm     remove all that is known of a post";
 
@@ -45,7 +46,7 @@ enum Command {
     /// Merge other datasets into the project's; no other one is changed
     #[command(after_help = EXAMPLES)]
     Merge(dataset_files::MergeArgs),
-    /// Take over a dataset of the original form
+    /// Take over datasets of the original form
     #[command(after_help = EXAMPLES)]
     Import(dataset_files::ImportArgs),
     /// Write the dataset in the original form

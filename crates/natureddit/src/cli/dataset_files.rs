@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use natureddit_data::{Dataset, Labels, Merged, Validation, merge, original, validate};
+use natureddit_data::dvc::pointer::Pointer;
+use natureddit_data::dvc::{DvcError, DvcRepo};
+use natureddit_data::{Dataset, DatasetError, Labels, Merged, Validation, merge, original, validate};
 use natureddit_image::ImageLimits;
 use serde::Serialize;
 
@@ -11,6 +13,7 @@ use super::error::{CliError, Exit};
 use super::session::Session;
 use super::words::counted;
 use crate::config::Config;
+use crate::wiring;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MergeArgs {
@@ -24,8 +27,10 @@ pub(super) struct MergeArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArgs {
-    /// A table of the original form, with a folder of its name beside it: 2022-05-01_2022-05-08.csv
-    table: PathBuf,
+    /// Tables of the original form, each with a folder of its name beside it (2022-05-01_2022-05-08.csv), or folders
+    /// and repositories of DVC that have such tables; data that is only pointed to is pulled first
+    #[arg(required = true, value_name = "DATASET")]
+    datasets: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,16 +93,43 @@ impl fmt::Display for Validated {
 pub(super) fn run_merge(args: &MergeArgs, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
     let out = args.out.as_ref().unwrap_or(&config.project.data_dir);
-    session.output.result(&MergedHere(merge(&args.inputs, out, &limits(&config), &session.clock)?))?;
+    let progress = session.output.progress();
+    session.output.result(&MergedHere(merge(&args.inputs, out, &limits(&config), &session.clock, &progress)?))?;
     Ok(Exit::Ok)
 }
 
 pub(super) fn run_import(args: &ImportArgs, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
-    let inputs = [args.table.clone()];
-    let merged = merge(&inputs, &config.project.data_dir, &limits(&config), &session.clock)?;
+    let mut tables = Vec::new();
+    for named in &args.datasets {
+        let named = session.path(named)?;
+        let found = original::tables(&named)?;
+        if found.is_empty() {
+            return Err(DatasetError::NoTables { path: named }.into());
+        }
+        pull_missing(&found, &config, session)?;
+        tables.extend(found);
+    }
+    tables.sort();
+    tables.dedup();
+    let progress = session.output.progress();
+    let merged = merge(&tables, &config.project.data_dir, &limits(&config), &session.clock, &progress)?;
     session.output.result(&MergedHere(merged))?;
     Ok(Exit::Ok)
+}
+
+/// Gets what is only pointed to of tables and the photos beside them.
+fn pull_missing(tables: &[PathBuf], config: &Config, session: &Session) -> Result<(), CliError> {
+    let both = tables.iter().flat_map(|table| [table.clone(), table.with_extension("")]);
+    let missing: Vec<PathBuf> = both.filter(|path| !path.exists() && Pointer::path_of(path).exists()).collect();
+    let Some(folder) = missing.first().and_then(|path| path.parent()) else { return Ok(()) };
+    let repo = DvcRepo::open(folder, wiring::dvc(config, None, &session.output.progress(), &session.clock))?;
+    match wiring::tokio_runtime()?.block_on(repo.pull(&missing, None, false)) {
+        // What was fetched once may be in the cache.
+        Err(DvcError::NoRemote) => _ = repo.checkout(&missing, false)?,
+        pulled => _ = pulled?,
+    }
+    Ok(())
 }
 
 pub(super) fn run_export(args: &ExportArgs, session: &Session) -> Result<Exit, CliError> {

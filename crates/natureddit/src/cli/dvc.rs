@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueHint};
 use console::style;
 use natureddit_data::dvc::{
-    Added, Change, CheckedOut, CloudStatus, Collected, DvcError, DvcRepo, Keep, OutStatus, Pulled, Transferred,
+    Added, Change, CheckedOut, CloudStatus, Collected, DvcError, DvcRepo, Keep, OutStatus, Pulled, Transferred, init,
 };
 use serde::Serialize;
 
@@ -17,6 +17,7 @@ use crate::wiring;
 
 const EXAMPLES: &str = "\
 Examples:
+  natureddit dvc init --remote s3://bucket/nature   make a repository, with a default remote
   natureddit dvc add data/posts.csv data/images     data into the cache, pointers beside it
   natureddit dvc status                             what changed since
   natureddit dvc push                               send the data to the default remote
@@ -39,6 +40,13 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make the folder a repository of DVC, as `dvc init` does
+    #[command(after_help = EXAMPLES)]
+    Init {
+        /// Where the data is pushed to, as the default remote: a folder, s3://bucket/prefix, https://host/path
+        #[arg(long, value_name = "URL")]
+        remote: Option<String>,
+    },
     /// Put files and folders into the cache and write pointers to them
     #[command(after_help = EXAMPLES)]
     Add {
@@ -149,6 +157,10 @@ struct GcArgs {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     match &args.command {
+        Command::Init { remote } => {
+            let folder = init(&session.folder()?, remote.as_deref())?;
+            session.output.result(&Made { folder })?;
+        }
         Command::Add { targets } => {
             let here = Here::open(session, None)?;
             let added = here.repo.add(&here.absolute(targets))?;
@@ -226,6 +238,18 @@ impl Here {
 
     fn block_on<T>(work: impl Future<Output = Result<T, DvcError>>) -> Result<T, CliError> {
         Ok(wiring::tokio_runtime()?.block_on(work)?)
+    }
+}
+
+#[derive(Serialize)]
+struct Made {
+    folder: PathBuf,
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "made {}", self.folder.display())?;
+        writeln!(f, "next: `natureddit dvc add FILE` and `natureddit dvc push`; commit .dvc/config and the pointers")
     }
 }
 

@@ -1,5 +1,6 @@
 //! What to do about errors of the libraries: the one place that turns a cause into advice.
 
+mod daily;
 mod dvc;
 mod pipeline;
 mod transparent;
@@ -19,7 +20,11 @@ use crate::config::ConfigError;
 
 /// The advice for one cause of an error, where there is some.
 pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
-    pipeline::of(cause).or_else(|| dvc::of(cause)).or_else(|| of_libraries(cause)).or_else(|| passed_on(cause))
+    pipeline::of(cause)
+        .or_else(|| dvc::of(cause))
+        .or_else(|| daily::of(cause))
+        .or_else(|| of_libraries(cause))
+        .or_else(|| passed_on(cause))
 }
 
 /// The advice for the error that another only passes on.
@@ -50,6 +55,9 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
         Some(DatasetError::Locked { .. }) => return Some("wait until it is done, or stop it".to_owned()),
         Some(DatasetError::NoDataset { .. }) => {
             return Some("name a folder with posts.csv, or a table of the original form".to_owned());
+        }
+        Some(DatasetError::NoTables { .. }) => {
+            return Some("name a table such as 2022-05-01_2022-05-08.csv, or a folder that has one".to_owned());
         }
         Some(DatasetError::Record { path, .. }) => {
             let path = path.display();

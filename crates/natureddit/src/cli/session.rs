@@ -61,6 +61,17 @@ impl Session {
         Ok(Config::read(&self.location()?, &self.environment)?)
     }
 
+    /// The settings of the project as a file that sets every key, some of `[collect]` to other values.
+    pub(crate) fn effective_settings(&self, collect: &[(&str, String)]) -> Result<String, CliError> {
+        Ok(Config::effective(&self.location()?, &self.environment, collect)?)
+    }
+
+    /// The settings of a file that is about the project but does not lie where the project's own does.
+    pub(crate) fn config_of_file(&self, file: &Path) -> Result<Config, CliError> {
+        let location = Location { file: file.to_owned(), ..self.location()? };
+        Ok(Config::read(&location, &self.environment)?)
+    }
+
     /// As [`Session::config`], and outside of a project the defaults. A project that was named must be there.
     pub(crate) fn config_or_defaults(&self) -> Result<Config, CliError> {
         match self.location() {
@@ -107,6 +118,11 @@ impl Session {
     pub(crate) fn folder(&self) -> Result<PathBuf, CliError> {
         let here = working_dir()?;
         Ok(self.global.project.as_ref().map_or_else(|| here.clone(), |folder| below(&here, folder)))
+    }
+
+    /// A path as the command line names it, absolute.
+    pub(crate) fn path(&self, path: &Path) -> Result<PathBuf, CliError> {
+        Ok(below(&working_dir()?, path))
     }
 
     fn location(&self) -> Result<Location, ConfigError> {

@@ -25,6 +25,14 @@ pub enum SourceName {
     Dump,
 }
 
+impl SourceName {
+    /// As `collect.source` has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        SOURCES.iter().find(|(_, source)| *source == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// What `collect.source` may be.
 const SOURCES: [(&str, SourceName); 4] = [
     ("pushshift", SourceName::Pushshift),

@@ -81,6 +81,9 @@ pub enum ConfigError {
     /// The built-in settings contradict the program.
     #[error("the built-in settings do not fit this program")]
     BuiltIn(#[source] toml::de::Error),
+    /// Settings cannot be written down.
+    #[error("the settings cannot be written down")]
+    Write(#[source] toml::ser::Error),
 }
 
 impl ConfigError {
@@ -107,7 +110,7 @@ impl ConfigError {
             Self::Syntax { message, .. } if message.contains("duplicate key") => {
                 Some("a key or a [table] stands once: put new keys under the one that is there already".into())
             }
-            Self::Read(_) | Self::Syntax { .. } | Self::BadValue { .. } | Self::BuiltIn(_) => None,
+            Self::Read(_) | Self::Syntax { .. } | Self::BadValue { .. } | Self::BuiltIn(_) | Self::Write(_) => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod collect_hints;
 mod collecting;
 mod config_check;
+mod daily;
 mod doctor;
 mod help;
 mod init;

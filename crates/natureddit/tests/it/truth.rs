@@ -8,8 +8,8 @@ use natureddit_core::{ClassNames, Clock, PostId, Progress, Secret, fs};
 use natureddit_data::gap::GapReason;
 use natureddit_data::source::RedditOauthConfig;
 use natureddit_data::{
-    AuthorMode, CollectConfig, CollectError, CollectReport, Dataset, GalleryMode, PhotoConfig, SourceConfig, Window,
-    collect,
+    AuthorMode, CollectConfig, CollectError, CollectReport, Dataset, GalleryMode, PhotoConfig, Shrink, SourceConfig,
+    Window, collect,
 };
 use natureddit_image::ImageLimits;
 use natureddit_net::{Client, ClientConfig, HostMap, RetryPolicy};
@@ -98,12 +98,12 @@ pub(crate) fn config(dir: &Path, sandbox: &Sandbox, source: SourceConfig) -> Col
         photos: PhotoConfig {
             bytes_min: 5_000,
             limits: ImageLimits { bytes_max: 50_000_000, pixels_max: 100_000_000 },
-            long_side_max: 1980,
-            jpeg_quality: 90,
+            shrink: Some(Shrink { long_side_max: 1980, jpeg_quality: 90 }),
             in_flight_max: 12,
         },
         placeholders: Vec::new(),
         data_dir: dir.to_owned(),
+        base_dir: None,
     }
 }
 

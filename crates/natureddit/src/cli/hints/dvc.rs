@@ -18,7 +18,8 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
 
 fn of_dvc(error: &DvcError) -> Option<String> {
     Some(match error {
-        DvcError::NoRepository { .. } => "go into one, or make one of a git repository: `dvc init`".into(),
+        DvcError::NoRepository { .. } => "go into one, or make one: `natureddit dvc init`".into(),
+        DvcError::IsRepository { .. } => "its settings stand in .dvc/config".into(),
         DvcError::Busy { .. } => "wait until it is done, or wait longer by dvc.lock_wait".into(),
         DvcError::NotTracked { path } => format!("natureddit dvc add {}", path.display()),
         DvcError::CannotAdd { path, why } if why.starts_with("git tracks") => {
@@ -38,7 +39,7 @@ fn of_dvc(error: &DvcError) -> Option<String> {
         DvcError::Stages { .. } => "`dvc gc` knows them".into(),
         DvcError::InTheWay { path } => format!("move {} away", path.display()),
         DvcError::NoLink { .. } => "add copy to cache.type in .dvc/config".into(),
-        DvcError::NoRemote => "name one with --remote, or set core.remote in .dvc/config".into(),
+        DvcError::NoRemote => "name one with --remote, or set core.remote in .dvc/config (`dvc remote add`)".into(),
         DvcError::UnknownRemote { .. } => "`dvc remote list` shows them; they stand in .dvc/config".into(),
         _ => return None,
     })

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use natureddit_data::daily::DailyError;
 use natureddit_data::dvc::DvcError;
 use natureddit_data::dvc::pointer::PointerError;
 use natureddit_data::dvc::remote::RemoteError;
@@ -19,6 +20,7 @@ pub(super) fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Err
         .or_else(|| of_the_dataset(error))
         .or_else(|| of_the_server(error))
         .or_else(|| of_dvc(error))
+        .or_else(|| of_daily(error))
 }
 
 fn of_the_pipeline<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
@@ -71,6 +73,7 @@ fn of_the_dataset<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error
 
 fn of_dvc<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<DvcError>() {
+        Some(DvcError::Git(inner)) => return Some(inner),
         Some(DvcError::Pointer(inner)) => return Some(inner),
         Some(DvcError::Config(inner)) => return Some(inner),
         Some(DvcError::Remote(inner)) => return Some(inner),
@@ -80,6 +83,16 @@ fn of_dvc<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stat
     match (error.downcast_ref::<RemoteError>(), error.downcast_ref::<PointerError>()) {
         (Some(RemoteError::Net(inner)), _) => Some(inner),
         (Some(RemoteError::Fs(inner)), _) | (_, Some(PointerError::Fs(inner))) => Some(inner),
+        _ => None,
+    }
+}
+
+fn of_daily<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<DailyError>() {
+        Some(DailyError::Dataset(inner)) => Some(inner),
+        Some(DailyError::Dvc(inner)) => Some(inner),
+        Some(DailyError::Git(inner)) => Some(inner),
+        Some(DailyError::Fs(inner)) => Some(inner),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Files that break or deceive whoever decodes, turns, shrinks or encodes them.
 
+use natureddit_data::Shrink;
 use natureddit_image::{ImageLimits, Photo, decode, inspect};
 use natureddit_sandbox::{Fault, FaultAction, Script, zoo};
 
@@ -55,7 +56,7 @@ async fn trap_13_every_orientation_is_undone_before_the_long_side_is_measured() 
     let upright = shown(&original("exif-1.jpg"));
     for (long_side_max, size) in [(1_980, (240, 160)), (120, (120, 80))] {
         let mut trial = of_zoo(&names).await;
-        trial.config.photos.long_side_max = long_side_max;
+        trial.config.photos.shrink = Some(Shrink { long_side_max, jpeg_quality: 90 });
         trial.collect().await.unwrap();
         let expected = upright.resize(size.0, size.1);
         for (orientation, name) in (1..).zip(&names) {
@@ -86,7 +87,7 @@ async fn trap_14_no_kind_of_pixel_loses_its_post() {
     ];
     for long_side_max in [1_980, 120] {
         let mut trial = of_zoo(&names).await;
-        trial.config.photos.long_side_max = long_side_max;
+        trial.config.photos.shrink = Some(Shrink { long_side_max, jpeg_quality: 90 });
         trial.collect().await.unwrap();
         for name in names {
             let (row, before) = (trial.row(&id(name)), shown(&original(name)));
@@ -135,7 +136,7 @@ async fn trap_16_squares_shrink_strips_stay_and_what_fits_is_stored_as_it_came()
         assert_eq!(trial.file(&id(name)) == original(name), fits, "{name}: not a byte is changed of what fits");
     }
     // What is encoded again without its profile shows the colours that it had with it.
-    trial.config.photos.long_side_max = 120;
+    trial.config.photos.shrink = Some(Shrink { long_side_max: 120, jpeg_quality: 90 });
     trial.config.data_dir = trial.dir().with_file_name("smaller");
     trial.collect().await.unwrap();
     let after = shown(&trial.file("p3jpg"));

@@ -1,0 +1,74 @@
+//! `pull_dataset`: what others committed and pushed since. What was changed here and is not versioned yet stays.
+
+use serde::Serialize;
+
+use super::versioned::VersionedDataset;
+use super::{DailyError, Day, Task};
+use crate::dvc::{CheckedOut, DvcError, Pulled};
+
+/// What came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PulledDataset {
+    /// The commit that is checked out; `None` without git.
+    pub commit: Option<String>,
+    /// Whether it came from the remote just now.
+    pub is_forwarded: bool,
+    /// What of the dataset has changes that no version holds yet, and was left as it is.
+    pub changed: Vec<String>,
+    /// What of the data came.
+    #[serde(flatten)]
+    pub pulled: Pulled,
+}
+
+/// Takes over what the branch that is followed has more, and gets the data that the pointers name.
+///
+/// # Errors
+/// [`DailyError`]; the dataset is then as it was.
+pub async fn pull_dataset(day: &Day, dataset: &VersionedDataset) -> Result<PulledDataset, DailyError> {
+    day.begin(Task::PullDataset)?;
+    let mut done = PulledDataset::default();
+    let changed = tokio::task::block_in_place(|| {
+        let changed = changed(dataset)?;
+        if let Some(git) = dataset.git() {
+            if let Some(upstream) = git.upstream()? {
+                let is_touched = || git.touches(&upstream, |path| dataset.is_committed(path));
+                git.fetch(&upstream)?;
+                if !changed.is_empty() && is_touched()? {
+                    let (upstream, names) = (upstream.name, changed.join(", "));
+                    return Err(DailyError::BothChanged { upstream, names });
+                }
+                done.is_forwarded = git.fast_forward(&upstream)?;
+            }
+            done.commit = git.head()?;
+        }
+        Ok(changed)
+    })?;
+    let repo = dataset.repo()?;
+    let shown = |path: &std::path::Path| repo.shown(path);
+    let targets: Vec<_> = dataset.tracked().into_iter().filter(|path| !changed.contains(&shown(path))).collect();
+    if !targets.is_empty() {
+        done.pulled = match repo.pull(&targets, None, false).await {
+            // Then the data is what is here, in the work tree or the cache.
+            Err(DvcError::NoRemote) => {
+                let checked_out: CheckedOut = tokio::task::block_in_place(|| repo.checkout(&targets, false))?;
+                Pulled { checked_out, ..Pulled::default() }
+            }
+            pulled => pulled?,
+        };
+    }
+    done.changed = changed;
+    day.finish(Task::PullDataset, &done)?;
+    Ok(done)
+}
+
+/// What of the dataset differs from its pointers, and was not only removed.
+fn changed(dataset: &VersionedDataset) -> Result<Vec<String>, DailyError> {
+    let tracked = dataset.tracked();
+    if tracked.is_empty() {
+        // Also tells where there is no repository.
+        dataset.repo()?;
+        return Ok(Vec::new());
+    }
+    let statuses = dataset.repo()?.status(&tracked)?;
+    Ok(statuses.into_iter().filter(|status| status.is_change_of_data()).map(|status| status.path).collect())
+}
