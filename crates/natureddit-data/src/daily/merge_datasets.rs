@@ -46,7 +46,7 @@ pub fn merge_datasets(
     day.require(Task::ResizeImages)?;
     reapply_authors(&day.data_dir, author, clock)?;
     let (posts_before, _) = counts(&day.data_dir)?;
-    let merged = merge(&[posts_dir.clone()], &day.data_dir, limits, clock, &Progress::silent())?;
+    let merged = merge(std::slice::from_ref(&posts_dir), &day.data_dir, limits, clock, &Progress::silent())?;
     let (posts, photos) = counts(&day.data_dir)?;
     let done = MergedDay { posts_new: posts.saturating_sub(posts_before), posts, photos, merged };
     day.finish(Task::MergeDatasets, &done)?;

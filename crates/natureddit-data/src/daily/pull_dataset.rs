@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::versioned::VersionedDataset;
 use super::{DailyError, Day, Task};
-use crate::dvc::{CheckedOut, DvcError, Pulled};
+use crate::dvc::{CheckedOut, DvcError, OutStatus, Pulled};
 
 /// What came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -70,5 +70,5 @@ fn changed(dataset: &VersionedDataset) -> Result<Vec<String>, DailyError> {
         return Ok(Vec::new());
     }
     let statuses = dataset.repo()?.status(&tracked)?;
-    Ok(statuses.into_iter().filter(|status| status.is_change_of_data()).map(|status| status.path).collect())
+    Ok(statuses.into_iter().filter(OutStatus::is_change_of_data).map(|status| status.path).collect())
 }
