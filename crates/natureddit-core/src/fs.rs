@@ -5,8 +5,8 @@
 mod tree;
 
 pub use tree::{
-    Fingerprint, Kind, entries, fingerprint, hard_link, is_executable, kind, link_count, new_file_mode, permissions,
-    read_link, remove_empty_dir, set_modified, set_permissions, symlink,
+    Fingerprint, Kind, OpenFolder, entries, fingerprint, hard_link, is_executable, kind, link_count, new_file_mode,
+    permissions, read_link, remove_empty_dir, set_modified, set_permissions, symlink,
 };
 
 use std::collections::BTreeSet;
@@ -209,11 +209,16 @@ pub fn sync_files(paths: &[PathBuf]) -> Result<()> {
 }
 
 fn replace(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        create_dir_all(parent)?;
-    }
     let partial = beside(path);
-    let written = options.open(&partial).and_then(|mut file| write(&mut file));
+    let opened = match (options.open(&partial), path.parent()) {
+        // Of many files the folder is there for nearly all.
+        (Err(e), Some(parent)) if e.kind() == io::ErrorKind::NotFound => {
+            create_dir_all(parent)?;
+            options.open(&partial)
+        }
+        (opened, _) => opened,
+    };
+    let written = opened.and_then(|mut file| write(&mut file));
     let renamed = written.and_then(|()| fs::rename(&partial, path));
     renamed.map_err(|e| {
         // The partial file is of no use to anybody; that it could not be removed changes nothing for the caller.

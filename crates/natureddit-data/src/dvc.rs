@@ -11,6 +11,7 @@ mod git;
 pub mod hash;
 mod ignored;
 mod init;
+mod lanes;
 mod link;
 pub mod pointer;
 pub mod remote;
