@@ -39,13 +39,24 @@ impl Kind {
 /// # Errors
 /// With the path.
 pub fn entries(folder: &Path) -> Result<Vec<(OsString, Kind)>> {
+    Ok(entries_up_to(folder, usize::MAX)?.unwrap_or_default())
+}
+
+/// As [`entries`]; `None` where there are more than `count_max`.
+///
+/// # Errors
+/// With the path.
+pub fn entries_up_to(folder: &Path, count_max: usize) -> Result<Option<Vec<(OsString, Kind)>>> {
     let wrap = |e| FsError::new("list", folder, e);
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(wrap)? {
         let entry = entry.map_err(wrap)?;
+        if entries.len() == count_max {
+            return Ok(None);
+        }
         entries.push((entry.file_name(), Kind::of(entry.file_type().map_err(wrap)?)));
     }
-    Ok(entries)
+    Ok(Some(entries))
 }
 
 /// What a path stands for; a link is not followed.
@@ -346,5 +357,7 @@ mod tests {
         let mut names: Vec<_> = entries(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
         names.sort();
         assert_eq!(names, ["from", "to"]);
+        assert_eq!(entries_up_to(folder.path(), 2).unwrap().map(|entries| entries.len()), Some(2));
+        assert_eq!(entries_up_to(folder.path(), 1).unwrap(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The cache: every content once, under its hash, and never changed again.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use natureddit_core::Clock;
-use natureddit_core::fs::{self, Fingerprint, FsError};
+use natureddit_core::fs::{self, Fingerprint, FsError, Kind};
 use rayon::prelude::*;
 
 use super::config::LinkType;
@@ -22,7 +23,7 @@ use super::tree::Tree;
 /// The mode of objects: nobody writes to them.
 const OBJECT_MODE: u32 = 0o444;
 /// Smaller files are held in memory whole, so that one that is in the cache already is not written again.
-pub(super) const WHOLE_BYTES_MAX: u64 = 16 << 20;
+const WHOLE_BYTES_MAX: u64 = 16 << 20;
 const PART_BYTES: usize = 1 << 20;
 
 /// The objects of a repository on this machine.
@@ -85,15 +86,30 @@ impl Cache {
     /// Of objects that lie in one folder.
     fn has_in_folder(&self, ids: &[(usize, ObjectId)]) -> Vec<Result<(usize, bool), FsError>> {
         let path = ids.first().map(|(_, id)| self.path(*id)).unwrap_or_default();
-        let folder = match fs::optional(fs::OpenFolder::open(path.parent().unwrap_or(&path))) {
-            Ok(folder) => folder,
+        let folder = path.parent().unwrap_or(&path);
+        let none = || ids.iter().map(|(at, _)| Ok((*at, false))).collect();
+        // To list is faster than to ask for each, unless most of what is there is of no interest.
+        match fs::optional(fs::entries_up_to(folder, 4 * ids.len() + 4)) {
             Err(error) => return vec![Err(error)],
+            Ok(None) => return none(),
+            // Where there are links, what they lead to counts.
+            Ok(Some(Some(entries))) if entries.iter().all(|(_, kind)| *kind != Kind::Link) => {
+                let files = entries.into_iter().filter(|(_, kind)| *kind == Kind::File).map(|(name, _)| name);
+                let mut files: Vec<OsString> = files.collect();
+                files.sort_unstable();
+                let has =
+                    |id: &ObjectId| files.binary_search_by(|name| name.as_os_str().cmp(id.name().as_ref())).is_ok();
+                return ids.iter().map(|(at, id)| Ok((*at, has(id)))).collect();
+            }
+            Ok(Some(_)) => {}
+        }
+        let opened = match fs::optional(fs::OpenFolder::open(folder)) {
+            Err(error) => return vec![Err(error)],
+            Ok(None) => return none(),
+            Ok(Some(opened)) => opened,
         };
-        let has = |&(at, id): &(usize, ObjectId)| {
-            let found = folder.as_ref().map(|folder| fs::optional(folder.inspect(&id.name()))).transpose()?.flatten();
-            Ok((at, found.is_some_and(|(kind, _)| kind == fs::Kind::File)))
-        };
-        ids.iter().map(has).collect()
+        let has = |id: &ObjectId| fs::optional(opened.inspect(&id.name()));
+        ids.iter().map(|(at, id)| Ok((*at, has(id)?.is_some_and(|(kind, _)| kind == Kind::File)))).collect()
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -155,8 +171,8 @@ impl Cache {
         reading.finish(hasher.finish())
     }
 
-    /// As [`Cache::hash`] or [`Cache::store`] for files that are hashed side by side, held in memory whole: together they are
-    /// not larger than [`WHOLE_BYTES_MAX`]. What `memory` held is of no interest to anybody; to use it again is faster.
+    /// As [`Cache::hash`] or [`Cache::store`] for files that are hashed side by side, held in memory whole: those of one
+    /// of [`lanes::groups`]. What `memory` held is of no interest to anybody; to use it again is faster.
     pub(super) fn take_together(
         &self,
         paths: &[PathBuf],
@@ -302,6 +318,45 @@ impl Cache {
             return Ok(());
         }
         Err(self.set_aside(id, found)?)
+    }
+
+    /// [`Cache::verify`] of each; those that must be read are hashed side by side.
+    pub(super) fn verify_each(&self, ids: &[ObjectId]) -> Result<(), DvcError> {
+        let sizes = ids.par_iter().with_min_len(64).map(|&id| {
+            let path = self.path(id);
+            let print = fs::fingerprint(&path)?;
+            let is_known = self.state().get(&self.key(&path), print, id.kind) == Some(id.md5);
+            Ok((!is_known).then_some(if id.is_plain() { print.bytes } else { u64::MAX }))
+        });
+        let sizes: Vec<Option<u64>> = sizes.collect::<Result<_, FsError>>()?;
+        let unknown: Vec<usize> = (0..ids.len()).filter(|&at| sizes[at].is_some()).collect();
+        let groups = lanes::groups(&unknown, |at| sizes[at].unwrap_or_default());
+        let verified = groups.par_iter().map_init(Vec::new, |memory, group| match group {
+            [at] => self.verify(ids[*at]),
+            group => self.verify_together(&group.iter().map(|&at| ids[at]).collect::<Vec<_>>(), memory),
+        });
+        verified.collect()
+    }
+
+    fn verify_together(&self, ids: &[ObjectId], memory: &mut Vec<u8>) -> Result<(), DvcError> {
+        memory.clear();
+        let mut objects = Vec::new();
+        for id in ids {
+            let (path, start) = (self.path(*id), memory.len());
+            let print = fs::fingerprint(&path)?;
+            memory.reserve(print.bytes as usize + 1);
+            let read = fs::open(&path)?.take(WHOLE_BYTES_MAX + 1).read_to_end(memory);
+            read.map_err(|e| FsError::new("read", &path, e))?;
+            objects.push((*id, print, start..memory.len()));
+        }
+        let contents: Vec<&[u8]> = objects.iter().map(|(_, _, range)| &memory[range.clone()]).collect();
+        for ((id, print, _), found) in objects.iter().zip(lanes::md5_of_each(&contents)) {
+            if found != id.md5 {
+                return Err(self.set_aside(*id, found)?);
+            }
+            self.state().set(self.key(&self.path(*id)), *print, id.kind, id.md5);
+        }
+        Ok(())
     }
 
     fn set_aside(&self, id: ObjectId, found: Md5) -> Result<DvcError, FsError> {

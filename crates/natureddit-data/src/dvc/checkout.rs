@@ -170,6 +170,8 @@ impl DvcRepo {
     }
 
     fn carry_out(&self, plan: &Plan) -> Result<(), DvcError> {
+        let id_of = |&md5: &Md5| ObjectId { kind: plan.kind, md5, is_dir: false };
+        self.cache.verify_each(&plan.place.values().map(id_of).collect::<Vec<_>>())?;
         // A file may stand where a folder is wanted, and a folder where a file is.
         for name in &plan.remove {
             fs::remove_file(&below(&plan.target, name))?;
@@ -183,10 +185,8 @@ impl DvcRepo {
         self.options
             .progress
             .start(&format!("checking out {}", self.shown(&plan.target)), Some(plan.place.len() as u64));
-        let placed: Result<(), DvcError> = plan.place.par_iter().try_for_each(|(name, &md5)| {
-            let id = ObjectId { kind: plan.kind, md5, is_dir: false };
-            self.cache.verify(id)?;
-            self.place(id, &below(&plan.target, name), plan.is_executable)?;
+        let placed: Result<(), DvcError> = plan.place.par_iter().try_for_each(|(name, md5)| {
+            self.place(id_of(md5), &below(&plan.target, name), plan.is_executable)?;
             self.options.progress.advance(1);
             Ok(())
         });

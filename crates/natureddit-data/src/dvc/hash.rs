@@ -111,6 +111,11 @@ impl ObjectId {
         format!("{top}{folder}/{name}{}", if self.is_dir { ".dir" } else { "" })
     }
 
+    /// Whether its hash is over its bytes as they are: of lists it always is.
+    pub(crate) fn is_plain(self) -> bool {
+        self.is_dir || self.kind == HashKind::Md5
+    }
+
     /// Objects with the same one lie in the same folder.
     pub(crate) fn prefix(self) -> (HashKind, u8) {
         (self.kind, self.md5.0[0])
@@ -161,7 +166,7 @@ impl Hasher {
     /// Nothing hashed yet. The list of a folder is hashed as it is in DVC 2 as well.
     #[must_use]
     pub fn new(id: ObjectId) -> Self {
-        Self::of_kind(if id.is_dir { HashKind::Md5 } else { id.kind })
+        Self::of_kind(if id.is_plain() { HashKind::Md5 } else { id.kind })
     }
 
     /// Nothing hashed yet.

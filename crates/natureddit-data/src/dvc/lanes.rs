@@ -14,6 +14,11 @@ const BLOCK_BYTES: usize = 64;
 /// What ends every content: a bit, and its length.
 const END_BYTES: usize = 9;
 
+/// So many contents at a time are given to [`md5_of_each`]: with two for each lane, few lanes are idle at the end.
+const TOGETHER_MAX: usize = 2 * LANES;
+/// So long are those together that are held in memory.
+const TOGETHER_BYTES_MAX: u64 = 16 << 20;
+
 /// State words or message words, of each lane.
 type Word<const N: usize> = [u32; N];
 
@@ -57,6 +62,25 @@ pub(super) fn md5_of_each(contents: &[&[u8]]) -> Vec<Md5> {
             }
         }
     }
+}
+
+/// Which files are hashed side by side: neighbours, as long as they fit into memory; a file that does not is alone.
+pub(super) fn groups(files: &[usize], bytes_of: impl Fn(usize) -> u64) -> Vec<&[usize]> {
+    let mut groups = Vec::new();
+    let (mut first, mut bytes) = (0, 0_u64);
+    for (at, &file) in files.iter().enumerate() {
+        let more = bytes.saturating_add(bytes_of(file));
+        let is_full = at - first == TOGETHER_MAX || more > TOGETHER_BYTES_MAX;
+        if is_full && at > first {
+            groups.push(&files[first..at]);
+            first = at;
+        }
+        bytes = if first == at { bytes_of(file) } else { more };
+    }
+    if first < files.len() {
+        groups.push(&files[first..]);
+    }
+    groups
 }
 
 /// A content in blocks.
@@ -267,6 +291,17 @@ mod tests {
     #[test]
     fn one_that_is_much_longer_than_the_others_is_right() {
         check(&[bytes(100, 1), bytes(1_000_003, 2), Vec::new(), bytes(5000, 3), bytes(64, 4), bytes(999, 5)]);
+    }
+
+    #[test]
+    fn files_are_hashed_side_by_side_as_long_as_they_fit_into_memory() {
+        let sizes = [1, u64::MAX, 2, 3, TOGETHER_BYTES_MAX - 5, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+        let files: Vec<usize> = (0..sizes.len()).collect();
+        let lengths =
+            |sizes: &[u64]| groups(&files, |at| sizes[at]).iter().map(|group| group.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(&sizes), [1, 1, 3, 8, 1]);
+        assert_eq!(lengths(&[u64::MAX; 14]), [1; 14]);
+        assert!(groups(&[], |_| 0).is_empty());
     }
 
     proptest! {

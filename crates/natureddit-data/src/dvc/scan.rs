@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use natureddit_core::fs::{self, Fingerprint, Kind};
 use rayon::prelude::*;
 
-use super::cache::{Hashed, WHOLE_BYTES_MAX};
+use super::cache::Hashed;
 use super::error::DvcError;
 use super::hash::{HashKind, Md5, ObjectId};
 use super::ignored::IGNORE_FILE;
+use super::lanes;
 use super::pointer::Content;
 use super::repo::DvcRepo;
 use super::tree::Tree;
@@ -21,8 +22,6 @@ struct Found {
     print: Fingerprint,
 }
 
-/// So many files are hashed side by side, of at most [`WHOLE_BYTES_MAX`] bytes together.
-const TOGETHER_MAX: usize = 8;
 /// To hand over fewer files to another thread costs more than to look at them.
 const LOOKS_MIN: usize = 64;
 
@@ -136,7 +135,9 @@ impl DvcRepo {
         let mut bytes =
             found.iter().zip(&*hashed).filter(|(_, md5)| md5.is_some()).map(|(found, _)| found.print.bytes).sum();
         let others: Vec<usize> = (0..found.len()).filter(|&at| hashed[at].is_none()).collect();
-        let groups = groups(&others, |at| found[at].print.bytes, kind);
+        // Those of DVC 2 are text that is read line by line, each for itself.
+        let bytes_of = |at: usize| if kind == HashKind::Md5 { found[at].print.bytes } else { u64::MAX };
+        let groups = lanes::groups(&others, bytes_of);
         let done = groups.par_iter().map_init(Vec::new, |memory, group| {
             let paths: Vec<PathBuf> = group.iter().map(|&at| folder.join(&found[at].name)).collect();
             let done = self.hash_group(&paths, kind, storing, memory);
@@ -188,38 +189,5 @@ impl DvcRepo {
         };
         self.cache.remember(&key, kind, &hashed);
         Ok((hashed.md5, hashed.print))
-    }
-}
-
-/// Which files are hashed side by side: neighbours, as long as they fit into memory. Those of DVC 2 are text that is read
-/// line by line, each for itself.
-fn groups(files: &[usize], bytes_of: impl Fn(usize) -> u64, kind: HashKind) -> Vec<&[usize]> {
-    let mut groups = Vec::new();
-    let (mut first, mut bytes) = (0, 0);
-    for (at, &file) in files.iter().enumerate() {
-        let is_full = at - first == TOGETHER_MAX || bytes + bytes_of(file) > WHOLE_BYTES_MAX || kind != HashKind::Md5;
-        if is_full && at > first {
-            groups.push(&files[first..at]);
-            (first, bytes) = (at, 0);
-        }
-        bytes += bytes_of(file);
-    }
-    if first < files.len() {
-        groups.push(&files[first..]);
-    }
-    groups
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_hashed_side_by_side_as_long_as_they_fit_into_memory() {
-        let sizes = [1, WHOLE_BYTES_MAX + 1, 2, 3, WHOLE_BYTES_MAX - 5, 1, 1, 1, 1, 1, 1, 1, 1, 1];
-        let files: Vec<usize> = (0..sizes.len()).collect();
-        let lengths = |kind| groups(&files, |at| sizes[at], kind).iter().map(|group| group.len()).collect::<Vec<_>>();
-        assert_eq!(lengths(HashKind::Md5), [1, 1, 3, 8, 1]);
-        assert_eq!(lengths(HashKind::Md5Dos2Unix), [1; 14]);
     }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, stream};
 use natureddit_core::fs;
-use rayon::prelude::*;
 use serde::Serialize;
 use tokio::task::block_in_place;
 
@@ -75,7 +74,8 @@ impl DvcRepo {
         for share in self.shares(targets, remote, is_own)? {
             let trees = block_in_place(|| self.trees(&share.outs))?;
             let (files, lists) = self.to_push(&share, &trees, &mut missing).await?;
-            block_in_place(|| files.keys().chain(lists.keys()).par_bridge().try_for_each(|&id| self.cache.verify(id)))?;
+            let to_send: Vec<ObjectId> = files.keys().chain(lists.keys()).copied().collect();
+            block_in_place(|| self.cache.verify_each(&to_send))?;
             done.remotes.push(share.remote.url().to_owned());
             self.options.progress.start("pushing", Some((files.len() + lists.len()) as u64));
             let sent = async {

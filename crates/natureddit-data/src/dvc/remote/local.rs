@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::incoming::Target;
 use super::{JOBS, Received, Remote, RemoteError, folder_of};
-use crate::dvc::hash::{HashKind, ObjectId};
+use crate::dvc::hash::ObjectId;
 use crate::dvc::lanes::md5_of_each;
 use crate::images::on_a_thread;
 
@@ -55,6 +55,10 @@ impl Local {
 
     async fn sync_all(&self) -> Result<(), RemoteError> {
         let paths = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        let (is_synced, paths) = on_a_thread(move || (fs::sync_file_system_of(&paths), paths)).await;
+        if is_synced? {
+            return Ok(());
+        }
         let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
         for path in paths {
             folders.entry(path.parent().unwrap_or(&path).to_owned()).or_default().push(path);
@@ -232,10 +236,9 @@ fn receive(from: &Path, mut target: Target, bytes_max: u64) -> Result<Outcome, F
 
 /// As [`receive`]; small ones are hashed side by side.
 fn receive_each(wanted: &[(ObjectId, PathBuf, PathBuf)], bytes_max: u64) -> Vec<Result<Outcome, FsError>> {
-    let is_plain = |id: &ObjectId| id.kind == HashKind::Md5 || id.is_dir;
     // What cannot be read is tried again, and told of, as if it were alone.
     let read = |(id, from, _): &(ObjectId, PathBuf, PathBuf)| {
-        if is_plain(id) { fs::read_limited(from, bytes_max.min(SMALL_BYTES)).ok() } else { None }
+        if id.is_plain() { fs::read_limited(from, bytes_max.min(SMALL_BYTES)).ok() } else { None }
     };
     let contents: Vec<Option<Vec<u8>>> = wanted.iter().map(read).collect();
     let small: Vec<&[u8]> = contents.iter().flatten().map(Vec::as_slice).collect();
