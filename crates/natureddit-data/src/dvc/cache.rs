@@ -1,16 +1,14 @@
 //! The cache: every content once, under its hash, and never changed again.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use natureddit_core::Clock;
-use natureddit_core::fs::{self, Fingerprint, FsError, Kind};
-use rayon::prelude::*;
+use natureddit_core::fs::{self, Fingerprint, FsError};
 
 use super::config::LinkType;
 use super::error::DvcError;
@@ -23,7 +21,7 @@ use super::tree::Tree;
 /// The mode of objects: nobody writes to them.
 const OBJECT_MODE: u32 = 0o444;
 /// Smaller files are held in memory whole, so that one that is in the cache already is not written again.
-const WHOLE_BYTES_MAX: u64 = 16 << 20;
+pub(super) const WHOLE_BYTES_MAX: u64 = 16 << 20;
 const PART_BYTES: usize = 1 << 20;
 
 /// The objects of a repository on this machine.
@@ -33,7 +31,10 @@ pub(super) struct Cache {
     folder: PathBuf,
     pub(super) links: Vec<LinkType>,
     clock: Clock,
-    state: Mutex<State>,
+    /// Read when it is asked for the first time, or before.
+    state: Arc<OnceLock<Mutex<State>>>,
+    /// Those that were read.
+    lists: Mutex<BTreeMap<ObjectId, Arc<Tree>>>,
     /// What was written since the last [`Cache::sync`].
     unsynced: Mutex<Vec<PathBuf>>,
     /// Whether the file system said that it has no reflinks: it need not say so again of each file.
@@ -51,13 +52,17 @@ pub(super) struct Hashed {
 
 impl Cache {
     pub(super) fn new(root: &Path, folder: PathBuf, links: Vec<LinkType>, clock: Clock) -> Self {
-        let state = Mutex::new(State::read(root.join(".dvc/tmp/natureddit.state")));
+        let state = Arc::<OnceLock<_>>::default();
+        let (early, path) = (Arc::clone(&state), state_path(root));
+        // While this thread reads the settings and the pointers, for nearly all commands ask for it.
+        rayon::spawn(move || _ = early.get_or_init(|| Mutex::new(State::read(path))));
         Self {
             root: root.to_owned(),
             folder,
             links,
             clock,
             state,
+            lists: Mutex::default(),
             unsynced: Mutex::default(),
             has_no_reflinks: AtomicBool::new(false),
         }
@@ -67,53 +72,13 @@ impl Cache {
         self.folder.join(id.path())
     }
 
-    pub(super) fn has(&self, id: ObjectId) -> Result<bool, FsError> {
-        fs::optional(fs::metadata(&self.path(id))).map(|found| found.is_some_and(|found| found.is_file()))
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        let state = self.state.get_or_init(|| Mutex::new(State::read(state_path(&self.root))));
+        state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Cache::has`] for many objects: each of the folders they lie in is opened once.
-    pub(super) fn has_each(&self, ids: &[ObjectId]) -> Result<Vec<bool>, FsError> {
-        let mut by_folder: Vec<(usize, ObjectId)> = ids.iter().copied().enumerate().collect();
-        by_folder.sort_unstable_by_key(|(_, id)| id.prefix());
-        let folders: Vec<_> = by_folder.chunk_by(|(_, a), (_, b)| a.prefix() == b.prefix()).collect();
-        let found = folders.par_iter().flat_map_iter(|ids| self.has_in_folder(ids));
-        let found: Vec<(usize, bool)> = found.collect::<Result<_, FsError>>()?;
-        let mut has = vec![false; ids.len()];
-        found.into_iter().for_each(|(at, is_there)| has[at] = is_there);
-        Ok(has)
-    }
-
-    /// Of objects that lie in one folder.
-    fn has_in_folder(&self, ids: &[(usize, ObjectId)]) -> Vec<Result<(usize, bool), FsError>> {
-        let path = ids.first().map(|(_, id)| self.path(*id)).unwrap_or_default();
-        let folder = path.parent().unwrap_or(&path);
-        let none = || ids.iter().map(|(at, _)| Ok((*at, false))).collect();
-        // To list is faster than to ask for each, unless most of what is there is of no interest.
-        match fs::optional(fs::entries_up_to(folder, 4 * ids.len() + 4)) {
-            Err(error) => return vec![Err(error)],
-            Ok(None) => return none(),
-            // Where there are links, what they lead to counts.
-            Ok(Some(Some(entries))) if entries.iter().all(|(_, kind)| *kind != Kind::Link) => {
-                let files = entries.into_iter().filter(|(_, kind)| *kind == Kind::File).map(|(name, _)| name);
-                let mut files: Vec<OsString> = files.collect();
-                files.sort_unstable();
-                let has =
-                    |id: &ObjectId| files.binary_search_by(|name| name.as_os_str().cmp(id.name().as_ref())).is_ok();
-                return ids.iter().map(|(at, id)| Ok((*at, has(id)))).collect();
-            }
-            Ok(Some(_)) => {}
-        }
-        let opened = match fs::optional(fs::OpenFolder::open(folder)) {
-            Err(error) => return vec![Err(error)],
-            Ok(None) => return none(),
-            Ok(Some(opened)) => opened,
-        };
-        let has = |id: &ObjectId| fs::optional(opened.inspect(&id.name()));
-        ids.iter().map(|(at, id)| Ok((*at, has(id)?.is_some_and(|(kind, _)| kind == Kind::File)))).collect()
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lists(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectId, Arc<Tree>>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// By what a path is remembered.
@@ -297,93 +262,24 @@ impl Cache {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Whether an object is what its name says: by what is remembered of it, else by reading it.
-    ///
-    /// A corrupt one is put aside, where it is nobody's, and named.
-    pub(super) fn verify(&self, id: ObjectId) -> Result<(), DvcError> {
-        let path = self.path(id);
-        let print = fs::fingerprint(&path)?;
-        let key = self.key(&path);
-        if self.state().get(&key, print, id.kind) == Some(id.md5) {
-            return Ok(());
-        }
-        let mut hasher = Hasher::new(id);
-        copy_to(&fs::open(&path)?, &path, |part| {
-            hasher.update(part);
-            Ok(())
-        })?;
-        let (found, _) = hasher.finish();
-        if found == id.md5 {
-            self.state().set(key, print, id.kind, id.md5);
-            return Ok(());
-        }
-        Err(self.set_aside(id, found)?)
-    }
-
-    /// [`Cache::verify`] of each; those that must be read are hashed side by side.
-    pub(super) fn verify_each(&self, ids: &[ObjectId]) -> Result<(), DvcError> {
-        let sizes = ids.par_iter().with_min_len(64).map(|&id| {
-            let path = self.path(id);
-            let print = fs::fingerprint(&path)?;
-            let is_known = self.state().get(&self.key(&path), print, id.kind) == Some(id.md5);
-            Ok((!is_known).then_some(if id.is_plain() { print.bytes } else { u64::MAX }))
-        });
-        let sizes: Vec<Option<u64>> = sizes.collect::<Result<_, FsError>>()?;
-        let unknown: Vec<usize> = (0..ids.len()).filter(|&at| sizes[at].is_some()).collect();
-        let groups = lanes::groups(&unknown, |at| sizes[at].unwrap_or_default());
-        let verified = groups.par_iter().map_init(Vec::new, |memory, group| match group {
-            [at] => self.verify(ids[*at]),
-            group => self.verify_together(&group.iter().map(|&at| ids[at]).collect::<Vec<_>>(), memory),
-        });
-        verified.collect()
-    }
-
-    fn verify_together(&self, ids: &[ObjectId], memory: &mut Vec<u8>) -> Result<(), DvcError> {
-        memory.clear();
-        let mut objects = Vec::new();
-        for id in ids {
-            let (path, start) = (self.path(*id), memory.len());
-            let print = fs::fingerprint(&path)?;
-            memory.reserve(print.bytes as usize + 1);
-            let read = fs::open(&path)?.take(WHOLE_BYTES_MAX + 1).read_to_end(memory);
-            read.map_err(|e| FsError::new("read", &path, e))?;
-            objects.push((*id, print, start..memory.len()));
-        }
-        let contents: Vec<&[u8]> = objects.iter().map(|(_, _, range)| &memory[range.clone()]).collect();
-        for ((id, print, _), found) in objects.iter().zip(lanes::md5_of_each(&contents)) {
-            if found != id.md5 {
-                return Err(self.set_aside(*id, found)?);
-            }
-            self.state().set(self.key(&self.path(*id)), *print, id.kind, id.md5);
-        }
-        Ok(())
-    }
-
-    fn set_aside(&self, id: ObjectId, found: Md5) -> Result<DvcError, FsError> {
-        let path = self.path(id);
-        self.state().remove(&self.key(&path));
-        self.put_aside(id, &path, found, "the cache")
-    }
-
-    /// Moves a file that is not the object it came as to where it is nobody's, and tells of it.
-    pub(super) fn put_aside(&self, id: ObjectId, file: &Path, found: Md5, place: &str) -> Result<DvcError, FsError> {
-        let path = self.path(id);
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".corrupt");
-        let aside = path.with_file_name(name);
-        fs::rename(file, &aside)?;
-        let aside = format!(", it was put aside as {}", aside.display());
-        Ok(DvcError::Corrupt { id, place: place.to_owned(), found: found.to_string(), aside })
-    }
-
     /// The list of a folder; `None` where the cache does not have it.
-    pub(super) fn tree(&self, id: ObjectId) -> Result<Option<Tree>, DvcError> {
+    pub(super) fn tree(&self, id: ObjectId) -> Result<Option<Arc<Tree>>, DvcError> {
+        if let Some(tree) = self.known_tree(id) {
+            return Ok(Some(tree));
+        }
         let Some(bytes) = fs::optional(fs::read(&self.path(id)))? else { return Ok(None) };
-        let found = Md5::of(&bytes);
+        let (found, tree) = rayon::join(|| Md5::of(&bytes), || Tree::parse(&bytes));
         if found != id.md5 {
             return Err(self.set_aside(id, found)?);
         }
-        Tree::parse(&bytes).map(Some).map_err(|source| DvcError::Tree { id, source })
+        let tree = Arc::new(tree.map_err(|source| DvcError::Tree { id, source })?);
+        self.lists().insert(id, Arc::clone(&tree));
+        Ok(Some(tree))
+    }
+
+    /// The list of a folder, if it was read already.
+    pub(super) fn known_tree(&self, id: ObjectId) -> Option<Arc<Tree>> {
+        self.lists().get(&id).cloned()
     }
 
     /// Every object.
@@ -408,10 +304,15 @@ impl Cache {
     /// Removes an object.
     pub(super) fn remove(&self, id: ObjectId) -> Result<(), FsError> {
         let path = self.path(id);
+        self.lists().remove(&id);
         fs::remove_file(&path)?;
         self.state().remove(&self.key(&path));
         Ok(())
     }
+}
+
+fn state_path(root: &Path) -> PathBuf {
+    root.join(".dvc/tmp/natureddit.state")
 }
 
 /// Makes something at a path, and its folder where there is none: of many it is there for nearly all.
@@ -445,7 +346,11 @@ impl Reading {
 }
 
 /// Hands over a file part by part.
-fn copy_to(mut file: &File, path: &Path, mut take: impl FnMut(&[u8]) -> Result<(), FsError>) -> Result<(), FsError> {
+pub(super) fn copy_to(
+    mut file: &File,
+    path: &Path,
+    mut take: impl FnMut(&[u8]) -> Result<(), FsError>,
+) -> Result<(), FsError> {
     let mut part = vec![0; PART_BYTES];
     loop {
         match file.read(&mut part) {

@@ -107,7 +107,7 @@ impl DvcRepo {
         }
         let list = content.id.is_dir.then(|| self.cache.tree(content.id)).transpose()?;
         let (wanted, missing_list) = match list {
-            Some(Some(tree)) => (tree.files, None),
+            Some(Some(tree)) => (tree.files.clone(), None),
             Some(None) => (now.clone(), Some(format!("{} of {}", content.id, self.shown(&out.path)))),
             None => (BTreeMap::from([(String::new(), content.id.md5)]), None),
         };
@@ -159,6 +159,14 @@ impl DvcRepo {
 
     /// The hashes of what lies at a target now, by path below it, and whether that is what it should be.
     fn files_now(&self, target: &Path, wanted: ObjectId) -> Result<(BTreeMap<String, Md5>, bool), DvcError> {
+        if let Some(list) = self.cache.known_tree(wanted)
+            && fs::optional(fs::metadata(target))?.is_some_and(|found| found.is_dir())
+        {
+            // To compare is faster than to hash the list of what is there.
+            let (tree, _) = self.current_tree(target, wanted.kind, Storing::No)?;
+            let is_same = tree == *list;
+            return Ok((tree.files, is_same));
+        }
         // A link that leads nowhere is nothing to keep.
         let Some(now) = self.current(target, wanted.kind, Storing::No)? else { return Ok((BTreeMap::new(), false)) };
         let is_same = now.content.id == wanted;

@@ -91,6 +91,14 @@ impl DvcRepo {
     }
 
     fn current_folder(&self, path: &Path, kind: HashKind, storing: Storing) -> Result<Current, DvcError> {
+        let (tree, bytes) = self.current_tree(path, kind, storing)?;
+        let files = Some(tree.files.len() as u64);
+        let content = Content { id: tree.id(kind), bytes: Some(bytes), files, is_executable: false };
+        Ok(Current { content, tree: Some(tree) })
+    }
+
+    /// The files of a folder now, and the bytes of them all.
+    pub(super) fn current_tree(&self, path: &Path, kind: HashKind, storing: Storing) -> Result<(Tree, u64), DvcError> {
         let found = self.scan(path)?;
         let files = found.iter().map(|found| (found.name.as_str(), found.print));
         let mut hashed = self.cache.known_below(path, files, kind);
@@ -100,14 +108,7 @@ impl DvcRepo {
         let bytes = self.hash_the_others(path, &found, &mut hashed, kind, storing)?;
         self.cache.remember_only(path, found.iter().map(|found| found.name.as_str()));
         let files = found.into_iter().zip(hashed).filter_map(|(found, md5)| Some((found.name, md5?)));
-        let tree = Tree { files: files.collect() };
-        let content = Content {
-            id: tree.id(kind),
-            bytes: Some(bytes),
-            files: Some(tree.files.len() as u64),
-            is_executable: false,
-        };
-        Ok(Current { content, tree: Some(tree) })
+        Ok((Tree { files: files.collect() }, bytes))
     }
 
     fn forget_what_is_not_stored(&self, hashed: &mut [Option<Md5>], kind: HashKind) -> Result<(), DvcError> {

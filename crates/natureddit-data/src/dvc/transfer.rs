@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use natureddit_core::fs;
@@ -103,7 +104,7 @@ impl DvcRepo {
     async fn to_push(
         &self,
         share: &Share,
-        trees: &BTreeMap<ObjectId, Option<Tree>>,
+        trees: &BTreeMap<ObjectId, Option<Arc<Tree>>>,
         missing: &mut Vec<String>,
     ) -> Result<(Wanted, Wanted), DvcError> {
         let tops: Wanted = self.tops(&share.outs);
@@ -138,7 +139,7 @@ impl DvcRepo {
     }
 
     async fn send(&self, share: &Share, objects: &Wanted, done: &mut Transferred) -> Result<(), DvcError> {
-        let mut sending = stream::iter(objects.keys().map(|&id| async move {
+        let mut sending = stream::iter(spread(objects).into_iter().map(|(id, _)| async move {
             let path = self.cache.path(id);
             let bytes = fs::metadata(&path)?.len();
             share.remote.put(id, &path).await?;
@@ -169,7 +170,7 @@ impl DvcRepo {
             }
             done.remotes.push(share.remote.url().to_owned());
             let new_lists = self.receive_lists(&share, &lists, &mut done).await?;
-            let known = trees.iter().filter_map(|(id, tree)| tree.as_ref().map(|tree| (*id, tree)));
+            let known = trees.iter().filter_map(|(id, tree)| tree.as_deref().map(|tree| (*id, tree)));
             let fresh = new_lists.iter().map(|(id, (_, tree))| (*id, tree));
             for (id, tree) in known.chain(fresh) {
                 let name = share.outs.iter().find(|tracked| tracked.out().content.as_ref().is_some_and(|c| c.id == id));
@@ -212,7 +213,7 @@ impl DvcRepo {
 
     async fn receive(&self, share: &Share, wanted: &Wanted, done: &mut Transferred) -> Result<(), DvcError> {
         self.options.progress.start("fetching", Some(wanted.len() as u64));
-        let wanted: Vec<(ObjectId, &str)> = wanted.iter().map(|(id, name)| (*id, name.as_str())).collect();
+        let wanted = spread(wanted);
         // Side by side they are hashed faster; from servers each comes when it comes.
         let (together, jobs) =
             if share.remote.is_near() { (TOGETHER, share.jobs.div_ceil(2)) } else { (1, share.jobs) };
@@ -387,6 +388,13 @@ impl DvcRepo {
         };
         Ok((remote::from_config(&config, &self.options.access)?, jobs.max(1)))
     }
+}
+
+/// Objects in an order in which neighbours do not lie in one folder: whoever makes files in one waits for others that do.
+fn spread(objects: &Wanted) -> Vec<(ObjectId, &str)> {
+    let mut objects: Vec<(ObjectId, &str)> = objects.iter().map(|(id, name)| (*id, name.as_str())).collect();
+    objects.sort_by_key(|(id, _)| id.md5.bytes()[15]);
+    objects
 }
 
 /// Those of the objects of a list's files that are meant, and where each belongs below the folder `name`.
