@@ -69,7 +69,7 @@ mod tests {
         let id = |number: u8, first: u8| {
             let mut bytes = [number; 16];
             bytes[0] = first;
-            ObjectId { kind: HashKind::Md5, md5: Md5::from_bytes(bytes), is_dir: number % 5 == 0 }
+            ObjectId { kind: HashKind::Md5, md5: Md5::from_bytes(bytes), is_dir: number.is_multiple_of(5) }
         };
         // Folder 1 is listed; in folder 2 most is of no interest; in folder 3 are links; folder 4 is not there.
         let asked: Vec<ObjectId> = (0..40).map(|number| id(number, 1 + number % 4)).collect();

@@ -209,9 +209,9 @@ impl Known {
         while low < high {
             let middle = usize::midpoint(low, high);
             if self.path(middle).is_some_and(|(found, _)| found < path.as_bytes()) {
-                low = middle + 1
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
         low
