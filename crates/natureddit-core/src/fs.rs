@@ -5,8 +5,8 @@
 mod tree;
 
 pub use tree::{
-    Fingerprint, Kind, entries, fingerprint, hard_link, is_executable, kind, link_count, new_file_mode, permissions,
-    read_link, remove_empty_dir, set_modified, set_permissions, symlink,
+    Fingerprint, Kind, OpenFolder, entries, entries_up_to, fingerprint, hard_link, is_executable, kind, link_count,
+    new_file_mode, permissions, read_link, remove_empty_dir, set_modified, set_permissions, symlink,
 };
 
 use std::collections::BTreeSet;
@@ -183,15 +183,26 @@ pub fn rename_unsynced(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// As [`sync_files`].
 pub fn sync_many(paths: &[PathBuf]) -> Result<()> {
+    if sync_file_system_of(paths)? { Ok(()) } else { sync_files(paths) }
+}
+
+/// Syncs the whole file system that the paths are in, with all folders above them, if there are so many that this takes less
+/// time than each for itself; whether it did.
+///
+/// # Errors
+/// With the folder that could not be synced.
+pub fn sync_file_system_of(paths: &[PathBuf]) -> Result<bool> {
     /// Each file for itself takes longer from some such number on.
+    #[cfg(target_os = "linux")]
     const FILES_MAX: usize = 32;
     #[cfg(target_os = "linux")]
     if let Some(first) = paths.first().filter(|_| paths.len() > FILES_MAX) {
         let folder = first.parent().unwrap_or(Path::new("."));
         let synced = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-        return synced.map_err(|e| FsError::new("sync", folder, e));
+        return synced.map(|()| true).map_err(|e| FsError::new("sync", folder, e));
     }
-    sync_files(paths)
+    let _ = paths;
+    Ok(false)
 }
 
 /// Makes what [`write_unsynced`] wrote last, and the names in the folders. A file that is gone needs nothing.
@@ -209,11 +220,16 @@ pub fn sync_files(paths: &[PathBuf]) -> Result<()> {
 }
 
 fn replace(path: &Path, options: &OpenOptions, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        create_dir_all(parent)?;
-    }
     let partial = beside(path);
-    let written = options.open(&partial).and_then(|mut file| write(&mut file));
+    let opened = match (options.open(&partial), path.parent()) {
+        // Of many files the folder is there for nearly all.
+        (Err(e), Some(parent)) if e.kind() == io::ErrorKind::NotFound => {
+            create_dir_all(parent)?;
+            options.open(&partial)
+        }
+        (opened, _) => opened,
+    };
+    let written = opened.and_then(|mut file| write(&mut file));
     let renamed = written.and_then(|()| fs::rename(&partial, path));
     renamed.map_err(|e| {
         // The partial file is of no use to anybody; that it could not be removed changes nothing for the caller.

@@ -11,8 +11,10 @@ mod git;
 pub mod hash;
 mod ignored;
 mod init;
+mod lanes;
 mod link;
 pub mod pointer;
+mod presence;
 pub mod remote;
 mod repo;
 mod scan;
@@ -20,6 +22,7 @@ mod state;
 mod status;
 mod transfer;
 pub mod tree;
+mod verify;
 mod yaml;
 
 pub use add::Added;

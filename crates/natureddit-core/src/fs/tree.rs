@@ -39,13 +39,24 @@ impl Kind {
 /// # Errors
 /// With the path.
 pub fn entries(folder: &Path) -> Result<Vec<(OsString, Kind)>> {
+    Ok(entries_up_to(folder, usize::MAX)?.unwrap_or_default())
+}
+
+/// As [`entries`]; `None` where there are more than `count_max`.
+///
+/// # Errors
+/// With the path.
+pub fn entries_up_to(folder: &Path, count_max: usize) -> Result<Option<Vec<(OsString, Kind)>>> {
     let wrap = |e| FsError::new("list", folder, e);
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(wrap)? {
         let entry = entry.map_err(wrap)?;
+        if entries.len() == count_max {
+            return Ok(None);
+        }
         entries.push((entry.file_name(), Kind::of(entry.file_type().map_err(wrap)?)));
     }
-    Ok(entries)
+    Ok(Some(entries))
 }
 
 /// What a path stands for; a link is not followed.
@@ -107,6 +118,60 @@ fn nanoseconds(time: SystemTime) -> i64 {
 /// With the path.
 pub fn fingerprint(path: &Path) -> Result<Fingerprint> {
     super::metadata(path).map(|metadata| Fingerprint::of(&metadata))
+}
+
+/// A folder that is held open: to ask for many names in it spares the system the way to the folder each time.
+#[derive(Debug)]
+pub struct OpenFolder {
+    path: PathBuf,
+    #[cfg(target_os = "linux")]
+    opened: File,
+}
+
+impl OpenFolder {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// With the path.
+    pub fn open(path: &Path) -> Result<Self> {
+        #[cfg(target_os = "linux")]
+        let opened = File::open(path).map_err(|e| FsError::new("open", path, e))?;
+        Ok(Self {
+            path: path.to_owned(),
+            #[cfg(target_os = "linux")]
+            opened,
+        })
+    }
+
+    /// What a path below the folder stands for, links followed, and its fingerprint.
+    ///
+    /// # Errors
+    /// With the path.
+    pub fn inspect(&self, name: &str) -> Result<(Kind, Fingerprint)> {
+        #[cfg(target_os = "linux")]
+        if let Some(found) = self.inspect_quickly(name) {
+            return Ok(found);
+        }
+        let metadata = super::metadata(&self.path.join(name))?;
+        Ok((Kind::of(metadata.file_type()), Fingerprint::of(&metadata)))
+    }
+
+    /// `None` for every error, and from kernels that do not know the call.
+    #[cfg(target_os = "linux")]
+    fn inspect_quickly(&self, name: &str) -> Option<(Kind, Fingerprint)> {
+        use rustix::fs::{AtFlags, FileType, StatxFlags, statx};
+        let mask = StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::INO;
+        let found = statx(&self.opened, name, AtFlags::empty(), mask).ok()?;
+        let kind = match FileType::from_raw_mode(found.stx_mode.into()) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Folder,
+            FileType::Symlink => Kind::Link,
+            _ => Kind::Other,
+        };
+        let time = found.stx_mtime;
+        let modified_ns = time.tv_sec.checked_mul(1_000_000_000)?.checked_add(time.tv_nsec.into())?;
+        Some((kind, Fingerprint { bytes: found.stx_size, modified_ns, inode: found.stx_ino }))
+    }
 }
 
 /// Puts a new file's time a little back, so that whoever changes it next, even in the same tick, changes its time.
@@ -249,6 +314,31 @@ mod tests {
         assert!(at(2_000_000_000).tells_changes_since(then));
     }
 
+    #[test]
+    fn an_open_folder_tells_what_the_paths_in_it_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/old.jpg");
+        super::super::write_atomic(&path, "photo").unwrap();
+        // Before 1970, and with a fraction.
+        let time = Timestamp::from_nanosecond(-1_500_000_007).unwrap();
+        let opened = OpenFolder::open(folder.path()).unwrap();
+        for time in [time, Timestamp::from_nanosecond(1_700_000_000_000_000_123).unwrap()] {
+            let file = File::options().write(true).open(&path).unwrap();
+            let since_1970 = Duration::from_nanos(time.as_nanosecond().unsigned_abs() as u64);
+            let epoch = SystemTime::UNIX_EPOCH;
+            let time = if time < Timestamp::UNIX_EPOCH { epoch - since_1970 } else { epoch + since_1970 };
+            file.set_modified(time).unwrap();
+            assert_eq!(opened.inspect("sub/old.jpg").unwrap(), (Kind::File, fingerprint(&path).unwrap()));
+        }
+        assert_eq!(opened.inspect("sub").unwrap().0, Kind::Folder);
+        assert!(opened.inspect("absent").unwrap_err().is_not_found());
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("sub/old.jpg", folder.path().join("link")).unwrap();
+            assert_eq!(opened.inspect("link").unwrap(), opened.inspect("sub/old.jpg").unwrap());
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn links_take_the_place_of_what_was_there() {
@@ -267,5 +357,7 @@ mod tests {
         let mut names: Vec<_> = entries(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
         names.sort();
         assert_eq!(names, ["from", "to"]);
+        assert_eq!(entries_up_to(folder.path(), 2).unwrap().map(|entries| entries.len()), Some(2));
+        assert_eq!(entries_up_to(folder.path(), 1).unwrap(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! `add`: the work tree into the cache, and pointers to it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use natureddit_core::fs::{self, Kind};
 use serde::Serialize;
@@ -145,7 +146,7 @@ impl DvcRepo {
         let now = self.current(target, HashKind::Md5, Storing::Yes)?.ok_or_else(gone)?;
         let inner = target.strip_prefix(&out.path).unwrap_or(target).to_str();
         let inner = inner.ok_or_else(|| DvcError::NotUtf8 { path: target.to_owned() })?;
-        let mut tree = list;
+        let mut tree = Arc::unwrap_or_clone(list);
         tree.files.retain(|name, _| name != inner && !name.starts_with(&format!("{inner}/")));
         match now.tree {
             Some(found) => {

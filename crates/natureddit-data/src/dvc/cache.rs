@@ -1,10 +1,11 @@
 //! The cache: every content once, under its hash, and never changed again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use natureddit_core::Clock;
 use natureddit_core::fs::{self, Fingerprint, FsError};
@@ -12,13 +13,15 @@ use natureddit_core::fs::{self, Fingerprint, FsError};
 use super::config::LinkType;
 use super::error::DvcError;
 use super::hash::{HashKind, Hasher, Md5, ObjectId};
+use super::lanes;
+use super::scan::Storing;
 use super::state::{self, State};
 use super::tree::Tree;
 
 /// The mode of objects: nobody writes to them.
 const OBJECT_MODE: u32 = 0o444;
 /// Smaller files are held in memory whole, so that one that is in the cache already is not written again.
-const WHOLE_BYTES_MAX: u64 = 16 << 20;
+pub(super) const WHOLE_BYTES_MAX: u64 = 16 << 20;
 const PART_BYTES: usize = 1 << 20;
 
 /// The objects of a repository on this machine.
@@ -28,9 +31,14 @@ pub(super) struct Cache {
     folder: PathBuf,
     pub(super) links: Vec<LinkType>,
     clock: Clock,
-    state: Mutex<State>,
+    /// Read when it is asked for the first time, or before.
+    state: Arc<OnceLock<Mutex<State>>>,
+    /// Those that were read.
+    lists: Mutex<BTreeMap<ObjectId, Arc<Tree>>>,
     /// What was written since the last [`Cache::sync`].
     unsynced: Mutex<Vec<PathBuf>>,
+    /// Whether the file system said that it has no reflinks: it need not say so again of each file.
+    pub(super) has_no_reflinks: AtomicBool,
 }
 
 /// What is known of a file of the work tree.
@@ -44,20 +52,33 @@ pub(super) struct Hashed {
 
 impl Cache {
     pub(super) fn new(root: &Path, folder: PathBuf, links: Vec<LinkType>, clock: Clock) -> Self {
-        let state = Mutex::new(State::read(root.join(".dvc/tmp/natureddit.state")));
-        Self { root: root.to_owned(), folder, links, clock, state, unsynced: Mutex::default() }
+        let state = Arc::<OnceLock<_>>::default();
+        let (early, path) = (Arc::clone(&state), state_path(root));
+        // While this thread reads the settings and the pointers, for nearly all commands ask for it.
+        rayon::spawn(move || _ = early.get_or_init(|| Mutex::new(State::read(path))));
+        Self {
+            root: root.to_owned(),
+            folder,
+            links,
+            clock,
+            state,
+            lists: Mutex::default(),
+            unsynced: Mutex::default(),
+            has_no_reflinks: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn path(&self, id: ObjectId) -> PathBuf {
         self.folder.join(id.path())
     }
 
-    pub(super) fn has(&self, id: ObjectId) -> Result<bool, FsError> {
-        fs::optional(fs::metadata(&self.path(id))).map(|found| found.is_some_and(|found| found.is_file()))
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        let state = self.state.get_or_init(|| Mutex::new(State::read(state_path(&self.root))));
+        state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lists(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectId, Arc<Tree>>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// By what a path is remembered.
@@ -68,6 +89,16 @@ impl Cache {
     /// The hash of a file of the work tree, if it is known without reading it.
     pub(super) fn known(&self, key: &str, print: Fingerprint, kind: HashKind) -> Option<Md5> {
         self.state().get(key, print, kind)
+    }
+
+    /// As [`Cache::known`] for files below a folder, by their paths below it, which are sorted.
+    pub(super) fn known_below<'a>(
+        &self,
+        folder: &Path,
+        files: impl Iterator<Item = (&'a str, Fingerprint)>,
+        kind: HashKind,
+    ) -> Vec<Option<Md5>> {
+        self.state().get_below(&self.key(folder), files, kind)
     }
 
     /// Remembers the hash of a file of the work tree.
@@ -82,9 +113,9 @@ impl Cache {
         self.state().set(self.key(path), print, id.kind, id.md5);
     }
 
-    /// Forgets the files below a folder that are not among `keys`, which are sorted.
-    pub(super) fn remember_only<'a>(&self, folder: &Path, keys: impl Iterator<Item = &'a str>) {
-        self.state().keep_below(&self.key(folder), keys);
+    /// Forgets the files below a folder that are not among `names`, paths below it, which are sorted.
+    pub(super) fn remember_only<'a>(&self, folder: &Path, names: impl Iterator<Item = &'a str>) {
+        self.state().keep_below(&self.key(folder), names);
     }
 
     /// Writes what was remembered. It is only a memory: to go without it is slower and nothing else.
@@ -96,38 +127,69 @@ impl Cache {
 
     /// Hashes a file of the work tree.
     pub(super) fn hash(&self, path: &Path, kind: HashKind) -> Result<Hashed, DvcError> {
-        let (file, mut reading) = self.begin(path)?;
+        let reading = self.begin(path)?;
         let mut hasher = Hasher::of_kind(kind);
-        copy_to(&file, path, |part| {
+        copy_to(&reading.file, path, |part| {
             hasher.update(part);
             Ok(())
         })?;
-        reading.finish(&file, hasher)
+        reading.finish(hasher.finish())
+    }
+
+    /// As [`Cache::hash`] or [`Cache::store`] for files that are hashed side by side, held in memory whole: those of one
+    /// of [`lanes::groups`]. What `memory` held is of no interest to anybody; to use it again is faster.
+    pub(super) fn take_together(
+        &self,
+        paths: &[PathBuf],
+        storing: Storing,
+        memory: &mut Vec<u8>,
+    ) -> Result<Vec<Hashed>, DvcError> {
+        memory.clear();
+        let mut readings = Vec::new();
+        for path in paths {
+            let (reading, start) = (self.begin(path)?, memory.len());
+            memory.reserve(reading.before.bytes as usize + 1);
+            let read = (&reading.file).take(WHOLE_BYTES_MAX + 1).read_to_end(memory);
+            read.map_err(|e| FsError::new("read", path, e))?;
+            readings.push((reading, start..memory.len()));
+        }
+        let contents: Vec<&[u8]> = readings.iter().map(|(_, range)| &memory[range.clone()]).collect();
+        let finished = readings.into_iter().zip(lanes::md5_of_each(&contents));
+        let finished = finished.map(|((reading, range), md5)| reading.finish((md5, range.len() as u64)));
+        let hashed = finished.collect::<Result<Vec<_>, _>>()?;
+        if storing == Storing::Yes {
+            for (hashed, content) in hashed.iter().zip(contents) {
+                self.put_unless_there(ObjectId { kind: HashKind::Md5, md5: hashed.md5, is_dir: false }, content)?;
+            }
+        }
+        Ok(hashed)
+    }
+
+    fn put_unless_there(&self, id: ObjectId, content: &[u8]) -> Result<(), FsError> {
+        if self.has_right(id, content.len() as u64)? { Ok(()) } else { self.put(id, content) }
     }
 
     /// Hashes a file of the work tree and stores its content.
     pub(super) fn store(&self, path: &Path, kind: HashKind) -> Result<Hashed, DvcError> {
-        let (file, mut reading) = self.begin(path)?;
+        let reading = self.begin(path)?;
         let mut hasher = Hasher::of_kind(kind);
         if reading.before.bytes <= WHOLE_BYTES_MAX {
             let mut content = Vec::with_capacity(reading.before.bytes as usize + 1);
-            (&file).take(WHOLE_BYTES_MAX + 1).read_to_end(&mut content).map_err(|e| FsError::new("read", path, e))?;
+            let read = (&reading.file).take(WHOLE_BYTES_MAX + 1).read_to_end(&mut content);
+            read.map_err(|e| FsError::new("read", path, e))?;
             hasher.update(&content);
-            let hashed = reading.finish(&file, hasher)?;
-            let id = ObjectId { kind, md5: hashed.md5, is_dir: false };
-            if !self.has_right(id, hashed.print.bytes)? {
-                self.put(id, &content)?;
-            }
+            let hashed = reading.finish(hasher.finish())?;
+            self.put_unless_there(ObjectId { kind, md5: hashed.md5, is_dir: false }, &content)?;
             return Ok(hashed);
         }
         // Written before its name is known.
         let partial = fs::beside(&self.folder.join("files/md5/new"));
         let new = self.create(&partial)?;
-        let copied = copy_to(&file, path, |part| {
+        let copied = copy_to(&reading.file, path, |part| {
             hasher.update(part);
             (&new).write_all(part).map_err(|e| FsError::new("write", &partial, e))
         });
-        let hashed = copied.map_err(DvcError::from).and_then(|()| reading.finish(&file, hasher));
+        let hashed = copied.map_err(DvcError::from).and_then(|()| reading.finish(hasher.finish()));
         let hashed = hashed.inspect_err(|_| {
             // It is of no use to anybody; that it could not be removed changes nothing for the caller.
             let _ = fs::remove_file(&partial);
@@ -136,12 +198,12 @@ impl Cache {
         Ok(hashed)
     }
 
-    fn begin(&self, path: &Path) -> Result<(File, Reading), DvcError> {
+    fn begin(&self, path: &Path) -> Result<Reading, DvcError> {
         let file = fs::open(path)?;
         let metadata = file.metadata().map_err(|e| FsError::new("inspect", path, e))?;
         let before = Fingerprint::of(&metadata);
         let is_settled = before.tells_changes_since(self.clock.now());
-        Ok((file, Reading { path: path.to_owned(), before, is_settled }))
+        Ok(Reading { path: path.to_owned(), file, before, is_settled })
     }
 
     /// Whether an object is there and as long as it must be: one that a full disk cut is stored again.
@@ -161,10 +223,7 @@ impl Cache {
 
     /// A new file in the cache, in a folder that is made.
     fn create(&self, path: &Path) -> Result<File, FsError> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::create(path)
+        in_folder(path, fs::create)
     }
 
     /// Where an object may be received to, in the file system of the cache.
@@ -183,12 +242,9 @@ impl Cache {
 
     fn adopt(&self, id: ObjectId, partial: &Path, file: &File) -> Result<(), FsError> {
         let path = self.path(id);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
         fs::set_permissions(file, partial, OBJECT_MODE)?;
         let print = Fingerprint::of(&file.metadata().map_err(|e| FsError::new("inspect", partial, e))?);
-        fs::rename_unsynced(partial, &path)?;
+        in_folder(&path, |path| fs::rename_unsynced(partial, path))?;
         // Nobody changes an object, so that its time need not be waited for.
         self.state().set(self.key(&path), print, id.kind, id.md5);
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).push(path);
@@ -206,54 +262,24 @@ impl Cache {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Whether an object is what its name says: by what is remembered of it, else by reading it.
-    ///
-    /// A corrupt one is put aside, where it is nobody's, and named.
-    pub(super) fn verify(&self, id: ObjectId) -> Result<(), DvcError> {
-        let path = self.path(id);
-        let print = fs::fingerprint(&path)?;
-        let key = self.key(&path);
-        if self.state().get(&key, print, id.kind) == Some(id.md5) {
-            return Ok(());
-        }
-        let mut hasher = Hasher::new(id);
-        copy_to(&fs::open(&path)?, &path, |part| {
-            hasher.update(part);
-            Ok(())
-        })?;
-        let (found, _) = hasher.finish();
-        if found == id.md5 {
-            self.state().set(key, print, id.kind, id.md5);
-            return Ok(());
-        }
-        Err(self.set_aside(id, found)?)
-    }
-
-    fn set_aside(&self, id: ObjectId, found: Md5) -> Result<DvcError, FsError> {
-        let path = self.path(id);
-        self.state().remove(&self.key(&path));
-        self.put_aside(id, &path, found, "the cache")
-    }
-
-    /// Moves a file that is not the object it came as to where it is nobody's, and tells of it.
-    pub(super) fn put_aside(&self, id: ObjectId, file: &Path, found: Md5, place: &str) -> Result<DvcError, FsError> {
-        let path = self.path(id);
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".corrupt");
-        let aside = path.with_file_name(name);
-        fs::rename(file, &aside)?;
-        let aside = format!(", it was put aside as {}", aside.display());
-        Ok(DvcError::Corrupt { id, place: place.to_owned(), found: found.to_string(), aside })
-    }
-
     /// The list of a folder; `None` where the cache does not have it.
-    pub(super) fn tree(&self, id: ObjectId) -> Result<Option<Tree>, DvcError> {
+    pub(super) fn tree(&self, id: ObjectId) -> Result<Option<Arc<Tree>>, DvcError> {
+        if let Some(tree) = self.known_tree(id) {
+            return Ok(Some(tree));
+        }
         let Some(bytes) = fs::optional(fs::read(&self.path(id)))? else { return Ok(None) };
-        let found = Md5::of(&bytes);
+        let (found, tree) = rayon::join(|| Md5::of(&bytes), || Tree::parse(&bytes));
         if found != id.md5 {
             return Err(self.set_aside(id, found)?);
         }
-        Tree::parse(&bytes).map(Some).map_err(|source| DvcError::Tree { id, source })
+        let tree = Arc::new(tree.map_err(|source| DvcError::Tree { id, source })?);
+        self.lists().insert(id, Arc::clone(&tree));
+        Ok(Some(tree))
+    }
+
+    /// The list of a folder, if it was read already.
+    pub(super) fn known_tree(&self, id: ObjectId) -> Option<Arc<Tree>> {
+        self.lists().get(&id).cloned()
     }
 
     /// Every object.
@@ -278,33 +304,53 @@ impl Cache {
     /// Removes an object.
     pub(super) fn remove(&self, id: ObjectId) -> Result<(), FsError> {
         let path = self.path(id);
+        self.lists().remove(&id);
         fs::remove_file(&path)?;
         self.state().remove(&self.key(&path));
         Ok(())
     }
 }
 
+fn state_path(root: &Path) -> PathBuf {
+    root.join(".dvc/tmp/natureddit.state")
+}
+
+/// Makes something at a path, and its folder where there is none: of many it is there for nearly all.
+fn in_folder<T>(path: &Path, make: impl Fn(&Path) -> Result<T, FsError>) -> Result<T, FsError> {
+    match make(path) {
+        Err(error) if error.is_not_found() => {
+            fs::create_dir_all(path.parent().unwrap_or(path))?;
+            make(path)
+        }
+        made => made,
+    }
+}
+
 /// A file that is being read.
 struct Reading {
     path: PathBuf,
+    file: File,
     before: Fingerprint,
     is_settled: bool,
 }
 
 impl Reading {
-    /// The hash of what was read, unless the file changed meanwhile.
-    fn finish(&mut self, file: &File, hasher: Hasher) -> Result<Hashed, DvcError> {
-        let (md5, bytes) = hasher.finish();
-        let after = Fingerprint::of(&file.metadata().map_err(|e| FsError::new("inspect", &self.path, e))?);
+    /// Takes the hash of what was read, and its length, unless the file changed meanwhile.
+    fn finish(self, (md5, bytes): (Md5, u64)) -> Result<Hashed, DvcError> {
+        let after = Fingerprint::of(&self.file.metadata().map_err(|e| FsError::new("inspect", &self.path, e))?);
         if after != self.before || bytes != after.bytes {
-            return Err(DvcError::Changing { path: self.path.clone() });
+            return Err(DvcError::Changing { path: self.path });
         }
         Ok(Hashed { md5, print: after, is_settled: self.is_settled })
     }
 }
 
 /// Hands over a file part by part.
-fn copy_to(mut file: &File, path: &Path, mut take: impl FnMut(&[u8]) -> Result<(), FsError>) -> Result<(), FsError> {
+pub(super) fn copy_to(
+    mut file: &File,
+    path: &Path,
+    mut take: impl FnMut(&[u8]) -> Result<(), FsError>,
+) -> Result<(), FsError> {
     let mut part = vec![0; PART_BYTES];
     loop {
         match file.read(&mut part) {

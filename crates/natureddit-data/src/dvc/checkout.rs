@@ -11,7 +11,6 @@ use super::error::{DvcError, first_names};
 use super::hash::{HashKind, Md5, ObjectId};
 use super::repo::{DvcRepo, Tracked};
 use super::scan::Storing;
-use super::tree::Tree;
 
 /// What a checkout did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -57,10 +56,9 @@ impl DvcRepo {
         targets: &[PathBuf],
         force: bool,
     ) -> Result<CheckedOut, DvcError> {
-        let trees = self.trees(tracked)?;
         let mut plans = Vec::new();
         for tracked in tracked.iter().filter(|tracked| tracked.out().is_cached) {
-            plans.extend(self.plan(tracked, &trees, targets)?);
+            plans.extend(self.plan(tracked, targets)?);
         }
         self.require_objects(&plans)?;
         let lost = || plans.iter().flat_map(|plan| plan.lost.iter().cloned());
@@ -83,11 +81,13 @@ impl DvcRepo {
     fn require_objects(&self, plans: &[Plan]) -> Result<(), DvcError> {
         let wanted = plans.iter().flat_map(|plan| plan.place.iter().map(move |(name, &md5)| (plan, name, md5)));
         let mut missing: Vec<String> = plans.iter().filter_map(|plan| plan.missing_list.clone()).collect();
-        for (plan, name, md5) in wanted {
-            let id = ObjectId { kind: plan.kind, md5, is_dir: false };
-            if !self.cache.has(id)? {
-                missing.push(format!("{id} of {}", self.shown(&below(&plan.target, name))));
-            }
+        let wanted: Vec<_> = wanted.collect();
+        let ids = wanted.iter().map(|(plan, _, md5)| ObjectId { kind: plan.kind, md5: *md5, is_dir: false });
+        let ids: Vec<ObjectId> = ids.collect();
+        for ((plan, name, _), id) in
+            wanted.iter().zip(&ids).zip(self.cache.has_each(&ids)?).filter(|(_, has)| !has).map(|(wanted, _)| wanted)
+        {
+            missing.push(format!("{id} of {}", self.shown(&below(&plan.target, name))));
         }
         if missing.is_empty() {
             return Ok(());
@@ -96,19 +96,18 @@ impl DvcRepo {
         Err(DvcError::Missing { count, remote: String::new(), names })
     }
 
-    fn plan(
-        &self,
-        tracked: &Tracked,
-        trees: &BTreeMap<ObjectId, Option<Tree>>,
-        targets: &[PathBuf],
-    ) -> Result<Option<Plan>, DvcError> {
+    /// `None` where there is nothing to do.
+    fn plan(&self, tracked: &Tracked, targets: &[PathBuf]) -> Result<Option<Plan>, DvcError> {
         let out = tracked.out();
         let Some(content) = &out.content else { return Ok(None) };
         let kind = content.id.kind;
         let (now, is_unchanged) = self.files_now(&out.path, content.id)?;
-        let (wanted, missing_list) = match trees.get(&content.id) {
+        if is_unchanged {
+            return Ok(None);
+        }
+        let list = content.id.is_dir.then(|| self.cache.tree(content.id)).transpose()?;
+        let (wanted, missing_list) = match list {
             Some(Some(tree)) => (tree.files.clone(), None),
-            _ if is_unchanged => return Ok(None),
             Some(None) => (now.clone(), Some(format!("{} of {}", content.id, self.shown(&out.path)))),
             None => (BTreeMap::from([(String::new(), content.id.md5)]), None),
         };
@@ -160,6 +159,14 @@ impl DvcRepo {
 
     /// The hashes of what lies at a target now, by path below it, and whether that is what it should be.
     fn files_now(&self, target: &Path, wanted: ObjectId) -> Result<(BTreeMap<String, Md5>, bool), DvcError> {
+        if let Some(list) = self.cache.known_tree(wanted)
+            && fs::optional(fs::metadata(target))?.is_some_and(|found| found.is_dir())
+        {
+            // To compare is faster than to hash the list of what is there.
+            let (tree, _) = self.current_tree(target, wanted.kind, Storing::No)?;
+            let is_same = tree == *list;
+            return Ok((tree.files, is_same));
+        }
         // A link that leads nowhere is nothing to keep.
         let Some(now) = self.current(target, wanted.kind, Storing::No)? else { return Ok((BTreeMap::new(), false)) };
         let is_same = now.content.id == wanted;
@@ -171,6 +178,8 @@ impl DvcRepo {
     }
 
     fn carry_out(&self, plan: &Plan) -> Result<(), DvcError> {
+        let id_of = |&md5: &Md5| ObjectId { kind: plan.kind, md5, is_dir: false };
+        self.cache.verify_each(&plan.place.values().map(id_of).collect::<Vec<_>>())?;
         // A file may stand where a folder is wanted, and a folder where a file is.
         for name in &plan.remove {
             fs::remove_file(&below(&plan.target, name))?;
@@ -178,14 +187,14 @@ impl DvcRepo {
         self.remove_empty_folders(plan)?;
         if plan.is_folder {
             self.make_folders(plan)?;
+        } else if let Some(folder) = plan.target.parent() {
+            fs::create_dir_all(folder)?;
         }
         self.options
             .progress
             .start(&format!("checking out {}", self.shown(&plan.target)), Some(plan.place.len() as u64));
-        let placed: Result<(), DvcError> = plan.place.par_iter().try_for_each(|(name, &md5)| {
-            let id = ObjectId { kind: plan.kind, md5, is_dir: false };
-            self.cache.verify(id)?;
-            self.place(id, &below(&plan.target, name), plan.is_executable)?;
+        let placed: Result<(), DvcError> = plan.place.par_iter().try_for_each(|(name, md5)| {
+            self.place(id_of(md5), &below(&plan.target, name), plan.is_executable)?;
             self.options.progress.advance(1);
             Ok(())
         });

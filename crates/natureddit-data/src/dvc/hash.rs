@@ -27,6 +27,17 @@ impl Md5 {
         self.0
     }
 
+    /// As text.
+    pub(crate) fn hex(self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (at, &byte) in self.0.iter().enumerate() {
+            text[2 * at] = DIGITS[usize::from(byte >> 4)];
+            text[2 * at + 1] = DIGITS[usize::from(byte & 15)];
+        }
+        text
+    }
+
     /// From its 16 bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -36,13 +47,7 @@ impl Md5 {
 
 impl fmt::Display for Md5 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0; 32];
-        for (at, &byte) in self.0.iter().enumerate() {
-            text[2 * at] = DIGITS[usize::from(byte >> 4)];
-            text[2 * at + 1] = DIGITS[usize::from(byte & 15)];
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(str::from_utf8(&self.hex()).unwrap_or_default())
     }
 }
 
@@ -56,15 +61,20 @@ impl FromStr for Md5 {
     type Err = ParseMd5Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = || ParseMd5Error(text.to_owned());
-        let mut bytes = [0; 16];
-        if text.len() != 32 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(bad());
-        }
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| bad())?;
-        }
-        Ok(Self(bytes))
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let parse = || {
+            let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
+            let mut bytes = [0; 16];
+            for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+                *byte = digit(*high)? << 4 | digit(*low)?;
+            }
+            Some(Self(bytes))
+        };
+        parse().ok_or_else(|| ParseMd5Error(text.to_owned()))
     }
 }
 
@@ -99,6 +109,24 @@ impl ObjectId {
             HashKind::Md5Dos2Unix => "",
         };
         format!("{top}{folder}/{name}{}", if self.is_dir { ".dir" } else { "" })
+    }
+
+    /// Whether its hash is over its bytes as they are: of lists it always is.
+    pub(crate) fn is_plain(self) -> bool {
+        self.is_dir || self.kind == HashKind::Md5
+    }
+
+    /// Objects with the same one lie in the same folder.
+    pub(crate) fn prefix(self) -> (HashKind, u8) {
+        (self.kind, self.md5.0[0])
+    }
+
+    /// The last part of [`ObjectId::path`].
+    #[must_use]
+    pub(crate) fn name(self) -> String {
+        let hex = self.md5.hex();
+        let name = str::from_utf8(&hex[2..]).unwrap_or_default();
+        format!("{name}{}", if self.is_dir { ".dir" } else { "" })
     }
 
     /// The object that lies at a path as [`ObjectId::path`] makes it; `None` for any other file.
@@ -138,7 +166,7 @@ impl Hasher {
     /// Nothing hashed yet. The list of a folder is hashed as it is in DVC 2 as well.
     #[must_use]
     pub fn new(id: ObjectId) -> Self {
-        Self::of_kind(if id.is_dir { HashKind::Md5 } else { id.kind })
+        Self::of_kind(if id.is_plain() { HashKind::Md5 } else { id.kind })
     }
 
     /// Nothing hashed yet.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use natureddit_core::fs::{self, FsError, Kind};
 
@@ -17,16 +18,17 @@ use super::scan::Current;
 const SETTLED: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
 
 impl DvcRepo {
-    /// Puts an object, which is there and right, into the work tree in place of what was there.
+    /// Puts an object, which is there and right, into the work tree in place of what was there, in a folder that is there.
     pub(super) fn place(&self, id: ObjectId, path: &Path, is_executable: bool) -> Result<(), DvcError> {
         let object = self.cache.path(id);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
         // A file system counts the names of a file, and of empty ones there may be many.
         let is_empty = fs::metadata(&object)?.len() == 0;
         let types = &self.cache.links;
+        let no_reflinks = &self.cache.has_no_reflinks;
         for (at, kind) in types.iter().enumerate() {
+            if *kind == LinkType::Reflink && no_reflinks.load(Ordering::Relaxed) {
+                continue;
+            }
             let placed = match kind {
                 LinkType::Hardlink if is_empty => self.copy(&object, path, copy_content),
                 LinkType::Reflink => self.copy(&object, path, reflink),
@@ -46,7 +48,13 @@ impl DvcRepo {
                 // The last one says what is wrong; one before may only be unknown to the file system.
                 Err(error) if at + 1 == types.len() && *kind == LinkType::Copy => return Err(error.into()),
                 Err(error) if error.source.kind() == io::ErrorKind::StorageFull => return Err(error.into()),
-                Err(error) => tracing::debug!(%error, "the next type of link is tried"),
+                Err(error) => {
+                    use io::ErrorKind::{CrossesDevices, Unsupported};
+                    if *kind == LinkType::Reflink && matches!(error.source.kind(), Unsupported | CrossesDevices) {
+                        no_reflinks.store(true, Ordering::Relaxed);
+                    }
+                    tracing::debug!(%error, "the next type of link is tried");
+                }
             }
         }
         Err(DvcError::NoLink { path: path.to_owned() })

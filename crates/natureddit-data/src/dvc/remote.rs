@@ -8,7 +8,7 @@ mod s3;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::future::{self, BoxFuture};
 use natureddit_core::Secret;
@@ -53,6 +53,15 @@ pub trait Remote: fmt::Debug + Send + Sync {
         to: &'a Path,
         bytes_max: u64,
     ) -> BoxFuture<'a, Result<Option<Received>, RemoteError>>;
+
+    /// As [`Remote::get`] for several objects: what came of each.
+    fn get_each<'a>(
+        &'a self,
+        wanted: &'a [(ObjectId, PathBuf)],
+        bytes_max: u64,
+    ) -> BoxFuture<'a, Vec<Result<Option<Received>, RemoteError>>> {
+        Box::pin(future::join_all(wanted.iter().map(move |(id, to)| self.get(*id, to, bytes_max))))
+    }
 
     /// Every object of both layouts; files that are none are passed over.
     fn list(&self) -> BoxFuture<'_, Result<BTreeSet<ObjectId>, RemoteError>>;

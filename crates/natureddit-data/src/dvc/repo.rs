@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -197,7 +198,7 @@ impl DvcRepo {
     }
 
     /// The lists of the folders among outs; those that the cache lacks are `None`.
-    pub(super) fn trees(&self, outs: &[Tracked]) -> Result<BTreeMap<ObjectId, Option<Tree>>, DvcError> {
+    pub(super) fn trees(&self, outs: &[Tracked]) -> Result<BTreeMap<ObjectId, Option<Arc<Tree>>>, DvcError> {
         let mut trees = BTreeMap::new();
         for id in outs.iter().filter_map(|tracked| tracked.out().content.as_ref()).map(|content| content.id) {
             if id.is_dir && !trees.contains_key(&id) {

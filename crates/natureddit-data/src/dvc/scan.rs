@@ -1,28 +1,29 @@
 //! What lies in the work tree, and its hashes.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, Fingerprint, Kind};
 use rayon::prelude::*;
 
+use super::cache::Hashed;
 use super::error::DvcError;
 use super::hash::{HashKind, Md5, ObjectId};
 use super::ignored::IGNORE_FILE;
+use super::lanes;
 use super::pointer::Content;
 use super::repo::DvcRepo;
 use super::tree::Tree;
 
 /// A file below a folder.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+struct Found {
     /// Below the folder, with `/`.
-    pub(super) name: String,
-    pub(super) path: PathBuf,
-    /// By which it is remembered.
-    pub(super) key: String,
-    pub(super) print: Fingerprint,
+    name: String,
+    print: Fingerprint,
 }
+
+/// To hand over fewer files to another thread costs more than to look at them.
+const LOOKS_MIN: usize = 64;
 
 /// What a target holds now.
 #[derive(Clone, Debug)]
@@ -42,17 +43,14 @@ pub(super) enum Storing {
 impl DvcRepo {
     /// The files below a folder, sorted by name. Links to files count as files, as the real tool takes them; links to
     /// folders are passed over, as is what is neither.
-    pub(super) fn scan(&self, folder: &Path) -> Result<Vec<Found>, DvcError> {
+    fn scan(&self, folder: &Path) -> Result<Vec<Found>, DvcError> {
         let mut names = Vec::new();
         self.names(folder, "", &mut names)?;
         names.sort_unstable();
-        let start = self.cache.key(folder);
-        let found = names.into_par_iter().map(|name| {
-            let path = folder.join(&name);
-            let key = format!("{start}/{name}");
-            let metadata = fs::metadata(&path)?;
-            let print = Fingerprint::of(&metadata);
-            Ok((!metadata.is_dir()).then_some(Found { name, path, key, print }))
+        let opened = fs::OpenFolder::open(folder)?;
+        let found = names.into_par_iter().with_min_len(LOOKS_MIN).map(|name| {
+            let (kind, print) = opened.inspect(&name)?;
+            Ok((kind != Kind::Folder).then_some(Found { name, print }))
         });
         let found: Vec<Option<Found>> = found.collect::<Result<_, DvcError>>()?;
         Ok(found.into_iter().flatten().collect())
@@ -85,9 +83,7 @@ impl DvcRepo {
         if metadata.is_dir() {
             return self.current_folder(path, kind, storing).map(Some);
         }
-        let print = Fingerprint::of(&metadata);
-        let found = Found { name: String::new(), path: path.to_owned(), key: self.cache.key(path), print };
-        let (md5, print) = self.hashed(&found, kind, storing)?;
+        let (md5, print) = self.hashed(path, Fingerprint::of(&metadata), kind, storing)?;
         let id = ObjectId { kind, md5, is_dir: false };
         let is_executable = fs::is_executable(&metadata);
         let content = Content { id, bytes: Some(print.bytes), files: None, is_executable };
@@ -95,42 +91,104 @@ impl DvcRepo {
     }
 
     fn current_folder(&self, path: &Path, kind: HashKind, storing: Storing) -> Result<Current, DvcError> {
-        let found = self.scan(path)?;
-        self.options.progress.start(&format!("hashing {}", self.shown(path)), Some(found.len() as u64));
-        let hashed = found.par_iter().map(|found| {
-            let hashed = self.hashed(found, kind, storing);
-            self.options.progress.advance(1);
-            hashed
-        });
-        let hashed: Result<Vec<_>, DvcError> = hashed.collect();
-        self.options.progress.finish();
-        let hashed = hashed?;
-        let bytes = hashed.iter().map(|(_, print)| print.bytes).sum();
-        self.cache.remember_only(path, found.iter().map(|found| found.key.as_str()));
-        let files: BTreeMap<String, Md5> =
-            found.into_iter().zip(hashed).map(|(found, (md5, _))| (found.name, md5)).collect();
-        let tree = Tree { files };
-        let content = Content {
-            id: tree.id(kind),
-            bytes: Some(bytes),
-            files: Some(tree.files.len() as u64),
-            is_executable: false,
-        };
+        let (tree, bytes) = self.current_tree(path, kind, storing)?;
+        let files = Some(tree.files.len() as u64);
+        let content = Content { id: tree.id(kind), bytes: Some(bytes), files, is_executable: false };
         Ok(Current { content, tree: Some(tree) })
     }
 
-    fn hashed(&self, found: &Found, kind: HashKind, storing: Storing) -> Result<(Md5, Fingerprint), DvcError> {
-        if let Some(md5) = self.cache.known(&found.key, found.print, kind) {
+    /// The files of a folder now, and the bytes of them all.
+    pub(super) fn current_tree(&self, path: &Path, kind: HashKind, storing: Storing) -> Result<(Tree, u64), DvcError> {
+        let found = self.scan(path)?;
+        let files = found.iter().map(|found| (found.name.as_str(), found.print));
+        let mut hashed = self.cache.known_below(path, files, kind);
+        if storing == Storing::Yes {
+            self.forget_what_is_not_stored(&mut hashed, kind)?;
+        }
+        let bytes = self.hash_the_others(path, &found, &mut hashed, kind, storing)?;
+        self.cache.remember_only(path, found.iter().map(|found| found.name.as_str()));
+        let files = found.into_iter().zip(hashed).filter_map(|(found, md5)| Some((found.name, md5?)));
+        Ok((Tree { files: files.collect() }, bytes))
+    }
+
+    fn forget_what_is_not_stored(&self, hashed: &mut [Option<Md5>], kind: HashKind) -> Result<(), DvcError> {
+        let (places, ids): (Vec<usize>, Vec<ObjectId>) = (0..)
+            .zip(hashed.iter())
+            .filter_map(|(at, md5)| Some((at, ObjectId { kind, md5: (*md5)?, is_dir: false })))
+            .unzip();
+        let has = self.cache.has_each(&ids)?;
+        places.into_iter().zip(has).filter(|(_, is_there)| !is_there).for_each(|(at, _)| hashed[at] = None);
+        Ok(())
+    }
+
+    /// Hashes the files of a folder whose hash is not known; the bytes of all its files.
+    fn hash_the_others(
+        &self,
+        folder: &Path,
+        found: &[Found],
+        hashed: &mut [Option<Md5>],
+        kind: HashKind,
+        storing: Storing,
+    ) -> Result<u64, DvcError> {
+        let known = hashed.iter().flatten().count() as u64;
+        self.options.progress.start(&format!("hashing {}", self.shown(folder)), Some(found.len() as u64));
+        self.options.progress.advance(known);
+        let mut bytes =
+            found.iter().zip(&*hashed).filter(|(_, md5)| md5.is_some()).map(|(found, _)| found.print.bytes).sum();
+        let others: Vec<usize> = (0..found.len()).filter(|&at| hashed[at].is_none()).collect();
+        // Those of DVC 2 are text that is read line by line, each for itself.
+        let bytes_of = |at: usize| if kind == HashKind::Md5 { found[at].print.bytes } else { u64::MAX };
+        let groups = lanes::groups(&others, bytes_of);
+        let done = groups.par_iter().map_init(Vec::new, |memory, group| {
+            let paths: Vec<PathBuf> = group.iter().map(|&at| folder.join(&found[at].name)).collect();
+            let done = self.hash_group(&paths, kind, storing, memory);
+            self.options.progress.advance(group.len() as u64);
+            done
+        });
+        let done: Result<Vec<Vec<Hashed>>, DvcError> = done.collect();
+        self.options.progress.finish();
+        let start = self.cache.key(folder);
+        for (at, new) in others.into_iter().zip(done?.into_iter().flatten()) {
+            self.cache.remember(&format!("{start}/{}", found[at].name), kind, &new);
+            hashed[at] = Some(new.md5);
+            bytes += new.print.bytes;
+        }
+        Ok(bytes)
+    }
+
+    fn hash_group(
+        &self,
+        paths: &[PathBuf],
+        kind: HashKind,
+        storing: Storing,
+        memory: &mut Vec<u8>,
+    ) -> Result<Vec<Hashed>, DvcError> {
+        match (paths, storing) {
+            ([path], Storing::Yes) => Ok(vec![self.cache.store(path, kind)?]),
+            ([path], Storing::No) => Ok(vec![self.cache.hash(path, kind)?]),
+            _ => self.cache.take_together(paths, storing, memory),
+        }
+    }
+
+    fn hashed(
+        &self,
+        path: &Path,
+        print: Fingerprint,
+        kind: HashKind,
+        storing: Storing,
+    ) -> Result<(Md5, Fingerprint), DvcError> {
+        let key = self.cache.key(path);
+        if let Some(md5) = self.cache.known(&key, print, kind) {
             let id = ObjectId { kind, md5, is_dir: false };
             if storing == Storing::No || self.cache.has(id)? {
-                return Ok((md5, found.print));
+                return Ok((md5, print));
             }
         }
         let hashed = match storing {
-            Storing::Yes => self.cache.store(&found.path, kind)?,
-            Storing::No => self.cache.hash(&found.path, kind)?,
+            Storing::Yes => self.cache.store(path, kind)?,
+            Storing::No => self.cache.hash(path, kind)?,
         };
-        self.cache.remember(&found.key, kind, &hashed);
+        self.cache.remember(&key, kind, &hashed);
         Ok((hashed.md5, hashed.print))
     }
 }

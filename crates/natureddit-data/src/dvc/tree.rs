@@ -1,5 +1,6 @@
 //! The list of a folder's files: the `.dir` object.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -30,9 +31,10 @@ pub enum TreeError {
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct Entry<'a> {
     // DVC 2 wrote `md5` here too, though over lines.
-    md5: String,
+    #[serde(borrow)]
+    md5: Cow<'a, str>,
     relpath: String,
 }
 
@@ -43,15 +45,14 @@ impl Tree {
     /// [`TreeError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, TreeError> {
         let entries: Vec<Entry> = serde_json::from_slice(bytes).map_err(TreeError::Json)?;
-        let mut files = BTreeMap::new();
-        for Entry { md5, relpath } in entries {
+        let files = entries.into_iter().map(|Entry { md5, relpath }| {
             if !is_below(&relpath) {
                 return Err(TreeError::Path(relpath));
             }
-            let hash = md5.parse().map_err(|_| TreeError::Md5(md5))?;
-            files.insert(relpath, hash);
-        }
-        Ok(Self { files })
+            let hash = md5.parse().map_err(|_| TreeError::Md5(md5.into_owned()))?;
+            Ok((relpath, hash))
+        });
+        Ok(Self { files: files.collect::<Result<_, _>>()? })
     }
 
     /// The bytes of the object, as Python's `json.dumps` writes them, on which its hash depends.
@@ -61,7 +62,9 @@ impl Tree {
         json.push('[');
         for (at, (path, md5)) in self.files.iter().enumerate() {
             json.push_str(if at == 0 { "" } else { ", " });
-            let _ = write!(json, "{{\"md5\": \"{md5}\", \"relpath\": ");
+            json.push_str("{\"md5\": \"");
+            json.push_str(str::from_utf8(&md5.hex()).unwrap_or_default());
+            json.push_str("\", \"relpath\": ");
             write_string(&mut json, path);
             json.push('}');
         }
@@ -91,6 +94,12 @@ fn is_below(path: &str) -> bool {
 /// A JSON string in ASCII, as Python escapes it.
 fn write_string(json: &mut String, text: &str) {
     json.push('"');
+    // Nearly all are as they are.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        json.push_str(text);
+        json.push('"');
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' => json.push_str("\\\""),

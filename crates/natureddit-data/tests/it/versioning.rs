@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use natureddit_core::{Clock, Progress};
+use natureddit_data::dvc::hash::{HashKind, Md5, ObjectId};
 use natureddit_data::dvc::remote::Access;
 use natureddit_data::dvc::{Change, CheckedOut, DvcError, DvcOptions, DvcRepo, Keep};
 use natureddit_net::{ClientConfig, HostMap, Pacing, RetryPolicy};
@@ -156,6 +157,53 @@ async fn what_is_pushed_is_pulled_elsewhere() {
     assert!(other.status(&[]).unwrap().is_empty());
     let cloud = other.cloud_status(&[], None).await.unwrap();
     assert!(cloud[0].new.is_empty() && cloud[0].deleted.is_empty() && cloud[0].missing.is_empty());
+}
+
+/// So many that they are hashed side by side, of such lengths that none ends where another does.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_files_are_hashed_as_each_of_them_alone() {
+    let bench = Bench::new();
+    let content = |number: usize| -> Vec<u8> { (0..number * number * 7).map(|at| (at * number) as u8).collect() };
+    for number in 0..90 {
+        bench.write(&format!("repo/data/many/{number}.jpg"), content(number));
+    }
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/many"])).unwrap();
+    let object = |number: usize| {
+        let md5 = Md5::of(&content(number));
+        ObjectId { kind: HashKind::Md5, md5, is_dir: false }.path()
+    };
+    for number in 0..90 {
+        assert_eq!(fs::read(bench.path("repo/.dvc/cache").join(object(number))).unwrap(), content(number));
+    }
+    // One that is lost is stored again, though nothing changed.
+    fs::remove_file(bench.path("repo/.dvc/cache").join(object(50))).unwrap();
+    assert!(!repo.add(&bench.targets(&["data/many"])).unwrap()[0].is_changed);
+    assert!(bench.path("repo/.dvc/cache").join(object(50)).exists());
+    // Of one that is spoilt, nothing is sent under its name, nor put into a work tree.
+    drop(repo);
+    fs::remove_file(bench.path("repo/.dvc/tmp/natureddit.state")).unwrap();
+    let spoilt = bench.path("repo/.dvc/cache").join(object(60));
+    fs::remove_file(&spoilt).unwrap();
+    fs::write(&spoilt, content(61)).unwrap();
+    let repo = bench.open("repo");
+    let error = repo.push(&[], None).await.unwrap_err();
+    assert!(matches!(&error, DvcError::Corrupt { .. }), "{error}");
+    assert!(!bench.path("remote").join(object(60)).exists() && !spoilt.exists());
+    repo.add(&bench.targets(&["data/many"])).unwrap();
+    assert_eq!(fs::read(&spoilt).unwrap(), content(60));
+    // 0.jpg is empty, and all the others differ.
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 91);
+    let other = bench.clone_as("other");
+    assert_eq!(other.pull(&[], None, false).await.unwrap().checked_out.added, 90);
+    assert_eq!(bench.files("other/data/many"), bench.files("repo/data/many"));
+    // Again with the list at hand, and one file that is not as it says.
+    bench.write("other/data/many/7.jpg", "changed");
+    let error = other.pull(&[], None, false).await.unwrap_err();
+    assert!(matches!(error, DvcError::WouldLose { .. }), "{error}");
+    let pulled = other.pull(&[], None, true).await.unwrap();
+    assert_eq!((pulled.fetched.objects, pulled.checked_out.modified), (0, 1));
+    assert_eq!(bench.files("other/data/many"), bench.files("repo/data/many"));
 }
 
 #[test]

@@ -29,6 +29,16 @@ impl Target {
         Self { path: path.to_owned(), file: None, hasher: Hasher::new(id), is_kept: false }
     }
 
+    /// Writes an object at once whose hash is known; the file stays if all of it was written.
+    pub(super) fn put(path: &Path, content: &[u8]) -> Result<(), FsError> {
+        let mut file = fs::create(path)?;
+        file.write_all(content).map_err(|e| {
+            // Half an object is of no use; that it could not be removed changes nothing for the caller.
+            let _ = fs::remove_file(path);
+            FsError::new("write", path, e)
+        })
+    }
+
     pub(super) fn write(&mut self, part: &[u8]) -> Result<(), FsError> {
         let file = match &mut self.file {
             Some(file) => file,

@@ -9,14 +9,19 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use natureddit_core::fs::{self, FsError};
+use rayon::prelude::*;
 
 use super::incoming::Target;
 use super::{JOBS, Received, Remote, RemoteError, folder_of};
 use crate::dvc::hash::ObjectId;
+use crate::dvc::lanes::md5_of_each;
 use crate::images::on_a_thread;
 
 /// What is read of an object at a time.
 const PIECE_BYTES: usize = 1 << 20;
+
+/// Objects up to this length are held in memory whole.
+const SMALL_BYTES: u64 = 1 << 20;
 
 /// So many objects are looked for one by one; of more, the folders they would lie in are listed.
 const LOOKUPS_MAX: usize = 64;
@@ -40,8 +45,20 @@ impl Local {
         self.folder.join(id.path())
     }
 
+    fn received(&self, id: ObjectId, outcome: Outcome, bytes_max: u64) -> Result<Option<Received>, RemoteError> {
+        match outcome {
+            Outcome::Whole(received) => Ok(Some(received)),
+            Outcome::Absent => Ok(None),
+            Outcome::TooLong => Err(RemoteError::TooManyBytes { url: self.shown.clone(), id, bytes_max }),
+        }
+    }
+
     async fn sync_all(&self) -> Result<(), RemoteError> {
         let paths = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        let (is_synced, paths) = on_a_thread(move || (fs::sync_file_system_of(&paths), paths)).await;
+        if is_synced? {
+            return Ok(());
+        }
         let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
         for path in paths {
             folders.entry(path.parent().unwrap_or(&path).to_owned()).or_default().push(path);
@@ -94,11 +111,21 @@ impl Remote for Local {
     ) -> BoxFuture<'a, Result<Option<Received>, RemoteError>> {
         let (from, target) = (self.path(id), Target::new(id, to));
         let get = async move {
-            match on_a_thread(move || receive(&from, target, bytes_max)).await? {
-                Outcome::Whole(received) => Ok(Some(received)),
-                Outcome::Absent => Ok(None),
-                Outcome::TooLong => Err(RemoteError::TooManyBytes { url: self.shown.clone(), id, bytes_max }),
-            }
+            let outcome = on_a_thread(move || receive(&from, target, bytes_max)).await?;
+            self.received(id, outcome, bytes_max)
+        };
+        get.boxed()
+    }
+
+    fn get_each<'a>(
+        &'a self,
+        wanted: &'a [(ObjectId, PathBuf)],
+        bytes_max: u64,
+    ) -> BoxFuture<'a, Vec<Result<Option<Received>, RemoteError>>> {
+        let named = wanted.iter().map(|(id, to)| (*id, self.path(*id), to.clone())).collect::<Vec<_>>();
+        let get = async move {
+            let received = on_a_thread(move || receive_each(&named, bytes_max)).await;
+            received.into_iter().zip(wanted).map(|(outcome, (id, _))| self.received(*id, outcome?, bytes_max)).collect()
         };
         get.boxed()
     }
@@ -120,11 +147,15 @@ fn existing(remote: &Path, ids: &BTreeSet<ObjectId>) -> Result<BTreeSet<ObjectId
         let found = ids.iter().map(|id| Ok(is_there(id)?.then_some(*id)));
         return found.filter_map(Result::transpose).collect();
     }
-    let mut there = BTreeSet::new();
-    for folder in ids.iter().map(|id| folder_of(*id)).collect::<BTreeSet<_>>() {
-        there.extend(objects_in(remote, &folder)?);
-    }
-    Ok(ids.intersection(&there).copied().collect())
+    // Sorted as they are, those of one folder stand together.
+    let ids: Vec<ObjectId> = ids.iter().copied().collect();
+    let folders: Vec<&[ObjectId]> = ids.chunk_by(|a, b| a.prefix() == b.prefix()).collect();
+    let there = folders.into_par_iter().map(|ids| {
+        let names = ids.first().map_or(Ok(Vec::new()), |id| names_in(&remote.join(folder_of(*id))))?;
+        Ok(ids.iter().copied().filter(|id| names.binary_search(&id.name()).is_ok()).collect())
+    });
+    let there: Vec<Vec<ObjectId>> = there.collect::<Result<_, FsError>>()?;
+    Ok(there.into_iter().flatten().collect())
 }
 
 fn list(remote: &Path) -> Result<BTreeSet<ObjectId>, FsError> {
@@ -146,10 +177,12 @@ fn objects_in(remote: &Path, folder: &str) -> Result<Vec<ObjectId>, FsError> {
     Ok(names.iter().filter_map(|name| ObjectId::from_path(&format!("{folder}/{name}"))).collect())
 }
 
-/// Those that are text; of a folder that is not there, none.
+/// Those that are text, sorted; of a folder that is not there, none.
 fn names_in(folder: &Path) -> Result<Vec<String>, FsError> {
-    let paths = fs::optional(fs::read_dir(folder))?.unwrap_or_default();
-    Ok(paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+    let entries = fs::optional(fs::entries(folder))?.unwrap_or_default();
+    let mut names: Vec<String> = entries.into_iter().filter_map(|(name, _)| name.into_string().ok()).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Copies without reading where the file system can. Objects are read-only, as the real tool makes them.
@@ -199,4 +232,25 @@ fn receive(from: &Path, mut target: Target, bytes_max: u64) -> Result<Outcome, F
         left = rest;
         target.write(&piece[..read])?;
     }
+}
+
+/// As [`receive`]; small ones are hashed side by side.
+fn receive_each(wanted: &[(ObjectId, PathBuf, PathBuf)], bytes_max: u64) -> Vec<Result<Outcome, FsError>> {
+    // What cannot be read is tried again, and told of, as if it were alone.
+    let read = |(id, from, _): &(ObjectId, PathBuf, PathBuf)| {
+        if id.is_plain() { fs::read_limited(from, bytes_max.min(SMALL_BYTES)).ok() } else { None }
+    };
+    let contents: Vec<Option<Vec<u8>>> = wanted.iter().map(read).collect();
+    let small: Vec<&[u8]> = contents.iter().flatten().map(Vec::as_slice).collect();
+    let mut hashes = md5_of_each(&small).into_iter();
+    let outcomes = wanted.iter().zip(&contents).map(|((id, from, to), content)| {
+        match content.as_ref().and_then(|content| Some((content, hashes.next()?))) {
+            Some((content, md5)) => {
+                let received = Received { md5, bytes: content.len() as u64 };
+                Target::put(to, content).map(|()| Outcome::Whole(received))
+            }
+            None => receive(from, Target::new(*id, to), bytes_max),
+        }
+    });
+    outcomes.collect()
 }

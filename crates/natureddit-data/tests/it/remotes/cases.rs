@@ -85,6 +85,32 @@ async fn an_object_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn several_objects_come_as_each_of_them_alone_does() {
+    for place in Place::each().await {
+        let (long, longest) = (vec![7; 1_500_000], vec![8; 2_000_001]);
+        let contents: [&[u8]; 6] = [b"a", b"", &[5; 70], &long, &longest, &[6; 64]];
+        let ids = contents.map(|content| place.plant(content));
+        let asked = ids.into_iter().chain([object(b"absent")]).enumerate();
+        let wanted: Vec<_> = asked.map(|(at, id)| (id, place.to().with_file_name(format!("to{at}")))).collect();
+        let got = place.remote.get_each(&wanted, 2_000_000).await;
+        assert_eq!(got.len(), wanted.len());
+        for (at, (got, (id, to))) in got.into_iter().zip(&wanted).enumerate() {
+            match at {
+                4 => assert!(matches!(got, Err(RemoteError::TooManyBytes { .. })), "{got:?}"),
+                6 => assert_eq!(got.unwrap(), None),
+                _ => {
+                    let bytes = contents[at].len() as u64;
+                    assert_eq!(got.unwrap(), Some(Received { md5: id.md5, bytes }), "{:?} {at}", place.kind);
+                    assert_eq!(fs::read(to).unwrap(), contents[at]);
+                    fs::remove_file(to).unwrap();
+                }
+            }
+        }
+        place.assert_no_download();
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_cut_short_is_an_error_and_no_file() {
     for place in Place::servers().await {
         // Long enough that some of it was written.
