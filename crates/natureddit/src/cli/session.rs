@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use natureddit_core::Clock;
 use natureddit_core::fs::FsError;
+use natureddit_data::dvc::DvcRepo;
 
 use super::error::CliError;
 use super::logging;
@@ -135,9 +136,10 @@ impl Session {
     }
 }
 
-/// A path seen from a folder, without the `.` that people and shells put into it.
+/// A path seen from a folder, without the `.` and `..` that people and shells put into it: what lies below it must begin
+/// with it.
 fn below(here: &Path, path: &Path) -> PathBuf {
-    here.join(path).components().collect()
+    DvcRepo::absolute(here, path)
 }
 
 fn working_dir() -> Result<PathBuf, FsError> {

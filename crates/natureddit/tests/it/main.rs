@@ -6,6 +6,7 @@ mod config_check;
 mod daily;
 mod doctor;
 mod help;
+mod importing;
 mod init;
 mod natureddit;
 mod properties;
