@@ -7,6 +7,7 @@ import argparse
 import pathlib
 import time
 
+import dvc_daily
 import dvc_files
 import dvc_kills
 import dvc_remotes
@@ -19,6 +20,7 @@ CASES = [
     *dvc_remotes.CASES,
     *dvc_safety.CASES,
     *dvc_kills.CASES,
+    *dvc_daily.CASES,
 ]
 
 
