@@ -3,6 +3,7 @@
 mod child;
 mod collect;
 mod dvc;
+mod sandbox;
 mod server;
 
 use std::fmt;
@@ -22,7 +23,7 @@ Measures the bars the project promises and says which are met; exits with 1 if o
 
 usage: cargo xtask bench [loop] [--photos DIR]
        cargo xtask bench collect [--turbojpeg]
-       cargo xtask bench dvc [local|s3|many]
+       cargo xtask bench dvc [local|s3|many|daily]
 
   loop          the whole loop on real photos: demo, second run, cross-validation, server; also without a word
   --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)
@@ -31,7 +32,7 @@ usage: cargo xtask bench [loop] [--photos DIR]
   --turbojpeg   the photos alone, with the feature of this name; the program is built in target/turbojpeg
 
   dvc           beside the real dvc: 4,432 files (1.5 GB) with a remote that is a folder (local) or S3 (s3), and 100,000
-                small ones (many); takes up to 10 GB in target/xtask, which are free again afterwards
+                small ones (many), and the daily update (daily, by itself); takes up to 10 GB in target/xtask, which are free again afterwards
 
 `loop` is of this program alone. `collect` and `dvc` need Linux, and python3 (3.11 or newer) with pip and venv; what
 `collect` makes once is kept in target/bench.";

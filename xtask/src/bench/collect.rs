@@ -4,7 +4,6 @@ mod dump;
 mod inputs;
 mod photos;
 mod rows;
-mod sandbox;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench dvc`: `natureddit dvc` beside the real `dvc`, in one run on the same files.
 
+mod daily;
 mod local;
 mod many;
 mod repository;
@@ -25,7 +26,8 @@ const MANY: FileSet = FileSet { count: 100_000, bytes: 10_000, spread: 0 };
 /// A part of this bench, and what it measures.
 type Part = (&'static str, fn(&Bench) -> Result<Vec<Figure>, Failure>);
 
-const PARTS: [Part; 3] = [("local", local::measure), ("s3", s3::measure), ("many", many::measure)];
+const PARTS: [Part; 4] =
+    [("local", local::measure), ("s3", s3::measure), ("many", many::measure), ("daily", daily::measure)];
 
 pub(super) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     let asked = arguments.word_unless_option();
@@ -92,11 +94,19 @@ impl Bench {
         let mut command = match tool {
             Tool::Theirs => Command::new(self.python.program("dvc")),
             Tool::Ours | Tool::OursUnsynced => {
-                let mut command = Command::new(self.workspace.natureddit_path());
+                let mut command = self.program(folder);
                 command.arg("dvc");
                 command
             }
         };
+        command.current_dir(folder);
+        self.set_environment(&mut command);
+        command
+    }
+
+    /// Our whole program, started in `folder`, with nothing of the user's settings.
+    fn program(&self, folder: &Path) -> Command {
+        let mut command = Command::new(self.workspace.natureddit_path());
         command.current_dir(folder);
         self.set_environment(&mut command);
         command
@@ -191,7 +201,7 @@ mod tests {
     fn a_folder_is_as_large_as_its_files() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench/dvc");
         let (bytes, files) = size_of(&folder).unwrap();
-        assert!(bytes > 1000.0 && files == 4, "{bytes} bytes in {files} files");
+        assert!(bytes > 1000.0 && files == 5, "{bytes} bytes in {files} files");
         assert!(size_of(&folder.join("nosuch")).is_err());
     }
 }

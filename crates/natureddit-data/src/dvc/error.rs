@@ -40,6 +40,12 @@ pub enum DvcError {
         /// Which one.
         path: PathBuf,
     },
+    /// A link to nothing, or a file that went away meanwhile.
+    #[error("{path} leads nowhere", path = path.display())]
+    LeadsNowhere {
+        /// The link.
+        path: PathBuf,
+    },
     /// A target is neither a pointer nor what one points to.
     #[error("{path} is not tracked by DVC", path = path.display())]
     NotTracked {

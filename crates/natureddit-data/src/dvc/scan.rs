@@ -42,16 +42,19 @@ pub(super) enum Storing {
 
 impl DvcRepo {
     /// The files below a folder, sorted by name. Links to files count as files, as the real tool takes them; links to
-    /// folders are passed over, as is what is neither.
-    fn scan(&self, folder: &Path) -> Result<Vec<Found>, DvcError> {
+    /// folders are passed over, as is what is neither. A link that leads nowhere, such as one to an object that the cache
+    /// lost, is no file, and nothing that can be stored.
+    fn scan(&self, folder: &Path, storing: Storing) -> Result<Vec<Found>, DvcError> {
         let mut names = Vec::new();
         self.names(folder, "", &mut names)?;
         names.sort_unstable();
         let opened = fs::OpenFolder::open(folder)?;
-        let found = names.into_par_iter().with_min_len(LOOKS_MIN).map(|name| {
-            let (kind, print) = opened.inspect(&name)?;
-            Ok((kind != Kind::Folder).then_some(Found { name, print }))
-        });
+        let found =
+            names.into_par_iter().with_min_len(LOOKS_MIN).map(|name| match fs::optional(opened.inspect(&name))? {
+                Some((kind, print)) => Ok((kind != Kind::Folder).then_some(Found { name, print })),
+                None if storing == Storing::No => Ok(None),
+                None => Err(DvcError::LeadsNowhere { path: folder.join(name) }),
+            });
         let found: Vec<Option<Found>> = found.collect::<Result<_, DvcError>>()?;
         Ok(found.into_iter().flatten().collect())
     }
@@ -99,7 +102,7 @@ impl DvcRepo {
 
     /// The files of a folder now, and the bytes of them all.
     pub(super) fn current_tree(&self, path: &Path, kind: HashKind, storing: Storing) -> Result<(Tree, u64), DvcError> {
-        let found = self.scan(path)?;
+        let found = self.scan(path, storing)?;
         let files = found.iter().map(|found| (found.name.as_str(), found.print));
         let mut hashed = self.cache.known_below(path, files, kind);
         if storing == Storing::Yes {

@@ -339,6 +339,24 @@ fn links_are_of_the_type_that_is_configured() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_object_is_gone_is_a_file_that_is_gone() {
+    let bench = filled();
+    bench.init("repo", "[cache]\n    type = symlink\n");
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    repo.push(&[], None).await.unwrap();
+    fs::remove_file(bench.path("repo/.dvc/cache/files/md5/7d/793037a0760186574b0282f2f435e7")).unwrap();
+    let status = repo.status(&[]).unwrap();
+    assert_eq!((status[0].change, status[0].deleted.as_slice()), (Change::Modified, ["a.jpg".to_owned()].as_slice()));
+    let error = repo.add(&bench.targets(&["data/imgs"])).unwrap_err();
+    assert!(matches!(&error, DvcError::LeadsNowhere { path } if path.ends_with("a.jpg")), "{error}");
+    let pulled = repo.pull(&[], None, false).await.unwrap();
+    assert_eq!(pulled.fetched.objects, 1);
+    assert_eq!(fs::read(bench.path("repo/data/imgs/a.jpg")).unwrap(), b"world");
+    assert!(repo.status(&[]).unwrap().is_empty());
+}
+
 #[test]
 fn what_cannot_be_added_is_said_and_left() {
     let bench = filled();

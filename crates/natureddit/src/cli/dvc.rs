@@ -59,7 +59,7 @@ enum Command {
     Status {
         #[command(flatten)]
         targets: Targets,
-        /// Compare the cache with a remote instead of the work tree with the pointers
+        /// Compare the cache with a remote instead of the work tree with the pointers; so does --remote
         #[arg(short, long)]
         cloud: bool,
         #[command(flatten)]
@@ -169,7 +169,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         Command::Status { targets, cloud, remote } => {
             let here = Here::open(session, remote.jobs)?;
             let targets = here.absolute(&targets.targets);
-            let (result, is_clean) = if *cloud {
+            let (result, is_clean) = if *cloud || remote.remote.is_some() {
                 let remotes = Here::block_on(here.repo.cloud_status(&targets, remote.remote.as_deref()))?;
                 let is_clean = remotes.iter().all(|status| status.new.is_empty() && status.deleted.is_empty());
                 (Status { changed: None, remotes: Some(remotes) }, is_clean)
@@ -207,6 +207,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
             session.output.result(&InPlace(done))?;
         }
         Command::Gc(args) => {
+            if args.remote.remote.is_some() && !args.cloud {
+                return Err(CliError::usage(
+                    "--remote says which remote --cloud removes from, and there is no --cloud",
+                ));
+            }
             let here = Here::open(session, args.remote.jobs)?;
             let keep = Keep { all_branches: args.all_branches, all_tags: args.all_tags, all_commits: args.all_commits };
             let name = args.remote.remote.as_deref();

@@ -1,11 +1,11 @@
 //! A dump of the archives, streamed.
 
 use super::super::child;
+use super::super::sandbox::write_settings;
 use super::super::{Bar, Figure, number};
 use super::Bench;
 use super::inputs;
 use super::median;
-use super::sandbox::write_settings;
 use crate::json::Json;
 use crate::process::Failure;
 

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use super::super::child::{self, Cost};
+use super::super::sandbox::Sandbox;
 use super::super::{Bar, Figure, number};
 use super::inputs::{self, PhotoSet};
-use super::sandbox::Sandbox;
 use super::{Bench, median};
 use crate::json::Json;
 use crate::process::Failure;
@@ -94,7 +94,8 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
 
 /// Collects every photo of a folder into a new project.
 fn collect(bench: &Bench, photos: &Path, set: PhotoSet, project: &Path) -> Result<Run, Failure> {
-    let sandbox = Sandbox::start(bench, &["--photos", &photos.display().to_string()])?;
+    let sandbox =
+        Sandbox::start(bench.natureddit(bench.workspace.root()), &["--photos", &photos.display().to_string()])?;
     sandbox.write_project(project)?;
     let before = sandbox.cpu_seconds()?;
     let (printed, cost) = child::measure(bench.natureddit(project).args(["collect", "--json"]))?;

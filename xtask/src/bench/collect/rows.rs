@@ -6,9 +6,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::super::child;
+use super::super::sandbox::Sandbox;
 use super::super::{Bar, Figure, number};
 use super::Bench;
-use super::sandbox::Sandbox;
 use crate::json::Json;
 use crate::process::Failure;
 
@@ -36,7 +36,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
 }
 
 fn collect(bench: &Bench, rows: u64, project: &Path) -> Result<child::Cost, Failure> {
-    let sandbox = Sandbox::start(bench, &["--posts", POSTS])?;
+    let sandbox = Sandbox::start(bench.natureddit(bench.workspace.root()), &["--posts", POSTS])?;
     sandbox.write_project(project)?;
     let table = project.join("data").join("posts.csv");
     let written = fs::create_dir_all(project.join("data")).and_then(|()| write_rows(&table, rows));

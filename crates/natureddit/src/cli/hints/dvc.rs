@@ -22,6 +22,10 @@ fn of_dvc(error: &DvcError) -> Option<String> {
         DvcError::IsRepository { .. } => "its settings stand in .dvc/config".into(),
         DvcError::Busy { .. } => "wait until it is done, or wait longer by dvc.lock_wait".into(),
         DvcError::NotTracked { path } => format!("natureddit dvc add {}", path.display()),
+        DvcError::LeadsNowhere { .. } => {
+            "if it led into the cache, `natureddit dvc fetch` and `natureddit dvc checkout` put it back; else remove it"
+                .into()
+        }
         DvcError::CannotAdd { path, why } if why.starts_with("git tracks") => {
             format!("git rm -r --cached {}", path.display())
         }

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use super::super::child;
-use super::Bench;
+use super::child;
 use crate::json::Json;
 use crate::process::{Failure, not_started};
 
@@ -20,9 +19,8 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts it with more words, such as `--photos DIR`, on a free port.
-    pub(super) fn start(bench: &Bench, words: &[&str]) -> Result<Self, Failure> {
-        let mut command = bench.natureddit(bench.workspace.root());
+    /// Starts it by the command of the program, with more words, such as `--photos DIR`, on a free port.
+    pub(super) fn start(mut command: Command, words: &[&str]) -> Result<Self, Failure> {
         command.args(["sandbox", "--port", "0", "--json"]).args(words);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.map_err(|error| not_started(&command, &error))?;
@@ -43,6 +41,11 @@ impl Sandbox {
             sandbox.host_map = hosts.collect();
         }
         Ok(sandbox)
+    }
+
+    /// The first moment of its posts, and one after the last.
+    pub(super) fn window(&self) -> (&str, &str) {
+        (&self.since, &self.until)
     }
 
     /// What it used of the processors until now, in seconds.
