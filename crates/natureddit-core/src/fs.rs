@@ -443,18 +443,24 @@ pub fn lock(path: &Path) -> Result<Lock> {
     Ok(Lock { file })
 }
 
-/// Removes the files that a killed [`write_atomic`] left in a folder (not below it). Nothing else may be writing there.
+/// The files that a killed [`write_atomic`] left in a folder (not below it), and those that are being written there.
+///
+/// # Errors
+/// With the path; a folder that is not there is no error.
+pub fn partials(folder: &Path) -> Result<Vec<PathBuf>> {
+    let is_partial = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with('.') && name.ends_with(".partial") && !path.is_dir()
+    };
+    Ok(optional(read_dir(folder))?.unwrap_or_default().into_iter().filter(is_partial).collect())
+}
+
+/// Removes the [`partials`] of a folder. Nothing else may be writing there.
 ///
 /// # Errors
 /// With the path; a folder that is not there is no error.
 pub fn remove_partials(folder: &Path) -> Result<()> {
-    for path in optional(read_dir(folder))?.unwrap_or_default() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') && name.ends_with(".partial") && !path.is_dir() {
-            remove_file(&path)?;
-        }
-    }
-    Ok(())
+    partials(folder)?.iter().try_for_each(|path| remove_file(path))
 }
 
 #[cfg(test)]

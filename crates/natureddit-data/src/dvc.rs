@@ -22,6 +22,7 @@ mod state;
 mod status;
 mod transfer;
 pub mod tree;
+mod unfinished;
 mod verify;
 mod yaml;
 

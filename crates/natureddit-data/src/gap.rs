@@ -221,6 +221,13 @@ impl Ledger {
         open
     }
 
+    /// The time before a moment that nobody ever asked for: from the last moment that was asked for up to there.
+    #[must_use]
+    pub fn never_asked_before(&self, second: i64) -> Option<Window> {
+        let asked = self.asks.iter().filter_map(Ask::window).filter(|window| window.since() < second);
+        Window::new(asked.map(Window::until).max()?, second).ok()
+    }
+
     /// The windows of a subreddit of which some ask brought every post.
     fn covered(&self, subreddit: &str) -> Vec<Window> {
         let mut covered = Vec::new();
@@ -292,6 +299,18 @@ mod tests {
 
     fn open(ledger: &Ledger) -> Vec<Gap> {
         ledger.open_gaps().into_iter().map(|open| open.gap).collect()
+    }
+
+    #[test]
+    fn what_was_skipped_lies_behind_the_last_ask_before() {
+        let ledger = |asks: &[Ask]| Ledger::merged(Path::new(""), asks.iter().cloned());
+        assert_eq!(ledger(&[]).never_asked_before(50), None);
+        let two = ledger(&[done(10, 20, 100, &[]), done(0, 15, 100, &[]), done(60, 70, 100, &[])]);
+        assert_eq!(two.never_asked_before(50), Some(window(20, 50)));
+        assert_eq!(two.never_asked_before(20), None);
+        assert_eq!(two.never_asked_before(15), None);
+        assert_eq!(two.never_asked_before(5), None);
+        assert_eq!(two.never_asked_before(90), Some(window(70, 90)));
     }
 
     #[test]

@@ -114,6 +114,13 @@ impl Git {
         Ok(Some(Upstream { name: format!("{remote}/{short}"), remote, branch: merge }))
     }
 
+    /// Whether a file contains a text in some commit up to the current one.
+    pub(crate) fn had(&self, path: &Path, text: &str) -> Result<bool, GitError> {
+        let (pick, path) = (format!("-S{text}"), path.to_string_lossy());
+        let found = ["--literal-pathspecs", "log", "--max-count=1", "--format=%H", &pick, "--", &*path];
+        Ok(self.head()?.is_some() && self.line(&found)?.is_some())
+    }
+
     /// Asks the remote for what is new.
     pub(crate) fn fetch(&self, upstream: &Upstream) -> Result<(), GitError> {
         self.run(&["fetch", "--quiet", &upstream.remote]).map(|_| ())

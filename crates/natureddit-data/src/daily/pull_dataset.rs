@@ -61,7 +61,8 @@ pub async fn pull_dataset(day: &Day, dataset: &VersionedDataset) -> Result<Pulle
     Ok(done)
 }
 
-/// What of the dataset differs from its pointers, and was not only removed.
+/// What of the dataset differs from its pointers because it was changed here: not what was only removed, not what a checkout
+/// left half done, and not an older version, as `git pull` alone leaves it, which a commit still has.
 fn changed(dataset: &VersionedDataset) -> Result<Vec<String>, DailyError> {
     let tracked = dataset.tracked();
     if tracked.is_empty() {
@@ -69,6 +70,17 @@ fn changed(dataset: &VersionedDataset) -> Result<Vec<String>, DailyError> {
         dataset.repo()?;
         return Ok(Vec::new());
     }
-    let statuses = dataset.repo()?.status(&tracked)?;
-    Ok(statuses.into_iter().filter(OutStatus::is_change_of_data).map(|status| status.path).collect())
+    let (repo, git) = (dataset.repo()?, dataset.git());
+    let mut changed = Vec::new();
+    for status in repo.status(&tracked)?.into_iter().filter(OutStatus::is_change_of_data) {
+        let (out, pointer) = (repo.root().join(&status.path), repo.root().join(&status.pointer));
+        let is_older = || match (&git, &status.now) {
+            (Some(git), Some(now)) => git.had(&pointer, &format!("md5: {now}")),
+            _ => Ok(false),
+        };
+        if !repo.is_half_checked_out(&out)? && !is_older()? {
+            changed.push(status.path);
+        }
+    }
+    Ok(changed)
 }

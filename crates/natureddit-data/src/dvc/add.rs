@@ -48,6 +48,7 @@ impl DvcRepo {
             });
         }
         self.cache.write_state();
+        self.end_checkout(targets.iter().map(PathBuf::as_path))?;
         if self.config.autostage() && !to_stage.is_empty() {
             git::stage(&self.root, &to_stage)?;
         }

@@ -301,6 +301,20 @@ impl Cache {
         Ok(ids)
     }
 
+    /// What was being written when a run was killed, and what is being written now.
+    pub(super) fn partials(&self) -> Result<Vec<PathBuf>, FsError> {
+        let objects = self.folder.join("files/md5");
+        let mut partials = fs::partials(&objects)?;
+        for top in [&objects, &self.folder] {
+            for (name, kind) in fs::optional(fs::entries(top))?.unwrap_or_default() {
+                if kind == fs::Kind::Folder && name.len() == 2 {
+                    partials.extend(fs::partials(&top.join(&name))?);
+                }
+            }
+        }
+        Ok(partials)
+    }
+
     /// Removes an object.
     pub(super) fn remove(&self, id: ObjectId) -> Result<(), FsError> {
         let path = self.path(id);

@@ -67,6 +67,10 @@ impl DvcRepo {
             return Err(DvcError::WouldLose { count, names });
         }
         let mut done = CheckedOut::default();
+        let changing = || plans.iter().map(|plan| plan.target.as_path());
+        if !plans.is_empty() {
+            self.begin_checkout(changing())?;
+        }
         for plan in &plans {
             self.carry_out(plan)?;
             done.added += plan.done.added;
@@ -74,6 +78,9 @@ impl DvcRepo {
             done.deleted += plan.done.deleted;
         }
         self.cache.write_state();
+        let is_whole = |path: &Path| !targets.iter().any(|target| is_inside(target, path));
+        let outs = tracked.iter().map(|tracked| tracked.out().path.as_path());
+        self.end_checkout(outs.filter(|path| is_whole(path)))?;
         Ok(done)
     }
 
@@ -124,8 +131,7 @@ impl DvcRepo {
         };
         let is_meant = |name: &str| {
             let path = below(&out.path, name);
-            let is_inner = |target: &PathBuf| target != &out.path && target.starts_with(&out.path);
-            let mut inner = targets.iter().filter(|target| is_inner(target)).peekable();
+            let mut inner = targets.iter().filter(|target| is_inside(target, &out.path)).peekable();
             inner.peek().is_none() || inner.any(|target| path.starts_with(target))
         };
         for (name, &md5) in wanted.iter().filter(|(name, _)| is_meant(name)) {
@@ -237,6 +243,10 @@ impl DvcRepo {
         }
         Ok(())
     }
+}
+
+fn is_inside(target: &Path, folder: &Path) -> bool {
+    target != folder && target.starts_with(folder)
 }
 
 /// The empty name is the target itself.

@@ -28,7 +28,9 @@ pub struct Keep {
 pub struct Collected {
     /// Objects of the cache.
     pub objects: usize,
-    /// Their length.
+    /// Objects of the cache that were not written to their end because a run was killed.
+    pub partials: usize,
+    /// The length of both.
     pub bytes: u64,
     /// Objects of the remote.
     pub remote_objects: usize,
@@ -37,7 +39,7 @@ pub struct Collected {
 }
 
 impl DvcRepo {
-    /// Removes what nothing points to from the cache, and from a remote where `cloud` is set.
+    /// Removes what nothing points to, and what killed runs left half written, from the cache, and from a remote where `cloud` is set.
     ///
     /// # Errors
     /// [`DvcError`]; also where the list of a folder is not in the cache, for what it names cannot be told from garbage.
@@ -68,6 +70,17 @@ impl DvcRepo {
             collected.objects += 1;
             if collected.is_removed {
                 self.cache.remove(id)?;
+            }
+        }
+        if self.config.cache_dir().is_some() {
+            // Others may be writing there.
+            return Ok(());
+        }
+        for path in self.cache.partials()? {
+            collected.bytes += fs::metadata(&path)?.len();
+            collected.partials += 1;
+            if collected.is_removed {
+                fs::remove_file(&path)?;
             }
         }
         Ok(())

@@ -80,7 +80,7 @@ impl DvcRepo {
         if config.hardlink_lock() {
             return Err(DvcError::Setting("core.hardlink_lock"));
         }
-        let lock = lock(&dvc, options.lock_wait)?;
+        let lock = lock(&dvc, options.lock_wait, &options.progress)?;
         // Nobody else is at work.
         fs::create_dir_all(&dvc.join(PARTIALS))?;
         fs::remove_partials(&dvc.join(PARTIALS))?;
@@ -237,21 +237,11 @@ struct Holder {
 }
 
 /// Takes the lock that the real tool takes.
-fn lock(dvc: &Path, wait: Duration) -> Result<Lock, DvcError> {
+fn lock(dvc: &Path, wait: Duration, progress: &Progress) -> Result<Lock, DvcError> {
     let path = dvc.join(LOCK_FILE);
-    let mut left = wait;
-    let lock = loop {
-        if let Some(lock) = fs::try_lock(&path)? {
-            break lock;
-        }
-        if left.is_zero() {
-            // The real tool writes its number into the lock file.
-            let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
-            let by = pid.map_or_else(String::new, |pid| format!(" by process {pid}"));
-            return Err(DvcError::Busy { lock: path, by });
-        }
-        thread::sleep(LOCK_POLL.min(left));
-        left = left.saturating_sub(LOCK_POLL);
+    let lock = match fs::try_lock(&path)? {
+        Some(lock) => lock,
+        None => wait_for_lock(&path, wait, progress)?,
     };
     let rwlock = dvc.join("tmp/rwlock");
     let text = fs::optional(fs::read_to_string(&rwlock))?.unwrap_or_default();
@@ -262,6 +252,24 @@ fn lock(dvc: &Path, wait: Duration) -> Result<Lock, DvcError> {
         Some(holder) => Err(DvcError::Busy { lock: rwlock, by: format!(" by process {}: {}", holder.pid, holder.cmd) }),
         None => Ok(lock),
     }
+}
+
+fn wait_for_lock(path: &Path, wait: Duration, progress: &Progress) -> Result<Lock, DvcError> {
+    // The real tool writes its number into the lock file.
+    let pid = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let by = pid.map_or_else(String::new, |pid| format!(" by process {pid}"));
+    progress.start(&format!("waiting: {} is held{by}", path.display()), None);
+    let mut left = wait;
+    while !left.is_zero() {
+        thread::sleep(LOCK_POLL.min(left));
+        left = left.saturating_sub(LOCK_POLL);
+        if let Some(lock) = fs::try_lock(path)? {
+            progress.finish();
+            return Ok(lock);
+        }
+    }
+    progress.finish();
+    Err(DvcError::Busy { lock: path.to_owned(), by })
 }
 
 /// Where there is no way to know, yes.
@@ -278,19 +286,19 @@ mod tests {
     #[test]
     fn the_lock_of_another_is_waited_for_and_named() {
         let folder = tempfile::tempdir().unwrap();
-        let held = lock(folder.path(), Duration::ZERO).unwrap();
-        let error = lock(folder.path(), Duration::from_millis(30)).unwrap_err();
+        let held = lock(folder.path(), Duration::ZERO, &Progress::silent()).unwrap();
+        let error = lock(folder.path(), Duration::from_millis(30), &Progress::silent()).unwrap_err();
         assert!(matches!(error, DvcError::Busy { .. }), "{error}");
         drop(held);
         let rwlock = format!(r#"{{"write": {{"/x": {{"pid": {}, "cmd": "dvc repro"}}}}}}"#, std::process::id());
         fs::write_atomic(&folder.path().join("tmp/rwlock"), rwlock).unwrap();
-        let error = lock(folder.path(), Duration::ZERO).unwrap_err().to_string();
+        let error = lock(folder.path(), Duration::ZERO, &Progress::silent()).unwrap_err().to_string();
         assert!(error.ends_with(": dvc repro"), "{error}");
         fs::write_atomic(
             &folder.path().join("tmp/rwlock"),
             r#"{"read": {"/x": [{"pid": 4294967295, "cmd": "gone"}]}}"#,
         )
         .unwrap();
-        lock(folder.path(), Duration::ZERO).unwrap();
+        lock(folder.path(), Duration::ZERO, &Progress::silent()).unwrap();
     }
 }

@@ -24,6 +24,9 @@ pub struct OutStatus {
     pub modified: Vec<String>,
     /// Those that are gone.
     pub deleted: Vec<String>,
+    /// What the work tree has now, as pointers write it, where it was modified.
+    #[serde(skip)]
+    pub(crate) now: Option<String>,
 }
 
 /// A difference.
@@ -74,6 +77,7 @@ impl DvcRepo {
             added: Vec::new(),
             modified: Vec::new(),
             deleted: Vec::new(),
+            now: None,
         };
         let kind = out.content.as_ref().map_or(HashKind::Md5, |content| content.id.kind);
         let Some(now) = self.current(&out.path, kind, Storing::No)? else {
@@ -84,7 +88,7 @@ impl DvcRepo {
             let is_whole = !out.is_cached || self.cache.has(content.id)?;
             return Ok((!is_whole).then(|| status(Change::NotInCache)));
         }
-        let mut status = status(Change::Modified);
+        let mut status = OutStatus { now: Some(now.content.id.to_string()), ..status(Change::Modified) };
         let before = if content.id.is_dir { self.cache.tree(content.id)? } else { None };
         if let (Some(before), Some(tree)) = (before, &now.tree) {
             for (name, md5) in &tree.files {

@@ -322,6 +322,26 @@ async fn garbage_is_what_nothing_points_to() {
     assert_eq!(repo.gc(Keep::default(), false, None, true).await.unwrap().objects, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_run_left_half_written_is_garbage_unless_others_may_be_writing_it() {
+    let half_written = ["files/md5/.new.0123456789abcdef-0.partial", "files/md5/5d/.41.0123456789abcdef-1.partial"];
+    for (config, folder, expected) in [("", "repo/.dvc/cache", 2), ("[cache]\n    dir = ../../shared\n", "shared", 0)] {
+        let bench = filled();
+        bench.init("repo", config);
+        let repo = bench.open("repo");
+        repo.add(&bench.targets(&["data/imgs"])).unwrap();
+        for name in half_written {
+            let path = bench.path(&format!("{folder}/{name}"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"half").unwrap();
+        }
+        let done = repo.gc(Keep::default(), false, None, true).await.unwrap();
+        assert_eq!((done.partials, done.objects, done.bytes), (expected, 0, 4 * expected as u64));
+        let left = half_written.iter().filter(|name| bench.path(&format!("{folder}/{name}")).exists()).count();
+        assert_eq!(left, 2 - expected);
+    }
+}
+
 #[test]
 fn links_are_of_the_type_that_is_configured() {
     for (kind, is_link) in [("hardlink", false), ("symlink", true), ("copy", false)] {

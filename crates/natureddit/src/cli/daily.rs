@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use clap::ValueHint;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use natureddit_core::fs;
 use natureddit_data::daily::{self, Day, Task, VersionedDataset};
-use natureddit_data::{CollectConfig, PhotoConfig, Shrink};
+use natureddit_data::gap::Ledger;
+use natureddit_data::{CollectConfig, PhotoConfig, Shrink, Window};
 use natureddit_image::ImageLimits;
 use serde::Serialize;
 
@@ -79,6 +80,8 @@ fn task_parser() -> impl TypedValueParser<Value = Task> {
 struct Updated {
     date: Date,
     tasks: BTreeMap<&'static str, Done>,
+    /// The time before the day that no collection ever asked for.
+    skipped: Option<Window>,
 }
 
 impl std::fmt::Display for Updated {
@@ -86,8 +89,22 @@ impl std::fmt::Display for Updated {
         // What each did was told when it was done.
         let merged = self.tasks.get(Task::MergeDatasets.name());
         write!(f, "dataset of {}: ", self.date)?;
-        merged.map_or(Ok(()), |merged| write!(f, "{merged}"))
+        merged.map_or(Ok(()), |merged| write!(f, "{merged}"))?;
+        let Some(skipped) = self.skipped else { return Ok(()) };
+        writeln!(f, "never asked for: posts from {skipped}")?;
+        let days = days_of(skipped).take(DAYS_SHOWN).map(|day| format!("natureddit daily --date {day}"));
+        writeln!(f, "hint: {}", days.collect::<Vec<_>>().join("; "))
     }
+}
+
+/// So many commands are shown for days that were skipped; the first ones.
+const DAYS_SHOWN: usize = 3;
+
+/// The days that a window reaches into.
+fn days_of(window: Window) -> impl Iterator<Item = Date> {
+    let date = |second| TimeZone::UTC.to_datetime(Timestamp::from_second(second).unwrap_or_default()).date();
+    let last = date(window.until() - 1);
+    std::iter::successors(Some(date(window.since())), |day| day.tomorrow().ok()).take_while(move |day| *day <= last)
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
@@ -100,7 +117,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         session.output.note(&done.to_string().trim_end().replace('\n', "\n      "));
         tasks.insert(task.name(), done);
     }
-    session.output.result(&Updated { date, tasks })?;
+    let config = session.config()?;
+    let since = Day::new(&config.project.data_dir, date).window().map_or(0, Window::since);
+    let skipped = Ledger::read(&config.project.data_dir)?.never_asked_before(since);
+    session.output.result(&Updated { date, tasks, skipped })?;
     Ok(Exit::Ok)
 }
 
@@ -197,6 +217,13 @@ fn obtain_posts(day: &Day, session: &Session) -> Result<Collected, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_reaches_into_days() {
+        let days = |since, until| days_of(Window::new(since, until).unwrap()).map(|day| day.to_string());
+        assert_eq!(days(0, 86_400).collect::<Vec<_>>(), ["1970-01-01"]);
+        assert_eq!(days(86_399, 86_401).collect::<Vec<_>>(), ["1970-01-01", "1970-01-02"]);
+    }
 
     #[test]
     fn a_date_is_a_day_and_nothing_more() {

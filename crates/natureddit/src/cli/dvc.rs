@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::error::{CliError, Exit};
 use super::session::Session;
-use super::words::{counted, size};
+use super::words::{counted, printable, size};
 use crate::wiring;
 
 const EXAMPLES: &str = "\
@@ -230,7 +230,7 @@ struct Here {
 
 impl Here {
     fn open(session: &Session, jobs: Option<u16>) -> Result<Self, CliError> {
-        let config = session.config_or_defaults()?;
+        let config = session.config_if_any()?;
         let folder = session.folder()?;
         let options = wiring::dvc(&config, jobs, &session.output.progress(), &session.clock);
         let repo = DvcRepo::open(&folder, options)?;
@@ -267,7 +267,7 @@ impl fmt::Display for AddedAll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.added.iter().try_for_each(|added| {
             let what = if added.is_changed { "added" } else { "unchanged" };
-            writeln!(f, "{what} {}: {}, {}", added.path, counted(added.files, "file"), size(added.bytes))
+            writeln!(f, "{what} {}: {}, {}", printable(&added.path), counted(added.files, "file"), size(added.bytes))
         })
     }
 }
@@ -293,7 +293,8 @@ impl fmt::Display for Status {
                 Change::New => "never added",
                 Change::NotInCache => "not in the cache",
             };
-            writeln!(f, "{} {} ({})", style(format!("{change}:")).yellow(), status.path, status.pointer)?;
+            let (path, pointer) = (printable(&status.path), printable(&status.pointer));
+            writeln!(f, "{} {path} ({pointer})", style(format!("{change}:")).yellow())?;
             write_names(f, "added", &status.added)?;
             write_names(f, "modified", &status.modified)?;
             write_names(f, "deleted", &status.deleted)?;
@@ -317,7 +318,7 @@ impl fmt::Display for Status {
 
 fn write_names(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
     for name in names.iter().take(NAMES_SHOWN) {
-        writeln!(f, "  {what}: {name}")?;
+        writeln!(f, "  {what}: {}", printable(name))?;
     }
     match names.len().checked_sub(NAMES_SHOWN) {
         Some(more) if more > 0 => writeln!(f, "  {what}: and {}", counted(more as u64, "other")),
@@ -387,14 +388,18 @@ struct Garbage(Collected);
 
 impl fmt::Display for Garbage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Collected { objects, bytes, remote_objects, is_removed } = &self.0;
+        let Collected { objects, partials, bytes, remote_objects, is_removed } = &self.0;
         let what = if *is_removed { "removed" } else { "would remove" };
-        write!(f, "{what} {} of the cache ({})", counted(*objects as u64, "object"), size(*bytes))?;
+        write!(f, "{what} {} of the cache", counted(*objects as u64, "object"))?;
+        if *partials > 0 {
+            write!(f, ", {} half written,", counted(*partials as u64, "file"))?;
+        }
+        write!(f, " ({})", size(*bytes))?;
         if *remote_objects > 0 {
             write!(f, " and {} of the remote", counted(*remote_objects as u64, "object"))?;
         }
         writeln!(f)?;
-        if !is_removed && objects + remote_objects > 0 {
+        if !is_removed && objects + partials + remote_objects > 0 {
             writeln!(f, "hint: --force removes them")?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::error::{CliError, Exit};
 use super::progress;
+use super::words::printable;
 
 /// Where a command's words go.
 pub(crate) struct Output {
@@ -123,9 +124,9 @@ fn print_error(messages: &[String], hints: &[String]) {
 fn error_text(messages: &[String], hints: &[String]) -> String {
     let error = style("error:").for_stderr().red().bold();
     let hint = style("hint:").for_stderr().cyan();
-    let mut lines = vec![format!("{error} {}", messages[0])];
-    lines.extend(messages[1..].iter().map(|cause| format!("  caused by: {cause}")));
-    lines.extend(hints.iter().map(|text| format!("{hint} {text}")));
+    let mut lines = vec![format!("{error} {}", printable(&messages[0]))];
+    lines.extend(messages[1..].iter().map(|cause| format!("  caused by: {}", printable(cause))));
+    lines.extend(hints.iter().map(|text| format!("{hint} {}", printable(text))));
     lines.join("\n") + "\n"
 }
 

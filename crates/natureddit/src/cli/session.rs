@@ -81,6 +81,14 @@ impl Session {
         }
     }
 
+    /// As [`Session::config_or_defaults`], for work in a folder that need not be a project, also where `--project` names it.
+    pub(crate) fn config_if_any(&self) -> Result<Config, CliError> {
+        match self.location() {
+            Err(ConfigError::NotFound { .. }) => self.defaults(),
+            location => Ok(Config::read(&location?, &self.environment)?),
+        }
+    }
+
     /// The settings of a project that sets none, in the current folder.
     pub(crate) fn defaults(&self) -> Result<Config, CliError> {
         Ok(Config::defaults(&working_dir()?, &self.environment)?)

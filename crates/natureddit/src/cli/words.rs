@@ -1,4 +1,6 @@
-//! Counts and sizes as people read them.
+//! Counts, sizes and names as people read them.
+
+use std::borrow::Cow;
 
 use indicatif::{BinaryBytes, HumanCount};
 
@@ -27,6 +29,16 @@ pub(super) fn size(bytes: u64) -> String {
     BinaryBytes(bytes).to_string()
 }
 
+/// A text from elsewhere, such as the name of a file, which must not steer the terminal: control characters but the ends of
+/// lines are shown as `\u{1b}`.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| !c.is_control() || c == '\n';
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+}
+
 /// `4.2 s`, `3 min 07 s`, `2 h 05 min`.
 pub(super) fn time(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -46,6 +58,12 @@ mod tests {
         let told = [0, 1, 2, 1_234].map(|count| counted(count, "post"));
         assert_eq!(told, ["0 posts", "1 post", "2 posts", "1,234 posts"]);
         assert_eq!([is_or_are(0), is_or_are(1), is_or_are(2)], ["are", "is", "are"]);
+    }
+
+    #[test]
+    fn a_name_does_not_steer_the_terminal() {
+        assert_eq!(printable("a.jpg: 日本 é\nb"), "a.jpg: 日本 é\nb");
+        assert_eq!(printable("a\u{1b}[2J\r\u{9b}1m"), r"a\u{1b}[2J\u{d}\u{9b}1m");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use natureddit_core::ClassNames;
 use natureddit_sandbox::{Sandbox, SandboxConfig};
@@ -103,6 +103,16 @@ fn data(project: &Path) -> BTreeMap<String, Vec<u8>> {
     content(project).into_iter().filter(|(name, _)| is_data(name)).collect()
 }
 
+/// What one collection over both days makes.
+fn collected_at_once(team: &Team) -> BTreeMap<String, Vec<u8>> {
+    let alone = tempfile::tempdir().unwrap();
+    write_settings(alone.path(), &team.sandbox);
+    ok(Natureddit::new().in_dir(alone.path()).args(["collect"]));
+    let expected = data(alone.path());
+    assert!(expected.len() > 10);
+    expected
+}
+
 #[test]
 fn two_days_by_two_machines_are_the_dataset_that_one_collection_makes() {
     let team = Team::new();
@@ -121,11 +131,7 @@ fn two_days_by_two_machines_are_the_dataset_that_one_collection_makes() {
     assert_eq!(second["tasks"]["merge_datasets"]["rows_replaced"], 0);
     daily(&ann, SECOND);
 
-    let alone = tempfile::tempdir().unwrap();
-    write_settings(alone.path(), &team.sandbox);
-    ok(Natureddit::new().in_dir(alone.path()).args(["collect"]));
-    let expected = data(alone.path());
-    assert!(expected.len() > 10);
+    let expected = collected_at_once(&team);
     for machine in [&ann, &bob] {
         assert!(data(machine) == expected, "{}", machine.display());
         assert_eq!(git(machine, &["status", "--porcelain"]), "", "all is committed");
@@ -283,6 +289,89 @@ fn what_was_changed_here_and_not_versioned_stays() {
     let run = task(&ann, "pull_dataset", SECOND);
     assert!(run.code == Some(1) && run.stderr.contains("origin/main has another version"), "{}", run.stderr);
     assert!(data(&ann) == collected);
+}
+
+#[test]
+fn what_git_alone_pulled_is_not_taken_for_a_change() {
+    let team = Team::new();
+    let (ann, bob) = (team.named("ann"), team.named("bob"));
+    daily(&ann, FIRST);
+    team.clone_as("bob");
+    daily(&bob, SECOND);
+    git(&ann, &["pull", "--quiet"]);
+    let done = daily(&ann, SECOND);
+    assert_eq!(done["tasks"]["pull_dataset"]["changed"], Value::Array(Vec::new()), "{done}");
+    assert!(data(&ann) == data(&bob));
+    assert_eq!(git(&ann, &["rev-parse", "HEAD"]), git(&bob, &["rev-parse", "HEAD"]));
+}
+
+/// Runs the update of a day until it is time, and kills it. Whether it did not end before.
+fn is_killed_when(machine: &Path, date: &str, is_time: impl Fn() -> bool) -> bool {
+    let mut running = Natureddit::new().in_dir(machine).args(["daily", "--date", date]).spawn(Stdio::null());
+    while !is_time() {
+        if running.child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    // On Unix this is SIGKILL.
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    true
+}
+
+/// How many files lie below a folder.
+fn count(folder: &Path) -> usize {
+    // What is removed meanwhile does not count.
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
+}
+
+/// Kills the update of a day after each of its tasks, and in the middle of those that move data, each time further on.
+fn kill_everywhere(team: &Team, machine: &Path, date: &str) {
+    let day = machine.join("data/.daily").join(date);
+    let is_done = |task: &str| day.join(format!("{task}.json")).exists();
+    let (images, cache, remote) =
+        (machine.join("data/images"), machine.join(".dvc/cache/files"), team.named("remote/files"));
+    let media = || team.sandbox.log().iter().filter(|entry| entry.path.starts_with("/media/")).count();
+    let before = [media(), count(&images), count(&cache), count(&remote)];
+    let points: [(&str, &dyn Fn() -> bool); 11] = [
+        ("fetched", &|| count(&cache) > before[2] + 4),
+        ("checked out", &|| count(&images) > before[1] + 2),
+        ("pull_dataset", &|| is_done("pull_dataset")),
+        ("asked", &|| media() > before[0] + 5),
+        ("obtain_posts", &|| is_done("obtain_posts")),
+        ("resize_images", &|| is_done("resize_images")),
+        ("merge_datasets", &|| is_done("merge_datasets")),
+        ("versioned", &|| count(&cache) > before[2] + 10 && is_done("merge_datasets")),
+        ("update_dvc", &|| is_done("update_dvc")),
+        ("sent", &|| count(&remote) > before[3] + 4),
+        ("push", &|| is_done("push")),
+    ];
+    let killed = points.iter().filter(|(_, is_time)| is_killed_when(machine, date, is_time)).count();
+    assert!(killed >= 6, "it ended before its time but {killed} times");
+}
+
+#[test]
+fn an_update_that_is_killed_anywhere_and_run_again_is_as_one_that_was_not() {
+    let team = Team::new();
+    let ann = team.named("ann");
+    kill_everywhere(&team, &ann, FIRST);
+    daily(&ann, FIRST);
+    let bob = team.clone_as("bob");
+    kill_everywhere(&team, &bob, SECOND);
+    daily(&bob, SECOND);
+    let carol = team.clone_as("carol");
+    ok(Natureddit::new().in_dir(&carol).args(["dvc", "pull"]));
+    let expected = collected_at_once(&team);
+    for machine in [&bob, &carol] {
+        assert!(data(machine) == expected, "{}", machine.display());
+        assert_eq!(git(machine, &["status", "--porcelain"]), "");
+    }
+    assert_eq!(
+        ok(Natureddit::new().in_dir(&bob).args(["dvc", "status"])).stdout,
+        "everything is as the pointers say\n"
+    );
 }
 
 #[test]
