@@ -34,7 +34,7 @@ use natureddit_core::fs;
 pub use assets::AssetsConfig;
 pub use check::parse_moment;
 pub use collect::{CollectConfig, SourceName};
-pub use dvc::{AwsKeys, DvcConfig};
+pub use dvc::{AwsKeys, AwsProfiles, DvcConfig};
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use evaluator::EvaluatorConfig;

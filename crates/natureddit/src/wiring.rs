@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use natureddit_core::{Asset, Clock, Progress};
 use natureddit_data::dvc::DvcOptions;
-use natureddit_data::dvc::remote::{Access, AwsAccess};
+use natureddit_data::dvc::remote::{Access, AwsAccess, AwsFiles};
 use natureddit_data::source::RedditOauthConfig;
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
@@ -46,6 +46,8 @@ pub(crate) fn dvc(config: &Config, jobs: Option<u16>, progress: &Progress, clock
         session_token: keys.session_token,
         region: keys.region,
     });
+    let profiles = dvc.aws_files.clone();
+    let aws_files = AwsFiles { credentials: profiles.credentials, config: profiles.config, profile: profiles.profile };
     let pacing = Pacing { progress: progress.clone(), ..Pacing::none() };
     DvcOptions {
         fsync: dvc.fsync,
@@ -53,7 +55,7 @@ pub(crate) fn dvc(config: &Config, jobs: Option<u16>, progress: &Progress, clock
         lock_wait: dvc.lock_wait,
         object_bytes_max: dvc.object_bytes_max,
         config_files: dvc.config_files.clone(),
-        access: Access { client: client_config(config), pacing, aws, token: dvc.token.clone() },
+        access: Access { client: client_config(config), pacing, aws, aws_files, token: dvc.token.clone() },
         clock: clock.clone(),
         progress: progress.clone(),
     }

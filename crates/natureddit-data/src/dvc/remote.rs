@@ -1,5 +1,6 @@
 //! Where objects are pushed to and pulled from.
 
+mod aws;
 mod config;
 mod http;
 mod incoming;
@@ -16,6 +17,7 @@ use natureddit_net::{ClientConfig, NetError, Pacing};
 
 use super::hash::{Md5, ObjectId};
 
+pub use aws::{AwsAccess, AwsFiles};
 pub use config::{HttpAuth, Place, RemoteConfig, S3Place};
 
 /// Requests under way to a remote at the same time, where its `jobs` says nothing else.
@@ -87,23 +89,12 @@ pub struct Access {
     pub client: ClientConfig,
     /// By which clock is waited, and who is told.
     pub pacing: Pacing,
-    /// For remotes on S3 without keys in their settings.
+    /// From the environment, for remotes on S3 with neither keys nor a profile in their settings.
     pub aws: Option<AwsAccess>,
+    /// Where AWS's own tools keep keys.
+    pub aws_files: AwsFiles,
     /// Sent to web servers without `auth` in their settings, as `Authorization: Bearer`.
     pub token: Option<Secret>,
-}
-
-/// Who asks S3.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AwsAccess {
-    /// The name of the key; no secret.
-    pub access_key_id: String,
-    /// The key.
-    pub secret_access_key: Secret,
-    /// Of a key that is valid for a time.
-    pub session_token: Option<Secret>,
-    /// The region that goes with it, for remotes that name none.
-    pub region: Option<String>,
 }
 
 /// The remote that is configured. Nothing is asked yet.

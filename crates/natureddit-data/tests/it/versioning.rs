@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use natureddit_core::{Clock, Progress};
 use natureddit_data::dvc::hash::{HashKind, Md5, ObjectId};
-use natureddit_data::dvc::remote::Access;
+use natureddit_data::dvc::remote::{Access, AwsFiles};
 use natureddit_data::dvc::{Change, CheckedOut, DvcError, DvcOptions, DvcRepo, Keep};
 use natureddit_net::{ClientConfig, HostMap, Pacing, RetryPolicy};
 use tempfile::TempDir;
@@ -99,7 +99,7 @@ fn options() -> DvcOptions {
         lock_wait: Duration::ZERO,
         object_bytes_max: 1_000_000,
         config_files: Vec::new(),
-        access: Access { client, pacing: Pacing::none(), aws: None, token: None },
+        access: Access { client, pacing: Pacing::none(), aws: None, aws_files: AwsFiles::default(), token: None },
         clock: Clock::System,
         progress: Progress::silent(),
     }

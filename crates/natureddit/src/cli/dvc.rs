@@ -28,6 +28,7 @@ Works in any DVC repository, with or without natureddit.toml; remotes are those 
 
 Environment:
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY   keys for S3, where .dvc/config.local has none
+  AWS_PROFILE                                else a profile of ~/.aws/credentials
   NATUREDDIT_DVC_TOKEN                       a token for web servers, the same";
 
 /// Version data as DVC does: its files, its cache, its remotes

@@ -24,6 +24,8 @@ pub struct DvcConfig {
     pub config_files: Vec<PathBuf>,
     /// Keys for S3, from the environment.
     pub aws: Option<AwsKeys>,
+    /// Where else keys for S3 are looked for.
+    pub aws_files: AwsProfiles,
     /// A token for web servers, from the environment.
     pub token: Option<Secret>,
 }
@@ -41,6 +43,17 @@ pub struct AwsKeys {
     pub region: Option<String>,
 }
 
+/// The files in which AWS's own tools keep keys by profile.
+#[derive(Clone, Debug, Default)]
+pub struct AwsProfiles {
+    /// Of keys.
+    pub credentials: Option<PathBuf>,
+    /// Of settings.
+    pub config: Option<PathBuf>,
+    /// Which profile is meant where a remote names none.
+    pub profile: Option<String>,
+}
+
 impl DvcConfig {
     pub(super) fn check(raw: &RawDvc, checker: &Checker<'_>) -> Result<Self, ConfigError> {
         const HOUR: Duration = Duration::from_secs(3600);
@@ -54,6 +67,7 @@ impl DvcConfig {
             object_bytes_max: at.integer("object_bytes_max", raw.object_bytes_max, 1..=i64::MAX)?,
             config_files: [PathBuf::from("/etc/xdg/dvc/config")].into_iter().chain(of_user).collect(),
             aws: environment.aws.clone(),
+            aws_files: environment.aws_files.clone(),
             token: environment.dvc_token.clone(),
         })
     }

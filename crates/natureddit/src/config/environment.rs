@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use natureddit_core::Secret;
 
-use super::AwsKeys;
+use super::{AwsKeys, AwsProfiles};
 
 /// What the program takes from the environment; a secret belongs here too, as a `natureddit_core::Secret`.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Environment {
     /// `$AWS_ACCESS_KEY_ID` and `$AWS_SECRET_ACCESS_KEY`, with `$AWS_SESSION_TOKEN` and `$AWS_REGION` or
     /// `$AWS_DEFAULT_REGION`.
     pub aws: Option<AwsKeys>,
+    /// `$AWS_SHARED_CREDENTIALS_FILE` and `$AWS_CONFIG_FILE`, or those in `~/.aws`, and `$AWS_PROFILE`.
+    pub aws_files: AwsProfiles,
     /// `$NATUREDDIT_DVC_TOKEN`, for remotes of DVC that are web servers.
     pub dvc_token: Option<Secret>,
 }
@@ -42,6 +44,11 @@ impl Environment {
             reddit_client_id: text("NATUREDDIT_REDDIT_CLIENT_ID"),
             reddit_client_secret: text("NATUREDDIT_REDDIT_CLIENT_SECRET").map(Secret::new),
             aws: aws(),
+            aws_files: AwsProfiles {
+                credentials: file("AWS_SHARED_CREDENTIALS_FILE").or_else(|| below_home(".aws/credentials")),
+                config: file("AWS_CONFIG_FILE").or_else(|| below_home(".aws/config")),
+                profile: text("AWS_PROFILE"),
+            },
             dvc_token: text("NATUREDDIT_DVC_TOKEN").map(Secret::new),
         }
     }
@@ -56,9 +63,13 @@ fn aws() -> Option<AwsKeys> {
     })
 }
 
+fn file(variable: &str) -> Option<PathBuf> {
+    text(variable).map(PathBuf::from)
+}
+
 /// A folder named by a variable; the XDG specification says to ignore one that is not absolute.
 fn folder(variable: &str) -> Option<PathBuf> {
-    text(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+    file(variable).filter(|path| path.is_absolute())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module is what the rest of the program asks instead")]

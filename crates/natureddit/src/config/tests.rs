@@ -14,6 +14,7 @@ fn environment() -> Environment {
         reddit_client_id: None,
         reddit_client_secret: None,
         aws: None,
+        aws_files: AwsProfiles::default(),
         dvc_token: None,
     }
 }

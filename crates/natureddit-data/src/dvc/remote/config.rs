@@ -76,7 +76,7 @@ pub struct S3Place {
     pub endpoint_url: Option<Url>,
     /// In this region.
     pub region: Option<String>,
-    /// Whose access is to be looked up, by whoever reads the files of AWS.
+    /// Whose access is to be looked up in the files of AWS.
     pub profile: Option<String>,
     /// Who asks.
     pub access: Option<AwsAccess>,
@@ -103,8 +103,8 @@ const REFUSED: [(&str, &str); 13] = [
     ("worktree", "remotes in the form of a work tree are not supported"),
     ("version_aware", "versions of a bucket are not supported"),
     ("shared", "a folder shared by a group is not supported"),
-    ("credentialpath", "a credentials file of its own is not supported: set access_key_id and secret_access_key"),
-    ("configpath", "an AWS settings file of its own is not supported"),
+    ("credentialpath", "a credentials file of its own is not supported: set AWS_SHARED_CREDENTIALS_FILE"),
+    ("configpath", "an AWS settings file of its own is not supported: set AWS_CONFIG_FILE"),
     ("sse", "server-side encryption that is asked for is not supported: set it for the bucket"),
     ("sse_kms_key_id", "server-side encryption that is asked for is not supported: set it for the bucket"),
     ("sse_customer_algorithm", "encryption with a key of the customer is not supported"),

@@ -19,7 +19,7 @@ use object_store::{BackoffConfig, MultipartUpload, ObjectStore, ObjectStoreExt, 
 use tokio::sync::OnceCell;
 
 use super::incoming::Incoming;
-use super::{Access, AwsAccess, JOBS, Received, Remote, RemoteConfig, RemoteError, S3Place, folder_of};
+use super::{Access, AwsAccess, JOBS, Received, Remote, RemoteConfig, RemoteError, S3Place, aws, folder_of};
 use crate::dvc::hash::{HashKind, ObjectId};
 use crate::images::on_a_thread;
 
@@ -63,9 +63,14 @@ impl S3 {
             why,
         };
         Key::parse(&place.prefix).map_err(|e| failed("url", e.to_string()))?;
-        let aws = place.access.as_ref().or(access.aws.as_ref());
-        let region = [place.region.as_ref(), access.aws.as_ref().and_then(|aws| aws.region.as_ref())];
-        let region = region.into_iter().flatten().next().map_or("us-east-1", String::as_str);
+        let aws = if place.allow_anonymous_login {
+            None
+        } else {
+            let found = aws::access(place, access.aws.as_ref(), &access.aws_files)?;
+            Some(found.ok_or_else(|| RemoteError::Credentials { remote: config.name.clone(), url: shown.clone() })?)
+        };
+        let regions = [&aws, &access.aws].map(|aws| aws.as_ref()?.region.as_ref());
+        let region = place.region.as_ref().or(regions[0]).or(regions[1]).map_or("us-east-1", String::as_str);
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&place.bucket)
             .with_region(region)
@@ -79,13 +84,12 @@ impl S3 {
             // A name with a dot is not in the server's certificate.
             (None, true) => builder.with_virtual_hosted_style_request(!place.bucket.contains('.')),
         };
-        builder = match aws {
-            _ if place.allow_anonymous_login => builder.with_skip_signature(true),
+        builder = match &aws {
+            None => builder.with_skip_signature(true),
             Some(aws) => signed(builder, aws),
-            None => return Err(RemoteError::Credentials { remote: config.name.clone(), url: shown }),
         };
         let store = builder.build().map_err(|e| failed("url", e.to_string()))?;
-        let secrets = aws.into_iter().flat_map(|aws| [Some(&aws.secret_access_key), aws.session_token.as_ref()]);
+        let secrets = aws.iter().flat_map(|aws| [Some(&aws.secret_access_key), aws.session_token.as_ref()]);
         Ok(Self {
             store,
             prefix: place.prefix.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use natureddit_core::Secret;
 use natureddit_core::fs;
 use natureddit_data::dvc::hash::{HashKind, Md5, ObjectId};
-use natureddit_data::dvc::remote::{self, Access, AwsAccess, Received, Remote, RemoteConfig, RemoteError};
+use natureddit_data::dvc::remote::{self, Access, AwsAccess, AwsFiles, Received, Remote, RemoteConfig, RemoteError};
 use natureddit_net::{ClientConfig, HostMap, Pacing, RetryPolicy};
 use tempfile::TempDir;
 
@@ -48,7 +48,7 @@ pub(crate) fn access() -> Access {
         requests_per_host_max: 8,
         host_map: HostMap::default(),
     };
-    Access { client, pacing: Pacing::none(), aws: None, token: None }
+    Access { client, pacing: Pacing::none(), aws: None, aws_files: AwsFiles::default(), token: None }
 }
 
 pub(crate) fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

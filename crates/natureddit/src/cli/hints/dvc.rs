@@ -62,7 +62,10 @@ fn of_remote(error: &RemoteError) -> Option<&'static str> {
         RemoteError::Access { .. } => {
             Some("set user and password of the remote in .dvc/config.local, or NATUREDDIT_DVC_TOKEN")
         }
-        RemoteError::Credentials { .. } => Some("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        RemoteError::Credentials { .. } => Some(
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write keys into ~/.aws/credentials; of a profile without keys: \
+             `aws configure export-credentials --format env`",
+        ),
         _ => None,
     }
 }
