@@ -163,6 +163,18 @@ impl DvcRepo {
         Ok(())
     }
 
+    /// Whether outs are in the work tree as their pointers say.
+    pub(super) fn are_in_place(&self, outs: &[Tracked]) -> Result<bool, DvcError> {
+        for (out, content) in outs.iter().filter_map(|tracked| Some((tracked.out(), tracked.out().content.as_ref()?))) {
+            if !self.files_now(&out.path, content.id)?.1 {
+                return Ok(false);
+            }
+        }
+        self.cache.write_state();
+        self.end_checkout(outs.iter().map(|tracked| tracked.out().path.as_path()))?;
+        Ok(true)
+    }
+
     /// The hashes of what lies at a target now, by path below it, and whether that is what it should be.
     fn files_now(&self, target: &Path, wanted: ObjectId) -> Result<(BTreeMap<String, Md5>, bool), DvcError> {
         if let Some(list) = self.cache.known_tree(wanted)

@@ -159,8 +159,12 @@ impl DvcRepo {
     /// # Errors
     /// [`DvcError`]; what was received stays.
     pub async fn fetch(&self, targets: &[PathBuf], remote: Option<&str>) -> Result<Transferred, DvcError> {
+        self.fetch_shares(&self.shares(targets, remote, |_| true)?).await
+    }
+
+    async fn fetch_shares(&self, shares: &[Share]) -> Result<Transferred, DvcError> {
         let mut done = Transferred::default();
-        for share in self.shares(targets, remote, |_| true)? {
+        for share in shares {
             let trees = block_in_place(|| self.trees(&share.outs))?;
             let (mut wanted, mut lists) = (Wanted::new(), Wanted::new());
             for (id, name) in self.tops(&share.outs) {
@@ -169,7 +173,7 @@ impl DvcRepo {
                 }
             }
             done.remotes.push(share.remote.url().to_owned());
-            let new_lists = self.receive_lists(&share, &lists, &mut done).await?;
+            let new_lists = self.receive_lists(share, &lists, &mut done).await?;
             let known = trees.iter().filter_map(|(id, tree)| tree.as_deref().map(|tree| (*id, tree)));
             let fresh = new_lists.iter().map(|(id, (_, tree))| (*id, tree));
             for (id, tree) in known.chain(fresh) {
@@ -177,7 +181,7 @@ impl DvcRepo {
                 let name = name.map_or_else(String::new, |tracked| self.shown(&tracked.out().path));
                 wanted.extend(block_in_place(|| self.absent(id, &name, tree))?);
             }
-            self.receive(&share, &wanted, &mut done).await?;
+            self.receive(share, &wanted, &mut done).await?;
             block_in_place(|| self.adopt_lists(&new_lists))?;
         }
         block_in_place(|| self.cache.write_state());
@@ -189,9 +193,29 @@ impl DvcRepo {
     /// # Errors
     /// As theirs.
     pub async fn pull(&self, targets: &[PathBuf], remote: Option<&str>, force: bool) -> Result<Pulled, DvcError> {
-        let fetched = self.fetch(targets, remote).await?;
+        let shares = self.shares(targets, remote, |_| true)?;
+        if block_in_place(|| self.is_pulled(&shares))? {
+            let remotes = shares.iter().map(|share| share.remote.url().to_owned()).collect();
+            return Ok(Pulled { fetched: Transferred { remotes, ..Transferred::default() }, ..Pulled::default() });
+        }
+        let fetched = self.fetch_shares(&shares).await?;
         let checked_out = block_in_place(|| self.checkout(targets, force))?;
         Ok(Pulled { fetched, checked_out })
+    }
+
+    /// Whether cache and work tree have everything already, which are looked at side by side: of most pulls it is so.
+    fn is_pulled(&self, shares: &[Share]) -> Result<bool, DvcError> {
+        let outs: Vec<Tracked> = shares.iter().flat_map(|share| share.outs.iter().cloned()).collect();
+        let (mut ids, mut is_whole): (Vec<ObjectId>, _) = (self.tops(&outs).into_keys().collect(), true);
+        for (id, tree) in self.trees(&outs)? {
+            is_whole &= tree.is_some();
+            ids.extend(tree.iter().flat_map(|tree| tree.objects(id.kind)));
+        }
+        if !is_whole {
+            return Ok(false);
+        }
+        let (has, in_place) = rayon::join(|| self.cache.has_each(&ids), || self.are_in_place(&outs));
+        Ok(in_place? && has?.into_iter().all(|has| has))
     }
 
     /// Receives lists beside their places, where nothing points to them yet.

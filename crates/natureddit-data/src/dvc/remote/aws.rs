@@ -101,7 +101,12 @@ mod tests {
     use super::*;
 
     fn key(id: &str) -> AwsAccess {
-        AwsAccess { access_key_id: id.into(), secret_access_key: Secret::new("s"), session_token: None, region: None }
+        AwsAccess {
+            access_key_id: id.into(),
+            secret_access_key: Secret::new("s".into()),
+            session_token: None,
+            region: None,
+        }
     }
 
     fn place(access: Option<AwsAccess>, profile: Option<&str>) -> S3Place {
