@@ -257,12 +257,15 @@ fn sync_folder(folder: &Path) -> Result<()> {
 }
 
 /// A name beside `path` that no other writer uses: hidden, with a number of this process and a counter. The number is
-/// drawn, for process ids come back: in a container every run has the same one, and finds what a killed one left.
+/// drawn, for process ids come back: in a container every run has the same one, and finds what a killed one left. Of a long
+/// name it has the beginning: file systems take 255 bytes.
 #[must_use]
 pub fn beside(path: &Path) -> PathBuf {
+    const NAME_BYTES_MAX: usize = 180;
     static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
     let unique = NEXT.fetch_add(1, Ordering::Relaxed);
     path.with_file_name(format!(".{name}.{:016x}-{unique}.partial", *PROCESS))
 }
@@ -466,6 +469,16 @@ pub fn remove_partials(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_may_be_as_long_as_the_file_system_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["z".repeat(255), "é".repeat(127)] {
+            let path = folder.path().join(&name);
+            write_atomic(&path, "content").unwrap();
+            assert_eq!(read_to_string(&path).unwrap(), "content");
+        }
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_content_and_nothing_beside_it() {

@@ -21,6 +21,12 @@ impl PostId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is a number as Reddit writes those of its posts: of base 36, with up to ten digits.
+    #[must_use]
+    pub fn is_reddits(&self) -> bool {
+        self.0.len() <= 10 && self.0.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+    }
 }
 
 impl FromStr for PostId {

@@ -52,6 +52,12 @@ pub enum DatasetError {
         /// What was named.
         path: PathBuf,
     },
+    /// An id that is neither in the dataset nor one of Reddit's.
+    #[error("the dataset has no post {id}, and Reddit has no such id")]
+    NoSuchPost {
+        /// As it was named.
+        id: PostId,
+    },
     /// A file or folder that is, or has, no table of the original form.
     #[error("there is no table of the original form at {path}", path = path.display())]
     NoTables {

@@ -74,6 +74,12 @@ pub(crate) fn forget(
         if !dataset.knows(id)? {
             absent.push(id.clone());
         }
+    }
+    // A tombstone is for good and may be published: it must not hold a name that somebody took for an id.
+    if let Some(id) = absent.iter().find(|id| !id.is_reddits()) {
+        return Err(DatasetError::NoSuchPost { id: id.clone() });
+    }
+    for id in ids {
         dataset.tombstones.add(id.clone(), clock.now().as_second());
     }
     dataset.tombstones.write(data_dir)?;

@@ -146,6 +146,29 @@ impl Git {
         Ok(false)
     }
 
+    /// The files that both the branch of the remote, as last fetched, and the commits here changed since they parted.
+    pub(crate) fn changed_by_both(&self, upstream: &Upstream) -> Result<Vec<String>, GitError> {
+        if self.ahead(upstream)?.is_empty() || !self.is_behind(upstream)? {
+            return Ok(Vec::new());
+        }
+        let changed = |range: String| Ok(names(&self.run(&["diff", "--name-only", "-z", &range])?));
+        let theirs: BTreeSet<String> = changed(format!("HEAD...{}", upstream.name))?.into_iter().collect();
+        let ours = changed(format!("{}...HEAD", upstream.name))?;
+        Ok(ours.into_iter().filter(|name| theirs.contains(name)).collect())
+    }
+
+    /// A file as the current commit has it.
+    pub(crate) fn committed(&self, path: &Path) -> Result<Option<Vec<u8>>, GitError> {
+        let Ok(inner) = path.strip_prefix(&self.top) else { return Ok(None) };
+        let output = self.output(&["cat-file", "blob", &format!("HEAD:{}", inner.display())])?;
+        Ok(output.status.success().then_some(output.stdout))
+    }
+
+    /// Whether the current commit is on a branch.
+    pub(crate) fn is_on_branch(&self) -> Result<bool, GitError> {
+        self.is_so(&["symbolic-ref", "--quiet", "HEAD"])
+    }
+
     fn knows(&self, upstream: &Upstream) -> Result<bool, GitError> {
         Ok(self.line(&["rev-parse", "--verify", "--quiet", &upstream.name])?.is_some())
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, PostId};
-use natureddit_image::{ImageLimits, decode};
+use natureddit_image::{ImageError, ImageLimits, decode};
 use serde::Serialize;
 
 use crate::dataset::{
@@ -163,6 +163,9 @@ impl Validation {
             self.push(&table, Some(line), format!("{} is not the photo that was stored", path.display()));
         }
         match decode(&bytes, limits) {
+            Err(error @ (ImageError::TooManyBytes { .. } | ImageError::TooManyPixels { .. })) => {
+                self.push(&table, Some(line), format!("{} is over a limit of the settings: {error}", path.display()));
+            }
             Err(error) => self.push(&table, Some(line), format!("{} is no photo: {error}", path.display())),
             Ok(photo) if (photo.width, photo.height) != (row.width, row.height) => {
                 let size = format!("{} x {} pixels", photo.width, photo.height);

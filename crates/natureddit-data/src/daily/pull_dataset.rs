@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::versioned::VersionedDataset;
 use super::{DailyError, Day, Task};
 use crate::dvc::{CheckedOut, DvcError, OutStatus, Pulled};
+use crate::git::GitError;
 
 /// What came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -36,6 +37,11 @@ pub async fn pull_dataset(day: &Day, dataset: &VersionedDataset) -> Result<Pulle
                 if !changed.is_empty() && is_touched()? {
                     let (upstream, names) = (upstream.name, changed.join(", "));
                     return Err(DailyError::BothChanged { upstream, names });
+                }
+                // Each further commit would make it worse.
+                let both = git.changed_by_both(&upstream)?;
+                if both.iter().any(|file| dataset.is_committed(&git.top().join(file))) {
+                    return Err(GitError::Conflict { upstream: upstream.name, files: both.join(", ") }.into());
                 }
                 done.is_forwarded = git.fast_forward(&upstream)?;
             }

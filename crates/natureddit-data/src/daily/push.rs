@@ -16,6 +16,8 @@ pub struct Pushed {
     pub commits: usize,
     /// The branch they went to; `None` where none is followed.
     pub upstream: Option<String>,
+    /// Whether the current commit is on a branch; `None` without git.
+    pub is_on_branch: Option<bool>,
 }
 
 /// Sends the version of the dataset. Commits of others that the branch of the remote got meanwhile are put below.
@@ -31,6 +33,7 @@ pub async fn push(day: &Day, dataset: &VersionedDataset) -> Result<Pushed, Daily
     }
     tokio::task::block_in_place(|| -> Result<(), DailyError> {
         let Some(git) = dataset.git() else { return Ok(()) };
+        done.is_on_branch = Some(git.is_on_branch()?);
         let Some(upstream) = git.upstream()? else { return Ok(()) };
         done.commits = git.push(&upstream, |path| dataset.is_committed(path))?;
         done.upstream = Some(upstream.name);

@@ -9,6 +9,7 @@ use super::versioned::VersionedDataset;
 use super::{DailyError, Day, MergedDay, Task};
 use crate::dataset::{POSTS_FILE, RECORD_FILE, read_record};
 use crate::dvc::Added;
+use crate::record::DatasetRecord;
 
 /// The version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -35,18 +36,23 @@ pub fn update_dvc(day: &Day, dataset: &VersionedDataset) -> Result<UpdatedDvc, D
     let there: Vec<PathBuf> = dataset.data().into_iter().filter(|path| path.exists()).collect();
     let mut done = UpdatedDvc { added: repo.add(&there)?, commit: None };
     if let Some(git) = dataset.git() {
-        done.commit = git.commit(&dataset.committed(), &message(day)?)?;
+        let committed: Option<DatasetRecord> =
+            git.committed(&record)?.and_then(|record| toml::from_str(&String::from_utf8_lossy(&record)).ok());
+        let posts = (recorded.map_or(0, |record| record.posts), committed.map_or(0, |record| record.posts));
+        done.commit = git.commit(&dataset.committed(), &message(day, posts)?)?;
     }
     day.finish(Task::UpdateDvc, &done)?;
     Ok(done)
 }
 
-/// States the window and the counts.
-fn message(day: &Day) -> Result<String, DailyError> {
+/// States the window and the counts. What an earlier run merged and could not commit is new too: it is told by the posts
+/// there are now and in the last commit.
+fn message(day: &Day, (posts_now, posts_committed): (u64, u64)) -> Result<String, DailyError> {
     let date = day.date();
     let Some(MergedDay { posts_new, posts, photos, .. }) = day.read(Task::MergeDatasets)? else {
         return Ok(format!("Dataset as of {date}"));
     };
+    let posts_new = posts_new.max(posts_now.saturating_sub(posts_committed));
     let window = day.window().map_or_else(String::new, |window| window.to_string());
     let plural = if posts_new == 1 { "" } else { "s" };
     Ok(format!(

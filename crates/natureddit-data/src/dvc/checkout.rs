@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::error::{DvcError, first_names};
 use super::hash::{HashKind, Md5, ObjectId};
-use super::repo::{DvcRepo, Tracked};
+use super::repo::{DvcRepo, Tracked, is_meant};
 use super::scan::Storing;
 
 /// What a checkout did.
@@ -78,7 +78,7 @@ impl DvcRepo {
             done.deleted += plan.done.deleted;
         }
         self.cache.write_state();
-        let is_whole = |path: &Path| !targets.iter().any(|target| is_inside(target, path));
+        let is_whole = |path: &Path| is_meant(targets, path, path);
         let outs = tracked.iter().map(|tracked| tracked.out().path.as_path());
         self.end_checkout(outs.filter(|path| is_whole(path)))?;
         Ok(done)
@@ -129,11 +129,7 @@ impl DvcRepo {
             lost: Vec::new(),
             done: CheckedOut::default(),
         };
-        let is_meant = |name: &str| {
-            let path = below(&out.path, name);
-            let mut inner = targets.iter().filter(|target| is_inside(target, &out.path)).peekable();
-            inner.peek().is_none() || inner.any(|target| path.starts_with(target))
-        };
+        let is_meant = |name: &str| is_meant(targets, &out.path, &below(&out.path, name));
         for (name, &md5) in wanted.iter().filter(|(name, _)| is_meant(name)) {
             match now.get(name) {
                 Some(&found) if found == md5 => {}
@@ -255,10 +251,6 @@ impl DvcRepo {
         }
         Ok(())
     }
-}
-
-fn is_inside(target: &Path, folder: &Path) -> bool {
-    target != folder && target.starts_with(folder)
 }
 
 /// The empty name is the target itself.

@@ -94,7 +94,7 @@ pub enum DvcError {
         source: TreeError,
     },
     /// Objects that are needed are nowhere.
-    #[error("{count} of the objects needed are neither in the cache{remote}: {names}")]
+    #[error("{}: {names}", missing(*count, remote))]
     Missing {
         /// How many.
         count: usize,
@@ -104,7 +104,7 @@ pub enum DvcError {
         names: String,
     },
     /// Work that is nowhere else would be lost.
-    #[error("{count} files would be lost that are not in the cache: {names}")]
+    #[error("{count} file{} would be lost that {} not in the cache: {names}", if *count == 1 { "" } else { "s" }, is_or_are(*count))]
     WouldLose {
         /// How many.
         count: usize,
@@ -144,6 +144,23 @@ pub enum DvcError {
         /// The record of the stages.
         path: PathBuf,
     },
+    /// A repository of git without its older commits, of which all are asked for.
+    #[error("{path} has only the latest commits, and what the others point to would be taken for garbage", path = path.display())]
+    Shallow {
+        /// Its top.
+        path: PathBuf,
+    },
+    /// A pointer of a commit; what it points to cannot be told from garbage.
+    #[error("{path} in the commit {commit} is broken", path = path.display())]
+    InHistory {
+        /// The pointer.
+        path: PathBuf,
+        /// A commit that has it so.
+        commit: String,
+        /// How.
+        #[source]
+        source: PointerError,
+    },
     /// A setting of DVC's that is not spoken here.
     #[error("{0} in the settings of DVC is not supported")]
     Setting(&'static str),
@@ -162,6 +179,15 @@ pub enum DvcError {
     /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+fn missing(count: usize, remote: &str) -> String {
+    let where_not = if remote.is_empty() { "not in the cache".into() } else { format!("neither in the cache{remote}") };
+    format!("{count} of the objects needed {} {where_not}", is_or_are(count))
+}
+
+fn is_or_are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 /// The first few of many names.

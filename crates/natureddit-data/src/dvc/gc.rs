@@ -9,7 +9,6 @@ use tokio::task::block_in_place;
 use super::error::{DvcError, first_names};
 use super::git::{self, Revisions};
 use super::hash::ObjectId;
-use super::pointer::Pointer;
 use super::repo::DvcRepo;
 
 /// What keeps an object, beside the pointers of the work tree.
@@ -97,10 +96,8 @@ impl DvcRepo {
             Keep { all_branches: false, all_tags: false, .. } => None,
             Keep { all_branches, all_tags, .. } => Some(Revisions::Heads { branches: all_branches, tags: all_tags }),
         };
-        for (path, text) in
-            revisions.map(|revisions| git::pointers_of(&self.root, revisions)).transpose()?.into_iter().flatten()
-        {
-            pointers.push(Pointer::parse(&path, text)?);
+        if let Some(revisions) = revisions {
+            pointers.extend(git::pointers_of(&self.root, revisions)?);
         }
         let mut used = BTreeSet::new();
         let mut missing = Vec::new();

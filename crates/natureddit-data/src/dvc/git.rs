@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use natureddit_core::fs;
 
 use super::error::DvcError;
+use super::pointer::Pointer;
 use crate::git::Git;
 
 /// Whether git has the file, or a file below the folder, so that DVC must not have it too.
@@ -23,11 +24,14 @@ pub(super) fn stage(root: &Path, paths: &[PathBuf]) -> Result<(), DvcError> {
     Ok(git.run(&arguments).map(|_| ())?)
 }
 
-/// Every `.dvc` file of revisions: its path and its text.
-pub(super) fn pointers_of(root: &Path, revisions: Revisions) -> Result<Vec<(PathBuf, String)>, DvcError> {
+/// Every pointer of revisions.
+pub(super) fn pointers_of(root: &Path, revisions: Revisions) -> Result<Vec<Pointer>, DvcError> {
     let git = Git::of(root).ok_or_else(|| DvcError::NoGit { path: root.to_owned() })?;
     let mut arguments = vec!["rev-list"];
     match revisions {
+        Revisions::AllCommits if git.run(&["rev-parse", "--is-shallow-repository"])?.starts_with(b"true") => {
+            return Err(DvcError::Shallow { path: git.top().to_owned() });
+        }
         Revisions::AllCommits => arguments.push("--all"),
         Revisions::Heads { branches, tags } => {
             arguments.push("--no-walk");
@@ -48,14 +52,15 @@ pub(super) fn pointers_of(root: &Path, revisions: Revisions) -> Result<Vec<(Path
             if path.ends_with(super::pointer::SUFFIX)
                 && let Some(blob) = head.rsplit(' ').next()
             {
-                blobs.insert(blob.to_owned(), path.to_owned());
+                blobs.insert(blob.to_owned(), (path.to_owned(), commit.to_owned()));
             }
         }
     }
     let mut pointers = Vec::new();
-    for (blob, path) in blobs {
-        let text = git.run(&["cat-file", "blob", &blob])?;
-        pointers.push((git.top().join(path), String::from_utf8_lossy(&text).into_owned()));
+    for (blob, (path, commit)) in blobs {
+        let text = String::from_utf8_lossy(&git.run(&["cat-file", "blob", &blob])?).into_owned();
+        let pointer = Pointer::parse(&git.top().join(&path), text);
+        pointers.push(pointer.map_err(|source| DvcError::InHistory { path: path.into(), commit, source })?);
     }
     Ok(pointers)
 }

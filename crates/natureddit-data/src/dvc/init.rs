@@ -1,11 +1,13 @@
 //! `init`: a new repository of DVC, as the real tool makes one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs;
 
 use super::error::DvcError;
 use super::git;
+use super::remote::{RemoteConfig, RemoteError};
 use crate::git::Git;
 
 const GITIGNORE: &str = "/config.local\n/tmp\n/cache\n";
@@ -36,10 +38,10 @@ pub fn init(folder: &Path, remote: Option<&str>) -> Result<PathBuf, DvcError> {
         config.push_str("    no_scm = True\n");
     }
     if let Some(remote) = remote {
-        config.push_str(&format!(
-            "    remote = {REMOTE}\n['remote \"{REMOTE}\"']\n    url = {}\n",
-            address(folder, remote)
-        ));
+        let url = address(folder, remote)?;
+        let options = BTreeMap::from([("url".to_owned(), url.clone())]);
+        RemoteConfig::from_options(REMOTE, &options)?;
+        config.push_str(&format!("    remote = {REMOTE}\n['remote \"{REMOTE}\"']\n    url = {url}\n"));
     }
     let files = [dvc.join(".gitignore"), dvc.join("config"), folder.join(".dvcignore")];
     for (path, text) in files.iter().zip([GITIGNORE, &config, DVCIGNORE]) {
@@ -52,11 +54,37 @@ pub fn init(folder: &Path, remote: Option<&str>) -> Result<PathBuf, DvcError> {
     Ok(dvc)
 }
 
-/// A path as seen from the folder, absolute; an address as it is.
-fn address(folder: &Path, remote: &str) -> String {
+/// A path as the settings, which lie one folder deeper, write it; addresses and absolute paths as they are.
+fn address(folder: &Path, remote: &str) -> Result<String, DvcError> {
     if remote.contains("://") {
-        remote.to_owned()
-    } else {
-        super::config::normal(&folder.join(remote)).display().to_string()
+        return Ok(remote.to_owned());
+    }
+    if super::config::normal(&folder.join(remote)) == folder {
+        // What is pushed would lie in the work tree.
+        return Err(RemoteError::Scheme { url: format!("{remote:?}, the repository itself,") }.into());
+    }
+    let is_relative = Path::new(remote).is_relative();
+    Ok(if is_relative { Path::new("..").join(remote).display().to_string() } else { remote.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_is_written_so_that_clones_find_it() {
+        let folder = Path::new("/work/repo");
+        let told = |remote| address(folder, remote).unwrap();
+        assert_eq!(told("../storage"), "../../storage");
+        assert_eq!(told("./storage"), "../storage");
+        assert_eq!(told("/data/storage"), "/data/storage");
+        assert_eq!(told("s3://bucket/x"), "s3://bucket/x");
+        for bad in ["", ".", "../repo", "/work/repo/"] {
+            assert!(address(folder, bad).is_err(), "{bad:?}");
+        }
+        let made = tempfile::tempdir().unwrap();
+        let error = init(made.path(), Some("ssh://host/path")).unwrap_err().to_string();
+        assert!(error.contains("ssh://host/path is no address"), "{error}");
+        assert!(!made.path().join(".dvc").exists());
     }
 }

@@ -63,6 +63,12 @@ pub enum PointerError {
         /// What is wrong.
         why: String,
     },
+    /// Git could not merge two versions of it.
+    #[error("{path} has two versions, which git could not merge", path = path.display())]
+    Conflict {
+        /// Which pointer.
+        path: PathBuf,
+    },
     /// It says something that is not spoken here.
     #[error("{path}: {what} is not supported", path = path.display())]
     Unsupported {
@@ -127,6 +133,9 @@ impl Pointer {
     /// # Errors
     /// [`PointerError`].
     pub fn parse(path: &Path, text: String) -> Result<Self, PointerError> {
+        if text.lines().any(|line| line.starts_with("<<<<<<< ")) {
+            return Err(PointerError::Conflict { path: path.to_owned() });
+        }
         let raw: RawPointer = serde_saphyr::from_str(&text).map_err(|error| PointerError::Yaml {
             path: path.to_owned(),
             why: error.to_string().lines().next().unwrap_or_default().to_owned(),

@@ -32,10 +32,15 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// Those of `ids` that are there.
     fn existing<'a>(&'a self, ids: &'a BTreeSet<ObjectId>) -> BoxFuture<'a, Result<BTreeSet<ObjectId>, RemoteError>>;
 
-    /// Whether it takes no time to ask for many objects, so that the files of a list need not be taken for granted where the
-    /// list is there.
+    /// Whether it takes no time to ask for many objects.
     fn is_near(&self) -> bool {
         false
+    }
+
+    /// Whether a few requests tell which of many objects are there, so that the files of a list need not be taken for granted
+    /// where the list is.
+    fn lists(&self) -> bool {
+        self.is_near()
     }
 
     /// Uploads the content of a file. The object appears whole or not at all; one that is there is replaced.

@@ -216,6 +216,12 @@ impl DvcRepo {
 }
 
 /// The real tool's record of the stages of `dvc.yaml`.
+/// Whether a path in an out is among the targets: where some of them lie in the out, they alone are meant of it.
+pub(super) fn is_meant(targets: &[PathBuf], out: &Path, path: &Path) -> bool {
+    let mut inner = targets.iter().filter(|target| *target != out && target.starts_with(out)).peekable();
+    inner.peek().is_none() || inner.any(|target| path.starts_with(target))
+}
+
 pub(super) const STAGES_LOCK: &str = "dvc.lock";
 const PARTIALS: &str = "tmp/natureddit";
 const LOCK_FILE: &str = "tmp/lock";

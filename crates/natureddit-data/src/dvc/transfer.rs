@@ -13,7 +13,7 @@ use super::checkout::CheckedOut;
 use super::error::{DvcError, first_names};
 use super::hash::ObjectId;
 use super::remote::{self, JOBS, Received, Remote, RemoteConfig};
-use super::repo::{DvcRepo, Tracked};
+use super::repo::{DvcRepo, Tracked, is_meant};
 use super::tree::Tree;
 
 /// What went to or came from remotes.
@@ -54,6 +54,8 @@ struct Share {
     remote: Box<dyn Remote>,
     jobs: usize,
     outs: Vec<Tracked>,
+    /// What was named, which may lie in an out.
+    targets: Vec<PathBuf>,
 }
 
 /// So many objects of a remote that is near are received in one go.
@@ -110,7 +112,7 @@ impl DvcRepo {
         let tops: Wanted = self.tops(&share.outs);
         let there = share.remote.existing(&tops.keys().copied().collect()).await?;
         let (mut files, mut lists) = (Wanted::new(), Wanted::new());
-        let is_settled = |id: &ObjectId| there.contains(id) && !(id.is_dir && share.remote.is_near());
+        let is_settled = |id: &ObjectId| there.contains(id) && !(id.is_dir && share.remote.lists());
         for (&id, name) in tops.iter().filter(|(id, _)| !is_settled(id)) {
             match trees.get(&id) {
                 Some(Some(tree)) => {
@@ -179,7 +181,9 @@ impl DvcRepo {
             for (id, tree) in known.chain(fresh) {
                 let name = share.outs.iter().find(|tracked| tracked.out().content.as_ref().is_some_and(|c| c.id == id));
                 let name = name.map_or_else(String::new, |tracked| self.shown(&tracked.out().path));
-                wanted.extend(block_in_place(|| self.absent(id, &name, tree))?);
+                let out = self.root.join(&name);
+                let absent = block_in_place(|| self.absent(id, &name, tree))?.into_iter();
+                wanted.extend(absent.filter(|(_, name)| is_meant(&share.targets, &out, &self.root.join(name))));
             }
             self.receive(share, &wanted, &mut done).await?;
             block_in_place(|| self.adopt_lists(&new_lists))?;
@@ -396,7 +400,7 @@ impl DvcRepo {
         let mut shares = Vec::new();
         for (name, outs) in by_remote {
             let (remote, jobs) = self.remote(&name)?;
-            shares.push(Share { remote, jobs, outs });
+            shares.push(Share { remote, jobs, outs, targets: targets.to_vec() });
         }
         Ok(shares)
     }

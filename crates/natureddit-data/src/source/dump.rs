@@ -225,7 +225,11 @@ fn read(path: &Path, line_bytes_max: usize, names: &[String], sender: &mpsc::Sen
                     Err(()) => {
                         unreadable += 1;
                         if unreadable_before + unreadable <= LINES_NAMED {
-                            tracing::warn!(path = %path.display(), line = lines.number(), "no post can be read from a line");
+                            let why = match line {
+                                Line::Whole(_) => "no post can be read from a line",
+                                Line::TooLong => "a line is over collect.dump.line_bytes_max",
+                            };
+                            tracing::warn!(path = %path.display(), line = lines.number(), "{why}");
                         }
                     }
                 }

@@ -181,7 +181,7 @@ impl RedditOauth {
     async fn get(&mut self, path: &str, pairs: &[(&str, &str)]) -> Result<Response, OauthError> {
         let mut url = below(&self.config.base_url, path);
         url.query_pairs_mut().extend_pairs(pairs).append_pair("raw_json", "1");
-        let mut is_fresh = self.token.is_none();
+        let mut is_replaced = false;
         loop {
             let token = match &self.token {
                 Some(token) => token.clone(),
@@ -191,10 +191,10 @@ impl RedditOauth {
             // An unknown subreddit leads to a search, whose answer is a listing of something else.
             let answer = request.without_redirects().bytes_max(self.config.page_bytes_max).send().await;
             let answer = answer.map_err(|source| OauthError::Net { what: path.to_owned(), source })?;
-            if answer.status != 401 || is_fresh {
+            if answer.status != 401 || is_replaced {
                 return Ok(answer);
             }
-            (self.token, is_fresh) = (None, true);
+            (self.token, is_replaced) = (None, true);
         }
     }
 

@@ -96,7 +96,12 @@ fn window(args: &Args, config: &Config, session: &Session) -> Result<Window, Cli
     let since = since
         .ok_or_else(|| CliError::usage("which window? name --since, --last or collect.since"))
         .hint("for example: --last 1d, or --since 2022-05-01 --until 2022-05-08")?;
-    Window::new(since, until).or_else(|error| wrong_window(&error, args, config))
+    let window = Window::new(since, until).or_else(|error| wrong_window(&error, args, config))?;
+    if window.since() > now.as_second() {
+        return Err(CliError::usage(format!("the window {window} has not begun yet")))
+            .hint("posts are collected of times that have passed");
+    }
+    Ok(window)
 }
 
 /// Says which of the two moments to change.
@@ -181,6 +186,12 @@ fn hints(error: &CollectError, config: &Config) -> Vec<String> {
                 vec![again()]
             }
             NetError::TooManyBytes { .. } => vec!["raise collect.page_bytes_max, or lower collect.page_size".into()],
+            NetError::Status { status: 401, .. } => {
+                vec!["Reddit gives a token and does not take it: is the app's access revoked?".into()]
+            }
+            NetError::AddressRefused { .. } => {
+                vec![format!("check {key}; a server of your own is reached under a name of its own in net.host_map")]
+            }
             _ => vec![format!("check {key}, the address of the source")],
         },
         SourceError::Answer { .. } | SourceError::Reddit(OauthError::Answer { .. }) => {

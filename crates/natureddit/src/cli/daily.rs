@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::collect::{Collected, collect_config, collect_into};
 use super::error::{CliError, Exit};
 use super::session::Session;
+use super::words::counted;
 use crate::config::Config;
 use crate::wiring;
 
@@ -64,7 +65,7 @@ pub(super) struct TaskArgs {
 fn date(text: &str) -> Result<Date, String> {
     // A longer text would be cut to its day.
     let is_day = text.len() == "2026-11-28".len();
-    text.parse().ok().filter(|_| is_day).ok_or_else(|| "write 2026-11-28".to_owned())
+    text.parse().ok().filter(|_| is_day).ok_or_else(|| "write a day as YYYY-MM-DD".to_owned())
 }
 
 fn task_parser() -> impl TypedValueParser<Value = Task> {
@@ -90,10 +91,17 @@ impl std::fmt::Display for Updated {
         let merged = self.tasks.get(Task::MergeDatasets.name());
         write!(f, "dataset of {}: ", self.date)?;
         merged.map_or(Ok(()), |merged| write!(f, "{merged}"))?;
+        if let Some(Done::Push(pushed)) = self.tasks.get(Task::Push.name())
+            && pushed.upstream.is_none()
+        {
+            report::write_commits(f, pushed)?;
+        }
         let Some(skipped) = self.skipped else { return Ok(()) };
         writeln!(f, "never asked for: posts from {skipped}")?;
         let days = days_of(skipped).take(DAYS_SHOWN).map(|day| format!("natureddit daily --date {day}"));
-        writeln!(f, "hint: {}", days.collect::<Vec<_>>().join("; "))
+        let more = days_of(skipped).count().saturating_sub(DAYS_SHOWN);
+        let more = if more == 0 { String::new() } else { format!("; and {}", counted(more as u64, "more day")) };
+        writeln!(f, "hint: {}{more}", days.collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -132,9 +140,12 @@ pub(super) fn run_task(args: &TaskArgs, session: &Session) -> Result<Exit, CliEr
 fn run_one(task: Task, date: Date, session: &Session) -> Result<Done, CliError> {
     let config = session.config()?;
     let day = Day::new(&config.project.data_dir, date);
-    let window = day.window().filter(|window| window.since() <= session.clock.now().as_second());
-    if window.is_none() {
-        return Err(CliError::usage(format!("{date} has not begun yet, or lies before 1970")));
+    match day.window() {
+        None => return Err(CliError::usage(format!("{date} lies before 1970 or after 9999"))),
+        Some(window) if window.since() > session.clock.now().as_second() => {
+            return Err(CliError::usage(format!("{date} has not begun yet")));
+        }
+        Some(_) => {}
     }
     Ok(match task {
         Task::PullDataset => {

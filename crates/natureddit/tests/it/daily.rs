@@ -265,7 +265,7 @@ fn two_versions_of_the_dataset_are_reported_and_neither_is_lost() {
     // As the hint says.
     let copy = team.named("copy");
     fs::rename(ann.join("data"), &copy).unwrap();
-    git(&ann, &["reset", "--quiet", "--hard", "@{upstream}"]);
+    git(&ann, &["reset", "--quiet", "--keep", "@{upstream}"]);
     ok(Natureddit::new().in_dir(&ann).args(["dvc", "pull"]));
     ok(Natureddit::new().in_dir(&ann).args(["dataset", "merge", copy.to_str().unwrap()]));
     let both = data(&ann);

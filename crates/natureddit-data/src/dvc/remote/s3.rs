@@ -334,6 +334,10 @@ impl Remote for S3 {
         &self.shown
     }
 
+    fn lists(&self) -> bool {
+        true
+    }
+
     fn existing<'a>(&'a self, ids: &'a BTreeSet<ObjectId>) -> BoxFuture<'a, Result<BTreeSet<ObjectId>, RemoteError>> {
         self.existing_ids(ids).boxed()
     }

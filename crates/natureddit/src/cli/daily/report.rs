@@ -63,15 +63,26 @@ impl fmt::Display for Done {
                 Ok(())
             }
             Self::UpdateDvc(done) => write_updated(f, done),
-            Self::Push(Pushed { data, commits, upstream }) => {
-                let objects = counted(data.objects as u64, "object");
-                writeln!(f, "{objects} ({}) to {}", size(data.bytes), shown(&data.remotes))?;
-                match upstream {
-                    Some(upstream) => writeln!(f, "{} to {upstream}", counted(*commits as u64, "commit")),
-                    None => writeln!(f, "no commit was pushed: the branch follows none of a remote (git push -u)"),
-                }
+            Self::Push(pushed) => {
+                let objects = counted(pushed.data.objects as u64, "object");
+                writeln!(f, "{objects} ({}) to {}", size(pushed.data.bytes), shown(&pushed.data.remotes))?;
+                write_commits(f, pushed)
             }
         }
+    }
+}
+
+/// What became of the commits.
+pub(super) fn write_commits(f: &mut fmt::Formatter<'_>, pushed: &Pushed) -> fmt::Result {
+    match (&pushed.upstream, pushed.is_on_branch) {
+        (Some(upstream), _) => writeln!(f, "{} to {upstream}", counted(pushed.commits as u64, "commit")),
+        (None, Some(true)) => {
+            writeln!(f, "no commit was pushed: the branch follows none of a remote (git push -u)")
+        }
+        (None, Some(false)) => {
+            writeln!(f, "no commit was pushed, and the last one is on no branch (git switch -c NAME keeps it)")
+        }
+        (None, None) => writeln!(f, "no commit was made: there is no git here"),
     }
 }
 

@@ -34,7 +34,7 @@ fn of_git(error: &GitError) -> Option<String> {
         GitError::Diverged { .. } => "bring them together (`git pull --rebase`), then run it again".into(),
         GitError::Conflict { .. } => {
             "another machine changed the dataset too, and the commit here was left as it is: copy the data folder away, take \
-             the other version (`git reset --hard @{u}`, `natureddit dvc pull`), then `natureddit dataset merge COPY` and run \
+             the other version (`git reset --keep @{u}`, `natureddit dvc pull`), then `natureddit dataset merge COPY` and run \
              it again"
                 .into()
         }
@@ -44,6 +44,12 @@ fn of_git(error: &GitError) -> Option<String> {
         }
         GitError::Failed { what, why } if what == "rebase" && why.contains("unstaged changes") => {
             "commit or stash your changes of other files, then run it again".into()
+        }
+        GitError::Failed { what, why } if what == "push" && (why.contains("hook") || why.contains("rejected")) => {
+            "a hook refuses it: `git push` by hand says more".into()
+        }
+        GitError::Failed { what, .. } if what == "commit" => {
+            "a hook may refuse it: `git commit` by hand says more; then run it again".into()
         }
         GitError::Failed { what, .. } if what == "fetch" || what == "push" => {
             "try `git fetch` by hand: whoever runs this needs the same access".into()

@@ -34,7 +34,11 @@ fn of_dvc(error: &DvcError) -> Option<String> {
         DvcError::Corrupt { place, .. } if place == "the cache" => {
             "`natureddit dvc fetch` gets it from the remote".into()
         }
-        DvcError::Corrupt { .. } => "push it again from a machine whose cache has it".into(),
+        DvcError::Corrupt { id, place, .. } => {
+            format!("remove {} from {place}, then push it again from a machine whose cache has it", id.path())
+        }
+        DvcError::Shallow { .. } => "`git fetch --unshallow` gets the others".into(),
+        DvcError::InHistory { .. } => "without --all-commits it is not looked at; git can show and rewrite it".into(),
         DvcError::Missing { remote, .. } if remote.is_empty() => {
             "`natureddit dvc fetch` gets them from the remote".into()
         }
@@ -52,6 +56,10 @@ fn of_dvc(error: &DvcError) -> Option<String> {
 fn of_pointer(error: &PointerError) -> Option<&'static str> {
     match error {
         PointerError::Yaml { .. } => Some("mend it, or take it from git: `git checkout -- FILE`"),
+        PointerError::Conflict { .. } => Some(
+            "take one version, `git checkout --ours FILE` or `git checkout --theirs FILE`, then `natureddit dvc checkout`; of \
+             datasets both: copy the data folder away before, and `natureddit dataset merge COPY` after",
+        ),
         PointerError::Style { .. } => Some("write its outs one key a line, or remove it and add the data anew"),
         _ => None,
     }
