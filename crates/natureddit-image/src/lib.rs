@@ -23,6 +23,7 @@ mod photo;
 mod pixels;
 mod planes;
 mod png;
+mod resize;
 mod scratch;
 #[cfg(feature = "turbojpeg")]
 mod turbo;

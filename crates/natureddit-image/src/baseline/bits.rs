@@ -5,6 +5,9 @@ use memchr::memchr;
 /// Zeros behind the data, so that many bytes can be read at once up to its end.
 const PADDING: usize = 16;
 
+/// So many bits are there at least when it is refilled.
+pub(super) const REFILLED: u32 = 56;
+
 /// One stretch of entropy-coded data, up to the next marker, without the zeros that are stuffed in behind each FF.
 pub(super) struct Stretch {
     clean: Vec<u8>,
@@ -57,7 +60,7 @@ impl Bits<'_> {
         let next = self.clean.get(self.at..)?.first_chunk::<8>()?;
         self.buffer |= u64::from_be_bytes(*next) >> (self.count & 63);
         self.at = self.at.wrapping_add((63_u32.wrapping_sub(self.count) >> 3) as usize);
-        self.count |= 56;
+        self.count |= REFILLED;
         Some(())
     }
 

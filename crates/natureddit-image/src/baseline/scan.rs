@@ -2,9 +2,9 @@
 
 use std::num::Wrapping;
 
-use super::bits::{Bits, Stretch};
+use super::bits::{Bits, REFILLED, Stretch};
 use super::headers::{Component, Factors, Headers};
-use super::huffman::{Codes, END};
+use super::huffman::{BITS, Codes, END};
 use super::idct::{self, Value};
 use crate::planes::Plane;
 
@@ -86,25 +86,56 @@ impl<'a, const N: usize> Channel<'a, N> {
     #[inline(always)]
     fn read_coefficients(&self, bits: &mut Bits, block: &mut Block) -> Option<usize> {
         let mut at = 0_usize;
-        while at < 63 {
-            bits.ensure(32)?;
-            if at >= const { last_needed(N) }
-                && let Some((next, is_end)) = self.ac.skip(bits, at)
-            {
-                at = next;
-                if is_end {
-                    return Some(at);
+        while at < const { last_needed(N) } {
+            bits.refill()?;
+            // What is there is enough for so many.
+            for _ in 0..REFILLED / BITS {
+                let entry = self.ac.entry(bits);
+                let next = at.wrapping_add(entry.advance());
+                // The end of the block, codes that are too long, and values of which there is one in a block at most.
+                if next >= const { last_needed(N) } {
+                    break;
                 }
-                continue;
+                bits.skip(entry.bits());
+                at = next;
+                self.enter(block, at, entry.value());
             }
+            bits.refill()?;
             let (advance, value) = self.ac.next(bits)?;
             let next = at.wrapping_add(advance);
             if next > 63 {
                 return (advance == END).then_some(at);
             }
             at = next;
-            let step = self.steps[at];
-            block[usize::from(step.place)] = Wrapping(value) * Wrapping(i32::from(step.factor));
+            self.enter(block, at, value);
+        }
+        self.skip_coefficients(bits, at)
+    }
+
+    #[inline(always)]
+    fn enter(&self, block: &mut Block, at: usize, value: i32) {
+        let step = self.steps[at & 63];
+        block[usize::from(step.place)] = Wrapping(value) * Wrapping(i32::from(step.factor));
+    }
+
+    /// Those that no sample is made of, from behind `at` on; which is the last of them.
+    #[inline(always)]
+    fn skip_coefficients(&self, bits: &mut Bits, mut at: usize) -> Option<usize> {
+        while at < 63 {
+            bits.refill()?;
+            if let Some((next, is_end)) = self.ac.skip(bits, at) {
+                at = next;
+                if is_end {
+                    return Some(at);
+                }
+                continue;
+            }
+            let (advance, _) = self.ac.next(bits)?;
+            let next = at.wrapping_add(advance);
+            if next > 63 {
+                return (advance == END).then_some(at);
+            }
+            at = next;
         }
         Some(at)
     }

@@ -88,7 +88,7 @@ fn pass<const IS_SECOND: bool>(values: &[i16; 64], out: &mut [i16; 64]) {
 /// Rows become columns. Not part of its caller, and as three times the same mixing, for which processors have
 /// instructions: the first half of all comes to stand between the second.
 #[inline(never)]
-fn turn<T: Copy + Default>(values: &[T; 64], out: &mut [T; 64]) {
+pub(super) fn turn<T: Copy + Default>(values: &[T; 64], out: &mut [T; 64]) {
     let mut other = [T::default(); 64];
     mix(values, out);
     mix(out, &mut other);

@@ -4,6 +4,7 @@ mod bits;
 mod fdct;
 mod huffman;
 mod quantise;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -26,21 +27,27 @@ const JFIF: [u8; 14] = *b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";
 
 /// A file of `quality` 1 to 100 from luminance and, unless it is grey, two differences of colour of half as many
 /// samples each way, rounded up. The luminance has 1 to 65535 samples each way.
-pub(crate) fn to_jpeg(luma: &Plane, chroma: Option<&[Plane; 2]>, quality: u8) -> Vec<u8> {
+/// Beside it the luminance that decoders see in it.
+pub(crate) fn to_jpeg(luma: &Plane, chroma: Option<&[Plane; 2]>, quality: u8) -> (Vec<u8>, Plane) {
     let quantisers = [Quantiser::luma(quality), Quantiser::chroma(quality)];
     // Most photos take less, so that nothing is copied while it grows.
     let mut bytes = Vec::with_capacity(luma.samples.len() / 2 + 1024);
     write_headers(&mut bytes, luma, &quantisers);
     let mut bits = Bits::behind(bytes);
     let mut brightness = Channel::new(luma, &LUMA, &quantisers[0]);
+    let mut seen = Plane::new(luma.width, luma.height());
     let mut colours = chroma.map(|planes| planes.each_ref().map(|plane| Channel::new(plane, &CHROMA, &quantisers[1])));
     for y in 0..luma.height().div_ceil(16) {
         for x in 0..luma.width.div_ceil(16) {
             for (right, below) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-                brightness.write_block(&mut bits, x * 2 + right, y * 2 + below);
+                let (x, y) = (x * 2 + right, y * 2 + below);
+                let block = brightness.write_block(&mut bits, x, y);
+                seen.enter(x * 8, y * 8, &seen::samples(&block, &quantisers[0].factors));
             }
             match &mut colours {
-                Some(colours) => colours.iter_mut().for_each(|colour| colour.write_block(&mut bits, x, y)),
+                Some(colours) => colours.iter_mut().for_each(|colour| {
+                    colour.write_block(&mut bits, x, y);
+                }),
                 // Of no colour all is zero.
                 None => (0..2).for_each(|_| CHROMA.write(&[0; 64], 0, &mut bits)),
             }
@@ -48,7 +55,7 @@ pub(crate) fn to_jpeg(luma: &Plane, chroma: Option<&[Plane; 2]>, quality: u8) ->
     }
     let mut bytes = bits.into_bytes();
     bytes.extend_from_slice(&[0xFF, EOI]);
-    bytes
+    (bytes, seen)
 }
 
 /// One kind of values while it is encoded.
@@ -66,15 +73,16 @@ impl<'a> Channel<'a> {
         Self { plane, height: plane.height(), codes, quantiser, mean: 0 }
     }
 
-    /// Writes block `x` of block row `y`.
+    /// Writes block `x` of block row `y`, and tells the whole numbers that are stored.
     #[inline(always)]
-    fn write_block(&mut self, bits: &mut Bits, x: usize, y: usize) {
+    fn write_block(&mut self, bits: &mut Bits, x: usize, y: usize) -> [i16; 64] {
         let rows = self.rows(x * 8, y * 8);
         let mut block = [0; 64];
         fdct::forward(&rows, &mut block);
         self.quantiser.quantise(&mut block);
         self.codes.write(&block, self.mean, bits);
         self.mean = block[0];
+        block
     }
 
     /// The samples from `x` and `y` on; behind the edges the last ones go on.
