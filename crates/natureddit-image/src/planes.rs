@@ -13,26 +13,13 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// Of so many samples, in memory for passing use.
+    /// Of so many samples, whatever they are, in memory for passing use.
     pub(crate) fn new(width: usize, height: usize) -> Self {
-        Self { width, samples: scratch::take(width * height) }
+        Self { width, samples: scratch::take_any(width * height) }
     }
 
     pub(crate) fn height(&self) -> usize {
         self.samples.len() / self.width
-    }
-
-    /// Puts a block of 8 x 8 samples to `x` and `y`, as much of it as is within.
-    #[inline(always)]
-    pub(crate) fn enter(&mut self, x: usize, y: usize, block: &[u8; 64]) {
-        let width = self.width.saturating_sub(x).min(8);
-        for (row, block) in self.samples.chunks_mut(self.width).skip(y).zip(block.as_chunks::<8>().0) {
-            if width == 8 {
-                row[x..x + 8].copy_from_slice(block);
-            } else if width > 0 {
-                row[x..].copy_from_slice(&block[..width]);
-            }
-        }
     }
 
     /// The first `size` samples across and down, which need not be whole ones, as so many others.

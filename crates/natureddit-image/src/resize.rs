@@ -146,8 +146,10 @@ pub(crate) fn bilinear(source: &[u8], stride: usize, from: [f64; 2], to: [usize;
             turn(small);
             for (row, small) in out.chunks_mut(to[0]).zip(small.as_chunks::<LANES>().0) {
                 let row = &mut row[at * LANES..];
-                let count = row.len().min(LANES);
-                row[..count].copy_from_slice(&small[..count]);
+                match row.first_chunk_mut() {
+                    Some(row) => *row = *small,
+                    None => row.copy_from_slice(&small[..row.len()]),
+                }
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::scratch;
+
 /// Zeros behind the data, so that many bytes can be read at once up to its end.
 const PADDING: usize = 16;
 
@@ -16,7 +18,7 @@ pub(super) struct Stretch {
 impl Stretch {
     /// With room for all the data of a file of so many bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self { clean: Vec::with_capacity(bytes + PADDING) }
+        Self { clean: scratch::take_any(bytes + PADDING) }
     }
 
     /// Takes up the data at the start of `bytes`. The code of the marker that ends it, and the offset behind that.
@@ -39,6 +41,12 @@ impl Stretch {
     /// From its first bit on.
     pub(super) fn bits(&self) -> Bits<'_> {
         Bits { clean: &self.clean, at: 0, buffer: 0, count: 0 }
+    }
+}
+
+impl Drop for Stretch {
+    fn drop(&mut self) {
+        scratch::give_back(std::mem::take(&mut self.clean));
     }
 }
 
