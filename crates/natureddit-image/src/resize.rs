@@ -81,7 +81,10 @@ impl<const TAPS: usize> Kernels<TAPS> {
         let precision = (0..PRECISION_MAX).find(is_last).unwrap_or(PRECISION_MAX - 1);
         Some(Self {
             starts: kernels.iter().map(|(start, _)| *start).collect(),
-            weights: kernels.iter().map(|(_, weights)| weights.map(|weight| scaled(weight, precision) as i16)).collect(),
+            weights: kernels
+                .iter()
+                .map(|(_, weights)| weights.map(|weight| scaled(weight, precision) as i16))
+                .collect(),
             precision,
         })
     }

@@ -61,6 +61,9 @@ mod tests {
             assert!(memory.len() == bytes && memory.iter().all(|&byte| byte == 0));
             memory.fill(7);
             give_back(memory);
+            let memory = take_any(bytes);
+            assert_eq!(memory.len(), bytes);
+            give_back(memory);
         }
         assert!(KEPT.lock().unwrap().iter().map(Vec::capacity).sum::<usize>() <= KEPT_BYTES_MAX);
     }

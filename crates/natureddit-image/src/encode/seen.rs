@@ -1,7 +1,5 @@
 //! What decoders make of the blocks that are written: the samples that `zune-jpeg` gives, without reading the codes again.
 
-use super::fdct::turn;
-
 /// Fractional bits of the constants.
 const BITS: u32 = 12;
 /// Fractional bits that the first pass takes away, and the second.
@@ -46,13 +44,13 @@ fn transform<const AT: usize>(v: [i16; 8]) -> [i32; 8] {
     [sum(0), sum(1), sum(2), sum(3), difference(3), difference(2), difference(1), difference(0)]
 }
 
-/// Not part of its caller: by itself all lanes are calculated at once.
+/// Columns become rows. Not part of its caller: by itself all lanes are calculated at once.
 #[inline(never)]
 fn pass<const AT: usize>(values: &[i16; 64], out: &mut [i16; 64]) {
     for lane in 0..8 {
         let transformed = transform::<AT>(std::array::from_fn(|at| values[at * 8 + lane]));
         for at in 0..8 {
-            out[at * 8 + lane] = transformed[at] as i16;
+            out[lane * 8 + at] = transformed[at] as i16;
         }
     }
 }
@@ -75,11 +73,9 @@ fn clamp(values: &[i16; 64], out: &mut [u8; 64]) {
 /// The samples of a block of whole numbers, row by row.
 #[inline(always)]
 pub(super) fn samples(block: &[i16; 64], factors: &[u8; 64], rows: &mut [u8; 64]) {
-    let (mut values, mut other, mut columns) = ([0; 64], [0; 64], [0; 64]);
+    let (mut values, mut columns) = ([0; 64], [0; 64]);
     scale(block, factors, &mut values);
-    pass::<0>(&values, &mut other);
-    turn(&other, &mut values);
-    pass::<1>(&values, &mut other);
-    clamp(&other, &mut columns);
-    turn(&columns, rows);
+    pass::<0>(&values, &mut columns);
+    pass::<1>(&columns, &mut values);
+    clamp(&values, rows);
 }

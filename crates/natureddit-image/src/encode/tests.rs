@@ -74,8 +74,9 @@ fn files_are_those_of_the_other_encoder() {
         let (luma, chroma) = planes(width, height);
         for quality in [1, 10, 49, 50, 75, 88, 95, 100] {
             for chroma in [None, Some(&chroma)] {
-                let (file, _) = to_jpeg(&luma, chroma, quality);
+                let (file, seen) = to_jpeg(&luma, chroma, quality);
                 assert!(file == expected(&luma, chroma, quality), "{width} x {height} of quality {quality}");
+                assert!(seen.samples == brightness(&file), "{width} x {height} of quality {quality}");
             }
         }
     }
@@ -125,6 +126,22 @@ fn the_scan_has_stuffed_bytes_and_no_marker() {
     assert_eq!(brightness(&file).len(), 64 * 64);
 }
 
+#[test]
+fn the_sharpest_edges_are_seen_as_others_see_them() {
+    // Where what is calculated with 16 bits is largest: the samples of each coefficient at its most, and coarsely rounded.
+    let wave = |k: usize, at: usize| ((2 * at + 1) as f64 * k as f64 * std::f64::consts::PI / 16.0).cos();
+    for (across, down) in (0..64).map(|at| (at % 8, at / 8)) {
+        let luma = plane(16, 16, |x, y| {
+            let is_dark = wave(across, x % 8) * wave(down, y % 8) > 0.0;
+            if is_dark == (x < 8) { 0 } else { 255 }
+        });
+        for quality in [1, 10, 50, 90] {
+            let (file, seen) = to_jpeg(&luma, None, quality);
+            assert!(seen.samples == brightness(&file), "{across}, {down} of quality {quality}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_samples_are_read_in_strict_mode_and_are_those_of_the_other_encoder(
@@ -142,8 +159,9 @@ proptest! {
         let luma = plane(width, height, |x, y| value(x, y, 1));
         let chroma = [2, 3].map(|salt| plane(width.div_ceil(2), height.div_ceil(2), |x, y| value(x, y, salt)));
         for chroma in [None, Some(&chroma)] {
-            let (file, _) = to_jpeg(&luma, chroma, quality);
-            prop_assert_eq!(brightness(&file).len(), width * height);
+            let (file, seen) = to_jpeg(&luma, chroma, quality);
+            prop_assert_eq!((seen.width, seen.height()), (width, height));
+            prop_assert!(seen.samples == brightness(&file));
             prop_assert!(file == expected(&luma, chroma, quality));
         }
     }
