@@ -18,7 +18,8 @@ fn sum<const N: usize>(values: [i32; N]) -> i32 {
     values.into_iter().fold(0, i32::wrapping_add)
 }
 
-/// One transform of the algorithm of Loeffler, Ligtenberg and Moschytz. No sum of what an encoder makes leaves 16 bits.
+/// One transform of the algorithm of Loeffler, Ligtenberg and Moschytz. No sum of what an encoder makes leaves 16 bits: of
+/// four values behind the first pass at most 8192 are the photo's, and 22,000 what the coarsest factors round.
 #[inline(always)]
 fn transform<const AT: usize>(v: [i16; 8]) -> [i32; 8] {
     let add = |a: usize, b: usize| v[a].wrapping_add(v[b]);
