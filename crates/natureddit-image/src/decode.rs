@@ -191,10 +191,6 @@ impl<'a> Opened<'a> {
 
     /// A JPEG of the common kind that is shrunk, its colours apart; any other is for [`Opened::decode`].
     pub(crate) fn decode_planes(&self, long_side_max: u32) -> Option<SmallPlanes> {
-        // Where libjpeg-turbo is there it decodes and encodes.
-        if cfg!(feature = "turbojpeg") {
-            return None;
-        }
         let Decoder::Jpeg(jpeg) = &self.decoder else { return None };
         let stored = jpeg.dimensions();
         let target = fitting(stored, long_side_max);

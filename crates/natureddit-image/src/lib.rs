@@ -6,8 +6,8 @@
 //! Everything is refused that is no still photo or is over [`ImageLimits`], with an [`ImageError`] whose
 //! [`code`](ImageError::code) can be counted; no input panics.
 //!
-//! With the feature `turbojpeg`, [`normalise`] and [`Photo::to_jpeg`] are done by libjpeg-turbo: in less time, and with
-//! other bytes. What is refused and what a photo looks like stay the same.
+//! With the feature `turbojpeg`, [`Photo::to_jpeg`] and what [`normalise`] cannot shrink in planes (progressive JPEG, PNG)
+//! are done by libjpeg-turbo: in less time, and with other bytes. What is refused and what a photo looks like stay the same.
 
 mod baseline;
 mod colour;
@@ -23,6 +23,7 @@ mod photo;
 mod pixels;
 mod planes;
 mod png;
+mod resize;
 mod scratch;
 #[cfg(feature = "turbojpeg")]
 mod turbo;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use natureddit_core::ContentHash;
 
 use crate::decode::{Opened, Size};
-use crate::{Format, ImageError, ImageInfo, ImageLimits, PerceptualHash, examine, scratch};
+use crate::{Format, ImageError, ImageInfo, ImageLimits, PerceptualHash, examine, inspect, scratch};
 
 /// A photo as a dataset stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,17 +42,22 @@ pub fn normalise<'a>(
     let (bytes, stored, perceptual_hash) = if is_storable(&info, long_side_max) {
         (Cow::Borrowed(bytes), info, opened.perceptual_hash()?)
     } else {
-        let jpeg = match opened.decode_planes(long_side_max) {
-            Some(planes) => planes.to_jpeg(jpeg_quality),
+        // Read back, so that the hash is that of the stored photo, whoever computes it later.
+        let limits = ImageLimits { bytes_max: u64::MAX, ..*limits };
+        let (jpeg, (stored, perceptual_hash)) = match opened.decode_planes(long_side_max) {
+            Some(planes) => {
+                let (jpeg, perceptual_hash) = planes.into_jpeg(jpeg_quality);
+                let stored = inspect(&jpeg, &limits)?;
+                (jpeg, (stored, perceptual_hash))
+            }
             None => {
                 let photo = opened.decode(Size::Within(long_side_max))?;
                 let jpeg = photo.to_jpeg(jpeg_quality);
                 scratch::give_back(photo.rgb);
-                jpeg
+                let seen = examine(&jpeg, &limits)?;
+                (jpeg, seen)
             }
         };
-        // Read back, so that the hash is that of the stored photo, whoever computes it later.
-        let (stored, perceptual_hash) = examine(&jpeg, &ImageLimits { bytes_max: u64::MAX, ..*limits })?;
         (Cow::Owned(jpeg), stored, perceptual_hash)
     };
     Ok(Normalised {

@@ -1,12 +1,10 @@
 //! A photo as JPEG files hold it: brightness and colours apart, the latter in fewer samples.
 
-use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage};
 
-use crate::{encode, scratch};
+use crate::photo::grey_resized;
+use crate::{PerceptualHash, encode, resize, scratch};
 
 /// Samples of one kind, row by row.
 pub(crate) struct Plane {
@@ -15,9 +13,9 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// Of so many samples, in memory for passing use.
+    /// Of so many samples, whatever they are, in memory for passing use.
     pub(crate) fn new(width: usize, height: usize) -> Self {
-        Self { width, samples: scratch::take(width * height) }
+        Self { width, samples: scratch::take_any(width * height) }
     }
 
     pub(crate) fn height(&self) -> usize {
@@ -34,15 +32,7 @@ impl Plane {
             return self;
         }
         let mut resized = Self::new(width, height);
-        let all =
-            TypedImageRef::<U8>::from_buffer(self.width as u32, self.height() as u32, &self.samples).expect(INVARIANT);
-        let source = TypedCroppedImage::new(all, 0, 0, whole[0], whole[1]).expect(INVARIANT);
-        let mut target =
-            TypedImage::<U8>::from_buffer(width as u32, height as u32, &mut resized.samples).expect(INVARIANT);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(0.0, 0.0, size[0], size[1]);
-        Resizer::new().resize_typed(&source, &mut target, &options).expect(INVARIANT);
+        resize::bilinear(&self.samples, self.width, size, [width, height], &mut resized.samples);
         scratch::give_back(self.samples);
         resized
     }
@@ -98,9 +88,15 @@ impl SmallPlanes {
         [&self.luma].into_iter().chain(self.chroma.iter().flatten())
     }
 
-    /// As [`crate::Photo::to_jpeg`].
-    pub(crate) fn to_jpeg(&self, quality: u8) -> Vec<u8> {
-        encode::to_jpeg(&self.luma, self.chroma.as_ref(), quality)
+    /// As [`crate::Photo::to_jpeg`], and the hash of the photo that others see in the file.
+    pub(crate) fn into_jpeg(self, quality: u8) -> (Vec<u8>, PerceptualHash) {
+        let (jpeg, seen) = encode::to_jpeg(&self.luma, self.chroma.as_ref(), quality);
+        let size = (seen.width as u32, seen.height() as u32);
+        let hash = grey_resized(size, &seen.samples, PerceptualHash::SIDE).perceptual_hash();
+        for plane in [self.luma, seen].into_iter().chain(self.chroma.into_iter().flatten()) {
+            scratch::give_back(plane.samples);
+        }
+        (jpeg, hash)
     }
 }
 

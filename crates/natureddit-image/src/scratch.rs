@@ -16,21 +16,24 @@ static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// So many zeros.
 pub(crate) fn take(bytes: usize) -> Vec<u8> {
-    if !(BYTES_MIN..=BYTES_MAX).contains(&bytes) {
-        return vec![0; bytes];
-    }
-    match take_kept(bytes) {
-        Some(mut memory) => {
-            memory.clear();
-            memory.resize(bytes, 0);
-            memory
-        }
-        None => vec![0; bytes],
-    }
+    let Some(mut memory) = take_kept(bytes) else { return vec![0; bytes] };
+    memory.clear();
+    memory.resize(bytes, 0);
+    memory
+}
+
+/// So many bytes, whatever they are, for what is overwritten anyway: to make them zeros takes time, too.
+pub(crate) fn take_any(bytes: usize) -> Vec<u8> {
+    let Some(mut memory) = take_kept(bytes) else { return vec![0; bytes] };
+    memory.resize(bytes, 0);
+    memory
 }
 
 /// A large picture's memory is not for one much smaller, for another large one is likely to come.
 fn take_kept(bytes: usize) -> Option<Vec<u8>> {
+    if !(BYTES_MIN..=BYTES_MAX).contains(&bytes) {
+        return None;
+    }
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let at = kept.iter().position(|memory| (bytes..=bytes.saturating_mul(2)).contains(&memory.capacity()))?;
     Some(kept.remove(at))
@@ -57,6 +60,9 @@ mod tests {
             let mut memory = take(bytes);
             assert!(memory.len() == bytes && memory.iter().all(|&byte| byte == 0));
             memory.fill(7);
+            give_back(memory);
+            let memory = take_any(bytes);
+            assert_eq!(memory.len(), bytes);
             give_back(memory);
         }
         assert!(KEPT.lock().unwrap().iter().map(Vec::capacity).sum::<usize>() <= KEPT_BYTES_MAX);

@@ -1,5 +1,5 @@
-//! What libjpeg-turbo does where it is built in (the feature `turbojpeg`): large JPEG files are decoded at a fraction of
-//! their size, and photos are encoded.
+//! What libjpeg-turbo does where it is built in (the feature `turbojpeg`): large JPEG files that are not for
+//! [`crate::baseline`] are decoded at a fraction of their size, and pixels are encoded.
 
 use turbojpeg::{Colorspace, Compressor, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp};
 

@@ -2,8 +2,13 @@
 
 use memchr::memchr;
 
+use crate::scratch;
+
 /// Zeros behind the data, so that many bytes can be read at once up to its end.
 const PADDING: usize = 16;
+
+/// So many bits are there at least when it is refilled.
+pub(super) const REFILLED: u32 = 56;
 
 /// One stretch of entropy-coded data, up to the next marker, without the zeros that are stuffed in behind each FF.
 pub(super) struct Stretch {
@@ -13,7 +18,7 @@ pub(super) struct Stretch {
 impl Stretch {
     /// With room for all the data of a file of so many bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self { clean: Vec::with_capacity(bytes + PADDING) }
+        Self { clean: scratch::take_any(bytes + PADDING) }
     }
 
     /// Takes up the data at the start of `bytes`. The code of the marker that ends it, and the offset behind that.
@@ -39,6 +44,12 @@ impl Stretch {
     }
 }
 
+impl Drop for Stretch {
+    fn drop(&mut self) {
+        scratch::give_back(std::mem::take(&mut self.clean));
+    }
+}
+
 /// A place in a [`Stretch`]. It is copied where it would otherwise have to lie in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
@@ -57,7 +68,7 @@ impl Bits<'_> {
         let next = self.clean.get(self.at..)?.first_chunk::<8>()?;
         self.buffer |= u64::from_be_bytes(*next) >> (self.count & 63);
         self.at = self.at.wrapping_add((63_u32.wrapping_sub(self.count) >> 3) as usize);
-        self.count |= 56;
+        self.count |= REFILLED;
         Some(())
     }
 

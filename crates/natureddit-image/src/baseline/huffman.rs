@@ -3,7 +3,7 @@
 use super::bits::Bits;
 
 /// Codes with the bits that follow them are looked up by so many bits.
-const BITS: u32 = 11;
+pub(super) const BITS: u32 = 11;
 
 /// More bits than these does no value of 8-bit samples take.
 const DC_SIZE_MAX: u8 = 11;
@@ -11,11 +11,13 @@ const AC_SIZE_MAX: u8 = 10;
 
 /// So far an end of block leads, in [`Entry::advance`].
 pub(super) const END: usize = 128;
+/// So far leads what must be read by [`Codes::next`]: behind every block, too.
+const LONG: u32 = 64;
 
 /// What the next bits mean: in the lowest byte how many they are, in the second how many coefficients further the value
-/// goes, in the upper half the value. Nothing in the second: only the code is known, and what it stands for is in the
+/// goes, in the upper half the value. [`LONG`] in the second: only the code is known, and what it stands for is in the
 /// upper half; nothing in the lowest: not even that.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Entry(u32);
 
 impl Entry {
@@ -24,26 +26,26 @@ impl Entry {
     }
 
     fn code(bits: u32, symbol: u8) -> Self {
-        Self(bits | u32::from(symbol) << 16)
+        Self(bits | LONG << 8 | u32::from(symbol) << 16)
     }
 
     #[inline(always)]
     fn is_whole(self) -> bool {
-        self.0 & 0xFF00 != 0
+        self.advance() != LONG as usize
     }
 
     #[inline(always)]
-    fn bits(self) -> u32 {
+    pub(super) fn bits(self) -> u32 {
         self.0 & 0xFF
     }
 
     #[inline(always)]
-    fn advance(self) -> usize {
+    pub(super) fn advance(self) -> usize {
         (self.0 >> 8 & 0xFF) as usize
     }
 
     #[inline(always)]
-    fn value(self) -> i32 {
+    pub(super) fn value(self) -> i32 {
         self.0 as i32 >> 16
     }
 }
@@ -76,8 +78,8 @@ impl Codes {
     /// many of a length.
     pub(super) fn new(kind: Kind, counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut codes = Self {
-            entries: Box::new([Entry::default(); 1 << BITS]),
-            skips: Box::new([Entry::default(); 1 << BITS]),
+            entries: Box::new([Entry::code(0, 0); 1 << BITS]),
+            skips: Box::new([Entry::code(0, 0); 1 << BITS]),
             ends: [0; 17],
             offsets: [0; 17],
             symbols: symbols.to_vec(),
@@ -146,6 +148,12 @@ impl Codes {
                 _ => Entry::code(length, symbol),
             };
         }
+    }
+
+    /// What the next bits mean, which are [`BITS`] at most.
+    #[inline(always)]
+    pub(super) fn entry(&self, bits: &Bits) -> Entry {
+        self.entries[bits.peek(BITS)]
     }
 
     /// How many coefficients further the next value goes ([`END`] where none follows), and the value; 16 and 11 bits

@@ -2,9 +2,9 @@
 
 use std::num::Wrapping;
 
-use super::bits::{Bits, Stretch};
+use super::bits::{Bits, REFILLED, Stretch};
 use super::headers::{Component, Factors, Headers};
-use super::huffman::{Codes, END};
+use super::huffman::{BITS, Codes, END};
 use super::idct::{self, Value};
 use crate::planes::Plane;
 
@@ -32,6 +32,8 @@ struct Channel<'a, const N: usize> {
     mean: i32,
     /// Where the samples go, unless they are not wanted.
     plane: Option<Plane>,
+    /// Those of a row of units, for they are scattered over its rows: far apart in memory that would take long.
+    band: Vec<u8>,
 }
 
 /// What is done with a coefficient.
@@ -49,6 +51,7 @@ impl<'a, const N: usize> Channel<'a, N> {
     fn new(headers: &'a Headers, component: &Component, units: (usize, usize), is_wanted: bool) -> Option<Self> {
         let factors = headers.factors.get(component.factors)?.as_ref()?;
         let (across, down) = (component.across, component.down);
+        let width = units.0 * across * N;
         Some(Self {
             across,
             down,
@@ -56,11 +59,20 @@ impl<'a, const N: usize> Channel<'a, N> {
             ac: headers.ac_codes.get(component.ac_codes)?.as_ref()?,
             steps: steps::<N>(factors),
             mean: 0,
-            plane: is_wanted.then(|| Plane::new(units.0 * across * N, units.1 * down * N)),
+            plane: is_wanted.then(|| Plane::new(width, units.1 * down * N)),
+            band: vec![0; if is_wanted { width * down * N } else { 0 }],
         })
     }
 
-    /// Reads a block, and writes its samples at block `x` of block row `y`.
+    /// Puts the samples of the row of units `y` to where they belong.
+    fn pour(&mut self, y: usize) -> Option<()> {
+        if let Some(plane) = &mut self.plane {
+            plane.samples.get_mut(y * self.band.len()..)?.get_mut(..self.band.len())?.copy_from_slice(&self.band);
+        }
+        Some(())
+    }
+
+    /// Reads a block, and writes its samples at block `x` of block row `y` of the band.
     #[inline(always)]
     fn read_block(&mut self, bits: &mut Bits, block: &mut Block, x: usize, y: usize) -> Option<()> {
         let mut here = *bits;
@@ -74,9 +86,9 @@ impl<'a, const N: usize> Channel<'a, N> {
         block[0] = Wrapping(self.mean) * Wrapping(i32::from(self.steps[0].factor));
         let last = self.read_coefficients(&mut here, block)?;
         *bits = here;
-        if let Some(plane) = &mut self.plane {
+        if let Some(plane) = &self.plane {
             let stride = plane.width;
-            let out = plane.samples.get_mut(y * N * stride + x * N..)?;
+            let out = self.band.get_mut(y * N * stride + x * N..)?;
             idct::inverse::<N>(block, last, out, stride);
         }
         Some(())
@@ -86,16 +98,16 @@ impl<'a, const N: usize> Channel<'a, N> {
     #[inline(always)]
     fn read_coefficients(&self, bits: &mut Bits, block: &mut Block) -> Option<usize> {
         let mut at = 0_usize;
-        while at < 63 {
-            bits.ensure(32)?;
-            if at >= const { last_needed(N) }
-                && let Some((next, is_end)) = self.ac.skip(bits, at)
-            {
-                at = next;
+        loop {
+            at = self.read_needed(bits, at, block)?;
+            // What comes next is the end of the block, is of no use here, or is long.
+            bits.refill()?;
+            while let Some((next, is_end)) = self.ac.skip(bits, at) {
                 if is_end {
-                    return Some(at);
+                    return Some(next);
                 }
-                continue;
+                at = next;
+                bits.refill()?;
             }
             let (advance, value) = self.ac.next(bits)?;
             let next = at.wrapping_add(advance);
@@ -103,10 +115,37 @@ impl<'a, const N: usize> Channel<'a, N> {
                 return (advance == END).then_some(at);
             }
             at = next;
-            let step = self.steps[at];
-            block[usize::from(step.place)] = Wrapping(value) * Wrapping(i32::from(step.factor));
+            self.enter(block, at, value);
+            if at == 63 {
+                return Some(at);
+            }
         }
-        Some(at)
+    }
+
+    /// From behind `at` on as many as are needed and have short codes, but not the last one there can be; which is the last
+    /// of them.
+    #[inline(always)]
+    fn read_needed(&self, bits: &mut Bits, mut at: usize, block: &mut Block) -> Option<usize> {
+        loop {
+            bits.refill()?;
+            // What is there now is enough for so many.
+            for _ in 0..REFILLED / BITS {
+                let entry = self.ac.entry(bits);
+                let next = at.wrapping_add(entry.advance());
+                if next > const { last_needed(N) } || next > 62 {
+                    return Some(at);
+                }
+                bits.skip(entry.bits());
+                at = next;
+                self.enter(block, at, entry.value());
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn enter(&self, block: &mut Block, at: usize, value: i32) {
+        let step = self.steps[at & 63];
+        block[usize::from(step.place)] = Wrapping(value) * Wrapping(i32::from(step.factor));
     }
 }
 
@@ -168,10 +207,13 @@ fn read_units<const N: usize>(
         let (x, y) = (unit % across, unit / across);
         for channel in channels.iter_mut() {
             for at in 0..channel.across * channel.down {
-                let (x, y) = (x * channel.across + at % channel.across, y * channel.down + at / channel.across);
+                let (x, y) = (x * channel.across + at % channel.across, at / channel.across);
                 if channel.read_block(bits, &mut block, x, y).is_none() {
                     return false;
                 }
+            }
+            if x + 1 == across && channel.pour(y).is_none() {
+                return false;
             }
         }
     }

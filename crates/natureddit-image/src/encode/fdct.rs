@@ -74,32 +74,25 @@ fn transform<const IS_SECOND: bool>(v: [i16; 8]) -> [i16; 8] {
     ]
 }
 
-/// Not part of its caller: by itself all lanes are calculated at once.
+/// The first pass. Not part of its caller: by itself all lanes are calculated at once, and turned on their way.
 #[inline(never)]
-fn pass<const IS_SECOND: bool>(values: &[i16; 64], out: &mut [i16; 64]) {
+fn pass_across(values: &[i16; 64], out: &mut [i16; 64]) {
     for lane in 0..8 {
-        let transformed = transform::<IS_SECOND>(std::array::from_fn(|at| values[at * 8 + lane]));
+        let transformed = transform::<false>(std::array::from_fn(|at| values[lane * 8 + at]));
         for at in 0..8 {
-            out[at * 8 + lane] = transformed[at];
+            out[lane * 8 + at] = transformed[at];
         }
     }
 }
 
-/// Rows become columns. Not part of its caller, and as three times the same mixing, for which processors have
-/// instructions: the first half of all comes to stand between the second.
+/// The second.
 #[inline(never)]
-fn turn<T: Copy + Default>(values: &[T; 64], out: &mut [T; 64]) {
-    let mut other = [T::default(); 64];
-    mix(values, out);
-    mix(out, &mut other);
-    mix(&other, out);
-}
-
-#[inline(always)]
-fn mix<T: Copy>(values: &[T; 64], out: &mut [T; 64]) {
-    for at in 0..32 {
-        out[2 * at] = values[at];
-        out[2 * at + 1] = values[at + 32];
+fn pass_down(values: &[i16; 64], out: &mut [i16; 64]) {
+    for lane in 0..8 {
+        let transformed = transform::<true>(std::array::from_fn(|at| values[at * 8 + lane]));
+        for at in 0..8 {
+            out[at * 8 + lane] = transformed[at];
+        }
     }
 }
 
@@ -114,14 +107,10 @@ fn centre(samples: &[u8; 64], out: &mut [i16; 64]) {
 /// The coefficients of a block, row by row, eight times as large as they are by definition (ITU-T T.81, A.3.3).
 #[inline(always)]
 pub(super) fn forward(rows: &[[u8; 8]; 8], out: &mut [i16; 64]) {
-    let rows = rows.as_flattened().as_array::<64>().expect("so many");
-    let (mut columns, mut values) = ([0; 64], [0; 64]);
-    turn(rows, &mut columns);
-    centre(&columns, out);
-    pass::<false>(out, &mut values);
-    turn(&values, out);
-    values = *out;
-    pass::<true>(&values, out);
+    let mut values = [0; 64];
+    centre(rows.as_flattened().as_array().expect("so many"), out);
+    pass_across(out, &mut values);
+    pass_down(&values, out);
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! Planes into a baseline JPEG of 4:2:0: the bytes that `jpeg-encoder` makes of the same planes, in less time.
 
+mod band;
 mod bits;
 mod fdct;
 mod huffman;
 mod quantise;
+mod seen;
 #[cfg(test)]
 mod tests;
 
+use band::Band;
 use bits::Bits;
 use huffman::{CHROMA, CHROMA_AC, CHROMA_DC, Codes, LUMA, LUMA_AC, LUMA_DC, Table, ZIGZAG};
 use quantise::Quantiser;
@@ -26,35 +29,48 @@ const JFIF: [u8; 14] = *b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";
 
 /// A file of `quality` 1 to 100 from luminance and, unless it is grey, two differences of colour of half as many
 /// samples each way, rounded up. The luminance has 1 to 65535 samples each way.
-pub(crate) fn to_jpeg(luma: &Plane, chroma: Option<&[Plane; 2]>, quality: u8) -> Vec<u8> {
+/// Beside it the luminance that decoders see in it.
+pub(crate) fn to_jpeg(luma: &Plane, chroma: Option<&[Plane; 2]>, quality: u8) -> (Vec<u8>, Plane) {
     let quantisers = [Quantiser::luma(quality), Quantiser::chroma(quality)];
     // Most photos take less, so that nothing is copied while it grows.
     let mut bytes = Vec::with_capacity(luma.samples.len() / 2 + 1024);
     write_headers(&mut bytes, luma, &quantisers);
     let mut bits = Bits::behind(bytes);
-    let mut brightness = Channel::new(luma, &LUMA, &quantisers[0]);
-    let mut colours = chroma.map(|planes| planes.each_ref().map(|plane| Channel::new(plane, &CHROMA, &quantisers[1])));
-    for y in 0..luma.height().div_ceil(16) {
-        for x in 0..luma.width.div_ceil(16) {
+    let units = (luma.width.div_ceil(16), luma.height().div_ceil(16));
+    let mut brightness = Channel::new(luma, units.0 * 2, 2, &LUMA, &quantisers[0]);
+    let mut colours =
+        chroma.map(|planes| planes.each_ref().map(|plane| Channel::new(plane, units.0, 1, &CHROMA, &quantisers[1])));
+    let (mut seen, mut seen_band) = (Plane::new(luma.width, luma.height()), Band::new(units.0 * 2, 2));
+    let mut samples = [0; 64];
+    for y in 0..units.1 {
+        brightness.band.fill(luma, y * 16);
+        colours.iter_mut().flatten().for_each(|colour| colour.band.fill(colour.plane, y * 8));
+        for x in 0..units.0 {
             for (right, below) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-                brightness.write_block(&mut bits, x * 2 + right, y * 2 + below);
+                let block = brightness.write_block(&mut bits, x * 2 + right, below);
+                seen::samples(&block, &quantisers[0].factors, &mut samples);
+                seen_band.set_block(x * 2 + right, below, &samples);
             }
             match &mut colours {
-                Some(colours) => colours.iter_mut().for_each(|colour| colour.write_block(&mut bits, x, y)),
+                Some(colours) => colours.iter_mut().for_each(|colour| {
+                    colour.write_block(&mut bits, x, 0);
+                }),
                 // Of no colour all is zero.
                 None => (0..2).for_each(|_| CHROMA.write(&[0; 64], 0, &mut bits)),
             }
         }
+        seen_band.pour(&mut seen, y * 16);
     }
     let mut bytes = bits.into_bytes();
     bytes.extend_from_slice(&[0xFF, EOI]);
-    bytes
+    (bytes, seen)
 }
 
 /// One kind of values while it is encoded.
 struct Channel<'a> {
     plane: &'a Plane,
-    height: usize,
+    /// What of it is being encoded.
+    band: Band,
     codes: &'a Codes,
     quantiser: &'a Quantiser,
     /// The mean value of the block before.
@@ -62,39 +78,21 @@ struct Channel<'a> {
 }
 
 impl<'a> Channel<'a> {
-    fn new(plane: &'a Plane, codes: &'a Codes, quantiser: &'a Quantiser) -> Self {
-        Self { plane, height: plane.height(), codes, quantiser, mean: 0 }
+    /// So many blocks across, and so many of a unit below one another.
+    fn new(plane: &'a Plane, across: usize, down: usize, codes: &'a Codes, quantiser: &'a Quantiser) -> Self {
+        Self { plane, band: Band::new(across, down), codes, quantiser, mean: 0 }
     }
 
-    /// Writes block `x` of block row `y`.
+    /// Writes block `x` of row `y` of the band, and tells the whole numbers that are stored.
     #[inline(always)]
-    fn write_block(&mut self, bits: &mut Bits, x: usize, y: usize) {
-        let rows = self.rows(x * 8, y * 8);
+    fn write_block(&mut self, bits: &mut Bits, x: usize, y: usize) -> [i16; 64] {
+        let rows = self.band.block(x, y);
         let mut block = [0; 64];
         fdct::forward(&rows, &mut block);
         self.quantiser.quantise(&mut block);
         self.codes.write(&block, self.mean, bits);
         self.mean = block[0];
-    }
-
-    /// The samples from `x` and `y` on; behind the edges the last ones go on.
-    #[inline(always)]
-    fn rows(&self, x: usize, y: usize) -> [[u8; 8]; 8] {
-        let width = self.plane.width;
-        if x + 8 > width || y + 8 > self.height {
-            return self.rows_at_edge(x, y);
-        }
-        let block = &self.plane.samples[y * width + x..];
-        std::array::from_fn(|row| *block[row * width..].first_chunk().expect("within the plane"))
-    }
-
-    #[cold]
-    fn rows_at_edge(&self, x: usize, y: usize) -> [[u8; 8]; 8] {
-        let (right, bottom) = (self.plane.width - 1, self.height - 1);
-        std::array::from_fn(|row| {
-            let start = (y + row).min(bottom) * self.plane.width;
-            std::array::from_fn(|column| self.plane.samples[start + (x + column).min(right)])
-        })
+        block
     }
 }
 

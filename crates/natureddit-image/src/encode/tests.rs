@@ -74,8 +74,9 @@ fn files_are_those_of_the_other_encoder() {
         let (luma, chroma) = planes(width, height);
         for quality in [1, 10, 49, 50, 75, 88, 95, 100] {
             for chroma in [None, Some(&chroma)] {
-                let file = to_jpeg(&luma, chroma, quality);
+                let (file, seen) = to_jpeg(&luma, chroma, quality);
                 assert!(file == expected(&luma, chroma, quality), "{width} x {height} of quality {quality}");
+                assert!(seen.samples == brightness(&file), "{width} x {height} of quality {quality}");
             }
         }
     }
@@ -86,7 +87,7 @@ fn samples_are_read_back_but_for_what_is_rounded_away() {
     for (width, height) in SIZES {
         let (luma, chroma) = planes(width, height);
         for (quality, allowed) in [(100, 1.0), (95, 3.0), (75, 9.0), (30, 14.0)] {
-            let file = to_jpeg(&luma, Some(&chroma), quality);
+            let (file, _) = to_jpeg(&luma, Some(&chroma), quality);
             assert!(file.ends_with(&[0xFF, EOI]) && !file.ends_with(&[0xFF, EOI, 0xFF, EOI]));
             let read = brightness(&file);
             assert_eq!(read.len(), luma.samples.len());
@@ -102,7 +103,7 @@ fn colours_are_read_back_and_go_on_behind_the_edges() {
     for (width, height) in [(40, 26), (33, 17), (1, 1), (2, 2)] {
         let luma = plane(width, height, |_, _| 120);
         let chroma = [90, 200].map(|value| plane(width.div_ceil(2), height.div_ceil(2), |_, _| value));
-        let file = to_jpeg(&luma, Some(&chroma), 90);
+        let (file, _) = to_jpeg(&luma, Some(&chroma), 90);
         let size = (width as u32, height as u32);
         let read = crate::baseline::decode_at_least(&file, size, size).unwrap();
         let planes = [&read.luma, &read.chroma.as_ref().unwrap()[0], &read.chroma.as_ref().unwrap()[1]];
@@ -117,12 +118,28 @@ fn colours_are_read_back_and_go_on_behind_the_edges() {
 fn the_scan_has_stuffed_bytes_and_no_marker() {
     // Of the best quality noise takes long codes, in which ones abound.
     let luma = plane(64, 64, |x, y| if (x * 31 + y * 57 + x * y * 7) % 5 < 2 { 255 } else { 0 });
-    let file = to_jpeg(&luma, None, 100);
+    let (file, _) = to_jpeg(&luma, None, 100);
     let start = file.windows(2).position(|pair| pair == [0xFF, SOS]).unwrap() + 14;
     let scan = &file[start..file.len() - 2];
     let behind: Vec<u8> = scan.windows(2).filter(|pair| pair[0] == 0xFF).map(|pair| pair[1]).collect();
     assert!(behind.len() > 20 && behind.iter().all(|&byte| byte == 0), "{behind:?}");
     assert_eq!(brightness(&file).len(), 64 * 64);
+}
+
+#[test]
+fn the_sharpest_edges_are_seen_as_others_see_them() {
+    // Where what is calculated with 16 bits is largest: the samples of each coefficient at its most, and coarsely rounded.
+    let wave = |k: usize, at: usize| ((2 * at + 1) as f64 * k as f64 * std::f64::consts::PI / 16.0).cos();
+    for (across, down) in (0..64).map(|at| (at % 8, at / 8)) {
+        let luma = plane(16, 16, |x, y| {
+            let is_dark = wave(across, x % 8) * wave(down, y % 8) > 0.0;
+            if is_dark == (x < 8) { 0 } else { 255 }
+        });
+        for quality in [1, 10, 50, 90] {
+            let (file, seen) = to_jpeg(&luma, None, quality);
+            assert!(seen.samples == brightness(&file), "{across}, {down} of quality {quality}");
+        }
+    }
 }
 
 proptest! {
@@ -142,8 +159,9 @@ proptest! {
         let luma = plane(width, height, |x, y| value(x, y, 1));
         let chroma = [2, 3].map(|salt| plane(width.div_ceil(2), height.div_ceil(2), |x, y| value(x, y, salt)));
         for chroma in [None, Some(&chroma)] {
-            let file = to_jpeg(&luma, chroma, quality);
-            prop_assert_eq!(brightness(&file).len(), width * height);
+            let (file, seen) = to_jpeg(&luma, chroma, quality);
+            prop_assert_eq!((seen.width, seen.height()), (width, height));
+            prop_assert!(seen.samples == brightness(&file));
             prop_assert!(file == expected(&luma, chroma, quality));
         }
     }
