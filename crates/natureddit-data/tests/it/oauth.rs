@@ -76,6 +76,14 @@ async fn a_token_is_fetched_once_and_again_when_it_is_refused() {
     // Each token is good for two pages; the third is refused and asked for again.
     assert_eq!((pages.len(), log.iter().filter(|line| line.contains("access_token")).count()), (8, 3));
 
+    // One that is refused when it is used for the first time is as good as none.
+    let again = tempfile::tempdir().unwrap();
+    let mut reddit = Reddit::with_photos(3);
+    reddit.tokens_revoked = 1;
+    let revoking = run(reddit).await;
+    assert_eq!(revoking.collect(&config_of(again.path())).await.unwrap().posts_seen, 3);
+    assert_eq!(revoking.reddit.log().iter().filter(|line| line.contains("access_token")).count(), 2);
+
     let wrong = CollectConfig { source: SourceConfig::RedditOauth(reddit_oauth("wrong")), ..config };
     let error = server.collect(&wrong).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();

@@ -54,6 +54,8 @@ pub(crate) struct Reddit {
     pub(crate) fails_first: AtomicBool,
     /// Requests that a token of Reddit's own API is good for.
     pub(crate) token_uses: usize,
+    /// The first so many tokens are refused when they are used.
+    pub(crate) tokens_revoked: usize,
     /// The name of a post after which that API lists nothing, or begins anew.
     pub(crate) lost_anchor: Option<(String, bool)>,
     /// A subreddit that it does not show.
@@ -82,6 +84,7 @@ impl Reddit {
             answers_left: AtomicI64::new(-1),
             fails_first: AtomicBool::new(false),
             token_uses: usize::MAX,
+            tokens_revoked: 0,
             lost_anchor: None,
             refused: None,
             short_infos: 0,
@@ -157,6 +160,7 @@ impl Reddit {
     fn oauth(&self, path: &str, query: &BTreeMap<String, String>, headers: &HeaderMap) -> Response {
         let token = format!("Bearer token{}", self.tokens.load(Ordering::SeqCst));
         if headers["authorization"] != token.as_str()
+            || self.tokens.load(Ordering::SeqCst) <= self.tokens_revoked
             || self.token_used.fetch_add(1, Ordering::SeqCst) >= self.token_uses
         {
             return (StatusCode::UNAUTHORIZED, axum::Json(json!({"error": 401}))).into_response();

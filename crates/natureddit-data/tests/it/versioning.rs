@@ -161,6 +161,48 @@ async fn what_is_pushed_is_pulled_elsewhere() {
 
 /// So many that they are hashed side by side, of such lengths that none ends where another does.
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_folder_only_the_file_that_is_named_is_fetched() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    repo.push(&[], None).await.unwrap();
+    let clone = bench.clone_as("clone");
+    let target = bench.path("clone/data/imgs/a.jpg");
+    let pulled = clone.pull(std::slice::from_ref(&target), None, false).await.unwrap();
+    // With the list that names it.
+    assert_eq!((pulled.fetched.objects, pulled.checked_out.added), (2, 1));
+    assert_eq!(bench.files("clone/data/imgs").keys().collect::<Vec<_>>(), ["a.jpg"]);
+    assert_eq!(clone.pull(&[target], None, false).await.unwrap().fetched.objects, 0);
+    let rest = clone.pull(&[], None, false).await.unwrap();
+    assert_eq!((rest.fetched.objects, rest.checked_out.added), (3, 4));
+    assert!(clone.status(&[]).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_may_be_as_long_as_the_file_system_takes() {
+    let bench = Bench::new();
+    let name = "z".repeat(255);
+    bench.write(&format!("repo/data/q/{name}"), "content");
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/q"])).unwrap();
+    fs::remove_dir_all(bench.path("repo/data/q")).unwrap();
+    repo.checkout(&[], false).unwrap();
+    assert_eq!(fs::read(bench.path(&format!("repo/data/q/{name}"))).unwrap(), b"content");
+}
+
+#[test]
+fn a_pointer_that_git_could_not_merge_is_told_as_that() {
+    let bench = filled();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/x.csv"])).unwrap();
+    let path = bench.path("repo/data/x.csv.dvc");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> theirs\n")).unwrap();
+    let error = repo.status(&[]).unwrap_err().to_string();
+    assert!(error.ends_with("x.csv.dvc has two versions, which git could not merge"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_files_are_hashed_as_each_of_them_alone() {
     let bench = Bench::new();
     let content = |number: usize| -> Vec<u8> { (0..number * number * 7).map(|at| (at * number) as u8).collect() };

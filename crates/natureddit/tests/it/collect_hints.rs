@@ -137,3 +137,10 @@ fn what_is_in_the_place_of_the_dataset_is_told_with_what_to_do() {
         assert!(run.stderr.contains("hint: a file stands where "), "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_window_that_has_not_begun_is_no_window() {
+    let run = natureddit_in_a_project().args(["collect", "--since", "2950-01-01", "--until", "2951-01-01"]).run();
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("the window 2950-01-01T00:00:00Z to 2951-01-01T00:00:00Z has not begun yet"));
+}

@@ -194,7 +194,11 @@ fn a_post_is_forgotten_for_good_and_the_dataset_stays_whole() {
     assert!(told.starts_with("1 post forgotten: 1 row, 1 photo, ") && told.lines().count() == 1, "{told}");
     let told = run(&["dataset", "forget", "nobody"], 0);
     assert_eq!(told, "the dataset has no post nobody; it is not collected from now on\n");
-    assert!(fs::read_to_string(folder.path().join("data/tombstones.csv")).unwrap().contains("\nnobody,"));
+    let tombstones = || fs::read_to_string(folder.path().join("data/tombstones.csv")).unwrap();
+    assert!(tombstones().contains("\nnobody,"));
+    // The name of an author, for instance, must not be kept for good.
+    run(&["dataset", "forget", "Some_Author"], 1);
+    assert!(!tombstones().contains("Some_Author"));
     collect_in(folder.path());
     assert!(!table().contains(&name) && table().lines().count() == rows - 1);
     run(&["dataset", "validate"], 0);

@@ -292,6 +292,50 @@ fn what_was_changed_here_and_not_versioned_stays() {
 }
 
 #[test]
+fn a_commit_counts_what_it_brings_whenever_that_was_merged() {
+    let team = Team::new();
+    let ann = team.named("ann");
+    let hook = ann.join(".git/hooks/pre-commit");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\necho no, says the hook >&2\nexit 1\n").unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&hook).status().unwrap().success());
+    let run = Natureddit::new().in_dir(&ann).args(["daily", "--date", FIRST]).run();
+    assert!(run.code == Some(1) && run.stderr.contains("no, says the hook"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: a hook may refuse it"), "{}", run.stderr);
+    fs::remove_file(&hook).unwrap();
+    let done = daily(&ann, FIRST);
+    let posts = &done["tasks"]["merge_datasets"]["posts"];
+    assert_eq!(done["tasks"]["merge_datasets"]["posts_new"], 0);
+    let title = git(&ann, &["log", "-1", "--format=%s"]);
+    assert_eq!(title, format!("Dataset of {FIRST}: {posts} new posts\n"));
+}
+
+#[test]
+fn two_versions_are_told_before_a_third_is_made() {
+    let team = Team::new();
+    let (ann, bob) = (team.named("ann"), team.clone_as("bob"));
+    all_but_push(&ann, FIRST);
+    daily(&bob, SECOND);
+    let (head, before) = (git(&ann, &["rev-parse", "HEAD"]), content(&ann));
+    let run = Natureddit::new().in_dir(&ann).args(["daily", "--date", SECOND]).run();
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("origin/main changed the same files: data/"), "{}", run.stderr);
+    assert!(git(&ann, &["rev-parse", "HEAD"]) == head && content(&ann) == before);
+}
+
+#[test]
+fn commits_that_go_nowhere_are_told_at_the_end() {
+    let team = Team::new();
+    let ann = team.named("ann");
+    git(&ann, &["switch", "--quiet", "--detach"]);
+    let run = ok(Natureddit::new().in_dir(&ann).args(["daily", "--date", FIRST]));
+    assert!(run.stdout.contains("no commit was pushed, and the last one is on no branch"), "{}", run.stdout);
+    git(&ann, &["switch", "--quiet", "-c", "own"]);
+    let run = ok(Natureddit::new().in_dir(&ann).args(["daily", "--date", SECOND]));
+    assert!(run.stdout.contains("no commit was pushed: the branch follows none"), "{}", run.stdout);
+}
+
+#[test]
 fn what_git_alone_pulled_is_not_taken_for_a_change() {
     let team = Team::new();
     let (ann, bob) = (team.named("ann"), team.named("bob"));
