@@ -140,7 +140,8 @@ fn what_is_in_the_place_of_the_dataset_is_told_with_what_to_do() {
 
 #[test]
 fn a_window_that_has_not_begun_is_no_window() {
-    let run = natureddit_in_a_project().args(["collect", "--since", "2950-01-01", "--until", "2951-01-01"]).run();
+    let args = ["collect", "--since", "2950-01-01", "--until", "2951-01-01"];
+    let run = Natureddit::new().file("natureddit.toml", "").args(args).run();
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("the window 2950-01-01T00:00:00Z to 2951-01-01T00:00:00Z has not begun yet"));
 }
