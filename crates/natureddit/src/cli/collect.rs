@@ -186,7 +186,7 @@ fn hints(error: &CollectError, config: &Config) -> Vec<String> {
                 vec![again()]
             }
             NetError::TooManyBytes { .. } => vec!["raise collect.page_bytes_max, or lower collect.page_size".into()],
-            NetError::Status { status: 401, .. } => {
+            NetError::Status { status: 401, .. } if config.collect.source == SourceName::RedditOauth => {
                 vec!["Reddit gives a token and does not take it: is the app's access revoked?".into()]
             }
             NetError::AddressRefused { .. } => {
