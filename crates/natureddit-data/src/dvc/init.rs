@@ -64,7 +64,11 @@ fn address(folder: &Path, remote: &str) -> Result<String, DvcError> {
         return Err(RemoteError::Scheme { url: format!("{remote:?}, the repository itself,") }.into());
     }
     let is_relative = Path::new(remote).is_relative();
-    Ok(if is_relative { Path::new("..").join(remote).display().to_string() } else { remote.to_owned() })
+    Ok(if is_relative {
+        super::config::normal(&Path::new("..").join(remote)).display().to_string()
+    } else {
+        remote.to_owned()
+    })
 }
 
 #[cfg(test)]
