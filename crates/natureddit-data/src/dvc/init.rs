@@ -77,13 +77,13 @@ mod tests {
 
     #[test]
     fn a_remote_is_written_so_that_clones_find_it() {
-        let folder = Path::new("/work/repo");
+        let folder = Path::new("/team/repo");
         let told = |remote| address(folder, remote).unwrap();
         assert_eq!(told("../storage"), "../../storage");
         assert_eq!(told("./storage"), "../storage");
         assert_eq!(told("/data/storage"), "/data/storage");
         assert_eq!(told("s3://bucket/x"), "s3://bucket/x");
-        for bad in ["", ".", "../repo", "/work/repo/"] {
+        for bad in ["", ".", "../repo", "/team/repo/"] {
             assert!(address(folder, bad).is_err(), "{bad:?}");
         }
         let made = tempfile::tempdir().unwrap();
