@@ -157,8 +157,8 @@ impl Git {
         Ok(ours.into_iter().filter(|name| theirs.contains(name)).collect())
     }
 
-    /// A file as the current commit has it.
-    pub(crate) fn committed(&self, path: &Path) -> Result<Option<Vec<u8>>, GitError> {
+    /// A file as the current commit has it; `None` where it has none.
+    pub(crate) fn at_head(&self, path: &Path) -> Result<Option<Vec<u8>>, GitError> {
         let Ok(inner) = path.strip_prefix(&self.top) else { return Ok(None) };
         let output = self.output(&["cat-file", "blob", &format!("HEAD:{}", inner.display())])?;
         Ok(output.status.success().then_some(output.stdout))

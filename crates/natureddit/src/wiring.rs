@@ -44,10 +44,14 @@ pub(crate) fn dvc(config: &Config, jobs: Option<u16>, progress: &Progress, clock
         access_key_id: keys.access_key_id,
         secret_access_key: keys.secret_access_key,
         session_token: keys.session_token,
-        region: keys.region,
     });
     let profiles = dvc.aws_files.clone();
-    let aws_files = AwsFiles { credentials: profiles.credentials, config: profiles.config, profile: profiles.profile };
+    let aws_files = AwsFiles {
+        credentials: profiles.credentials,
+        config: profiles.config,
+        profile: profiles.profile,
+        region: profiles.region,
+    };
     let pacing = Pacing { progress: progress.clone(), ..Pacing::none() };
     DvcOptions {
         fsync: dvc.fsync,

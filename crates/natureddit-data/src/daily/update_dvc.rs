@@ -37,7 +37,7 @@ pub fn update_dvc(day: &Day, dataset: &VersionedDataset) -> Result<UpdatedDvc, D
     let mut done = UpdatedDvc { added: repo.add(&there)?, commit: None };
     if let Some(git) = dataset.git() {
         let committed: Option<DatasetRecord> =
-            git.committed(&record)?.and_then(|record| toml::from_str(&String::from_utf8_lossy(&record)).ok());
+            git.at_head(&record)?.and_then(|record| toml::from_str(&String::from_utf8_lossy(&record)).ok());
         let posts = (recorded.map_or(0, |record| record.posts), committed.map_or(0, |record| record.posts));
         done.commit = git.commit(&dataset.committed(), &message(day, posts)?)?;
     }

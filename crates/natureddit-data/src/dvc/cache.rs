@@ -285,32 +285,33 @@ impl Cache {
     /// Every object.
     pub(super) fn list(&self) -> Result<BTreeSet<ObjectId>, FsError> {
         let mut ids = BTreeSet::new();
-        for top in ["files/md5", ""] {
-            let folder = self.folder.join(top);
-            for (name, kind) in fs::optional(fs::entries(&folder))?.unwrap_or_default() {
-                if kind != fs::Kind::Folder || name.len() != 2 {
-                    continue;
-                }
-                for (object, _) in fs::entries(&folder.join(&name))? {
-                    let start = if top.is_empty() { String::new() } else { format!("{top}/") };
-                    let path = format!("{start}{}/{}", name.to_string_lossy(), object.to_string_lossy());
-                    ids.extend(ObjectId::from_path(&path));
-                }
+        for folder in self.folders()? {
+            for (object, _) in fs::entries(&self.folder.join(&folder))? {
+                ids.extend(ObjectId::from_path(&format!("{folder}/{}", object.to_string_lossy())));
             }
         }
         Ok(ids)
     }
 
-    /// What was being written when a run was killed, and what is being written now.
-    pub(super) fn partials(&self) -> Result<Vec<PathBuf>, FsError> {
-        let objects = self.folder.join("files/md5");
-        let mut partials = fs::partials(&objects)?;
-        for top in [&objects, &self.folder] {
-            for (name, kind) in fs::optional(fs::entries(top))?.unwrap_or_default() {
+    /// The folders in which objects lie, in both layouts: `files/md5/5d` and `5d`.
+    fn folders(&self) -> Result<Vec<String>, FsError> {
+        let mut folders = Vec::new();
+        for top in ["files/md5/", ""] {
+            for (name, kind) in fs::optional(fs::entries(&self.folder.join(top)))?.unwrap_or_default() {
                 if kind == fs::Kind::Folder && name.len() == 2 {
-                    partials.extend(fs::partials(&top.join(&name))?);
+                    folders.push(format!("{top}{}", name.to_string_lossy()));
                 }
             }
+        }
+        Ok(folders)
+    }
+
+    /// What was being written when a run was killed, and what is being written now.
+    pub(super) fn partials(&self) -> Result<Vec<PathBuf>, FsError> {
+        // Those of large files lie above the others, for their names are not known yet.
+        let mut partials = fs::partials(&self.folder.join("files/md5"))?;
+        for folder in self.folders()? {
+            partials.extend(fs::partials(&self.folder.join(folder))?);
         }
         Ok(partials)
     }

@@ -166,8 +166,6 @@ impl DvcRepo {
                 return Ok(false);
             }
         }
-        self.cache.write_state();
-        self.end_checkout(outs.iter().map(|tracked| tracked.out().path.as_path()))?;
         Ok(true)
     }
 

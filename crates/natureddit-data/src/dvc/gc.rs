@@ -38,7 +38,8 @@ pub struct Collected {
 }
 
 impl DvcRepo {
-    /// Removes what nothing points to, and what killed runs left half written, from the cache, and from a remote where `cloud` is set.
+    /// Removes what nothing points to from the cache, with what killed runs left half written there, and from a remote where
+    /// `cloud` is set.
     ///
     /// # Errors
     /// [`DvcError`]; also where the list of a folder is not in the cache, for what it names cannot be told from garbage.

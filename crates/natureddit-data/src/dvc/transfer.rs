@@ -199,6 +199,8 @@ impl DvcRepo {
     pub async fn pull(&self, targets: &[PathBuf], remote: Option<&str>, force: bool) -> Result<Pulled, DvcError> {
         let shares = self.shares(targets, remote, |_| true)?;
         if block_in_place(|| self.is_pulled(&shares))? {
+            self.cache.write_state();
+            self.end_checkout(shares.iter().flat_map(|share| &share.outs).map(|tracked| tracked.out().path.as_path()))?;
             let remotes = shares.iter().map(|share| share.remote.url().to_owned()).collect();
             return Ok(Pulled { fetched: Transferred { remotes, ..Transferred::default() }, ..Pulled::default() });
         }

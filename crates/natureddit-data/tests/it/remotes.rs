@@ -1,6 +1,6 @@
 //! What every remote does, on each kind: a folder, a web server, a bucket.
 
-mod bucket;
+pub(crate) mod bucket;
 mod cases;
 mod kinds;
 mod server;

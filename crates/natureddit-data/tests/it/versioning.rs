@@ -15,6 +15,8 @@ use natureddit_data::dvc::{Change, CheckedOut, DvcError, DvcOptions, DvcRepo, Ke
 use natureddit_net::{ClientConfig, HostMap, Pacing, RetryPolicy};
 use tempfile::TempDir;
 
+use crate::remotes::bucket;
+
 /// A repository with a remote in a folder beside it.
 struct Bench {
     folder: TempDir,
@@ -492,6 +494,26 @@ async fn a_file_that_a_folder_lost_is_pushed_again() {
     repo.add(&bench.targets(&["data/imgs"])).unwrap();
     repo.push(&[], None).await.unwrap();
     fs::remove_file(bench.path("remote/files/md5/5d/41402abc4b2a76b9719d911017c592")).unwrap();
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 1);
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_bucket_lost_is_pushed_again() {
+    let server = bucket::start().await;
+    let bench = filled();
+    let config = format!(
+        "[core]\n    remote = s3\n['remote \"s3\"']\n    url = s3://bucket/pre\n    endpointurl = http://{}\n    \
+         access_key_id = key-1\n    secret_access_key = hush\n",
+        server.address
+    );
+    fs::write(bench.path("repo/.dvc/config"), config).unwrap();
+    let repo = bench.open("repo");
+    repo.add(&bench.targets(&["data/imgs"])).unwrap();
+    assert_eq!(repo.push(&[], None).await.unwrap().objects, 5);
+    let is_hello = |key: &String| key.ends_with("files/md5/5d/41402abc4b2a76b9719d911017c592");
+    let key = server.store().objects.keys().find(|key| is_hello(key)).cloned().unwrap();
+    server.store().objects.remove(&key);
     assert_eq!(repo.push(&[], None).await.unwrap().objects, 1);
     assert_eq!(repo.push(&[], None).await.unwrap().objects, 0);
 }

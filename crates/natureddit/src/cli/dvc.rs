@@ -391,11 +391,11 @@ impl fmt::Display for Garbage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Collected { objects, partials, bytes, remote_objects, is_removed } = &self.0;
         let what = if *is_removed { "removed" } else { "would remove" };
-        write!(f, "{what} {} of the cache", counted(*objects as u64, "object"))?;
+        write!(f, "{what} {}", counted(*objects as u64, "object"))?;
         if *partials > 0 {
-            write!(f, ", {} half written,", counted(*partials as u64, "file"))?;
+            write!(f, " and {}", counted(*partials as u64, "half-written file"))?;
         }
-        write!(f, " ({})", size(*bytes))?;
+        write!(f, " of the cache ({})", size(*bytes))?;
         if *remote_objects > 0 {
             write!(f, " and {} of the remote", counted(*remote_objects as u64, "object"))?;
         }

@@ -75,16 +75,17 @@ impl Session {
 
     /// As [`Session::config`], and outside of a project the defaults. A project that was named must be there.
     pub(crate) fn config_or_defaults(&self) -> Result<Config, CliError> {
-        match self.location() {
-            Err(ConfigError::NotFound { searched_above: true, .. }) => self.defaults(),
-            location => Ok(Config::read(&location?, &self.environment)?),
-        }
+        self.config_unless_absent(false)
     }
 
     /// As [`Session::config_or_defaults`], for work in a folder that need not be a project, also where `--project` names it.
     pub(crate) fn config_if_any(&self) -> Result<Config, CliError> {
+        self.config_unless_absent(true)
+    }
+
+    fn config_unless_absent(&self, also_where_named: bool) -> Result<Config, CliError> {
         match self.location() {
-            Err(ConfigError::NotFound { .. }) => self.defaults(),
+            Err(ConfigError::NotFound { searched_above, .. }) if searched_above || also_where_named => self.defaults(),
             location => Ok(Config::read(&location?, &self.environment)?),
         }
     }

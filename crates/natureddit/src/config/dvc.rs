@@ -39,8 +39,6 @@ pub struct AwsKeys {
     pub secret_access_key: Secret,
     /// Of a key that is valid for a time.
     pub session_token: Option<Secret>,
-    /// The region.
-    pub region: Option<String>,
 }
 
 /// The files in which AWS's own tools keep keys by profile.
@@ -52,6 +50,8 @@ pub struct AwsProfiles {
     pub config: Option<PathBuf>,
     /// Which profile is meant where a remote names none.
     pub profile: Option<String>,
+    /// The region where a remote names none.
+    pub region: Option<String>,
 }
 
 impl DvcConfig {

@@ -21,10 +21,10 @@ pub struct Environment {
     pub reddit_client_id: Option<String>,
     /// `$NATUREDDIT_REDDIT_CLIENT_SECRET`; an installed app has none.
     pub reddit_client_secret: Option<Secret>,
-    /// `$AWS_ACCESS_KEY_ID` and `$AWS_SECRET_ACCESS_KEY`, with `$AWS_SESSION_TOKEN` and `$AWS_REGION` or
-    /// `$AWS_DEFAULT_REGION`.
+    /// `$AWS_ACCESS_KEY_ID` and `$AWS_SECRET_ACCESS_KEY`, with `$AWS_SESSION_TOKEN`.
     pub aws: Option<AwsKeys>,
-    /// `$AWS_SHARED_CREDENTIALS_FILE` and `$AWS_CONFIG_FILE`, or those in `~/.aws`, and `$AWS_PROFILE`.
+    /// `$AWS_SHARED_CREDENTIALS_FILE` and `$AWS_CONFIG_FILE`, or those in `~/.aws`, `$AWS_PROFILE`, and `$AWS_REGION` or
+    /// `$AWS_DEFAULT_REGION`.
     pub aws_files: AwsProfiles,
     /// `$NATUREDDIT_DVC_TOKEN`, for remotes of DVC that are web servers.
     pub dvc_token: Option<Secret>,
@@ -48,6 +48,7 @@ impl Environment {
                 credentials: file("AWS_SHARED_CREDENTIALS_FILE").or_else(|| below_home(".aws/credentials")),
                 config: file("AWS_CONFIG_FILE").or_else(|| below_home(".aws/config")),
                 profile: text("AWS_PROFILE"),
+                region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
             },
             dvc_token: text("NATUREDDIT_DVC_TOKEN").map(Secret::new),
         }
@@ -59,7 +60,6 @@ fn aws() -> Option<AwsKeys> {
         access_key_id: text("AWS_ACCESS_KEY_ID")?,
         secret_access_key: Secret::new(text("AWS_SECRET_ACCESS_KEY")?),
         session_token: text("AWS_SESSION_TOKEN").map(Secret::new),
-        region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
     })
 }
 

@@ -5,6 +5,7 @@ mod collecting;
 mod config_check;
 mod daily;
 mod doctor;
+mod dvc;
 mod help;
 mod importing;
 mod init;

@@ -23,8 +23,6 @@ pub struct AwsAccess {
     pub secret_access_key: Secret,
     /// Of a key that is valid for a time.
     pub session_token: Option<Secret>,
-    /// The region that goes with it, for remotes that name none.
-    pub region: Option<String>,
 }
 
 /// The files of AWS's own tools. Neither need be there.
@@ -36,39 +34,40 @@ pub struct AwsFiles {
     pub config: Option<PathBuf>,
     /// Which profile is meant where a remote names none; `default` where this is not set either.
     pub profile: Option<String>,
+    /// The region of the environment: for remotes that name none, whatever the profile says.
+    pub region: Option<String>,
 }
 
 /// Settings by profile.
 type Profiles = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Who asks for what is at a place; `None` where nobody is known.
+/// Who asks for what is at a place, and in which region; `None` where that is not known.
 pub(super) fn access(
     place: &S3Place,
     environment: Option<&AwsAccess>,
     files: &AwsFiles,
-) -> Result<Option<AwsAccess>, FsError> {
-    match (&place.access, &place.profile, environment) {
-        (Some(own), ..) => Ok(Some(own.clone())),
-        (None, None, Some(environment)) => Ok(Some(environment.clone())),
-        (None, profile, _) => files.access(profile.as_deref()),
-    }
+) -> Result<(Option<AwsAccess>, Option<String>), FsError> {
+    let mut settings = files.settings(place.profile.as_deref())?;
+    let mut take = |key: &str| settings.remove(key).filter(|value| !value.is_empty());
+    let region = [place.region.clone(), files.region.clone(), take("region")].into_iter().flatten().next();
+    let access = match (&place.access, &place.profile, environment) {
+        (Some(own), ..) => Some(own.clone()),
+        (None, None, Some(environment)) => Some(environment.clone()),
+        (None, ..) => take("aws_access_key_id").zip(take("aws_secret_access_key")).map(|(key, secret)| AwsAccess {
+            access_key_id: key,
+            secret_access_key: Secret::new(secret),
+            session_token: take("aws_session_token").map(Secret::new),
+        }),
+    };
+    Ok((access, region))
 }
 
 impl AwsFiles {
-    fn access(&self, profile: Option<&str>) -> Result<Option<AwsAccess>, FsError> {
+    fn settings(&self, profile: Option<&str>) -> Result<BTreeMap<String, String>, FsError> {
         let profile = profile.or(self.profile.as_deref()).unwrap_or("default");
         let mut settings = read(self.config.as_deref(), "profile ")?.remove(profile).unwrap_or_default();
         settings.extend(read(self.credentials.as_deref(), "")?.remove(profile).unwrap_or_default());
-        let mut take = |key: &str| settings.remove(key).filter(|value| !value.is_empty());
-        let (Some(access_key_id), Some(secret)) = (take("aws_access_key_id"), take("aws_secret_access_key")) else {
-            return Ok(None);
-        };
-        Ok(Some(AwsAccess {
-            access_key_id,
-            secret_access_key: Secret::new(secret),
-            session_token: take("aws_session_token").map(Secret::new),
-            region: take("region"),
-        }))
+        Ok(settings)
     }
 }
 
@@ -101,12 +100,7 @@ mod tests {
     use super::*;
 
     fn key(id: &str) -> AwsAccess {
-        AwsAccess {
-            access_key_id: id.into(),
-            secret_access_key: Secret::new("s".into()),
-            session_token: None,
-            region: None,
-        }
+        AwsAccess { access_key_id: id.into(), secret_access_key: Secret::new("s".into()), session_token: None }
     }
 
     fn place(access: Option<AwsAccess>, profile: Option<&str>) -> S3Place {
@@ -143,9 +137,10 @@ mod tests {
             credentials: Some(credentials.clone()),
             config: Some(config.clone()),
             profile: profile.map(str::to_owned),
+            region: None,
         };
         let found = |place: &S3Place, environment: Option<&AwsAccess>, files: &AwsFiles| {
-            access(place, environment, files).unwrap().map(|access| access.access_key_id)
+            access(place, environment, files).unwrap().0.map(|access| access.access_key_id)
         };
         let (plain, named, environment) = (place(None, None), place(None, Some("team")), key("AE"));
         assert_eq!(found(&place(Some(key("AR")), Some("team")), Some(&environment), &files(None)).unwrap(), "AR");
@@ -157,9 +152,19 @@ mod tests {
         assert_eq!(found(&plain, None, &files(Some("absent"))), None);
         assert_eq!(found(&plain, None, &AwsFiles::default()), None);
 
-        let team = access(&named, None, &files(None)).unwrap().unwrap();
+        let region = |place: &S3Place, files: &AwsFiles| access(place, Some(&environment), files).unwrap().1;
+        // Of the profile also with other keys than its own.
+        assert_eq!(region(&plain, &files(None)).as_deref(), Some("eu-west-1"));
+        let of_environment = AwsFiles { region: Some("ap-1".into()), ..files(None) };
+        assert_eq!(region(&plain, &of_environment).as_deref(), Some("ap-1"));
+        let in_region = S3Place { region: Some("us-2".into()), ..place(None, None) };
+        assert_eq!(region(&in_region, &of_environment).as_deref(), Some("us-2"));
+        assert_eq!(region(&plain, &AwsFiles::default()), None);
+
+        let (team, region) = access(&named, None, &files(None)).unwrap();
+        let team = team.unwrap();
         assert_eq!(team.secret_access_key.expose(), "a=b/c+d==");
         assert_eq!(team.session_token.as_ref().map(Secret::expose), Some("t"));
-        assert_eq!(team.region.as_deref(), Some("eu-central-1"));
+        assert_eq!(region.as_deref(), Some("eu-central-1"));
     }
 }

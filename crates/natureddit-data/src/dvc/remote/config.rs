@@ -268,7 +268,7 @@ impl<'a> Options<'a> {
         let session_token = self.secret("session_token");
         let access = match (key, secret) {
             (Some(key), Some(secret_access_key)) => {
-                Some(AwsAccess { access_key_id: key.to_owned(), secret_access_key, session_token, region: None })
+                Some(AwsAccess { access_key_id: key.to_owned(), secret_access_key, session_token })
             }
             (None, None) => None,
             (Some(_), None) => return Err(self.error("access_key_id", "needs the setting secret_access_key")),

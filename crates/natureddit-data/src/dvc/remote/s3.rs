@@ -63,14 +63,8 @@ impl S3 {
             why,
         };
         Key::parse(&place.prefix).map_err(|e| failed("url", e.to_string()))?;
-        let aws = if place.allow_anonymous_login {
-            None
-        } else {
-            let found = aws::access(place, access.aws.as_ref(), &access.aws_files)?;
-            Some(found.ok_or_else(|| RemoteError::Credentials { remote: config.name.clone(), url: shown.clone() })?)
-        };
-        let regions = [&aws, &access.aws].map(|aws| aws.as_ref()?.region.as_ref());
-        let region = place.region.as_ref().or(regions[0]).or(regions[1]).map_or("us-east-1", String::as_str);
+        let (aws, region) = aws::access(place, access.aws.as_ref(), &access.aws_files)?;
+        let region = region.as_deref().unwrap_or("us-east-1");
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&place.bucket)
             .with_region(region)
@@ -85,8 +79,9 @@ impl S3 {
             (None, true) => builder.with_virtual_hosted_style_request(!place.bucket.contains('.')),
         };
         builder = match &aws {
-            None => builder.with_skip_signature(true),
+            _ if place.allow_anonymous_login => builder.with_skip_signature(true),
             Some(aws) => signed(builder, aws),
+            None => return Err(RemoteError::Credentials { remote: config.name.clone(), url: shown }),
         };
         let store = builder.build().map_err(|e| failed("url", e.to_string()))?;
         let secrets = aws.iter().flat_map(|aws| [Some(&aws.secret_access_key), aws.session_token.as_ref()]);

@@ -85,7 +85,6 @@ impl Place {
                     access_key_id: "key-1".into(),
                     secret_access_key: Secret::new(PASSWORD.into()),
                     session_token: Some(Secret::new(TOKEN.into())),
-                    region: None,
                 };
                 access.aws = Some(aws);
                 (open(&[("url", &url), ("endpointurl", &endpoint)], &access), Some(server))

@@ -46,7 +46,7 @@ fn of_git(error: &GitError) -> Option<String> {
             "commit or stash your changes of other files, then run it again".into()
         }
         GitError::Failed { what, why } if what == "push" && (why.contains("hook") || why.contains("rejected")) => {
-            "a hook refuses it: `git push` by hand says more".into()
+            "a hook or the remote's own rules refuse it: `git push` by hand says more".into()
         }
         GitError::Failed { what, .. } if what == "commit" => {
             "a hook may refuse it: `git commit` by hand says more; then run it again".into()
