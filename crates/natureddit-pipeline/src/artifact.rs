@@ -35,16 +35,28 @@ pub enum ArtifactType {
     Labels,
     /// Labelled examples in splits.
     Examples,
+    /// What is in each split: counts, quantiles, frequent values.
+    ExampleStatistics,
+    /// What examples should look like.
+    Schema,
+    /// Where examples are not what they should be.
+    ExampleAnomalies,
     /// Examples as the trainer takes them: embeddings.
     TransformedExamples,
+    /// The settings of training that did best.
+    HyperParameters,
     /// A trained model.
     Model,
     /// What the Evaluator measured.
     ModelEvaluation,
     /// The Evaluator's verdict.
     ModelBlessing,
+    /// The InfraValidator's verdict: whether a real server answers with the model.
+    InfraBlessing,
     /// A model handed to the server.
     PushedModel,
+    /// What a pushed model says of posts nobody labelled.
+    InferenceResult,
 }
 
 impl ArtifactType {
@@ -55,11 +67,17 @@ impl ArtifactType {
             Self::Dataset => "Dataset",
             Self::Labels => "Labels",
             Self::Examples => "Examples",
+            Self::ExampleStatistics => "ExampleStatistics",
+            Self::Schema => "Schema",
+            Self::ExampleAnomalies => "ExampleAnomalies",
+            Self::HyperParameters => "HyperParameters",
             Self::TransformedExamples => "TransformedExamples",
             Self::Model => "Model",
             Self::ModelEvaluation => "ModelEvaluation",
             Self::ModelBlessing => "ModelBlessing",
+            Self::InfraBlessing => "InfraBlessing",
             Self::PushedModel => "PushedModel",
+            Self::InferenceResult => "InferenceResult",
         }
     }
 
@@ -69,6 +87,9 @@ impl ArtifactType {
         match self {
             Self::Examples | Self::TransformedExamples => {
                 &[("span", PropertyType::Int), ("version", PropertyType::Int), ("split_names", PropertyType::Text)]
+            }
+            Self::ExampleStatistics | Self::ExampleAnomalies => {
+                &[("span", PropertyType::Int), ("split_names", PropertyType::Text)]
             }
             _ => &[],
         }

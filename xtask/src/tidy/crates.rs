@@ -11,7 +11,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("natureddit-net", &["natureddit-core"]),
     ("natureddit-data", &["natureddit-core", "natureddit-image", "natureddit-net"]),
     ("natureddit-model", &["natureddit-core", "natureddit-image"]),
-    ("natureddit-pipeline", &["natureddit-core", "natureddit-data", "natureddit-model"]),
+    (
+        "natureddit-pipeline",
+        &["natureddit-core", "natureddit-data", "natureddit-image", "natureddit-model", "natureddit-net"],
+    ),
     ("natureddit-serve", &["natureddit-core", "natureddit-model"]),
     ("natureddit-sandbox", &["natureddit-core"]),
     (
