@@ -96,18 +96,29 @@ impl Input {
 pub struct Node {
     pub(crate) component: Box<dyn Component>,
     pub(crate) inputs: Vec<(&'static str, Input)>,
+    after: Vec<&'static str>,
 }
 
 impl Node {
     /// A component without inputs yet.
     pub fn new(component: impl Component + 'static) -> Self {
-        Self { component: Box::new(component), inputs: Vec::new() }
+        Self { component: Box::new(component), inputs: Vec::new(), after: Vec::new() }
     }
 
     /// Connects the input `key`.
     #[must_use]
     pub fn with(mut self, key: &'static str, input: Input) -> Self {
         self.inputs.push((key, input));
+        self
+    }
+
+    /// Comes after another component without reading anything of it, as what a check guards comes after the check.
+    ///
+    /// Where that component fails, this one is not reached. The order is no part of the cache key, and a part of the
+    /// pipeline that leaves that component out runs without it.
+    #[must_use]
+    pub fn after(mut self, component: &'static str) -> Self {
+        self.after.push(component);
         self
     }
 
@@ -124,6 +135,11 @@ impl Node {
             Input::Channel { component, key } => Some((*input, *component, *key)),
             Input::External(_) => None,
         })
+    }
+
+    /// The components that this one comes after, some perhaps twice.
+    pub(crate) fn before(&self) -> impl Iterator<Item = &'static str> {
+        self.channels().map(|(_, from, _)| from).chain(self.after.iter().copied())
     }
 }
 
@@ -166,8 +182,16 @@ pub enum GraphError {
         /// The output it should come from.
         output: &'static str,
     },
+    /// An order after a component that is not in the graph.
+    #[error("{component} is to come after {after}, which is not in the graph")]
+    BadOrder {
+        /// The component.
+        component: &'static str,
+        /// What it should come after.
+        after: &'static str,
+    },
     /// The components wait for each other.
-    #[error("{} need each other's outputs", .0.join(", "))]
+    #[error("{} need each other", .0.join(", "))]
     Cycle(Vec<&'static str>),
 }
 
@@ -186,6 +210,9 @@ impl Graph {
         for node in &nodes {
             check_inputs(node)?;
             check_channels(node, &specs)?;
+            if let Some(&after) = node.after.iter().find(|&&after| !specs.contains_key(after)) {
+                return Err(GraphError::BadOrder { component: node.spec().id, after });
+            }
         }
         Ok(Self { nodes: ordered(nodes)? })
     }
@@ -195,11 +222,11 @@ impl Graph {
         self.nodes.iter().map(Node::spec)
     }
 
-    /// `component` and all that read from it, directly or not.
+    /// `component` and all that read from it or come after it, directly or not.
     pub(crate) fn downstream(&self, component: &str) -> BTreeSet<&'static str> {
         let mut found = BTreeSet::new();
         for node in &self.nodes {
-            if node.spec().id == component || node.channels().any(|(_, from, _)| found.contains(from)) {
+            if node.spec().id == component || node.before().any(|from| found.contains(from)) {
                 found.insert(node.spec().id);
             }
         }
@@ -234,7 +261,7 @@ fn ordered(mut waiting: Vec<Node>) -> Result<Vec<Node>, GraphError> {
     let mut nodes: Vec<Node> = Vec::with_capacity(waiting.len());
     let mut placed = BTreeSet::new();
     while !waiting.is_empty() {
-        let ready = waiting.iter().position(|node| node.channels().all(|(_, from, _)| placed.contains(from)));
+        let ready = waiting.iter().position(|node| node.before().all(|from| placed.contains(from)));
         let Some(at) = ready else {
             return Err(GraphError::Cycle(waiting.iter().map(|node| node.spec().id).collect()));
         };
@@ -305,6 +332,20 @@ mod tests {
         assert_eq!(error(vec![node(&GEN), wrong]), message);
         let message = r#"the input "examples" of Trainer needs an output Gen.examples of its type"#;
         assert_eq!(error(vec![trainer()]), message);
+    }
+
+    #[test]
+    fn an_order_without_data_places_a_node_and_what_follows_from_it() {
+        const CHECK: ComponentSpec = ComponentSpec { id: "Check", version: 1, inputs: &[EXAMPLES], outputs: &[] };
+        let check = || node(&CHECK).with("examples", Input::channel("Gen", "examples"));
+        let graph = Graph::new(vec![trainer().after("Check"), node(&GEN), pusher(), check()]).unwrap();
+        let order: Vec<_> = graph.specs().map(|spec| spec.id).collect();
+        assert_eq!(order, ["Gen", "Check", "Trainer", "Pusher"]);
+        assert_eq!(graph.downstream("Check"), BTreeSet::from(["Check", "Pusher", "Trainer"]));
+        let error = Graph::new(vec![node(&GEN), trainer().after("Check")]).err().unwrap().to_string();
+        assert_eq!(error, "Trainer is to come after Check, which is not in the graph");
+        let both = Graph::new(vec![node(&GEN), trainer().after("Check"), check().after("Trainer")]).err();
+        assert_eq!(both, Some(GraphError::Cycle(vec!["Trainer", "Check"])));
     }
 
     #[test]
