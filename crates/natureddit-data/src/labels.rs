@@ -77,7 +77,7 @@ impl Labels {
     #[must_use]
     pub fn latest(&self) -> Choices<'_> {
         // A map keeps the last of several values for one key.
-        Choices(self.labels.iter().map(|label| ((&label.id, stem(&label.img_name)), label.choice.as_str())).collect())
+        Choices(self.labels.iter().map(|label| ((&label.id, stem(&label.img_name)), label)).collect())
     }
 
     /// Adds the choices of a CSV file that has at least the columns `id` and `choice`. Without a column `img_name` a choice
@@ -161,13 +161,19 @@ impl Labels {
 
 /// The choice that counts for each photo.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choices<'a>(BTreeMap<(&'a PostId, &'a str), &'a str>);
+pub struct Choices<'a>(BTreeMap<(&'a PostId, &'a str), &'a Label>);
 
 impl<'a> Choices<'a> {
     /// The choice for the photo of a row. A photo that was fetched again may have another extension; and a choice that
     /// names no photo is for all of the post.
     #[must_use]
     pub fn of(&self, row: &PostRow) -> Option<&'a str> {
+        self.label_of(row).map(|label| label.choice.as_str())
+    }
+
+    /// As [`Choices::of`], with who chose it and when.
+    #[must_use]
+    pub fn label_of(&self, row: &PostRow) -> Option<&'a Label> {
         let id = &row.post.id;
         self.0.get(&(id, row.stem())).or_else(|| self.0.get(&(id, ""))).copied()
     }

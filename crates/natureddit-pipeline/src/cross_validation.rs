@@ -130,13 +130,9 @@ mod tests {
 
     fn row(id: &str, title: &str, group: &str, source: ExampleSource) -> Row {
         let example = Example {
-            id: id.parse().unwrap(),
-            title: title.to_owned(),
-            img_name: String::new(),
-            sha256: None,
-            choice: "fauna".to_owned(),
             group: group.to_owned(),
             source,
+            ..Example::title_alone(id.parse().unwrap(), title.to_owned(), "fauna".to_owned())
         };
         (example, Features::default())
     }

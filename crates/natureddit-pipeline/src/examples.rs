@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ContentHash, PostId};
+use natureddit_image::PerceptualHash;
 use serde::{Deserialize, Serialize};
 
 use crate::split::Split;
@@ -27,6 +28,49 @@ pub struct Example {
     pub group: String,
     /// Whether it has a photo.
     pub source: ExampleSource,
+    /// The post's author as Reddit gives it; empty for a title alone, as all that follows.
+    pub author: String,
+    /// The subreddit's name without `r/`.
+    pub subreddit: String,
+    /// The link flair's text; empty when there is none.
+    pub flair: String,
+    /// When it was posted, in seconds since the epoch, UTC; 0 for a title alone.
+    pub created_utc: i64,
+    /// Marked as not safe for work; `false` for a title alone.
+    pub over_18: bool,
+    /// Of the photo, in pixels; 0 for a title alone.
+    pub width: u32,
+    /// Of the photo, in pixels; 0 for a title alone.
+    pub height: u32,
+    /// Of the photo.
+    pub phash: Option<PerceptualHash>,
+    /// Who chose the class.
+    pub label_source: String,
+}
+
+impl Example {
+    /// A labelled title without a photo: a group of its own.
+    #[must_use]
+    pub fn title_alone(id: PostId, title: String, choice: String) -> Self {
+        Self {
+            group: id.to_string(),
+            id,
+            title,
+            img_name: String::new(),
+            sha256: None,
+            choice,
+            source: ExampleSource::Title,
+            author: String::new(),
+            subreddit: String::new(),
+            flair: String::new(),
+            created_utc: 0,
+            over_18: false,
+            width: 0,
+            height: 0,
+            phash: None,
+            label_source: String::new(),
+        }
+    }
 }
 
 /// Where an example is from.
@@ -94,13 +138,32 @@ pub fn write_split(examples_dir: &Path, split: Split, examples: &[Example]) -> R
     let bad = |source| ExamplesError::Csv { path: path.clone(), source };
     // The header is written by hand, so that a split without examples has it too.
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    writer.write_record(["id", "title", "img_name", "sha256", "choice", "group", "source"]).map_err(bad)?;
+    writer.write_record(COLUMNS).map_err(bad)?;
     for example in examples {
         writer.serialize(example).map_err(bad)?;
     }
     let bytes = writer.into_inner().map_err(|e| bad(e.into_error().into()))?;
     Ok(fs::write_atomic(&path, bytes)?)
 }
+
+const COLUMNS: [&str; 16] = [
+    "id",
+    "title",
+    "img_name",
+    "sha256",
+    "choice",
+    "group",
+    "source",
+    "author",
+    "subreddit",
+    "flair",
+    "created_utc",
+    "over_18",
+    "width",
+    "height",
+    "phash",
+    "label_source",
+];
 
 fn path(examples_dir: &Path, split: Split) -> PathBuf {
     examples_dir.join(split.folder_name()).join("examples.csv")
@@ -114,17 +177,28 @@ mod tests {
 
     fn example() -> impl Strategy<Value = Example> {
         let source = prop_oneof![Just(ExampleSource::Post), Just(ExampleSource::Title)];
-        ("[a-z0-9]{1,8}", any::<String>(), any::<String>(), any::<Option<u8>>(), "[a-z]{1,6}", source).prop_map(
-            |(id, title, img_name, hash, choice, source)| Example {
-                id: id.parse().unwrap(),
-                title,
+        let texts = proptest::collection::vec(any::<String>(), 6);
+        let numbers = (any::<i64>(), any::<bool>(), any::<u32>(), any::<u32>(), any::<Option<u8>>());
+        ("[a-z0-9]{1,8}", texts, numbers, source).prop_map(|(id, texts, numbers, source)| {
+            let [title, img_name, author, subreddit, flair, label_source] = texts.try_into().unwrap();
+            let (created_utc, over_18, width, height, hash) = numbers;
+            let id: PostId = id.parse().unwrap();
+            Example {
                 img_name,
                 sha256: hash.map(|byte| ContentHash::of(&[byte])),
-                choice,
-                group: id,
                 source,
-            },
-        )
+                author,
+                subreddit,
+                flair,
+                created_utc,
+                over_18,
+                width,
+                height,
+                phash: hash.map(|byte| format!("{byte:016x}").parse().unwrap()),
+                label_source,
+                ..Example::title_alone(id, title, "flora".into())
+            }
+        })
     }
 
     proptest! {
@@ -140,7 +214,7 @@ mod tests {
     fn the_error_names_the_file_and_the_row() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Split-train/examples.csv");
-        fs::write_atomic(&path, "id,title,img_name,sha256,choice,group,source\na/b,x,,,flora,a,post\n").unwrap();
+        fs::write_atomic(&path, format!("{}\na/b,x,,,flora,a,post,,,,0,false,0,0,,\n", COLUMNS.join(","))).unwrap();
         let error = read_split(folder.path(), Split::Train).unwrap_err();
         assert_eq!(error.to_string(), format!("{} does not hold examples", path.display()));
         let source = std::error::Error::source(&error).unwrap().to_string();

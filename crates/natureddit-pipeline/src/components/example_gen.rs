@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ClassNames, PostId};
-use natureddit_data::{Dataset, LabelledTitle, Labels, PostRow, Titles};
+use natureddit_data::{Dataset, Label, LabelledTitle, Labels, PostRow, Titles};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ impl Component for ExampleGen {
         const {
             &ComponentSpec {
                 id: "ExampleGen",
-                version: 2,
+                version: 3,
                 inputs: &[Port::new("dataset", ArtifactType::Dataset), Port::new("labels", ArtifactType::Labels)],
                 outputs: &[Port::new("examples", ArtifactType::Examples)],
             }
@@ -124,10 +124,11 @@ impl ExampleGen {
         let choices = labels.latest();
         let mut labelled_groups = BTreeSet::new();
         for (row, group) in rows.into_iter().zip(groups) {
-            let Some(choice) = choices.of(row) else {
+            let Some(label) = choices.label_of(row) else {
                 counts.posts_unlabelled += 1;
                 continue;
             };
+            let choice = label.choice.as_str();
             if self.classes.class(choice).is_none() {
                 counts.labels_of_other_classes += 1;
                 continue;
@@ -135,7 +136,7 @@ impl ExampleGen {
             let split = self.hash_buckets.split(group.as_str());
             labelled_groups.insert(group);
             *counts.posts.entry(split).or_default().entry(choice.to_owned()).or_default() += 1;
-            splits.entry(split).or_default().push(example(row, choice, group));
+            splits.entry(split).or_default().push(example(row, label, group));
         }
         counts.labels_without_post = choices.posts().filter(|id| !dataset.has_post(id)).count();
         counts.groups = labelled_groups.len();
@@ -160,15 +161,7 @@ impl ExampleGen {
                 counts.titles_dropped += 1;
             } else {
                 *counts.titles.entry(choice.clone()).or_default() += 1;
-                learnt.push(Example {
-                    id: id.clone(),
-                    title: title.clone(),
-                    img_name: String::new(),
-                    sha256: None,
-                    choice: choice.clone(),
-                    group: id.to_string(),
-                    source: ExampleSource::Title,
-                });
+                learnt.push(Example::title_alone(id.clone(), title.clone(), choice.clone()));
             }
         }
         learnt
@@ -186,14 +179,24 @@ fn member(row: &PostRow) -> Member<'_> {
     }
 }
 
-fn example(row: &PostRow, choice: &str, group: &PostId) -> Example {
+fn example(row: &PostRow, label: &Label, group: &PostId) -> Example {
+    let PostRow { post, img_name, width, height, sha256, phash, .. } = row;
     Example {
-        id: row.post.id.clone(),
-        title: row.post.title.clone(),
-        img_name: row.img_name.clone(),
-        sha256: Some(row.sha256),
-        choice: choice.to_owned(),
+        id: post.id.clone(),
+        title: post.title.clone(),
+        img_name: img_name.clone(),
+        sha256: Some(*sha256),
+        choice: label.choice.clone(),
         group: group.to_string(),
         source: ExampleSource::Post,
+        author: post.author.clone(),
+        subreddit: post.subreddit.clone(),
+        flair: post.flair.clone(),
+        created_utc: post.created_utc,
+        over_18: post.over_18,
+        width: *width,
+        height: *height,
+        phash: Some(*phash),
+        label_source: label.labelled_by.clone(),
     }
 }

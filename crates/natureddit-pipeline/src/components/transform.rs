@@ -309,13 +309,10 @@ mod tests {
         let transform = transform(folder.path());
         let (examples, output) = (folder.path().join("examples"), folder.path().join("output"));
         let example = |id: &str| Example {
-            id: id.parse().unwrap(),
-            title: String::new(),
             img_name: format!("{id}.jpg"),
             sha256: Some(ContentHash::of(id.as_bytes())),
-            choice: "fauna".into(),
-            group: id.into(),
             source: ExampleSource::Post,
+            ..Example::title_alone(id.parse().unwrap(), String::new(), "fauna".into())
         };
         write_split(&examples, Split::Test, &["changed", "broken"].map(example)).unwrap();
         let skipped = [("changed.jpg", "changed_on_disk"), ("broken.jpg", "corrupt")];

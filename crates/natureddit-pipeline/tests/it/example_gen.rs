@@ -130,6 +130,9 @@ fn labelled_posts_and_extra_titles_become_examples() {
     assert_eq!((ids(Split::Eval), ids(Split::Test)), (vec![eval.as_str()], vec![test.as_str()]));
     let fox = &splits[&Split::Train][0];
     assert_eq!((fox.choice.as_str(), fox.img_name.clone()), ("fauna", format!("{}.jpg", train[0])), "the latest wins");
+    assert_eq!((fox.author.as_str(), fox.subreddit.as_str(), fox.label_source.as_str()), ("ann", "pics", "me"));
+    assert_eq!((fox.created_utc, fox.over_18, fox.width, fox.height), (1_600_000_000, false, 1, 1));
+    assert_eq!(fox.phash.map(|hash| hash.to_string()).as_deref(), Some(FAR[0]));
     let wolf = &splits[&Split::Train][2];
     assert_eq!((wolf.source, wolf.sha256, wolf.img_name.as_str()), (ExampleSource::Title, None, ""));
 
