@@ -19,7 +19,9 @@ pub mod grouping;
 pub mod metadata;
 pub mod runner;
 pub mod split;
+pub mod statistics;
 pub mod training_graph;
+pub mod wire;
 
 pub use artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};
 pub use cache::{StaleReason, cache_key};
