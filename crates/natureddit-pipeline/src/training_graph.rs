@@ -14,7 +14,7 @@ use crate::components::pusher::{Pusher, is_same_bundle};
 use crate::components::trainer::Trainer;
 use crate::components::transform::Transform;
 use crate::graph::{External, Graph, GraphError, Input, Node, Resolution, ResolveError};
-use crate::split::HashBuckets;
+use crate::split::{HashBuckets, SplitBy};
 
 /// Everything the components of a project need to know.
 #[derive(Clone)]
@@ -33,6 +33,10 @@ pub struct TrainingConfig {
     pub model_name: String,
     /// How large each split is.
     pub hash_buckets: HashBuckets,
+    /// What decides on an example's split.
+    pub split_by: SplitBy,
+    /// Whether the examples are written as Parquet as well.
+    pub examples_as_parquet: bool,
     /// Photos whose perceptual hashes differ in at most so many bits share a split.
     pub near_duplicate_distance_max: u32,
     /// The encoders.
@@ -73,6 +77,8 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
     let example_gen = ExampleGen {
         classes: config.classes.clone(),
         hash_buckets: config.hash_buckets,
+        split_by: config.split_by,
+        parquet: config.examples_as_parquet,
         near_duplicate_distance_max: config.near_duplicate_distance_max,
     };
     let transform = Transform {

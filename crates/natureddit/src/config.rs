@@ -38,7 +38,7 @@ pub use dvc::{AwsKeys, AwsProfiles, DvcConfig};
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use evaluator::EvaluatorConfig;
-pub use examples::{ExamplesConfig, HashBuckets};
+pub use examples::{ExamplesConfig, HashBuckets, SplitBy};
 pub use location::Location;
 pub use model::ModelConfig;
 pub use net::NetConfig;

@@ -21,11 +21,11 @@ use natureddit_net::{Client, ClientConfig, HostMap, Pacing, RetryPolicy};
 use natureddit_pipeline::components::evaluator::EvaluatorConfig;
 use natureddit_pipeline::components::{AssetLoader, ModelAssets};
 use natureddit_pipeline::runner::RunnerConfig;
-use natureddit_pipeline::split::HashBuckets;
+use natureddit_pipeline::split::{HashBuckets, SplitBy};
 use natureddit_pipeline::training_graph::TrainingConfig;
 use url::{Host, Url};
 
-use crate::config::{ClassWeights, Config};
+use crate::config::{self, ClassWeights, Config};
 
 /// A machine for which no ONNX Runtime is pinned.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +222,15 @@ pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
         models_dir: project.models_dir.clone(),
         model_name: model.name.clone(),
         hash_buckets: HashBuckets { train: buckets.train, eval: buckets.eval, test: buckets.test },
+        split_by: match examples.split_by {
+            config::SplitBy::Group => SplitBy::Group,
+            config::SplitBy::Example => SplitBy::Example,
+            config::SplitBy::Time { boundaries } => SplitBy::Time {
+                eval_from: boundaries.map(|(eval_from, _)| eval_from.as_second()),
+                test_from: boundaries.map(|(_, test_from)| test_from.as_second()),
+            },
+        },
+        examples_as_parquet: examples.parquet,
         near_duplicate_distance_max: examples.near_duplicate_distance_max,
         encoders: encoders(config)?,
         limits: input_limits(config),

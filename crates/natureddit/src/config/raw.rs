@@ -122,6 +122,10 @@ pub(super) struct RawAssets {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawExamples {
     pub(super) near_duplicate_distance_max: i64,
+    pub(super) split_by: String,
+    pub(super) time_eval_from: String,
+    pub(super) time_test_from: String,
+    pub(super) parquet: bool,
     pub(super) hash_buckets: RawHashBuckets,
 }
 
