@@ -361,8 +361,7 @@ impl Schema {
     pub fn is_in_environment(&self, feature: &Feature, environment: Option<&str>) -> bool {
         let Some(environment) = environment else { return true };
         let has = |list: &[String]| list.iter().any(|name| name == environment);
-        has(&feature.in_environments)
-            || !has(&feature.not_in_environments) && has(&self.default_environments)
+        has(&feature.in_environments) || !has(&feature.not_in_environments) && has(&self.default_environments)
     }
 
     /// Where it contradicts itself, in words.

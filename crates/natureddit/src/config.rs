@@ -21,6 +21,7 @@ mod net;
 mod project;
 mod raw;
 mod sandbox;
+mod schema;
 mod serve;
 mod trainer;
 
@@ -44,6 +45,7 @@ pub use model::ModelConfig;
 pub use net::NetConfig;
 pub use project::ProjectConfig;
 pub use sandbox::SandboxConfig;
+pub use schema::{OnProblem, SchemaConfig, ValidatorConfig};
 pub use serve::{ServeConfig, TlsConfig};
 pub use trainer::{ClassWeights, TrainerConfig};
 
@@ -81,6 +83,10 @@ pub struct Config {
     pub assets: AssetsConfig,
     /// `[examples]`
     pub examples: ExamplesConfig,
+    /// `[schema]`
+    pub schema: SchemaConfig,
+    /// `[validator]`
+    pub validator: ValidatorConfig,
     /// `[model]`
     pub model: ModelConfig,
     /// `[trainer]`
@@ -157,6 +163,8 @@ impl Config {
             net: NetConfig::check(raw.net, &checker)?,
             assets: AssetsConfig::check(raw.assets, &checker)?,
             examples: ExamplesConfig::check(raw.examples, &checker)?,
+            schema: SchemaConfig::check(&raw.schema, &checker)?,
+            validator: ValidatorConfig::check(raw.validator, &checker)?,
             model: ModelConfig::check(raw.model, &checker)?,
             trainer: TrainerConfig::check(raw.trainer, &checker)?,
             evaluator: EvaluatorConfig::check(raw.evaluator, &checker)?,

@@ -145,3 +145,6 @@ fn tell(cx: &mut ExecutionContext, validation: &Validation) {
         cx.set_detail("warnings", validation.warnings.join("; "));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! A schema from statistics: what SchemaGen makes, with TFDV's rules for types, presence, shapes and sets of values.
 
 use super::{
-    Comparator, DerivedSource, Dimension, Feature, FeaturePath, IntDomain, Mass, PresenceMin, Range, Schema, SchemaKind,
-    Shape, Stage, TextDomain, Threshold,
+    Comparator, DerivedSource, Dimension, Feature, FeaturePath, IntDomain, Mass, PresenceMin, Range, Schema,
+    SchemaKind, Shape, Stage, TextDomain, Threshold,
 };
 use crate::statistics::{FeatureKind, FeatureStatistics, SplitStatistics, TextStatistics, ValueStatistics};
 
@@ -17,8 +17,11 @@ pub struct InferConfig {
     pub skew_max: f64,
     /// The feature the model is to tell, and all that is known only with it: not there when the model is asked.
     pub labels: Vec<String>,
-    /// Features of which every split and span has others by nature, so that drift and skew mean nothing.
+    /// Features of which every split and span has others by nature: they are no sets of values, and drift and skew mean
+    /// nothing.
     pub identities: Vec<String>,
+    /// More features whose drift and skew mean nothing.
+    pub not_compared: Vec<String>,
 }
 
 /// The environment in which the label is known.
@@ -36,10 +39,8 @@ const MASS_MIN: f64 = 0.95;
 /// The schema that these statistics meet.
 #[must_use]
 pub fn infer_schema(statistics: &SplitStatistics, config: &InferConfig) -> Schema {
-    let mut schema = Schema {
-        default_environments: vec![TRAINING.to_owned(), SERVING.to_owned()],
-        ..Schema::default()
-    };
+    let mut schema =
+        Schema { default_environments: vec![TRAINING.to_owned(), SERVING.to_owned()], ..Schema::default() };
     for stats in &statistics.features {
         let mut feature = infer_feature(stats, config);
         if let Some(domain) = infer_text_domain(stats, config) {
@@ -140,7 +141,7 @@ fn is_repeated(stats: &FeatureStatistics, texts: &TextStatistics, config: &Infer
 
 /// Sets the thresholds of drift and skew where they mean something: of sets of values and of numbers.
 fn compare(feature: &mut Feature, stats: &FeatureStatistics, config: &InferConfig) {
-    if config.identities.contains(&stats.name) {
+    if config.identities.contains(&stats.name) || config.not_compared.contains(&stats.name) {
         return;
     }
     let comparator = |max| {

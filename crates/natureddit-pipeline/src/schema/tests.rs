@@ -85,12 +85,10 @@ fn what_contradicts_itself_is_refused() {
 
 fn schema() -> impl Strategy<Value = Schema> {
     let range = (any::<Option<i64>>(), any::<Option<i64>>()).prop_map(|(min, max)| Range { min, max });
-    let domain = (any::<String>(), any::<Vec<String>>())
-        .prop_map(|(name, values)| TextDomain { name: Some(name), values });
-    let comparator = proptest::option::of(0.0_f64..1.0).prop_map(|max| Comparator {
-        infinity_norm: Some(Threshold { max }),
-        jensen_shannon: None,
-    });
+    let domain =
+        (any::<String>(), any::<Vec<String>>()).prop_map(|(name, values)| TextDomain { name: Some(name), values });
+    let comparator = proptest::option::of(0.0_f64..1.0)
+        .prop_map(|max| Comparator { infinity_norm: Some(Threshold { max }), jensen_shannon: None });
     let kind = prop_oneof![Just(SchemaKind::Bytes), Just(SchemaKind::Int), Just(SchemaKind::Float)];
     let limits = (proptest::option::of(-1e30_f32..1e30), any::<Option<bool>>(), proptest::option::of(-1e300..1e300));
     let feature = (any::<String>(), kind, range, domain, comparator, limits).prop_map(
@@ -108,11 +106,8 @@ fn schema() -> impl Strategy<Value = Schema> {
             ..Feature::default()
         },
     );
-    (proptest::collection::vec(feature, 0..4), any::<Vec<String>>()).prop_map(|(features, default_environments)| Schema {
-        features,
-        default_environments,
-        ..Schema::default()
-    })
+    (proptest::collection::vec(feature, 0..4), any::<Vec<String>>())
+        .prop_map(|(features, default_environments)| Schema { features, default_environments, ..Schema::default() })
 }
 
 proptest! {

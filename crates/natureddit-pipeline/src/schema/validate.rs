@@ -277,9 +277,8 @@ fn distances(
         && measured(DistanceKind::LInfty, distance, max)
     {
         let above = is_above(distance, max);
-        let sentence = format!(
-            "The Linfty distance {between} {above} The feature value with maximum difference is: {value}"
-        );
+        let sentence =
+            format!("The Linfty distance {between} {above} The feature value with maximum difference is: {value}");
         reasons.push(reason(ReasonKind::ComparatorLInftyHigh, format!("High Linfty distance {between}"), sentence));
     }
     if let Some(max) = threshold(&comparator.jensen_shannon)

@@ -150,7 +150,8 @@ impl Entry {
     fn number<T: FromStr>(&self) -> Result<T> {
         let word = self.plain("a number")?;
         // What C++ and Python print: 1e-3, inf, nan; and 1.5f, which they read.
-        let number = if word.starts_with("inf") || word.starts_with("-inf") { word } else { word.trim_end_matches('f') };
+        let number =
+            if word.starts_with("inf") || word.starts_with("-inf") { word } else { word.trim_end_matches('f') };
         number.parse().map_err(|_| self.is_no("a number"))
     }
 }

@@ -69,10 +69,8 @@ impl Validation {
     ) -> Self {
         let (warnings, errors) = (Vec::new(), Vec::new());
         let mut validation = Self { splits, drift, leakage, shortcuts, warnings, errors };
-        let anomalies: Vec<(Severity, String)> = validation
-            .anomalies()
-            .map(|(place, anomaly)| (anomaly.severity, format!("{place}: {anomaly}")))
-            .collect();
+        let anomalies: Vec<(Severity, String)> =
+            validation.anomalies().map(|(place, anomaly)| (anomaly.severity, format!("{place}: {anomaly}"))).collect();
         anomalies.into_iter().for_each(|(severity, sentence)| validation.add(severity, sentence));
         if validation.leakage.is_found() {
             validation.add(config.leakage, validation.leakage.to_string());

@@ -38,8 +38,8 @@ pub(super) fn drift(examples: &BTreeMap<Split, Vec<Example>>, schema: &Schema, c
     Drift::Judged { span, newest: counts.0, before: counts.1, found }
 }
 
-/// As much of the statistics as a comparison looks at.
-fn statistics(examples: &[&Example]) -> SplitStatistics {
+/// As much of the statistics as a comparison and most checks look at.
+pub(super) fn statistics(examples: &[&Example]) -> SplitStatistics {
     let rows: Vec<[Cell<'_>; COLUMNS.len()]> = examples.iter().map(|example| cells(example)).collect();
     let features = COLUMNS.iter().enumerate().map(|(at, column)| {
         let column_cells = rows.iter().map(|row| &row[at]).filter(|cell| **cell != Cell::Missing);
@@ -49,7 +49,9 @@ fn statistics(examples: &[&Example]) -> SplitStatistics {
         };
         let present = column_cells.count() as u64;
         let missing = examples.len() as u64 - present;
-        let presence = Presence { present, missing, values_total: present, ..Presence::default() };
+        let each = u64::from(present > 0);
+        let (values_min, values_max, values_total) = (each, each, present);
+        let presence = Presence { present, missing, values_min, values_max, values_total, ..Presence::default() };
         FeatureStatistics { name: column.name.to_owned(), kind, presence, values, derived: None }
     });
     SplitStatistics { examples: examples.len() as u64, features: features.collect() }
@@ -80,5 +82,7 @@ fn numbers<'a>(cells: impl Iterator<Item = &'a Cell<'a>>) -> ValueStatistics {
     };
     let values: Vec<f64> = cells.filter_map(number).collect();
     let histograms = vec![equally_wide(&values)];
-    ValueStatistics::Numeric(NumericStatistics { histograms, ..NumericStatistics::default() })
+    let min = values.iter().copied().reduce(f64::min).unwrap_or_default();
+    let max = values.iter().copied().reduce(f64::max).unwrap_or_default();
+    ValueStatistics::Numeric(NumericStatistics { min, max, histograms, ..NumericStatistics::default() })
 }

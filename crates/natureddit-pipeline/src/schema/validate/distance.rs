@@ -149,9 +149,11 @@ pub fn equally_wide(values: &[f64]) -> Histogram {
         for value in values {
             counts[(((value - low) / width) as usize).min(BUCKETS - 1)] += 1;
         }
-        buckets.extend(
-            counts.iter().enumerate().map(|(at, &count)| Bucket { low: edge(at), high: edge(at + 1), count: count as f64 }),
-        );
+        buckets.extend(counts.iter().enumerate().map(|(at, &count)| Bucket {
+            low: edge(at),
+            high: edge(at + 1),
+            count: count as f64,
+        }));
     }
     Histogram { kind: HistogramKind::Standard, nan: 0, buckets }
 }

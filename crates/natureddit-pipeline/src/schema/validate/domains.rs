@@ -40,8 +40,7 @@ fn unexpected_texts(texts: &TextStatistics, total: u64, domain: &TextDomain, off
         return Some(reason(ReasonKind::EnumTypeInvalidUtf8, "Invalid UTF8 strings", sentence));
     }
     let known: BTreeSet<&str> = domain.values.iter().map(String::as_str).collect();
-    let mut missing: Vec<(&str, u64)> =
-        value_counts(texts).filter(|(value, _)| !known.contains(value)).collect();
+    let mut missing: Vec<(&str, u64)> = value_counts(texts).filter(|(value, _)| !known.contains(value)).collect();
     missing.sort_unstable();
     let count: u64 = missing.iter().map(|(_, count)| count).sum();
     if missing.is_empty() || count as f64 / total as f64 <= off_max && off_max > 0.0 {
@@ -106,8 +105,8 @@ fn ints_in_texts(texts: &TextStatistics, domain: &IntDomain) -> Vec<Reason> {
 
 fn out_of_range(small: Option<String>, large: Option<String>) -> Vec<Reason> {
     const SHORT: &str = "Out-of-range values";
-    let small = small
-        .map(|value| reason(ReasonKind::IntTypeSmallInt, SHORT, format!("Unexpectedly small value: {value}.")));
+    let small =
+        small.map(|value| reason(ReasonKind::IntTypeSmallInt, SHORT, format!("Unexpectedly small value: {value}.")));
     let large =
         large.map(|value| reason(ReasonKind::IntTypeBigInt, SHORT, format!("Unexpectedly large value: {value}.")));
     small.into_iter().chain(large).collect()

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::schema::{
-    BoolDomain, Dimension, ExampleCountRange, FloatDomain, IntDomain, Mass, PresenceMin, Range, Shape, Stage, TextDomain,
-    Threshold,
+    BoolDomain, Dimension, ExampleCountRange, FloatDomain, IntDomain, Mass, PresenceMin, Range, Shape, Stage,
+    TextDomain, Threshold,
 };
 use crate::statistics::{Bucket, Histogram, HistogramKind, NumericStatistics, RankBucket, TextStatistics};
 
@@ -51,7 +51,10 @@ fn one_each(present: u64) -> Presence {
 }
 
 fn split(features: Vec<FeatureStatistics>) -> SplitStatistics {
-    SplitStatistics { examples: features.iter().map(|f| f.presence.present + f.presence.missing).max().unwrap_or(0), features }
+    SplitStatistics {
+        examples: features.iter().map(|f| f.presence.present + f.presence.missing).max().unwrap_or(0),
+        features,
+    }
 }
 
 fn feature(name: &str, kind: SchemaKind) -> Feature {
@@ -144,7 +147,8 @@ fn too_few_and_too_many() {
     ]
     "#);
     let shape = |size| Some(Shape { dimensions: vec![Dimension { size: Some(size), name: None }] });
-    let kinds = |stats, feature| -> Vec<ReasonKind> { found(stats, feature).into_iter().map(|(kind, _)| kind).collect() };
+    let kinds =
+        |stats, feature| -> Vec<ReasonKind> { found(stats, feature).into_iter().map(|(kind, _)| kind).collect() };
     let shaped = |size| Feature { shape: shape(size), ..feature("flair", SchemaKind::Bytes) };
     assert_eq!(kinds(stats, shaped(1)), [ReasonKind::InvalidFeatureShape]);
     assert_eq!(kinds(texts("flair", &[("a", 1)]), shaped(2)), [ReasonKind::InvalidFeatureShape]);
@@ -196,7 +200,8 @@ fn numbers_that_are_out_of_range() {
     let sentence = "String values that were not ints were found, such as \"ten\".";
     assert_eq!(no_int, [(ReasonKind::IntTypeNotIntString, sentence.to_owned())]);
 
-    let float = FloatDomain { min: Some(0.0), max: Some(1.0), disallow_nan: Some(true), disallow_inf: Some(true), name: None };
+    let float =
+        FloatDomain { min: Some(0.0), max: Some(1.0), disallow_nan: Some(true), disallow_inf: Some(true), name: None };
     let ratio = Feature { float_domain: Some(float), ..feature("ratio", SchemaKind::Float) };
     let mut odd = numbers("ratio", FeatureKind::Float, &[-0.25, 1.5]);
     if let ValueStatistics::Numeric(numbers) = &mut odd.values {
@@ -249,7 +254,8 @@ fn drift_is_found_where_it_is_and_not_between_equals() {
     assert_eq!(few, Anomalies::default(), "nine examples say nothing");
 
     let width = Feature { drift: thresholds(None, Some(0.1)), ..feature("width", SchemaKind::Int) };
-    let range = |low: u32, high: u32| numbers("width", FeatureKind::Int, &(low..high).map(f64::from).collect::<Vec<_>>());
+    let range =
+        |low: u32, high: u32| numbers("width", FeatureKind::Int, &(low..high).map(f64::from).collect::<Vec<_>>());
     assert_eq!(comparing(width.clone(), range(0, 100), range(0, 100)).anomalies, []);
     let drifted = comparing(width, range(500, 600), range(0, 100));
     assert_eq!(drifted.drift[0].value, 1.0);
@@ -263,7 +269,10 @@ fn a_side_without_the_feature_cannot_be_compared() {
     let flair = Feature { drift: thresholds(Some(0.2), None), ..feature("flair", SchemaKind::Bytes) };
     let found = comparing(flair, texts("flair", &[("a", 50)]), texts("other", &[("a", 50)]));
     let reason = &found.anomalies[0].reasons[0];
-    assert_eq!((reason.kind, reason.short.as_str()), (ReasonKind::ComparatorControlDataMissing, "previous data missing"));
+    assert_eq!(
+        (reason.kind, reason.short.as_str()),
+        (ReasonKind::ComparatorControlDataMissing, "previous data missing")
+    );
 }
 
 /// The examples of `metrics_test.cc`'s kind, worked out by hand: two halves that do not meet have divergence 1, and equal
@@ -275,7 +284,8 @@ fn the_divergence_of_histograms_with_other_edges() {
         let histogram =
             Histogram { kind: HistogramKind::Standard, nan: 0, buckets: buckets.iter().map(bucket).collect() };
         let mut stats = numbers("x", FeatureKind::Float, &[0.0]);
-        stats.values = ValueStatistics::Numeric(NumericStatistics { histograms: vec![histogram], ..Default::default() });
+        stats.values =
+            ValueStatistics::Numeric(NumericStatistics { histograms: vec![histogram], ..Default::default() });
         stats
     };
     let whole = of(&[(0.0, 10.0, 100.0)]);
