@@ -15,6 +15,7 @@ mod onnx;
 mod predictor;
 mod preprocess;
 mod runtime;
+pub mod search;
 mod store;
 pub mod train;
 mod weights;

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use natureddit_core::{ContentHash, Progress};
-use natureddit_model::metrics::{Judged, Metrics, evaluate};
-use natureddit_model::train::train_head;
-use natureddit_model::{Features, Prediction};
+use natureddit_core::{ClassNames, ContentHash, Progress};
+use natureddit_model::metrics::{Bootstrap, Judged, Metrics, evaluate, evaluate_part};
+use natureddit_model::train::{TrainError, TrainerConfig, train_head};
+use natureddit_model::{EncoderPair, Features, Prediction};
 use serde::Serialize;
 
 use crate::components::read_transformed;
@@ -51,44 +51,136 @@ type Row = (Example, Features);
 /// # Errors
 /// [`TooManyFolds`]; else when a file cannot be read, or the training posts of a fold lack a class.
 pub fn cross_validate(
-    (examples, transformed): (&Path, &Path),
+    folders: (&Path, &Path),
     k: usize,
     config: &TrainingConfig,
     progress: &Progress,
 ) -> anyhow::Result<CrossValidation> {
-    let mut rows: Vec<Row> = Vec::new();
-    for split in Split::ALL {
-        let features = read_transformed(transformed, split, &config.encoders)?;
-        rows.extend(read_split(examples, split)?.into_iter().zip(features));
-    }
-    rows.retain(|(example, _)| config.classes.class(&example.choice).is_some());
-    let (mut posts, titles): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|(row, _)| row.source == ExampleSource::Post);
-    // As the Evaluator: what has neither photo nor title cannot be asked about.
-    posts.retain(|(_, features)| features.image.is_some() || features.text.is_some());
-    let groups: Vec<&str> = posts.iter().map(|(example, _)| example.group.as_str()).collect();
-    let distinct = groups.iter().collect::<HashSet<_>>().len();
-    anyhow::ensure!(distinct >= k, TooManyFolds { folds: k, groups: distinct });
-    let fold_of = folds(&groups, k);
-
-    let mut all = Vec::with_capacity(posts.len());
+    let method = Method {
+        classes: &config.classes,
+        encoders: &config.encoders,
+        trainer: &config.trainer,
+        extra_title_weight: config.extra_title_weight,
+    };
+    let folds = Folds::read(folders, &Split::ALL, k, &config.classes, &config.encoders)?;
+    let mut all = Vec::with_capacity(folds.posts.len());
     let mut scores = Vec::with_capacity(k);
     progress.start("cross-validating", Some(k as u64));
     for fold in 0..k {
-        let judged = judge_fold(&Fold::new(fold, &fold_of, &posts, &titles), config)?;
-        scores.push(evaluate(&judged, &config.classes, &config.evaluator.bootstrap).macro_f1);
+        let judged = folds.judge(fold, &method)?;
+        scores.push(FoldScore::of(&judged, &config.classes).macro_f1);
         all.extend(judged);
         progress.advance(1);
     }
     progress.finish();
-    let mean = scores.iter().sum::<f64>() / k as f64;
-    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / k as f64;
+    let (macro_f1_mean, macro_f1_deviation) = mean_and_deviation(&scores);
     Ok(CrossValidation {
-        macro_f1_mean: mean,
-        macro_f1_deviation: variance.sqrt(),
+        macro_f1_mean,
+        macro_f1_deviation,
         macro_f1_folds: scores,
         metrics: evaluate(&all, &config.classes, &config.evaluator.bootstrap),
     })
+}
+
+/// The mean of the scores and their standard deviation.
+pub(crate) fn mean_and_deviation(scores: &[f64]) -> (f64, f64) {
+    let count = scores.len().max(1) as f64;
+    let mean = scores.iter().sum::<f64>() / count;
+    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count;
+    (mean, variance.sqrt())
+}
+
+/// How a model is made of examples.
+pub(crate) struct Method<'a> {
+    pub(crate) classes: &'a ClassNames,
+    pub(crate) encoders: &'a EncoderPair,
+    pub(crate) trainer: &'a TrainerConfig,
+    pub(crate) extra_title_weight: f32,
+}
+
+/// How a model did on the posts of a fold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct FoldScore {
+    pub(crate) macro_f1: f64,
+    /// The sum over the posts of `-ln` of the truth's probability.
+    pub(crate) log_loss_sum: f64,
+    pub(crate) examples: usize,
+}
+
+impl FoldScore {
+    pub(crate) fn of(judged: &[Judged], classes: &ClassNames) -> Self {
+        // No interval is asked for.
+        const NO_BOOTSTRAP: Bootstrap = Bootstrap { samples: 0, confidence: 0.95, seed: 0 };
+        // A probability of 0 would make every other answer worthless; this is as scikit-learn clips 32-bit ones.
+        let of_truth = |judged: &Judged| judged.prediction.probabilities[judged.truth.0].max(f32::EPSILON);
+        Self {
+            macro_f1: evaluate_part(judged, classes, &NO_BOOTSTRAP).macro_f1,
+            log_loss_sum: judged.iter().map(|judged| -f64::from(of_truth(judged)).ln()).sum(),
+            examples: judged.len(),
+        }
+    }
+}
+
+/// Labelled posts, dealt into folds that share no group.
+pub(crate) struct Folds {
+    posts: Vec<Row>,
+    /// Titles without a photo, which are only learnt from.
+    titles: Vec<Row>,
+    fold_of: Vec<usize>,
+    count: usize,
+}
+
+impl Folds {
+    /// The posts of these splits in `k` folds.
+    ///
+    /// # Errors
+    /// [`TooManyFolds`]; else when a file cannot be read.
+    pub(crate) fn read(
+        (examples, transformed): (&Path, &Path),
+        splits: &[Split],
+        k: usize,
+        classes: &ClassNames,
+        encoders: &EncoderPair,
+    ) -> anyhow::Result<Self> {
+        let mut rows: Vec<Row> = Vec::new();
+        for split in splits {
+            let features = read_transformed(transformed, *split, encoders)?;
+            rows.extend(read_split(examples, *split)?.into_iter().zip(features));
+        }
+        rows.retain(|(example, _)| classes.class(&example.choice).is_some());
+        let (mut posts, titles): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|(row, _)| row.source == ExampleSource::Post);
+        // As the Evaluator: what has neither photo nor title cannot be asked about.
+        posts.retain(|(_, features)| features.image.is_some() || features.text.is_some());
+        let groups: Vec<&str> = posts.iter().map(|(example, _)| example.group.as_str()).collect();
+        let distinct = groups.iter().collect::<HashSet<_>>().len();
+        anyhow::ensure!(distinct >= k, TooManyFolds { folds: k, groups: distinct });
+        let fold_of = folds(&groups, k);
+        Ok(Self { posts, titles, fold_of, count: k })
+    }
+
+    /// How many folds there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Trains on the other folds and judges this one.
+    ///
+    /// # Errors
+    /// When the training posts lack a class, or the training diverges.
+    pub(crate) fn judge(&self, fold: usize, method: &Method<'_>) -> Result<Vec<Judged>, TrainError> {
+        let Method { classes, encoders, trainer, extra_title_weight } = *method;
+        let fold = Fold::new(fold, &self.fold_of, &self.posts, &self.titles);
+        let train = labelled_samples(fold.train.iter().copied(), classes, extra_title_weight);
+        let eval = labelled_samples(fold.eval.iter().copied(), classes, extra_title_weight);
+        let trained = train_head(&train, &eval, classes, encoders, trainer, &Progress::silent())?;
+        let judge = |(example, features): &&Row| {
+            let truth = classes.class(&example.choice)?;
+            let prediction = Prediction::new(trained.head.probabilities(features));
+            Some(Judged { truth, prediction, group: example.group.clone() })
+        };
+        Ok(fold.held.iter().filter_map(judge).collect())
+    }
 }
 
 /// What one fold is judged by, and what is learnt for it.
@@ -109,19 +201,6 @@ impl<'a> Fold<'a> {
         train.extend(titles.iter().filter(|(title, _)| !judged.are_told_by(&title.id, &title.title)));
         Self { held, eval, train }
     }
-}
-
-/// Trains on the other folds and judges this one.
-fn judge_fold<'a>(fold: &Fold<'a>, config: &TrainingConfig) -> anyhow::Result<Vec<Judged>> {
-    let samples = |rows: &[&'a Row]| labelled_samples(rows.iter().copied(), &config.classes, config.extra_title_weight);
-    let (train, eval) = (samples(&fold.train), samples(&fold.eval));
-    let trained = train_head(&train, &eval, &config.classes, &config.encoders, &config.trainer, &Progress::silent())?;
-    let judge = |(example, features): &&Row| {
-        let truth = config.classes.class(&example.choice)?;
-        let prediction = Prediction::new(trained.head.probabilities(features));
-        Some(Judged { truth, prediction, group: example.group.clone() })
-    };
-    Ok(fold.held.iter().filter_map(judge).collect())
 }
 
 #[cfg(test)]

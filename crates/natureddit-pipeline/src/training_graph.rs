@@ -10,13 +10,12 @@ use natureddit_model::{EncoderPair, InputLimits, ModelBundle, versions};
 use crate::components::AssetLoader;
 use crate::components::evaluator::{Evaluator, EvaluatorConfig};
 use crate::components::example_gen::ExampleGen;
-use crate::components::example_validator::ValidatorConfig;
 use crate::components::pusher::{Pusher, is_same_bundle};
 use crate::components::trainer::Trainer;
 use crate::components::transform::Transform;
+use crate::components::tuner::{Tuner, TunerConfig};
 use crate::graph::{External, Graph, GraphError, Input, Node, Resolution, ResolveError};
-use crate::schema::infer::InferConfig;
-use crate::split::{HashBuckets, SplitBy};
+use crate::split::HashBuckets;
 
 /// Everything the components of a project need to know.
 #[derive(Clone)]
@@ -35,16 +34,6 @@ pub struct TrainingConfig {
     pub model_name: String,
     /// How large each split is.
     pub hash_buckets: HashBuckets,
-    /// What decides on an example's split.
-    pub split_by: SplitBy,
-    /// Whether the examples are written as Parquet as well.
-    pub examples_as_parquet: bool,
-    /// A curated schema; `None`: one is inferred from the training split.
-    pub schema_file: Option<PathBuf>,
-    /// How a schema is inferred.
-    pub schema: InferConfig,
-    /// How examples are judged.
-    pub validator: ValidatorConfig,
     /// Photos whose perceptual hashes differ in at most so many bits share a split.
     pub near_duplicate_distance_max: u32,
     /// The encoders.
@@ -57,18 +46,21 @@ pub struct TrainingConfig {
     pub trainer: TrainerConfig,
     /// How much a title without a photo counts beside a whole post.
     pub extra_title_weight: f32,
+    /// Which settings of training are searched for; `None`: those of `trainer` are taken.
+    pub tuner: Option<TunerConfig>,
     /// What a model must reach.
     pub evaluator: EvaluatorConfig,
     /// Finds or pulls the assets.
     pub assets: AssetLoader,
 }
 
-/// ExampleGen, Transform, Trainer, Evaluator, Pusher.
+/// ExampleGen, Transform, Tuner where it is switched on, Trainer, Evaluator, Pusher.
 ///
 /// # Errors
 /// Never for these components; see [`GraphError`].
 pub fn training_graph(config: &TrainingConfig) -> Result<Graph, GraphError> {
     let mut nodes = feature_nodes(config);
+    nodes.extend(config.tuner.as_ref().map(|tuner_config| tuner(config, tuner_config)));
     nodes.extend([trainer(config), evaluator(config), pusher(config)]);
     Graph::new(nodes)
 }
@@ -85,8 +77,6 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
     let example_gen = ExampleGen {
         classes: config.classes.clone(),
         hash_buckets: config.hash_buckets,
-        split_by: config.split_by,
-        parquet: config.examples_as_parquet,
         near_duplicate_distance_max: config.near_duplicate_distance_max,
     };
     let transform = Transform {
@@ -105,6 +95,19 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
     ]
 }
 
+fn tuner(config: &TrainingConfig, tuner_config: &TunerConfig) -> Node {
+    let tuner = Tuner {
+        classes: config.classes.clone(),
+        encoders: config.encoders,
+        trainer: config.trainer.clone(),
+        extra_title_weight: config.extra_title_weight,
+        config: tuner_config.clone(),
+    };
+    Node::new(tuner)
+        .with("examples", Input::channel("ExampleGen", "examples"))
+        .with("transformed_examples", Input::channel("Transform", "transformed_examples"))
+}
+
 fn trainer(config: &TrainingConfig) -> Node {
     let trainer = Trainer {
         name: config.model_name.clone(),
@@ -114,9 +117,13 @@ fn trainer(config: &TrainingConfig) -> Node {
         extra_title_weight: config.extra_title_weight,
         assets: config.assets.clone(),
     };
-    Node::new(trainer)
+    let node = Node::new(trainer)
         .with("examples", Input::channel("ExampleGen", "examples"))
-        .with("transformed_examples", Input::channel("Transform", "transformed_examples"))
+        .with("transformed_examples", Input::channel("Transform", "transformed_examples"));
+    match config.tuner {
+        Some(_) => node.with("hyperparameters", Input::channel("Tuner", "hyperparameters")),
+        None => node,
+    }
 }
 
 fn evaluator(config: &TrainingConfig) -> Node {

@@ -12,24 +12,22 @@ use natureddit_data::dvc::remote::{Access, AwsAccess, AwsFiles};
 use natureddit_data::source::RedditOauthConfig;
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
+use natureddit_model::search::{SearchMethod, SearchSpace};
 use natureddit_model::{
     EncoderFiles, EncoderPair, InputLimits, PredictorOptions, Runtime, image_encoder_from_config, onnx_runtime_asset,
     text_encoder_from_config,
 };
 use natureddit_net::assets::{AssetConfig, AssetStore};
 use natureddit_net::{Client, ClientConfig, HostMap, Pacing, RetryPolicy};
-use natureddit_pipeline::anomalies::Severity;
 use natureddit_pipeline::components::evaluator::EvaluatorConfig;
-use natureddit_pipeline::components::example_validator::ValidatorConfig;
+use natureddit_pipeline::components::tuner::TunerConfig;
 use natureddit_pipeline::components::{AssetLoader, ModelAssets};
 use natureddit_pipeline::runner::RunnerConfig;
-use natureddit_pipeline::schema::infer::InferConfig;
-use natureddit_pipeline::schema::validate::Severities;
-use natureddit_pipeline::split::{HashBuckets, SplitBy};
+use natureddit_pipeline::split::HashBuckets;
 use natureddit_pipeline::training_graph::TrainingConfig;
 use url::{Host, Url};
 
-use crate::config::{self, ClassWeights, Config, OnProblem};
+use crate::config::{ClassWeights, Config, TunerMethod};
 
 /// A machine for which no ONNX Runtime is pinned.
 #[derive(Debug, thiserror::Error)]
@@ -216,7 +214,7 @@ pub(crate) fn runner(config: &Config) -> RunnerConfig {
 
 /// What the components of the pipeline need to know.
 pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
-    let Config { project, examples, evaluator, model, .. } = config;
+    let Config { project, examples, model, .. } = config;
     let buckets = examples.hash_buckets;
     Ok(TrainingConfig {
         classes: project.classes.clone(),
@@ -226,69 +224,16 @@ pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
         models_dir: project.models_dir.clone(),
         model_name: model.name.clone(),
         hash_buckets: HashBuckets { train: buckets.train, eval: buckets.eval, test: buckets.test },
-        split_by: match examples.split_by {
-            config::SplitBy::Group => SplitBy::Group,
-            config::SplitBy::Example => SplitBy::Example,
-            config::SplitBy::Time { boundaries } => SplitBy::Time {
-                eval_from: boundaries.map(|(eval_from, _)| eval_from.as_second()),
-                test_from: boundaries.map(|(_, test_from)| test_from.as_second()),
-            },
-        },
-        examples_as_parquet: examples.parquet,
-        schema_file: config.schema.file.clone(),
-        schema: infer_schema(config),
-        validator: validator(config),
         near_duplicate_distance_max: examples.near_duplicate_distance_max,
         encoders: encoders(config)?,
         limits: input_limits(config),
         threads: threads(config),
         trainer: trainer(config),
         extra_title_weight: config.trainer.extra_title_weight as f32,
-        evaluator: EvaluatorConfig {
-            bootstrap: Bootstrap {
-                samples: evaluator.bootstrap_samples,
-                confidence: evaluator.confidence,
-                seed: config.trainer.seed,
-            },
-            test_examples_min: evaluator.test_examples_min,
-            majority_gain_min: evaluator.majority_gain_min,
-            champion_loss_max: evaluator.champion_loss_max,
-        },
+        tuner: tuner(config),
+        evaluator: evaluator(config),
         assets: asset_loader(config)?,
     })
-}
-
-/// How a schema is inferred: what the columns of examples mean.
-fn infer_schema(config: &Config) -> InferConfig {
-    const LABELS: [&str; 2] = ["choice", "label_source"];
-    const IDENTITIES: [&str; 8] = ["id", "title", "img_name", "sha256", "group", "author", "created_utc", "phash"];
-    let schema = &config.schema;
-    InferConfig {
-        values_max: schema.domain_values_max,
-        drift_max: schema.drift_max,
-        skew_max: schema.skew_max,
-        labels: LABELS.map(str::to_owned).to_vec(),
-        identities: IDENTITIES.map(str::to_owned).to_vec(),
-        // Titles without a photo are all in the training split.
-        not_compared: vec!["source".to_owned()],
-    }
-}
-
-fn validator(config: &Config) -> ValidatorConfig {
-    let validator = &config.validator;
-    let severity = |on: OnProblem| match on {
-        OnProblem::Fail => Severity::Error,
-        OnProblem::Warn => Severity::Warning,
-    };
-    ValidatorConfig {
-        severities: Severities { columns: severity(validator.columns), values: severity(validator.values) },
-        leakage: severity(validator.leakage),
-        environment: validator.environment.clone(),
-        near_duplicate_distance_max: config.examples.near_duplicate_distance_max,
-        drift_days: validator.drift_days,
-        compared_examples_min: validator.compared_examples_min,
-        shortcut_accuracy_max: validator.shortcut_accuracy_max,
-    }
 }
 
 fn trainer(config: &Config) -> natureddit_model::train::TrainerConfig {
@@ -304,4 +249,50 @@ fn trainer(config: &Config) -> natureddit_model::train::TrainerConfig {
         patience: trainer.early_stopping_patience,
         seed: trainer.seed,
     }
+}
+
+fn evaluator(config: &Config) -> EvaluatorConfig {
+    let evaluator = &config.evaluator;
+    EvaluatorConfig {
+        bootstrap: Bootstrap {
+            samples: evaluator.bootstrap_samples,
+            confidence: evaluator.confidence,
+            seed: config.trainer.seed,
+        },
+        test_examples_min: evaluator.test_examples_min,
+        class_examples_min: evaluator.class_examples_min,
+        slice_examples_min: evaluator.slice_examples_min,
+        majority_gain_min: evaluator.majority_gain_min,
+        macro_f1_min: evaluator.macro_f1_min,
+        accuracy_min: evaluator.accuracy_min,
+        recall_min: evaluator.recall_min,
+        ece_max: evaluator.ece_max,
+        slice_macro_f1_min: evaluator.slice_macro_f1_min,
+        slice_accuracy_min: evaluator.slice_accuracy_min,
+        champion_loss_max: evaluator.champion_loss_max,
+        champion_p_max: evaluator.champion_p_max,
+        mistakes_max: evaluator.mistakes_max,
+        thumbnail_side_max: evaluator.thumbnail_side_max,
+    }
+}
+
+/// What the Tuner tries, where it is switched on.
+fn tuner(config: &Config) -> Option<TunerConfig> {
+    let tuner = &config.tuner;
+    let search = tuner.search.clone();
+    tuner.enabled.then(|| TunerConfig {
+        method: match tuner.method {
+            TunerMethod::Grid => SearchMethod::Grid,
+            TunerMethod::Random => SearchMethod::Random,
+        },
+        trials_max: tuner.trials_max,
+        folds: tuner.folds,
+        search: SearchSpace {
+            learning_rate: search.learning_rate,
+            weight_decay: search.weight_decay.into_iter().map(|value| value as f32).collect(),
+            image_dropout: search.image_dropout,
+            text_dropout: search.text_dropout,
+            batch_size: search.batch_size,
+        },
+    })
 }

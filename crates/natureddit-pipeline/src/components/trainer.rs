@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use natureddit_core::{Class, ClassNames};
+use natureddit_model::search::HyperParameters;
 use natureddit_model::train::{Sample, TrainerConfig, train_head};
 use natureddit_model::{BundleParts, EncoderPair, Features, ModelBundle};
 use serde_json::{Value, json};
 
-use super::{AssetLoader, read_transformed};
+use super::tuner::{HYPERPARAMETERS_FILE, Tuning};
+use super::{AssetLoader, read_json, read_transformed};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
 use crate::examples::{Example, ExampleSource, read_split};
@@ -38,6 +41,7 @@ impl Component for Trainer {
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
+                    Port::optional("hyperparameters", ArtifactType::HyperParameters),
                 ],
                 outputs: &[Port::new("model", ArtifactType::Model)],
             }
@@ -64,7 +68,8 @@ impl Component for Trainer {
         let (train, eval) = (rows(Split::Train)?, rows(Split::Eval)?);
         let samples = |rows| labelled_samples(rows, &self.classes, self.extra_title_weight);
         let (train, eval): (Vec<Sample<'_>>, Vec<Sample<'_>>) = (samples(&train), samples(&eval));
-        let trained = train_head(&train, &eval, &self.classes, &self.encoders, &self.config, &cx.progress)?;
+        let config = self.tuned(io)?;
+        let trained = train_head(&train, &eval, &self.classes, &self.encoders, &config, &cx.progress)?;
 
         let best = trained.epochs[trained.best_epoch];
         cx.set_detail("train_rows", train.len());
@@ -82,7 +87,7 @@ impl Component for Trainer {
             encoders: &self.encoders,
             files: &files,
             head: &trained.head,
-            lineage: self.lineage(io),
+            lineage: lineage(io, &config)?,
         };
         ModelBundle::write(io.output("model"), parts)?;
         Ok(())
@@ -90,14 +95,23 @@ impl Component for Trainer {
 }
 
 impl Trainer {
-    /// What the model was made from, by content.
-    fn lineage(&self, io: &ExecutionIo) -> BTreeMap<String, String> {
-        let mut lineage = BTreeMap::from([("trainer".to_owned(), self.exec_properties()["config"].to_string())]);
-        for key in ["examples", "transformed_examples"] {
-            lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
-        }
-        lineage
+    /// What is configured, with the settings that the Tuner found where there is one.
+    fn tuned(&self, io: &ExecutionIo) -> anyhow::Result<TrainerConfig> {
+        let Some(dir) = io.optional_input("hyperparameters") else { return Ok(self.config.clone()) };
+        let path = dir.join(HYPERPARAMETERS_FILE);
+        let found: Option<Tuning> = read_json(&path)?;
+        let best: HyperParameters = found.with_context(|| format!("{} is not there", path.display()))?.best;
+        Ok(best.apply(&self.config))
     }
+}
+
+/// What the model was made from: the settings, and the inputs by content.
+fn lineage(io: &ExecutionIo, config: &TrainerConfig) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut lineage = BTreeMap::from([("trainer".to_owned(), serde_json::to_value(config)?.to_string())]);
+    for key in ["examples", "transformed_examples", "hyperparameters"] {
+        lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
+    }
+    Ok(lineage)
 }
 
 /// The rows that can be learnt from: of a known class, with a photo or a title.

@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::Context;
 use natureddit_core::PostId;
 use natureddit_data::{Forgotten, forget_posts};
+use natureddit_pipeline::components::evaluator::forget_reports;
 use natureddit_pipeline::embeddings;
 use serde::Serialize;
 
@@ -28,6 +29,8 @@ pub(super) struct ForgottenHere {
     forgotten: Forgotten,
     /// Cached features of photos and titles that are gone.
     features: u64,
+    /// Evaluation reports that showed one of them and are gone.
+    reports: u64,
 }
 
 impl fmt::Display for ForgottenHere {
@@ -45,6 +48,10 @@ impl fmt::Display for ForgottenHere {
                 counted(*titles, "title"),
                 counted(self.features, "cached feature")
             )?;
+        }
+        if self.reports > 0 {
+            let reports = counted(self.reports, "evaluation report");
+            writeln!(f, "removed {reports} that showed them: the next `natureddit run` makes the newest anew")?;
         }
         for id in absent {
             writeln!(f, "the dataset has no post {id}; it is not collected from now on")?;
@@ -65,5 +72,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 pub(super) fn forget_features(config: &Config, forgotten: Forgotten) -> anyhow::Result<ForgottenHere> {
     let folder = config.project.pipeline_root.join("embeddings");
     let features = embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
-    Ok(ForgottenHere { forgotten, features })
+    let reports = forget_reports(&config.project.pipeline_root, &forgotten.content)
+        .context("evaluation reports may still show what was forgotten")?;
+    Ok(ForgottenHere { forgotten, features, reports })
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
-use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation};
+use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation, REPORT_FILE};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
 use natureddit_pipeline::components::read_json;
 use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
@@ -53,6 +54,8 @@ pub(super) struct Ran {
     pub(super) photos_skipped: BTreeMap<String, usize>,
     /// What the Evaluator found, now or when its output was cached.
     pub(super) evaluation: Option<Evaluation>,
+    /// The page that shows it.
+    pub(super) evaluation_report: Option<PathBuf>,
     /// Where the model was pushed, now or then.
     pub(super) pushed: Option<Pushed>,
 }
@@ -64,8 +67,8 @@ impl fmt::Display for Ran {
             writeln!(f, "  skipped {count} photos: {reason}")?;
         }
         if let Some(evaluation) = &self.evaluation {
-            let champion_version = self.champion_version();
-            writeln!(f, "\n{}", EvaluationTable { evaluation, champion_version })?;
+            let (champion_version, report) = (self.champion_version(), self.evaluation_report.as_deref());
+            writeln!(f, "\n{}", EvaluationTable { evaluation, champion_version, report })?;
         }
         match &self.pushed {
             Some(pushed) => write!(f, "pushed: {} version {}", pushed.name, pushed.version),
@@ -118,8 +121,10 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
         *photos_skipped.entry(reason).or_default() += 1;
     }
     let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
+    let folder = report.component("Evaluator").and_then(|evaluator| evaluator.outputs.get("evaluation"));
+    let evaluation_report = folder.map(|output| runner.path(&output.uri).join(REPORT_FILE));
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
-    Ok(Ran { report, photos_skipped, evaluation, pushed })
+    Ok(Ran { report, photos_skipped, evaluation, evaluation_report, pushed })
 }
 
 /// Why there was no run; options that make no sense are a mistake of the command line.

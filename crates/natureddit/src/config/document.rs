@@ -137,10 +137,11 @@ fn fits(value: &DeValue<'_>, expected: &Value) -> bool {
         | (DeValue::Integer(_), Value::Integer(_) | Value::Float(_))
         | (DeValue::Float(_), Value::Float(_))
         | (DeValue::Boolean(_), Value::Boolean(_)) => true,
-        // Every list of the example is one of texts.
-        (DeValue::Array(items), Value::Array(_)) => {
-            items.iter().all(|item| matches!(item.get_ref(), DeValue::String(_)))
-        }
+        // What a list holds is told by the example's first item; an empty one is of texts.
+        (DeValue::Array(items), Value::Array(example)) => items.iter().all(|item| match example.first() {
+            Some(first) => fits(item.get_ref(), first),
+            None => matches!(item.get_ref(), DeValue::String(_)),
+        }),
         _ => false,
     }
 }
@@ -152,7 +153,11 @@ fn type_of_example(value: &Value) -> &'static str {
         Value::Float(_) => "a number",
         Value::Boolean(_) => "true or false",
         Value::Datetime(_) => "a date",
-        Value::Array(_) => "an array of strings",
+        Value::Array(items) => match items.first() {
+            Some(Value::Integer(_)) => "an array of integers",
+            Some(Value::Float(_)) => "an array of numbers",
+            _ => "an array of strings",
+        },
         Value::Table(_) => "a table",
     }
 }

@@ -16,10 +16,9 @@ pub(super) struct RawConfig {
     pub(super) net: RawNet,
     pub(super) assets: RawAssets,
     pub(super) examples: RawExamples,
-    pub(super) schema: RawSchema,
-    pub(super) validator: RawValidator,
     pub(super) model: RawModel,
     pub(super) trainer: RawTrainer,
+    pub(super) tuner: RawTuner,
     pub(super) evaluator: RawEvaluator,
     pub(super) serve: RawServe,
     pub(super) sandbox: RawSandbox,
@@ -124,32 +123,7 @@ pub(super) struct RawAssets {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawExamples {
     pub(super) near_duplicate_distance_max: i64,
-    pub(super) split_by: String,
-    pub(super) time_eval_from: String,
-    pub(super) time_test_from: String,
-    pub(super) parquet: bool,
     pub(super) hash_buckets: RawHashBuckets,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawSchema {
-    pub(super) file: String,
-    pub(super) domain_values_max: i64,
-    pub(super) drift_max: f64,
-    pub(super) skew_max: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawValidator {
-    pub(super) columns: String,
-    pub(super) values: String,
-    pub(super) leakage: String,
-    pub(super) environment: String,
-    pub(super) drift_days: i64,
-    pub(super) compared_examples_min: i64,
-    pub(super) shortcut_accuracy_max: f64,
 }
 
 #[derive(Deserialize)]
@@ -189,12 +163,43 @@ pub(super) struct RawTrainer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct RawTuner {
+    pub(super) enabled: bool,
+    pub(super) method: String,
+    pub(super) trials_max: i64,
+    pub(super) folds: i64,
+    pub(super) search: RawSearch,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSearch {
+    pub(super) learning_rate: Vec<f64>,
+    pub(super) weight_decay: Vec<f64>,
+    pub(super) image_dropout: Vec<f64>,
+    pub(super) text_dropout: Vec<f64>,
+    pub(super) batch_size: Vec<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawEvaluator {
     pub(super) bootstrap_samples: i64,
     pub(super) confidence: f64,
     pub(super) test_examples_min: i64,
+    pub(super) class_examples_min: i64,
     pub(super) majority_gain_min: f64,
+    pub(super) macro_f1_min: f64,
+    pub(super) accuracy_min: f64,
+    pub(super) recall_min: f64,
+    pub(super) ece_max: f64,
+    pub(super) slice_examples_min: i64,
+    pub(super) slice_macro_f1_min: f64,
+    pub(super) slice_accuracy_min: f64,
     pub(super) champion_loss_max: f64,
+    pub(super) champion_p_max: f64,
+    pub(super) mistakes_max: i64,
+    pub(super) thumbnail_side_max: i64,
 }
 
 #[derive(Deserialize)]

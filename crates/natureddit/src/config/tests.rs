@@ -139,6 +139,11 @@ fn keys_that_must_agree_are_compared() {
         ("[serve.tls]\ncert_file = \"a.pem\"", "line 2: must be set together with serve.tls.key_file"),
         ("[serve]\nbodies_bytes_max = 1_000", "line 2: must be from 25000000 to "),
         ("[trainer]\nimage_dropout = 0.8", "line 2: must be so that it and trainer.text_dropout = 0.15"),
+        (
+            "[tuner]\nmethod = \"grid\"",
+            "trials_max = 16 in natureddit.toml: must be at least 325, which is what the grid",
+        ),
+        ("[tuner.search]\nlearning_rate = [0.1, 2]", "learning_rate = 2.0 in natureddit.toml line 2: must be from"),
         ("[project]\nclasses = [\"a\"]", "needs at least two classes"),
         ("[net.host_map]\n\"http://x\" = \"http://y\"", "line 2: must be set for a host name"),
         ("[net.host_map]\n\"i.redd.it\" = \"y\"", "line 2: must be an address"),
@@ -147,6 +152,16 @@ fn keys_that_must_agree_are_compared() {
         let told = error(text);
         assert!(told.contains(part), "{told:?} lacks {part:?}");
     }
+}
+
+#[test]
+fn a_threshold_that_no_model_misses_asks_for_nothing() {
+    let evaluator = parse("").unwrap().evaluator;
+    let none = [evaluator.macro_f1_min, evaluator.accuracy_min, evaluator.recall_min, evaluator.ece_max];
+    assert_eq!(none, [None; 4]);
+    assert_eq!((evaluator.slice_macro_f1_min, evaluator.slice_accuracy_min), (None, None));
+    let set = parse("[evaluator]\nmacro_f1_min = 0.8\nece_max = 0.1\nslice_accuracy_min = 0.5\n").unwrap().evaluator;
+    assert_eq!((set.macro_f1_min, set.ece_max, set.slice_accuracy_min), (Some(0.8), Some(0.1), Some(0.5)));
 }
 
 #[test]
@@ -181,15 +196,16 @@ fn every_key_refuses_every_other_type() {
     for (table, name, value) in all_keys() {
         for other in ["\"x\"", "1", "0.5", "true", "2021-01-01", "[\"x\"]", "[1]", "{ x = 1 }"] {
             let (text, line) = file_with(&table, &name, other);
+            let is_of_numbers = value.as_array().and_then(|items| items.first()).is_some_and(|item| !item.is_str());
+            let list = if is_of_numbers { "[1]" } else { "[\"x\"]" };
             let fits = matches!(
                 (&value, other),
                 (Value::String(_), "\"x\"")
                     | (Value::Integer(_) | Value::Float(_), "1")
                     | (Value::Float(_), "0.5")
                     | (Value::Boolean(_), "true")
-                    | (Value::Array(_), "[\"x\"]")
                     | (Value::Table(_), "{ x = 1 }")
-            );
+            ) || (value.is_array() && other == list);
             if fits {
                 continue;
             }

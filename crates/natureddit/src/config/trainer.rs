@@ -1,5 +1,7 @@
 //! `[trainer]`: how the head on top of the embeddings is trained.
 
+use std::ops::RangeInclusive;
+
 use super::ConfigError;
 use super::check::{Checker, SHARE};
 use super::raw::RawTrainer;
@@ -12,6 +14,11 @@ pub enum ClassWeights {
     /// All alike.
     None,
 }
+
+/// What a learning rate may be.
+pub(super) const LEARNING_RATE: RangeInclusive<f64> = 1e-9..=1.0;
+/// What a batch may hold.
+pub(super) const BATCH_SIZE: RangeInclusive<i64> = 1..=65_536;
 
 /// The checked `[trainer]`.
 #[derive(Clone, Debug)]
@@ -51,8 +58,8 @@ impl TrainerConfig {
         }
         Ok(Self {
             epochs_max: at.integer("epochs_max", raw.epochs_max, 1..=10_000)?,
-            batch_size: at.integer("batch_size", raw.batch_size, 1..=65_536)?,
-            learning_rate: at.number("learning_rate", raw.learning_rate, 1e-9..=1.0)?,
+            batch_size: at.integer("batch_size", raw.batch_size, BATCH_SIZE)?,
+            learning_rate: at.number("learning_rate", raw.learning_rate, LEARNING_RATE)?,
             weight_decay: at.number("weight_decay", raw.weight_decay, SHARE)?,
             text_dropout,
             image_dropout,
