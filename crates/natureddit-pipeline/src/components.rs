@@ -2,8 +2,11 @@
 
 pub mod evaluator;
 pub mod example_gen;
+pub mod example_validator;
+pub mod import_schema;
 mod photo;
 pub mod pusher;
+pub mod schema_gen;
 pub mod trainer;
 pub mod transform;
 pub mod tuner;

@@ -1,4 +1,7 @@
-//! Labelled examples on disk: one `examples.csv` a split.
+//! Labelled examples, and where they lie: a gzip TFRecord of `tf.train.Example` a split, as TFX has them.
+
+pub mod columns;
+mod parquet;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,12 +10,16 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ContentHash, PostId};
 use natureddit_image::PerceptualHash;
-use serde::{Deserialize, Serialize};
 
 use crate::split::Split;
+use crate::wire::example::Features;
+use crate::wire::tfrecord;
+pub use crate::wire::{ExampleBytesError, TfRecordError};
+use columns::ColumnError;
 
-/// A labelled post with its photo, or a labelled title alone. Its fields are the columns of `examples.csv`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A labelled post with its photo, or a labelled title alone. Its fields are the [columns](columns::COLUMNS) of the
+/// file, a text that is empty and a number of a title alone that is 0 a missing cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     /// The post.
     pub id: PostId,
@@ -74,8 +81,7 @@ impl Example {
 }
 
 /// Where an example is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExampleSource {
     /// A post with its photo.
     Post,
@@ -108,25 +114,60 @@ pub enum ExamplesError {
     /// The file itself.
     #[error(transparent)]
     Fs(#[from] FsError),
-    /// What is in it.
-    #[error("{} does not hold examples", path.display())]
-    Csv {
+    /// It holds no whole records.
+    #[error(transparent)]
+    Records(#[from] TfRecordError),
+    /// A record is no `tf.train.Example`.
+    #[error("{}, record {record}: not a tf.train.Example", path.display())]
+    Bytes {
         /// The file.
         path: PathBuf,
-        /// Which row, and why.
-        source: csv::Error,
+        /// Which record, from 1.
+        record: usize,
+        /// What is wrong with it.
+        source: ExampleBytesError,
+    },
+    /// A record is an example of something else.
+    #[error("{}, record {record}: not a labelled post or title", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// Which record, from 1.
+        record: usize,
+        /// Which column, and why.
+        source: ColumnError,
+    },
+    /// The Parquet file could not be written.
+    #[error("could not write {}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ::parquet::errors::ParquetError,
     },
 }
+
+/// The file of a split in an Examples artifact, below its folder: the only shard of one.
+pub const TFRECORD_FILE: &str = "data_tfrecord-00000-of-00001.gz";
+
+/// The same examples for tools that read tables, where the settings ask for it.
+pub const PARQUET_FILE: &str = "data_parquet-00000-of-00001.parquet";
 
 /// The examples of one split of an Examples artifact.
 ///
 /// # Errors
-/// When `Split-<name>/examples.csv` is not there or holds something else.
+/// When `Split-<name>/data_tfrecord-00000-of-00001.gz` is not there, damaged, or holds something else.
 pub fn read_split(examples_dir: &Path, split: Split) -> Result<Vec<Example>, ExamplesError> {
-    let path = path(examples_dir, split);
-    let bytes = fs::read(&path)?;
-    let rows: Result<_, csv::Error> = csv::Reader::from_reader(bytes.as_slice()).into_deserialize().collect();
-    rows.map_err(|source| ExamplesError::Csv { path, source })
+    let path = examples_dir.join(split.folder_name()).join(TFRECORD_FILE);
+    let read = |(at, bytes): (usize, Result<Vec<u8>, TfRecordError>)| {
+        let record = at + 1;
+        let features = Features::from_bytes(&bytes?).map_err(|source| {
+            let path = path.clone();
+            ExamplesError::Bytes { path, record, source }
+        })?;
+        columns::from_features(features).map_err(|source| ExamplesError::Column { path: path.clone(), record, source })
+    };
+    tfrecord::read(&path)?.enumerate().map(read).collect()
 }
 
 /// Writes the examples of one split, in their order.
@@ -134,39 +175,18 @@ pub fn read_split(examples_dir: &Path, split: Split) -> Result<Vec<Example>, Exa
 /// # Errors
 /// When the file cannot be written.
 pub fn write_split(examples_dir: &Path, split: Split, examples: &[Example]) -> Result<(), ExamplesError> {
-    let path = path(examples_dir, split);
-    let bad = |source| ExamplesError::Csv { path: path.clone(), source };
-    // The header is written by hand, so that a split without examples has it too.
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    writer.write_record(COLUMNS).map_err(bad)?;
-    for example in examples {
-        writer.serialize(example).map_err(bad)?;
-    }
-    let bytes = writer.into_inner().map_err(|e| bad(e.into_error().into()))?;
-    Ok(fs::write_atomic(&path, bytes)?)
+    let path = examples_dir.join(split.folder_name()).join(TFRECORD_FILE);
+    Ok(tfrecord::write(&path, examples.iter().map(|example| columns::to_features(example).to_bytes()))?)
 }
 
-const COLUMNS: [&str; 16] = [
-    "id",
-    "title",
-    "img_name",
-    "sha256",
-    "choice",
-    "group",
-    "source",
-    "author",
-    "subreddit",
-    "flair",
-    "created_utc",
-    "over_18",
-    "width",
-    "height",
-    "phash",
-    "label_source",
-];
-
-fn path(examples_dir: &Path, split: Split) -> PathBuf {
-    examples_dir.join(split.folder_name()).join("examples.csv")
+/// Writes the examples of one split as Parquet as well, one column a column, missing cells as null.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_parquet(examples_dir: &Path, split: Split, examples: &[Example]) -> Result<(), ExamplesError> {
+    let path = examples_dir.join(split.folder_name()).join(PARQUET_FILE);
+    let bytes = parquet::to_bytes(examples).map_err(|source| ExamplesError::Parquet { path: path.clone(), source })?;
+    Ok(fs::write_atomic(&path, bytes)?)
 }
 
 #[cfg(test)]
@@ -174,6 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::example::Feature;
 
     fn example() -> impl Strategy<Value = Example> {
         let source = prop_oneof![Just(ExampleSource::Post), Just(ExampleSource::Title)];
@@ -211,13 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_the_file_and_the_row() {
+    fn the_error_names_the_file_and_the_record() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("Split-train/examples.csv");
-        fs::write_atomic(&path, format!("{}\na/b,x,,,flora,a,post,,,,0,false,0,0,,\n", COLUMNS.join(","))).unwrap();
-        let error = read_split(folder.path(), Split::Train).unwrap_err();
-        assert_eq!(error.to_string(), format!("{} does not hold examples", path.display()));
-        let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("line: 2") && source.contains("not a post id"), "{source}");
+        let path = folder.path().join("Split-train").join(TFRECORD_FILE);
+        let good = columns::to_features(&Example::title_alone("a".parse().unwrap(), "A fox".into(), "fauna".into()));
+        let mut bad = good.clone();
+        bad.0.insert("id".into(), Feature::Bytes(vec![b"a/b".to_vec()]));
+        let error = |second: Vec<u8>| {
+            tfrecord::write(&path, [good.to_bytes(), second].into_iter()).unwrap();
+            read_split(folder.path(), Split::Train).unwrap_err()
+        };
+        let column = error(bad.to_bytes());
+        assert_eq!(column.to_string(), format!("{}, record 2: not a labelled post or title", path.display()));
+        let source = std::error::Error::source(&column).unwrap().to_string();
+        assert!(source.starts_with("id: not a post id"), "{source}");
+        let bytes = error(vec![0x0a, 9]).to_string();
+        assert_eq!(bytes, format!("{}, record 2: not a tf.train.Example", path.display()));
     }
 }

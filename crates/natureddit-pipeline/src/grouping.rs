@@ -35,7 +35,8 @@ pub fn group<'a>(members: &[Member<'a>], distance_max: u32) -> Vec<&'a PostId> {
     join_equal(&mut sets, members.iter().map(|member| Some(member.id)));
     join_equal(&mut sets, members.iter().map(|member| is_person(member.author).then_some(member.author)));
     join_equal(&mut sets, titles.iter().map(|title| (!title.is_empty()).then_some(title)));
-    join_near(&mut sets, members, distance_max);
+    let hashes: Vec<Option<u64>> = members.iter().map(|member| member.perceptual_hash).collect();
+    join_near(&mut sets, &hashes, distance_max);
     let age = |at: usize| (members[at].created_utc, members[at].id);
     let mut oldest: HashMap<usize, usize> = HashMap::new();
     for at in 0..members.len() {
@@ -47,7 +48,8 @@ pub fn group<'a>(members: &[Member<'a>], distance_max: u32) -> Vec<&'a PostId> {
     (0..members.len()).map(|at| members[oldest[&sets.find(at)]].id).collect()
 }
 
-fn is_person(author: &str) -> bool {
+/// Whether a name is that of one person: an empty one and those in brackets (`[deleted]`) are not.
+pub(crate) fn is_person(author: &str) -> bool {
     !author.trim().is_empty() && !author.starts_with('[')
 }
 
@@ -63,10 +65,18 @@ fn join_equal<K: std::hash::Hash + Eq>(sets: &mut DisjointSets, keys: impl Itera
     }
 }
 
-fn join_near(sets: &mut DisjointSets, members: &[Member<'_>], distance_max: u32) {
-    join_equal(sets, members.iter().map(|member| member.perceptual_hash));
+/// For each photo the number of its set: a chain of photos of at most `distance_max` different bits leads from any of a set
+/// to any other.
+pub(crate) fn near_photos(hashes: &[Option<u64>], distance_max: u32) -> Vec<usize> {
+    let mut sets = DisjointSets::new(hashes.len());
+    join_near(&mut sets, hashes, distance_max);
+    (0..hashes.len()).map(|at| sets.find(at)).collect()
+}
+
+fn join_near(sets: &mut DisjointSets, hashes: &[Option<u64>], distance_max: u32) {
+    join_equal(sets, hashes.iter().copied());
     let mut hashes: Vec<(u64, usize)> =
-        members.iter().enumerate().filter_map(|(at, member)| Some((member.perceptual_hash?, at))).collect();
+        hashes.iter().enumerate().filter_map(|(at, hash)| Some(((*hash)?, at))).collect();
     hashes.sort_unstable();
     hashes.dedup_by_key(|(hash, _)| *hash);
     near_pairs(&hashes, distance_max, |one, other| sets.join(one, other));

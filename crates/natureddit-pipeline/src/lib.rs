@@ -6,6 +6,7 @@
 //! What is absent: no component opens the metadata store, no cache key holds an id, a path or a time, and nothing here
 //! opens a socket.
 
+pub mod anomalies;
 pub mod artifact;
 pub mod cache;
 pub mod component;
@@ -16,8 +17,11 @@ pub mod examples;
 pub mod file_state;
 pub mod graph;
 pub mod grouping;
+pub mod leakage;
 pub mod metadata;
 pub mod runner;
+pub mod schema;
+pub mod shortcuts;
 pub mod split;
 pub mod statistics;
 pub mod svg;

@@ -1,12 +1,15 @@
 //! Which examples the model learns from, is tuned on, and is judged by.
 //!
-//! A group's split is a hash bucket, as TFX splits: it depends on nothing but the group's key, so it stays when other
-//! examples come or go.
+//! By default a group's split is a hash bucket, as TFX splits: it depends on nothing but the group's key, so it stays
+//! when other examples come or go. [`SplitBy`] has the other ways.
+
+mod by;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 
+pub use by::{Dealt, SplitBy};
 use natureddit_core::ContentHash;
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +74,16 @@ impl HashBuckets {
     /// When there is no bucket at all.
     #[must_use]
     pub fn split(&self, group: &str) -> Split {
-        let bucket = hash_bucket(&ContentHash::of(group.as_bytes()), self.train + self.eval + self.test);
+        self.split_of(&ContentHash::of(group.as_bytes()))
+    }
+
+    /// The split of what has this hash.
+    ///
+    /// # Panics
+    /// When there is no bucket at all.
+    #[must_use]
+    pub fn split_of(&self, hash: &ContentHash) -> Split {
+        let bucket = hash_bucket(hash, self.train + self.eval + self.test);
         if bucket < self.train {
             Split::Train
         } else if bucket < self.train + self.eval {

@@ -10,12 +10,14 @@ use natureddit_model::{EncoderPair, InputLimits, ModelBundle, versions};
 use crate::components::AssetLoader;
 use crate::components::evaluator::{Evaluator, EvaluatorConfig};
 use crate::components::example_gen::ExampleGen;
+use crate::components::example_validator::ValidatorConfig;
 use crate::components::pusher::{Pusher, is_same_bundle};
 use crate::components::trainer::Trainer;
 use crate::components::transform::Transform;
 use crate::components::tuner::{Tuner, TunerConfig};
 use crate::graph::{External, Graph, GraphError, Input, Node, Resolution, ResolveError};
-use crate::split::HashBuckets;
+use crate::schema::infer::InferConfig;
+use crate::split::{HashBuckets, SplitBy};
 
 /// Everything the components of a project need to know.
 #[derive(Clone)]
@@ -34,6 +36,16 @@ pub struct TrainingConfig {
     pub model_name: String,
     /// How large each split is.
     pub hash_buckets: HashBuckets,
+    /// What decides on an example's split.
+    pub split_by: SplitBy,
+    /// Whether the examples are written as Parquet as well.
+    pub examples_as_parquet: bool,
+    /// A curated schema; `None`: one is inferred from the training split.
+    pub schema_file: Option<PathBuf>,
+    /// How a schema is inferred.
+    pub schema: InferConfig,
+    /// How examples are judged.
+    pub validator: ValidatorConfig,
     /// Photos whose perceptual hashes differ in at most so many bits share a split.
     pub near_duplicate_distance_max: u32,
     /// The encoders.
@@ -77,6 +89,8 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
     let example_gen = ExampleGen {
         classes: config.classes.clone(),
         hash_buckets: config.hash_buckets,
+        split_by: config.split_by,
+        parquet: config.examples_as_parquet,
         near_duplicate_distance_max: config.near_duplicate_distance_max,
     };
     let transform = Transform {

@@ -21,6 +21,7 @@ mod net;
 mod project;
 mod raw;
 mod sandbox;
+mod schema;
 mod serve;
 mod trainer;
 mod tuner;
@@ -39,12 +40,13 @@ pub use dvc::{AwsKeys, AwsProfiles, DvcConfig};
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use evaluator::EvaluatorConfig;
-pub use examples::{ExamplesConfig, HashBuckets};
+pub use examples::{ExamplesConfig, HashBuckets, SplitBy};
 pub use location::Location;
 pub use model::ModelConfig;
 pub use net::NetConfig;
 pub use project::ProjectConfig;
 pub use sandbox::SandboxConfig;
+pub use schema::{OnProblem, SchemaConfig, ValidatorConfig};
 pub use serve::{ServeConfig, TlsConfig};
 pub use trainer::{ClassWeights, TrainerConfig};
 pub use tuner::{Search, TunerConfig, TunerMethod};
@@ -83,6 +85,10 @@ pub struct Config {
     pub assets: AssetsConfig,
     /// `[examples]`
     pub examples: ExamplesConfig,
+    /// `[schema]`
+    pub schema: SchemaConfig,
+    /// `[validator]`
+    pub validator: ValidatorConfig,
     /// `[model]`
     pub model: ModelConfig,
     /// `[trainer]`
@@ -161,6 +167,8 @@ impl Config {
             net: NetConfig::check(raw.net, &checker)?,
             assets: AssetsConfig::check(raw.assets, &checker)?,
             examples: ExamplesConfig::check(raw.examples, &checker)?,
+            schema: SchemaConfig::check(&raw.schema, &checker)?,
+            validator: ValidatorConfig::check(raw.validator, &checker)?,
             model: ModelConfig::check(raw.model, &checker)?,
             trainer: TrainerConfig::check(raw.trainer, &checker)?,
             tuner: TunerConfig::check(raw.tuner, &checker)?,

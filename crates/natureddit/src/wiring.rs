@@ -19,15 +19,19 @@ use natureddit_model::{
 };
 use natureddit_net::assets::{AssetConfig, AssetStore};
 use natureddit_net::{Client, ClientConfig, HostMap, Pacing, RetryPolicy};
+use natureddit_pipeline::anomalies::Severity;
 use natureddit_pipeline::components::evaluator::EvaluatorConfig;
+use natureddit_pipeline::components::example_validator::ValidatorConfig;
 use natureddit_pipeline::components::tuner::TunerConfig;
 use natureddit_pipeline::components::{AssetLoader, ModelAssets};
 use natureddit_pipeline::runner::RunnerConfig;
-use natureddit_pipeline::split::HashBuckets;
+use natureddit_pipeline::schema::infer::InferConfig;
+use natureddit_pipeline::schema::validate::Severities;
+use natureddit_pipeline::split::{HashBuckets, SplitBy};
 use natureddit_pipeline::training_graph::TrainingConfig;
 use url::{Host, Url};
 
-use crate::config::{ClassWeights, Config, TunerMethod};
+use crate::config::{self, ClassWeights, Config, OnProblem, TunerMethod};
 
 /// A machine for which no ONNX Runtime is pinned.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +228,18 @@ pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
         models_dir: project.models_dir.clone(),
         model_name: model.name.clone(),
         hash_buckets: HashBuckets { train: buckets.train, eval: buckets.eval, test: buckets.test },
+        split_by: match examples.split_by {
+            config::SplitBy::Group => SplitBy::Group,
+            config::SplitBy::Example => SplitBy::Example,
+            config::SplitBy::Time { boundaries } => SplitBy::Time {
+                eval_from: boundaries.map(|(eval_from, _)| eval_from.as_second()),
+                test_from: boundaries.map(|(_, test_from)| test_from.as_second()),
+            },
+        },
+        examples_as_parquet: examples.parquet,
+        schema_file: config.schema.file.clone(),
+        schema: infer_schema(config),
+        validator: validator(config),
         near_duplicate_distance_max: examples.near_duplicate_distance_max,
         encoders: encoders(config)?,
         limits: input_limits(config),
@@ -234,6 +250,39 @@ pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
         evaluator: evaluator(config),
         assets: asset_loader(config)?,
     })
+}
+
+/// How a schema is inferred: what the columns of examples mean.
+fn infer_schema(config: &Config) -> InferConfig {
+    const LABELS: [&str; 2] = ["choice", "label_source"];
+    const IDENTITIES: [&str; 8] = ["id", "title", "img_name", "sha256", "group", "author", "created_utc", "phash"];
+    let schema = &config.schema;
+    InferConfig {
+        values_max: schema.domain_values_max,
+        drift_max: schema.drift_max,
+        skew_max: schema.skew_max,
+        labels: LABELS.map(str::to_owned).to_vec(),
+        identities: IDENTITIES.map(str::to_owned).to_vec(),
+        // Titles without a photo are all in the training split.
+        not_compared: vec!["source".to_owned()],
+    }
+}
+
+fn validator(config: &Config) -> ValidatorConfig {
+    let validator = &config.validator;
+    let severity = |on: OnProblem| match on {
+        OnProblem::Fail => Severity::Error,
+        OnProblem::Warn => Severity::Warning,
+    };
+    ValidatorConfig {
+        severities: Severities { columns: severity(validator.columns), values: severity(validator.values) },
+        leakage: severity(validator.leakage),
+        environment: validator.environment.clone(),
+        near_duplicate_distance_max: config.examples.near_duplicate_distance_max,
+        drift_days: validator.drift_days,
+        compared_examples_min: validator.compared_examples_min,
+        shortcut_accuracy_max: validator.shortcut_accuracy_max,
+    }
 }
 
 fn trainer(config: &Config) -> natureddit_model::train::TrainerConfig {

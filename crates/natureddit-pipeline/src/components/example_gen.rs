@@ -1,6 +1,6 @@
 //! ExampleGen: labelled posts and extra titles, in splits that share no group.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ClassNames, PostId};
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::write_json;
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
-use crate::examples::{Example, ExampleSource, JudgedPosts, write_split};
+use crate::examples::{Example, ExampleSource, JudgedPosts, write_parquet, write_split};
 use crate::grouping::{Member, group};
-use crate::split::{HashBuckets, Split};
+use crate::split::{Dealt, HashBuckets, Split, SplitBy};
 
 /// The file with the [`ExampleCounts`].
 pub const EXAMPLES_FILE: &str = "examples.json";
@@ -24,8 +24,12 @@ pub struct ExampleGen {
     pub classes: ClassNames,
     /// How large each split is.
     pub hash_buckets: HashBuckets,
+    /// What decides on an example's split.
+    pub split_by: SplitBy,
     /// Photos whose perceptual hashes differ in at most so many of 64 bits are one group.
     pub near_duplicate_distance_max: u32,
+    /// Whether the examples are written as Parquet as well.
+    pub parquet: bool,
 }
 
 /// What became of the dataset and the labels.
@@ -75,6 +79,8 @@ impl Component for ExampleGen {
         json!({
             "classes": self.classes,
             "hash_buckets": self.hash_buckets,
+            "parquet": self.parquet,
+            "split_by": self.split_by,
             "near_duplicate_distance_max": self.near_duplicate_distance_max,
         })
     }
@@ -88,11 +94,14 @@ impl Component for ExampleGen {
         anyhow::ensure!(posts > 0, NothingLabelled { classes: self.classes.clone() });
         for split in Split::ALL {
             write_split(io.output("examples"), split, &splits[&split])?;
+            if self.parquet {
+                write_parquet(io.output("examples"), split, &splits[&split])?;
+            }
             cx.set_detail(split.name(), splits[&split].len());
         }
         cx.set_detail("titles_dropped", counts.titles_dropped);
         cx.set_detail("titles_of_other_classes", counts.titles_of_other_classes);
-        cx.set_property("examples", "split_names", r#"["train", "eval", "test"]"#);
+        set_properties(cx, &splits);
         write_json(&io.output("examples").join(EXAMPLES_FILE), &counts)
     }
 }
@@ -120,26 +129,35 @@ impl ExampleGen {
         let rows = dataset.rows();
         let members: Vec<Member<'_>> = rows.iter().map(|row| member(row)).collect();
         let groups = group(&members, self.near_duplicate_distance_max);
-        let mut splits: Splits = Split::ALL.into_iter().map(|split| (split, Vec::new())).collect();
+        let created: HashMap<&PostId, i64> = rows.iter().map(|row| (&row.post.id, row.post.created_utc)).collect();
         let choices = labels.latest();
-        let mut labelled_groups = BTreeSet::new();
+        let mut labelled = Vec::new();
         for (row, group) in rows.into_iter().zip(groups) {
             let Some(label) = choices.label_of(row) else {
                 counts.posts_unlabelled += 1;
                 continue;
             };
-            let choice = label.choice.as_str();
-            if self.classes.class(choice).is_none() {
+            if self.classes.class(&label.choice).is_none() {
                 counts.labels_of_other_classes += 1;
                 continue;
             }
-            let split = self.hash_buckets.split(group.as_str());
-            labelled_groups.insert(group);
-            *counts.posts.entry(split).or_default().entry(choice.to_owned()).or_default() += 1;
-            splits.entry(split).or_default().push(example(row, label, group));
+            labelled.push((example(row, label, group), created[group]));
         }
         counts.labels_without_post = choices.posts().filter(|id| !dataset.has_post(id)).count();
-        counts.groups = labelled_groups.len();
+        counts.groups = labelled.iter().map(|(example, _)| &example.group).collect::<BTreeSet<_>>().len();
+        self.dealt(labelled, counts)
+    }
+
+    /// Puts examples, each with the time when its group began, into their splits.
+    fn dealt(&self, labelled: Vec<(Example, i64)>, counts: &mut ExampleCounts) -> Splits {
+        let dealt: Vec<Dealt<'_>> =
+            labelled.iter().map(|(example, began)| Dealt { example, group_began: *began }).collect();
+        let split_of = self.split_by.splits(&self.hash_buckets, &dealt);
+        let mut splits: Splits = Split::ALL.into_iter().map(|split| (split, Vec::new())).collect();
+        for ((example, _), split) in labelled.into_iter().zip(split_of) {
+            *counts.posts.entry(split).or_default().entry(example.choice.clone()).or_default() += 1;
+            splits.entry(split).or_default().push(example);
+        }
         splits
     }
 
@@ -166,6 +184,17 @@ impl ExampleGen {
         }
         learnt
     }
+}
+
+/// What TFX tells of an Examples artifact: its span is the day of the newest post, in days since 1970-01-01.
+fn set_properties(cx: &mut ExecutionContext, splits: &Splits) {
+    const SECONDS_A_DAY: i64 = 86_400;
+    let newest = splits.values().flatten().map(|example| example.created_utc).max().unwrap_or_default();
+    cx.set_property("examples", "span", newest.div_euclid(SECONDS_A_DAY));
+    cx.set_property("examples", "version", 0_i64);
+    cx.set_property("examples", "split_names", r#"["train", "eval", "test"]"#);
+    cx.set_property("examples", "payload_format", "FORMAT_TF_EXAMPLE");
+    cx.set_property("examples", "file_format", "tfrecords_gzip");
 }
 
 fn member(row: &PostRow) -> Member<'_> {

@@ -7,7 +7,7 @@ use natureddit_core::{ClassNames, Clock, Progress, fs};
 use natureddit_pipeline::components::example_gen::{ExampleCounts, ExampleGen, NothingLabelled};
 use natureddit_pipeline::examples::ExampleSource;
 use natureddit_pipeline::runner::RunnerConfig;
-use natureddit_pipeline::split::HashBuckets;
+use natureddit_pipeline::split::{HashBuckets, SplitBy};
 use natureddit_pipeline::{Example, Graph, Input, Node, RunOptions, RunReport, Runner, Split, read_split};
 use tempfile::TempDir;
 
@@ -52,7 +52,9 @@ impl Project {
         let component = ExampleGen {
             classes: ClassNames::new(["fauna", "flora", "landscape"].map(String::from).to_vec()).unwrap(),
             hash_buckets: HashBuckets { train: 8, eval: 1, test: 1 },
+            split_by: SplitBy::Group,
             near_duplicate_distance_max: 6,
+            parquet: false,
         };
         let node = Node::new(component)
             .with("dataset", Input::files(dir.join("data"), &["posts.csv"]))

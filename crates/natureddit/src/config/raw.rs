@@ -16,6 +16,8 @@ pub(super) struct RawConfig {
     pub(super) net: RawNet,
     pub(super) assets: RawAssets,
     pub(super) examples: RawExamples,
+    pub(super) schema: RawSchema,
+    pub(super) validator: RawValidator,
     pub(super) model: RawModel,
     pub(super) trainer: RawTrainer,
     pub(super) tuner: RawTuner,
@@ -123,7 +125,32 @@ pub(super) struct RawAssets {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawExamples {
     pub(super) near_duplicate_distance_max: i64,
+    pub(super) split_by: String,
+    pub(super) time_eval_from: String,
+    pub(super) time_test_from: String,
+    pub(super) parquet: bool,
     pub(super) hash_buckets: RawHashBuckets,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSchema {
+    pub(super) file: String,
+    pub(super) domain_values_max: i64,
+    pub(super) drift_max: f64,
+    pub(super) skew_max: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawValidator {
+    pub(super) columns: String,
+    pub(super) values: String,
+    pub(super) leakage: String,
+    pub(super) environment: String,
+    pub(super) drift_days: i64,
+    pub(super) compared_examples_min: i64,
+    pub(super) shortcut_accuracy_max: f64,
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
+use natureddit_pipeline::{Split, read_split};
 use natureddit_testkit::{bundle, cache_dir};
 use reqwest::blocking::multipart::{Form, Part};
 use rustls::pki_types::CertificateDer;
@@ -219,10 +220,9 @@ fn push_second(dir: &Path, say: impl Fn(&mut Value)) -> PathBuf {
 fn a_pushed_model_with_other_encoders_is_asked_about_the_posts_whose_photos_are_there() {
     let (_folder, dir) = copied();
     push_second(&dir, |manifest| manifest["text_encoder"]["hash"] = Value::from("ab".repeat(32)));
-    let test = fs::read_to_string(dir.join(examples_uri()).join("Split-test/examples.csv")).unwrap();
-    let names = csv_column(&test, "img_name");
-    fs::remove_file(dir.join("data/images").join(&names[0])).unwrap();
-    fs::write(dir.join("data/images").join(&names[1]), "another").unwrap();
+    let test = read_split(&dir.join(examples_uri()), Split::Test).unwrap();
+    fs::remove_file(dir.join("data/images").join(&test[0].img_name)).unwrap();
+    fs::write(dir.join("data/images").join(&test[1].img_name), "another").unwrap();
 
     let evaluation = &run_pipeline(&dir)["evaluation"];
     let count = |value: &Value| value["examples"].as_u64().unwrap();

@@ -1,0 +1,195 @@
+//! The columns of examples, in the order of the table: what the TFRecord, the Parquet file, the statistics and the
+//! schema call them.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::{Example, ExampleSource};
+use crate::wire::example::{Feature, Features};
+
+/// A column and the kind of its cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What its cells are.
+    pub kind: ColumnKind,
+}
+
+/// What the cells of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Texts, UTF-8.
+    Text,
+    /// Whole numbers.
+    Int,
+}
+
+/// A cell of an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell<'a> {
+    /// Nothing is there.
+    Missing,
+    /// A text, not empty.
+    Text(Cow<'a, str>),
+    /// A whole number; a flag is 0 or 1.
+    Int(i64),
+}
+
+const fn text(name: &'static str) -> Column {
+    Column { name, kind: ColumnKind::Text }
+}
+
+const fn int(name: &'static str) -> Column {
+    Column { name, kind: ColumnKind::Int }
+}
+
+/// Every column, in the order of [`cells`].
+pub const COLUMNS: [Column; 16] = [
+    text("id"),
+    text("title"),
+    text("img_name"),
+    text("sha256"),
+    text("choice"),
+    text("group"),
+    text("source"),
+    text("author"),
+    text("subreddit"),
+    text("flair"),
+    int("created_utc"),
+    int("over_18"),
+    int("width"),
+    int("height"),
+    text("phash"),
+    text("label_source"),
+];
+
+/// The cells of an example, in the order of [`COLUMNS`]. A text that is empty is missing, as in TFX's CsvExampleGen; so is
+/// a number that a title without a photo cannot have.
+#[must_use]
+pub fn cells(example: &Example) -> [Cell<'_>; 16] {
+    let is_alone = example.source == ExampleSource::Title;
+    let number = |value: i64| if is_alone && value == 0 { Cell::Missing } else { Cell::Int(value) };
+    let source = match example.source {
+        ExampleSource::Post => "post",
+        ExampleSource::Title => "title",
+    };
+    [
+        borrowed(example.id.as_str()),
+        borrowed(&example.title),
+        borrowed(&example.img_name),
+        example.sha256.map_or(Cell::Missing, |hash| Cell::Text(hash.to_string().into())),
+        borrowed(&example.choice),
+        borrowed(&example.group),
+        borrowed(source),
+        borrowed(&example.author),
+        borrowed(&example.subreddit),
+        borrowed(&example.flair),
+        number(example.created_utc),
+        number(example.over_18.into()),
+        number(example.width.into()),
+        number(example.height.into()),
+        example.phash.map_or(Cell::Missing, |hash| Cell::Text(hash.to_string().into())),
+        borrowed(&example.label_source),
+    ]
+}
+
+fn borrowed(text: &str) -> Cell<'_> {
+    if text.is_empty() { Cell::Missing } else { Cell::Text(text.into()) }
+}
+
+/// A cell that is not as in a labelled post or title.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{column}: {message}")]
+pub struct ColumnError {
+    /// The column.
+    pub column: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// The example as TFX's CsvExampleGen would write it: a missing cell is an empty list of the column's kind.
+pub(crate) fn to_features(example: &Example) -> Features {
+    let feature = |(column, cell): (Column, Cell<'_>)| {
+        let feature = match (column.kind, cell) {
+            (ColumnKind::Text, Cell::Text(text)) => Feature::Bytes(vec![text.into_owned().into_bytes()]),
+            (ColumnKind::Text, _) => Feature::Bytes(Vec::new()),
+            (ColumnKind::Int, Cell::Int(value)) => Feature::Ints(vec![value]),
+            (ColumnKind::Int, _) => Feature::Ints(Vec::new()),
+        };
+        (column.name.to_owned(), feature)
+    };
+    Features(COLUMNS.into_iter().zip(cells(example)).map(feature).collect())
+}
+
+/// Reads an example again. Columns it does not know are passed over; one that is not there is missing everywhere.
+pub(super) fn from_features(features: Features) -> Result<Example, ColumnError> {
+    let mut features = Source(features);
+    let mut example = Example::title_alone(
+        features.parsed("id")?.ok_or_else(|| error("id", "it is missing"))?,
+        features.text("title")?,
+        features.text("choice")?,
+    );
+    example.img_name = features.text("img_name")?;
+    example.sha256 = features.parsed("sha256")?;
+    example.group = features.text("group")?;
+    example.source = match features.text("source")?.as_str() {
+        "post" => ExampleSource::Post,
+        "title" => ExampleSource::Title,
+        other => return Err(error("source", format!("neither post nor title: {other:?}"))),
+    };
+    example.author = features.text("author")?;
+    example.subreddit = features.text("subreddit")?;
+    example.flair = features.text("flair")?;
+    example.created_utc = features.int("created_utc")?;
+    example.over_18 = features.int::<u32>("over_18")? != 0;
+    example.width = features.int("width")?;
+    example.height = features.int("height")?;
+    example.phash = features.parsed("phash")?;
+    example.label_source = features.text("label_source")?;
+    Ok(example)
+}
+
+struct Source(Features);
+
+impl Source {
+    /// The text of a column; empty where it is missing.
+    fn text(&mut self, column: &'static str) -> Result<String, ColumnError> {
+        match self.0.0.remove(column).unwrap_or_default() {
+            Feature::Unset => Ok(String::new()),
+            Feature::Bytes(values) => {
+                let value = one(column, values)?.unwrap_or_default();
+                String::from_utf8(value).map_err(|_| error(column, "not UTF-8"))
+            }
+            _ => Err(error(column, "not a text")),
+        }
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&mut self, column: &'static str) -> Result<Option<T>, ColumnError> {
+        let text = self.text(column)?;
+        let parsed = (!text.is_empty()).then(|| text.parse());
+        parsed.transpose().map_err(|reason: T::Err| error(column, reason.to_string()))
+    }
+
+    /// The number of a column; 0 where it is missing.
+    fn int<T: TryFrom<i64>>(&mut self, column: &'static str) -> Result<T, ColumnError> {
+        let value = match self.0.0.remove(column).unwrap_or_default() {
+            Feature::Unset => 0,
+            Feature::Ints(values) => one(column, values)?.unwrap_or_default(),
+            _ => return Err(error(column, "not a whole number")),
+        };
+        T::try_from(value).map_err(|_| error(column, format!("out of range: {value}")))
+    }
+}
+
+fn one<T>(column: &'static str, values: Vec<T>) -> Result<Option<T>, ColumnError> {
+    if values.len() > 1 {
+        return Err(error(column, format!("{} values, not one", values.len())));
+    }
+    Ok(values.into_iter().next())
+}
+
+fn error(column: &'static str, message: impl Into<String>) -> ColumnError {
+    ColumnError { column, message: message.into() }
+}
