@@ -3,6 +3,7 @@
 mod child;
 mod collect;
 mod dvc;
+mod pipeline;
 mod sandbox;
 mod server;
 
@@ -24,6 +25,7 @@ Measures the bars the project promises and says which are met; exits with 1 if o
 usage: cargo xtask bench [loop] [--photos DIR]
        cargo xtask bench collect [--turbojpeg]
        cargo xtask bench dvc [local|s3|many|daily]
+       cargo xtask bench pipeline [statistics]
 
   loop          the whole loop on real photos: demo, second run, cross-validation, server; also without a word
   --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)
@@ -34,7 +36,10 @@ usage: cargo xtask bench [loop] [--photos DIR]
   dvc           beside the real dvc: 4,432 files (1.5 GB) with a remote that is a folder (local) or S3 (s3), and 100,000
                 small ones (many), and the daily update (daily, by itself); takes up to 10 GB in target/xtask, which are free again afterwards
 
-`loop` is of this program alone. `collect` and `dvc` need Linux, and python3 (3.11 or newer) with pip and venv; what
+  pipeline      statistics of tables of 100,000 and of a million rows, beside TensorFlow Data Validation (statistics; it
+                takes 2.5 GB in target/interop and Python 3.11)
+
+`loop` is of this program alone. The others need Linux, and python3 (3.11 or newer) with pip and venv; what
 `collect` makes once is kept in target/bench.";
 
 const USAGE: &str = "cargo xtask bench --help";
@@ -52,6 +57,7 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
         None | Some("loop") => main_loop(arguments),
         Some("collect") => collect::main(arguments),
         Some("dvc") => dvc::main(arguments),
+        Some("pipeline") => pipeline::main(arguments),
         Some(other) => Err(Failure::usage(format!("no bench `{other}`"), USAGE)),
     }
 }

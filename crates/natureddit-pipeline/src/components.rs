@@ -7,6 +7,7 @@ pub mod import_schema;
 mod photo;
 pub mod pusher;
 pub mod schema_gen;
+pub mod statistics_gen;
 pub mod trainer;
 pub mod transform;
 pub mod tuner;

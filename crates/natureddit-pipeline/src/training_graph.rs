@@ -12,6 +12,7 @@ use crate::components::evaluator::{Evaluator, EvaluatorConfig};
 use crate::components::example_gen::ExampleGen;
 use crate::components::example_validator::ValidatorConfig;
 use crate::components::pusher::{Pusher, is_same_bundle};
+use crate::components::statistics_gen::StatisticsGen;
 use crate::components::trainer::Trainer;
 use crate::components::transform::Transform;
 use crate::components::tuner::{Tuner, TunerConfig};
@@ -66,7 +67,7 @@ pub struct TrainingConfig {
     pub assets: AssetLoader,
 }
 
-/// ExampleGen, Transform, Tuner where it is switched on, Trainer, Evaluator, Pusher.
+/// ExampleGen, StatisticsGen, Transform, Tuner where it is switched on, Trainer, Evaluator, Pusher.
 ///
 /// # Errors
 /// Never for these components; see [`GraphError`].
@@ -101,10 +102,16 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
         threads: config.threads,
         assets: config.assets.clone(),
     };
+    let statistics_gen = StatisticsGen {
+        images_dir: config.data_dir.join("images"),
+        cache_dir: config.pipeline_root.join("embeddings"),
+        limits: config.limits.image,
+    };
     vec![
         Node::new(example_gen)
             .with("dataset", Input::files(config.data_dir.clone(), &["posts.csv"]))
             .with("labels", Input::files(config.labels_dir.clone(), &["labels.csv", "titles.csv"])),
+        Node::new(statistics_gen).with("examples", Input::channel("ExampleGen", "examples")),
         Node::new(transform).with("examples", Input::channel("ExampleGen", "examples")),
     ]
 }

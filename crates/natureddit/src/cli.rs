@@ -8,6 +8,7 @@ mod config;
 mod daily;
 mod dataset;
 mod dataset_files;
+mod dataset_stats;
 mod demo;
 mod doctor;
 mod dvc;

@@ -1,8 +1,12 @@
 //! The photo of an example, as it was when the example was made.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use natureddit_core::{ContentHash, fs};
+
+use crate::examples::read_split;
+use crate::split::Split;
 
 /// Why a file cannot be used as the photo it should be. Another file in its place may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,26 @@ pub(super) fn read_photo(path: &Path, hash: &ContentHash, bytes_max: u64) -> Res
             Err(PhotoFileProblem::Unreadable)
         }
     }
+}
+
+/// The first photo that could not be used because of its file and can be now; `unused` names why, by file name.
+pub(super) fn first_readable(
+    mut unused: BTreeMap<String, String>,
+    examples_dir: &Path,
+    images_dir: &Path,
+    bytes_max: u64,
+) -> Option<PathBuf> {
+    unused.retain(|_, reason| PhotoFileProblem::is_code(reason));
+    if unused.is_empty() {
+        return None;
+    }
+    let splits = Split::ALL.into_iter().filter_map(|split| read_split(examples_dir, split).ok());
+    let unused = splits.flatten().filter(|example| unused.contains_key(&example.img_name));
+    let mut readable = unused.filter_map(|example| {
+        let path = images_dir.join(&example.img_name);
+        read_photo(&path, &example.sha256?, bytes_max).is_ok().then_some(path)
+    });
+    readable.next()
 }
 
 #[cfg(test)]

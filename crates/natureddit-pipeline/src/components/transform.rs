@@ -8,7 +8,7 @@ use natureddit_core::{ContentHash, Progress};
 use natureddit_model::{Embedder, EncoderPair, Features, InputError, InputLimits, ModelInput, Runtime, write_features};
 use serde_json::{Value, json};
 
-use super::photo::{PhotoFileProblem, read_photo};
+use super::photo::{PhotoFileProblem, first_readable, read_photo};
 use super::{AssetLoader, FEATURES_FILE, read_json, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
@@ -86,18 +86,9 @@ impl Component for Transform {
 
     /// A photo whose file could not be used has features as soon as the file is what it should be.
     fn change_outside(&self, io: &ExecutionIo, _files: &mut FileStates) -> Option<OutsideChange> {
-        let mut skipped: SkippedPhotos = read_json(&io.output("transformed_examples").join(SKIPPED_FILE)).ok()??;
-        skipped.retain(|_, reason| PhotoFileProblem::is_code(reason));
-        if skipped.is_empty() {
-            return None;
-        }
-        let splits = Split::ALL.into_iter().filter_map(|split| read_split(io.input("examples"), split).ok());
-        let skipped = splits.flatten().filter(|example| skipped.contains_key(&example.img_name));
-        let mended = skipped.filter_map(|example| {
-            let path = self.images_dir.join(&example.img_name);
-            read_photo(&path, &example.sha256?, self.limits.image.bytes_max).is_ok().then_some(path)
-        });
-        mended.map(OutsideChange::Readable).next()
+        let skipped: SkippedPhotos = read_json(&io.output("transformed_examples").join(SKIPPED_FILE)).ok()??;
+        let path = first_readable(skipped, io.input("examples"), &self.images_dir, self.limits.image.bytes_max)?;
+        Some(OutsideChange::Readable(path))
     }
 }
 

@@ -60,6 +60,15 @@ impl Metadata {
         })
     }
 
+    /// Where the newest output of a component lies, as the store has it: a path relative to the project folder.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn newest_output(&mut self, component: &str, key: &str) -> Result<Option<String>, MetadataError> {
+        let newest = self.last_finished(component)?;
+        Ok(newest.and_then(|execution| execution.outputs.get(key).map(|stored| stored.uri.clone())))
+    }
+
     /// The newest execution of a component that has outputs, its own or an earlier one's.
     pub(crate) fn last_finished(&mut self, component: &str) -> Result<Option<FinishedExecution>, MetadataError> {
         let sql = "SELECT e.id FROM Execution e JOIN Type t ON t.id = e.type_id \

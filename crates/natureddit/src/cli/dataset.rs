@@ -14,12 +14,13 @@ use serde::Serialize;
 use super::error::{CliError, Exit};
 use super::session::Session;
 use super::words::counted;
-use super::{dataset_files, forget};
+use super::{dataset_files, dataset_stats, forget};
 use crate::config::Config;
 
 const EXAMPLES: &str = "\
 Examples:
   natureddit dataset status       posts, labels, dropped posts and why, gaps
+  natureddit dataset stats --plot     counts, frequent values and histograms, column by column
   natureddit dataset validate     every broken row and photo, by file and line
   natureddit dataset merge ../other/data
   natureddit dataset import 2022-05-01_2022-05-08.csv
@@ -40,6 +41,9 @@ enum Command {
     /// Say what the dataset holds
     #[command(after_help = EXAMPLES)]
     Status,
+    /// Say what is in the columns of the table of posts, of a split or of any table
+    #[command(after_help = dataset_stats::EXAMPLES)]
+    Stats(dataset_stats::StatsArgs),
     /// Name every row that is broken and every photo that is not what its row says
     #[command(after_help = EXAMPLES)]
     Validate,
@@ -132,6 +136,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
             session.output.result(&status(&session.config()?)?)?;
             Ok(Exit::Ok)
         }
+        Command::Stats(args) => dataset_stats::run(args, session),
         Command::Validate => dataset_files::run_validate(session),
         Command::Merge(args) => dataset_files::run_merge(args, session),
         Command::Import(args) => dataset_files::run_import(args, session),

@@ -4,6 +4,7 @@ mod collect_hints;
 mod collecting;
 mod config_check;
 mod daily;
+mod dataset_stats;
 mod doctor;
 mod dvc;
 mod help;

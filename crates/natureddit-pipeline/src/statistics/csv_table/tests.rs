@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::statistics::{SplitStatistics, ValueStatistics};
 
@@ -87,6 +89,21 @@ fn what_is_no_table_is_refused_with_the_reason() {
     let (_folder, path) = write(b"");
     fs::remove_file(&path).unwrap();
     assert!(matches!(summarise_csv(&path).unwrap_err(), TableError::Fs(e) if e.is_not_found()));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_table_or_an_error(bytes in proptest::collection::vec(prop_oneof![
+        Just(b','), Just(b'"'), Just(b'\n'), Just(b'\r'), Just(b'1'), Just(b'.'), any::<u8>(),
+    ], 0..80)) {
+        let (_folder, path) = write(&bytes);
+        if let Ok(summary) = summarise_csv(&path) {
+            let statistics = summary.statistics();
+            for feature in &statistics.features {
+                prop_assert_eq!(feature.presence.present + feature.presence.missing, statistics.examples);
+            }
+        }
+    }
 }
 
 #[test]
