@@ -92,6 +92,10 @@ impl Photos<'_> {
     fn thumbnail(&self, answered: &Answered<'_>) -> Thumbnail {
         let example = answered.example;
         let Some(hash) = example.sha256 else { return Thumbnail::Absent("no photo") };
+        // Reports are passed on to people who did not choose to see it.
+        if example.over_18 {
+            return Thumbnail::Absent("not safe for work");
+        }
         let path = self.images_dir.join(&example.img_name);
         let Ok(bytes) = read_photo(&path, &hash, self.limits.bytes_max) else {
             return Thumbnail::Absent("photo missing");
