@@ -106,6 +106,8 @@ pub enum ReasonKind {
     UnexpectedDataType,
     /// The shape is not the same in every example.
     InvalidFeatureShape,
+    /// Derived for the statistics, which the schema does not say.
+    DerivedFeatureInvalidSource,
 }
 
 /// A distance that was measured, whether it is too great or not.

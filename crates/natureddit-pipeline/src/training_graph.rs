@@ -10,8 +10,10 @@ use natureddit_model::{EncoderPair, InputLimits, ModelBundle, versions};
 use crate::components::AssetLoader;
 use crate::components::evaluator::{Evaluator, EvaluatorConfig};
 use crate::components::example_gen::ExampleGen;
-use crate::components::example_validator::ValidatorConfig;
+use crate::components::example_validator::{ExampleValidator, ValidatorConfig};
+use crate::components::import_schema::ImportSchema;
 use crate::components::pusher::{Pusher, is_same_bundle};
+use crate::components::schema_gen::SchemaGen;
 use crate::components::statistics_gen::StatisticsGen;
 use crate::components::trainer::Trainer;
 use crate::components::transform::Transform;
@@ -67,7 +69,8 @@ pub struct TrainingConfig {
     pub assets: AssetLoader,
 }
 
-/// ExampleGen, StatisticsGen, Transform, Tuner where it is switched on, Trainer, Evaluator, Pusher.
+/// ExampleGen, StatisticsGen, SchemaGen or ImportSchema, ExampleValidator, Transform, Tuner where it is switched on,
+/// Trainer, Evaluator, Pusher.
 ///
 /// # Errors
 /// Never for these components; see [`GraphError`].
@@ -112,7 +115,12 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
             .with("dataset", Input::files(config.data_dir.clone(), &["posts.csv"]))
             .with("labels", Input::files(config.labels_dir.clone(), &["labels.csv", "titles.csv"])),
         Node::new(statistics_gen).with("examples", Input::channel("ExampleGen", "examples")),
-        Node::new(transform).with("examples", Input::channel("ExampleGen", "examples")),
+        schema_node(config),
+        Node::new(ExampleValidator { config: config.validator.clone() })
+            .with("examples", Input::channel("ExampleGen", "examples"))
+            .with("statistics", Input::channel("StatisticsGen", "statistics"))
+            .with("schema", Input::channel(schema_component(config), "schema")),
+        Node::new(transform).with("examples", Input::channel("ExampleGen", "examples")).after("ExampleValidator"),
     ]
 }
 
@@ -127,6 +135,28 @@ fn tuner(config: &TrainingConfig, tuner_config: &TunerConfig) -> Node {
     Node::new(tuner)
         .with("examples", Input::channel("ExampleGen", "examples"))
         .with("transformed_examples", Input::channel("Transform", "transformed_examples"))
+}
+
+/// The component that gives the schema.
+fn schema_component(config: &TrainingConfig) -> &'static str {
+    if config.schema_file.is_some() { "ImportSchema" } else { "SchemaGen" }
+}
+
+fn schema_node(config: &TrainingConfig) -> Node {
+    let Some(file) = config.schema_file.clone() else {
+        return Node::new(SchemaGen { config: config.schema.clone() })
+            .with("statistics", Input::channel("StatisticsGen", "statistics"));
+    };
+    let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let import = ImportSchema { file_name: file_name.clone() };
+    Node::new(import).with(
+        "schema_file",
+        Input::resolved(move |look| {
+            let folder = file.parent().unwrap_or(&file).to_owned();
+            let hash = look.hash_files(&folder, &[&file_name])?;
+            Ok(Some(External { path: folder, hash }))
+        }),
+    )
 }
 
 fn trainer(config: &TrainingConfig) -> Node {

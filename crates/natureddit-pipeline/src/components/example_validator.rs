@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-pub use report::{Drift, InvalidExamples, Validation};
+pub use report::{Drift, Findings, InvalidExamples, Validation};
 
 use super::write_json;
 use crate::anomalies::{Comparison, Severity, write_anomalies};

@@ -155,13 +155,17 @@ fn check(stats: &FeatureStatistics, feature: &Feature, schema: &Schema, environm
     reasons.extend(presence(&stats.presence, feature));
     if let Some(expected) = feature.kind.filter(|&kind| !is_of(stats.kind, kind)) {
         let got = stats.kind.name().to_ascii_uppercase();
-        let short = format!("Expected data of type: {} but got {got}", kind_name(expected));
-        reasons.push(reason(ReasonKind::UnexpectedDataType, short.clone(), short));
+        let sentence = format!("Expected data of type: {} but got {got}", kind_name(expected));
+        reasons.push(reason(ReasonKind::UnexpectedDataType, "Unexpected data type", sentence));
         // Values of another type have no place in the feature's domain.
         return reasons;
     }
     reasons.extend(domains::check(stats, feature, schema));
     reasons.extend(unique(stats, feature));
+    if stats.derived.is_some() && feature.derived.is_none() {
+        let sentence = "Derived source not set in schema.";
+        reasons.push(reason(ReasonKind::DerivedFeatureInvalidSource, sentence, sentence));
+    }
     reasons
 }
 

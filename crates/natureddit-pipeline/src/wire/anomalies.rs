@@ -156,5 +156,6 @@ fn number(kind: ReasonKind) -> i32 {
         ReasonKind::ComparatorJensenShannonDivergenceHigh => 63,
         ReasonKind::UnexpectedDataType => 70,
         ReasonKind::InvalidFeatureShape => 80,
+        ReasonKind::DerivedFeatureInvalidSource => 85,
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation, REPORT_FILE};
+use natureddit_pipeline::components::example_validator::{Findings, VALIDATION_FILE};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
 use natureddit_pipeline::components::read_json;
 use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
@@ -52,6 +53,8 @@ pub(super) struct Ran {
     pub(super) report: RunReport,
     /// Photos without features, by reason: the Transform's, now or when its output was cached.
     pub(super) photos_skipped: BTreeMap<String, usize>,
+    /// What the ExampleValidator warns of, now or when its output was cached.
+    pub(super) warnings: Vec<String>,
     /// What the Evaluator found, now or when its output was cached.
     pub(super) evaluation: Option<Evaluation>,
     /// The page that shows it.
@@ -65,6 +68,9 @@ impl fmt::Display for Ran {
         write!(f, "{}", self.report)?;
         for (reason, count) in &self.photos_skipped {
             writeln!(f, "  skipped {count} photos: {reason}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "  warning: {warning}")?;
         }
         if let Some(evaluation) = &self.evaluation {
             let (champion_version, report) = (self.champion_version(), self.evaluation_report.as_deref());
@@ -120,11 +126,13 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     for reason in skipped.unwrap_or_default().into_values() {
         *photos_skipped.entry(reason).or_default() += 1;
     }
+    let findings: Option<Findings> = read_output(&runner, &report, "ExampleValidator", "anomalies", VALIDATION_FILE)?;
+    let warnings = findings.unwrap_or_default().warnings;
     let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
     let folder = report.component("Evaluator").and_then(|evaluator| evaluator.outputs.get("evaluation"));
     let evaluation_report = folder.map(|output| runner.path(&output.uri).join(REPORT_FILE));
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
-    Ok(Ran { report, photos_skipped, evaluation, evaluation_report, pushed })
+    Ok(Ran { report, photos_skipped, warnings, evaluation, evaluation_report, pushed })
 }
 
 /// Why there was no run; options that make no sense are a mistake of the command line.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ValidatorConfig;
 use crate::anomalies::{Anomalies, Anomaly, Severity};
@@ -25,6 +25,13 @@ pub struct Validation {
     pub warnings: Vec<String>,
     /// What must not be, in sentences; the run stops.
     pub errors: Vec<String>,
+}
+
+/// The sentences of a [`Validation`], for whoever tells them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// What is not as it should be; the run went on.
+    pub warnings: Vec<String>,
 }
 
 /// How far the newest span is from the one before.

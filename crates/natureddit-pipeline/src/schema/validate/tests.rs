@@ -215,6 +215,21 @@ fn numbers_that_are_out_of_range() {
 }
 
 #[test]
+fn the_schema_says_what_is_derived_for_the_statistics() {
+    let mut length = numbers("title_length", FeatureKind::Int, &[5.0]);
+    let derivation = crate::statistics::Derivation {
+        deriver: "natureddit".to_owned(),
+        description: String::new(),
+        sources: vec!["title".to_owned()],
+    };
+    length.derived = Some(derivation);
+    let plain = feature("title_length", SchemaKind::Int);
+    assert_eq!(found(length.clone(), plain.clone())[0].0, ReasonKind::DerivedFeatureInvalidSource);
+    let derived = Feature { derived: Some(crate::schema::DerivedSource::default()), ..plain };
+    assert_eq!(found(length, derived), []);
+}
+
+#[test]
 fn flags_are_two_values() {
     let flag = |kind| Feature { bool_domain: Some(BoolDomain::default()), ..feature("over_18", kind) };
     let kinds = |values: &[f64]| found(numbers("over_18", FeatureKind::Int, values), flag(SchemaKind::Int));
