@@ -25,7 +25,7 @@ Measures the bars the project promises and says which are met; exits with 1 if o
 usage: cargo xtask bench [loop] [--photos DIR]
        cargo xtask bench collect [--turbojpeg]
        cargo xtask bench dvc [local|s3|many|daily]
-       cargo xtask bench pipeline [statistics]
+       cargo xtask bench pipeline [statistics|runs]
 
   loop          the whole loop on real photos: demo, second run, cross-validation, server; also without a word
   --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)

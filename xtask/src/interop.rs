@@ -34,10 +34,11 @@ pub(crate) struct Peer {
     is_light: bool,
 }
 
-const PEERS: [Peer; 6] = [
+const PEERS: [Peer; 7] = [
     Peer { name: "clients", checks: &["check_serve.py", "check_table.py"], is_light: true },
     Peer { name: "onnx", checks: &["check_onnx.py"], is_light: true },
     Peer { name: "dvc", checks: &["check_dvc.py"], is_light: true },
+    Peer { name: "mlmd", checks: &["check_mlmd.py"], is_light: true },
     Peer { name: "reddit", checks: &["check_praw.py"], is_light: true },
     Peer { name: "tfx", checks: &["check_tfx.py"], is_light: true },
     Peer { name: "tfdv", checks: &["check_tfdv.py"], is_light: false },

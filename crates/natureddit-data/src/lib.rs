@@ -28,6 +28,7 @@ mod table;
 pub mod titles;
 pub mod tombstones;
 mod validate;
+mod version;
 mod window;
 
 pub use collect::{AuthorMode, CollectConfig, CollectError, CollectReport, SubredditGap, SubredditReport, collect};
@@ -44,4 +45,5 @@ pub use source::SourceConfig;
 pub use table::TableError;
 pub use titles::{LabelledTitle, TITLES_FILE, TitleImport, Titles};
 pub use validate::{Problem, Validation, validate};
+pub use version::{DatasetVersion, git_revision};
 pub use window::{Window, WindowError};

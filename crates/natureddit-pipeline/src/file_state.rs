@@ -101,6 +101,19 @@ impl FileStates {
         Ok(hasher.finish())
     }
 
+    /// A table that knows what this one knows, for another thread; [`FileStates::absorb`] brings back what that one read.
+    pub(crate) fn fork(&self) -> Self {
+        Self { table_path: self.table_path.clone(), verify: self.verify, table: self.table.clone(), changed: false }
+    }
+
+    /// Takes over what a fork read. What both know is true of the file as each found it, and is looked at again anyway.
+    pub(crate) fn absorb(&mut self, fork: Self) {
+        if fork.changed {
+            self.table.extend(fork.table);
+            self.changed = true;
+        }
+    }
+
     /// Tells the table that a folder was renamed, so that its files need not be read again.
     pub(crate) fn folder_renamed(&mut self, from: &Path, to: &Path) {
         let inside: Vec<PathBuf> = self.table.keys().filter(|path| path.starts_with(from)).cloned().collect();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use natureddit_core::ContentHash;
 use natureddit_core::fs::FsError;
 
+use crate::artifact::PropertyValue;
 use crate::component::{Component, ComponentSpec, InputFolder, Port};
 use crate::file_state::FileStates;
 
@@ -19,8 +20,17 @@ pub enum Input {
         key: &'static str,
     },
     /// Something outside the pipeline, looked up when the component's turn comes.
-    External(Resolver),
+    External(ExternalInput),
 }
+
+/// How something outside the pipeline is found, and what is written down of it.
+pub struct ExternalInput {
+    pub(crate) find: Resolver,
+    pub(crate) describe: Option<Describe>,
+}
+
+/// Says what is to be known of an external input beside its content: where it came from, a version.
+pub type Describe = Box<dyn Fn(&External) -> BTreeMap<String, PropertyValue> + Send + Sync>;
 
 /// Finds an external input; `None` where there is none, which only an optional port takes.
 pub type Resolver = Box<dyn Fn(&mut Resolution<'_>) -> Result<Option<External>, ResolveError> + Send + Sync>;
@@ -88,7 +98,20 @@ impl Input {
     pub fn resolved(
         find: impl Fn(&mut Resolution<'_>) -> Result<Option<External>, ResolveError> + Send + Sync + 'static,
     ) -> Self {
-        Self::External(Box::new(find))
+        Self::External(ExternalInput { find: Box::new(find), describe: None })
+    }
+
+    /// Has properties written down with an external input. They are no part of the cache key, and `describe` is asked only
+    /// when the store does not have this content yet. A channel's artifact has those that its component gave it.
+    #[must_use]
+    pub fn described(
+        mut self,
+        describe: impl Fn(&External) -> BTreeMap<String, PropertyValue> + Send + Sync + 'static,
+    ) -> Self {
+        if let Self::External(external) = &mut self {
+            external.describe = Some(Box::new(describe));
+        }
+        self
     }
 }
 
@@ -130,16 +153,16 @@ impl Node {
         self.spec().inputs.iter().find(|port| port.key == key)
     }
 
-    fn channels(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    pub(crate) fn channels(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
         self.inputs.iter().filter_map(|(input, from)| match from {
             Input::Channel { component, key } => Some((*input, *component, *key)),
             Input::External(_) => None,
         })
     }
 
-    /// The components that this one comes after, some perhaps twice.
-    pub(crate) fn before(&self) -> impl Iterator<Item = &'static str> {
-        self.channels().map(|(_, from, _)| from).chain(self.after.iter().copied())
+    /// The components that this one comes after, because it reads from them or for the order alone; each once.
+    pub(crate) fn before(&self) -> BTreeSet<&'static str> {
+        self.channels().map(|(_, from, _)| from).chain(self.after.iter().copied()).collect()
     }
 }
 
@@ -217,6 +240,11 @@ impl Graph {
         Ok(Self { nodes: ordered(nodes)? })
     }
 
+    /// The components in the order they run, each with those that it comes after.
+    pub fn outline(&self) -> impl Iterator<Item = (&'static str, BTreeSet<&'static str>)> {
+        self.nodes.iter().map(|node| (node.spec().id, node.before()))
+    }
+
     /// The components' specs, in the order they run.
     pub fn specs(&self) -> impl Iterator<Item = &'static ComponentSpec> {
         self.nodes.iter().map(Node::spec)
@@ -226,7 +254,7 @@ impl Graph {
     pub(crate) fn downstream(&self, component: &str) -> BTreeSet<&'static str> {
         let mut found = BTreeSet::new();
         for node in &self.nodes {
-            if node.spec().id == component || node.before().any(|from| found.contains(from)) {
+            if node.spec().id == component || !node.before().is_disjoint(&found) {
                 found.insert(node.spec().id);
             }
         }
@@ -261,7 +289,7 @@ fn ordered(mut waiting: Vec<Node>) -> Result<Vec<Node>, GraphError> {
     let mut nodes: Vec<Node> = Vec::with_capacity(waiting.len());
     let mut placed = BTreeSet::new();
     while !waiting.is_empty() {
-        let ready = waiting.iter().position(|node| node.before().all(|from| placed.contains(from)));
+        let ready = waiting.iter().position(|node| node.before().is_subset(&placed));
         let Some(at) = ready else {
             return Err(GraphError::Cycle(waiting.iter().map(|node| node.spec().id).collect()));
         };

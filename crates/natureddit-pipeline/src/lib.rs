@@ -9,6 +9,7 @@
 pub mod anomalies;
 pub mod artifact;
 pub mod cache;
+pub mod collect;
 pub mod component;
 pub mod components;
 pub mod cross_validation;
@@ -34,6 +35,6 @@ pub use component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Out
 pub use examples::{Example, read_split};
 pub use file_state::FileStates;
 pub use graph::{External, Graph, Input, Node};
-pub use metadata::Metadata;
-pub use runner::{ComponentFailure, Outcome, RunError, RunEvent, RunOptions, RunReport, Runner};
+pub use metadata::{Metadata, MetadataLocation};
+pub use runner::{ComponentFailure, Outcome, Outlook, RunError, RunEvent, RunOptions, RunPlan, RunReport, Runner};
 pub use split::Split;

@@ -1,4 +1,4 @@
-//! Runs what is stale, in order, and says why.
+//! Runs what is stale, each component after those it reads from and others beside it, and says why.
 //!
 //! For each component the runner makes the cache key ([`crate::cache`]) and looks for an execution that ended well with
 //! the same key and whose outputs are still there, unchanged. Otherwise the component fills temporary folders beside
@@ -10,21 +10,28 @@
 mod execute;
 mod inputs;
 mod layout;
+mod plan;
 mod report;
+mod schedule;
 mod session;
+mod work;
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use natureddit_core::fs::FsError;
+use natureddit_core::fs::{FsError, Lock};
 use natureddit_core::{Clock, Progress};
 
+pub use plan::{Outlook, PlannedComponent, RunPlan};
 pub use report::{ComponentFailure, ComponentReport, Outcome, OutputReport, RunEvent, RunReport};
 
+use crate::artifact::PropertyValue;
 use crate::cache::StaleReason;
 use crate::graph::{Graph, ResolveError};
-use crate::metadata::{Metadata, MetadataError};
+use crate::metadata::{Metadata, MetadataError, MetadataLocation, node_name};
 use layout::Layout;
 use session::Session;
 
@@ -124,7 +131,20 @@ pub struct Runner {
     pipeline: String,
     layout: Layout,
     clock: Clock,
-    progress: Progress,
+    progress_of: ProgressOf,
+    metadata: MetadataLocation,
+    run_properties: BTreeMap<&'static str, PropertyValue>,
+    components_at_once_max: usize,
+}
+
+/// Where each component reports to.
+#[derive(Clone)]
+struct ProgressOf(Arc<dyn Fn(&'static str) -> Progress + Send + Sync>);
+
+impl fmt::Debug for ProgressOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProgressOf")
+    }
 }
 
 impl RunError {
@@ -140,13 +160,76 @@ impl Runner {
     #[must_use]
     pub fn new(config: RunnerConfig, clock: Clock, progress: Progress) -> Self {
         let layout = Layout { project_dir: config.project_dir, root: config.pipeline_root };
-        Self { pipeline: config.pipeline, layout, clock, progress }
+        let metadata = MetadataLocation::File(layout.metadata());
+        let run_properties = BTreeMap::new();
+        let progress_of = ProgressOf(Arc::new(move |_| progress.clone()));
+        // As many as are ready.
+        let components_at_once_max = usize::MAX;
+        Self { pipeline: config.pipeline, layout, clock, progress_of, metadata, run_properties, components_at_once_max }
     }
 
-    /// The file of the metadata store.
+    /// Keeps the metadata elsewhere than in the pipeline's folder.
     #[must_use]
-    pub fn metadata_path(&self) -> PathBuf {
-        self.layout.metadata()
+    pub fn with_metadata(mut self, location: MetadataLocation) -> Self {
+        self.metadata = location;
+        self
+    }
+
+    /// Has each component report by itself, as several may work at the same time.
+    #[must_use]
+    pub fn with_progress_of(mut self, progress_of: impl Fn(&'static str) -> Progress + Send + Sync + 'static) -> Self {
+        self.progress_of = ProgressOf(Arc::new(progress_of));
+        self
+    }
+
+    /// Writes something down with every run: the revision of the program's settings, who asked for it.
+    #[must_use]
+    pub fn with_run_property(mut self, name: &'static str, value: impl Into<PropertyValue>) -> Self {
+        self.run_properties.insert(name, value.into());
+        self
+    }
+
+    /// Lets at most so many components run at the same time, at least one.
+    #[must_use]
+    pub fn with_components_at_once(mut self, max: usize) -> Self {
+        self.components_at_once_max = max.max(1);
+        self
+    }
+
+    /// Where the metadata store is.
+    #[must_use]
+    pub fn metadata_location(&self) -> MetadataLocation {
+        self.metadata.clone()
+    }
+
+    /// The pipeline's name in the metadata store.
+    #[must_use]
+    pub fn pipeline(&self) -> &str {
+        &self.pipeline
+    }
+
+    /// Keeps every run of the pipeline away as long as it is held.
+    pub(crate) fn lock(&self) -> Result<Lock, RunError> {
+        self.layout.lock()
+    }
+
+    /// A path as it is written down.
+    #[must_use]
+    pub fn uri(&self, path: &Path) -> String {
+        self.layout.uri(path)
+    }
+
+    /// The folders that look like outputs of the graph's components.
+    pub(crate) fn numbered_outputs(&self, graph: &Graph) -> Result<Vec<PathBuf>, FsError> {
+        self.layout.numbered_outputs(graph)
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now().as_millisecond()
+    }
+
+    fn node_name(&self, component: &str) -> String {
+        node_name(&self.pipeline, component)
     }
 
     /// The path of an artifact's URI.
@@ -155,8 +238,8 @@ impl Runner {
         self.layout.path(uri)
     }
 
-    /// Runs what is stale, telling `watch` of each component. When one fails, the rest is not run: see
-    /// [`RunReport::failure`].
+    /// Runs what is stale, telling `watch` of each component. When one fails, those that are at work end, and no other
+    /// begins: see [`RunReport::failure`].
     ///
     /// # Errors
     /// See [`RunError`]; what was finished before stays finished.
@@ -170,14 +253,27 @@ impl Runner {
         // Held until the end; the system lets go of it even when the process is killed.
         let _lock = self.layout.lock()?;
         self.layout.sweep(graph)?;
-        let metadata = Metadata::open_or_create(&self.layout.metadata())?;
-        let mut session = Session::new(self, options, metadata)?;
+        let metadata = Metadata::open_or_create(self.metadata.clone())?;
+        let mut session = Session::new(self, options, metadata);
         let report = session.run(graph, &selected, watch);
         // Closed even after an error, so that what was finished is kept; the first error is the one that is told.
         let closed = session.close();
         let report = report?;
         closed?;
         Ok(report)
+    }
+
+    /// What [`Runner::run`] would do with these options, as far as it can be known. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Runner::run`], but for the lock: a run that is at work may change what is told here.
+    pub fn plan(&self, graph: &Graph, options: &RunOptions) -> Result<RunPlan, RunError> {
+        let selected = selected(graph, options)?;
+        let metadata = match Metadata::open(self.metadata.clone()) {
+            Err(MetadataError::Absent(_)) => Metadata::in_memory()?,
+            opened => opened?,
+        };
+        Session::new(self, options, metadata).plan(graph, &selected)
     }
 }
 

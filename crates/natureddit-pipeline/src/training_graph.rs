@@ -1,12 +1,15 @@
 //! The pipeline of a project: which component reads whose output.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use natureddit_core::ClassNames;
 use natureddit_core::fs::FsError;
+use natureddit_data::DatasetVersion;
 use natureddit_model::train::TrainerConfig;
 use natureddit_model::{EncoderPair, InputLimits, ModelBundle, versions};
 
+use crate::artifact::PropertyValue;
 use crate::components::AssetLoader;
 use crate::components::evaluator::{Evaluator, EvaluatorConfig};
 use crate::components::example_gen::ExampleGen;
@@ -112,7 +115,7 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
     };
     vec![
         Node::new(example_gen)
-            .with("dataset", Input::files(config.data_dir.clone(), &["posts.csv"]))
+            .with("dataset", Input::files(config.data_dir.clone(), &["posts.csv"]).described(dataset_version))
             .with("labels", Input::files(config.labels_dir.clone(), &["labels.csv", "titles.csv"])),
         Node::new(statistics_gen).with("examples", Input::channel("ExampleGen", "examples")),
         schema_node(config),
@@ -157,6 +160,17 @@ fn schema_node(config: &TrainingConfig) -> Node {
             Ok(Some(External { path: folder, hash }))
         }),
     )
+}
+
+/// Which version of the dataset this is, for whoever asks a model where it comes from.
+fn dataset_version(dataset: &External) -> BTreeMap<String, PropertyValue> {
+    let version = DatasetVersion::of(&dataset.path);
+    let told = [
+        ("git_revision", version.git_revision),
+        ("posts_dvc_md5", version.posts_md5),
+        ("images_dvc_md5", version.images_md5),
+    ];
+    told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
 }
 
 fn trainer(config: &TrainingConfig) -> Node {

@@ -22,6 +22,12 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[serde(transparent)]
 pub(crate) struct RequestId(String);
 
+impl RequestId {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Hands out request ids: a random seed hashed with a counter, so that no request can fail for want of randomness.
 pub(crate) struct RequestIds {
     seed: [u8; 32],

@@ -1,6 +1,6 @@
 //! What a client is answered.
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use natureddit_core::ClassNames;
 use natureddit_model::Prediction;
@@ -52,9 +52,23 @@ impl Serialize for Probabilities<'_> {
     }
 }
 
+/// What ties an answer to the version that gave it, in either form: `naturedditTI/3/<prediction id>`, of which
+/// `natureddit lineage` tells the origin.
+const X_NATUREDDIT_PREDICTION: HeaderName = HeaderName::from_static("x-natureddit-prediction");
+
 /// The answer to a request that was classified.
 pub(crate) fn prediction(form: ReplyForm, model: &LoadedModel, prediction: &Prediction, id: &RequestId) -> Response {
     let label = model.classes.name(prediction.class);
+    let origin = format!("{}/{}/{}", model.name, model.version, id.as_str());
+    let mut response = body(form, model, prediction, label, id);
+    // A model's name is a plain one, which every header can hold.
+    if let Ok(origin) = HeaderValue::from_str(&origin) {
+        response.headers_mut().insert(X_NATUREDDIT_PREDICTION, origin);
+    }
+    response
+}
+
+fn body(form: ReplyForm, model: &LoadedModel, prediction: &Prediction, label: &str, id: &RequestId) -> Response {
     match form {
         ReplyForm::Label => label.to_owned().into_response(),
         ReplyForm::Json => {

@@ -15,6 +15,7 @@ mod dvc;
 mod error;
 mod evaluation;
 mod forget;
+mod gc;
 mod hints;
 mod init;
 mod label;
@@ -77,6 +78,7 @@ enum Command {
     Label(label::Args),
     Run(run::Args),
     Lineage(lineage::Args),
+    Gc(gc::Args),
     Model(model::Args),
     Predict(predict::Args),
     Score(score::Args),
@@ -99,6 +101,7 @@ impl Command {
             Self::Label(args) => label::run(args, session),
             Self::Run(args) => run::run(args, session),
             Self::Lineage(args) => lineage::run(args, session),
+            Self::Gc(args) => gc::run(args, session),
             Self::Model(args) => model::run(args, session),
             Self::Predict(args) => predict::run(args, session),
             Self::Score(args) => score::run(args, session),

@@ -18,6 +18,7 @@ mod location;
 mod model;
 mod nearest;
 mod net;
+mod pipeline;
 mod project;
 mod raw;
 mod sandbox;
@@ -44,6 +45,7 @@ pub use examples::{ExamplesConfig, HashBuckets, SplitBy};
 pub use location::Location;
 pub use model::ModelConfig;
 pub use net::NetConfig;
+pub use pipeline::{MetadataConfig, PipelineConfig};
 pub use project::ProjectConfig;
 pub use sandbox::SandboxConfig;
 pub use schema::{OnProblem, SchemaConfig, ValidatorConfig};
@@ -83,6 +85,10 @@ pub struct Config {
     pub net: NetConfig,
     /// `[assets]`
     pub assets: AssetsConfig,
+    /// `[pipeline]`
+    pub pipeline: PipelineConfig,
+    /// `[metadata]`
+    pub metadata: MetadataConfig,
     /// `[examples]`
     pub examples: ExamplesConfig,
     /// `[schema]`
@@ -166,6 +172,8 @@ impl Config {
             dvc: DvcConfig::check(&raw.dvc, &checker)?,
             net: NetConfig::check(raw.net, &checker)?,
             assets: AssetsConfig::check(raw.assets, &checker)?,
+            pipeline: PipelineConfig::check(&raw.pipeline, &checker)?,
+            metadata: MetadataConfig::check(&raw.metadata, &checker, environment)?,
             examples: ExamplesConfig::check(raw.examples, &checker)?,
             schema: SchemaConfig::check(&raw.schema, &checker)?,
             validator: ValidatorConfig::check(raw.validator, &checker)?,

@@ -9,6 +9,7 @@ use anyhow::Context;
 use natureddit_core::{Asset, Clock, Progress};
 use natureddit_data::dvc::DvcOptions;
 use natureddit_data::dvc::remote::{Access, AwsAccess, AwsFiles};
+use natureddit_data::git_revision;
 use natureddit_data::source::RedditOauthConfig;
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
@@ -29,6 +30,7 @@ use natureddit_pipeline::schema::infer::InferConfig;
 use natureddit_pipeline::schema::validate::Severities;
 use natureddit_pipeline::split::{HashBuckets, SplitBy};
 use natureddit_pipeline::training_graph::TrainingConfig;
+use natureddit_pipeline::{MetadataLocation, Runner};
 use url::{Host, Url};
 
 use crate::config::{self, ClassWeights, Config, OnProblem, TunerMethod};
@@ -207,13 +209,27 @@ pub(crate) fn predictor_options(config: &Config) -> PredictorOptions {
     PredictorOptions { limits: input_limits(config), threads: threads(config) }
 }
 
-/// Where the pipeline of the project lives.
-pub(crate) fn runner(config: &Config) -> RunnerConfig {
-    RunnerConfig {
+/// The runner of the project's pipeline.
+pub(crate) fn pipeline_runner(
+    config: &Config,
+    clock: &Clock,
+    progress_of: impl Fn(&'static str) -> Progress + Send + Sync + 'static,
+) -> Runner {
+    let place = RunnerConfig {
         pipeline: config.project.name.clone(),
         project_dir: config.root.clone(),
         pipeline_root: config.project.pipeline_root.clone(),
+    };
+    let mut runner = Runner::new(place, clock.clone(), Progress::silent())
+        .with_progress_of(progress_of)
+        .with_components_at_once(config.pipeline.components_at_once_max);
+    if let Some(server) = &config.metadata.server {
+        runner = runner.with_metadata(MetadataLocation::Server(Box::new(server.clone())));
     }
+    if let Some(revision) = git_revision(&config.root) {
+        runner = runner.with_run_property("git_revision", revision);
+    }
+    runner
 }
 
 /// What the components of the pipeline need to know.

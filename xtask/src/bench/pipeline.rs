@@ -1,5 +1,6 @@
 //! `cargo xtask bench pipeline`: what the pipeline costs, beside the tools that do the same where there are some.
 
+mod runs;
 mod statistics;
 
 use std::fs;
@@ -13,7 +14,7 @@ use crate::workspace::Workspace;
 /// A part of this bench, and what it measures.
 type Part = (&'static str, fn(&Bench) -> Result<Vec<Figure>, Failure>);
 
-const PARTS: [Part; 1] = [("statistics", statistics::measure)];
+const PARTS: [Part; 2] = [("statistics", statistics::measure), ("runs", runs::measure)];
 
 pub(super) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     let asked = arguments.word_unless_option();

@@ -9,8 +9,8 @@ use natureddit_core::ContentHash;
 use super::RunError;
 use super::session::Session;
 use crate::cache::{Fingerprint, cache_key};
-use crate::component::{ComponentSpec, ExecutionIo, InputFolder};
-use crate::graph::{External, Input, Node, Resolution};
+use crate::component::{ComponentSpec, ExecutionIo, InputFolder, Port};
+use crate::graph::{External, ExternalInput, Input, Node, Resolution};
 use crate::metadata::{ArtifactRecord, StoredArtifact};
 
 /// A component that is about to be run or found in the cache.
@@ -74,19 +74,34 @@ impl Session<'_> {
         let channels: BTreeMap<_, _> = channels.iter().map(|input| (input.key, input.folder.clone())).collect();
         let mut inputs = Vec::new();
         for (key, from) in &node.inputs {
-            let (Input::External(find), Some(port)) = (from, node.port(key)) else { continue };
+            let (Input::External(external), Some(port)) = (from, node.port(key)) else { continue };
             let mut look = Resolution { inputs: &channels, states: &mut self.states };
-            match find(&mut look).map_err(|source| RunError::Resolve { component, key, source })? {
-                Some(External { path, hash }) => {
-                    let uri = self.runner.layout.uri(&path);
-                    let record = ArtifactRecord::External { artifact_type: port.artifact_type, uri, hash };
-                    inputs.push(TaskInput { key, folder: InputFolder { path, hash }, record });
+            match (external.find)(&mut look).map_err(|source| RunError::Resolve { component, key, source })? {
+                Some(found) => {
+                    let record = self.external_record(external, port, &found)?;
+                    let folder = InputFolder { path: found.path, hash: found.hash };
+                    inputs.push(TaskInput { key, folder, record });
                 }
                 None if port.optional => {}
                 None => return Err(RunError::InputAbsent { component, key }),
             }
         }
         Ok(inputs)
+    }
+
+    fn external_record(
+        &mut self,
+        external: &ExternalInput,
+        port: &Port,
+        found: &External,
+    ) -> Result<ArtifactRecord, RunError> {
+        let (artifact_type, hash) = (port.artifact_type, found.hash);
+        let uri = self.runner.layout.uri(&found.path);
+        let properties = match &external.describe {
+            Some(describe) if !self.metadata.has_external(artifact_type, &uri, hash)? => describe(found),
+            _ => BTreeMap::new(),
+        };
+        Ok(ArtifactRecord::External { artifact_type, uri, hash, properties })
     }
 
     /// The output of another component: of this run, or its latest where the options left it out.
@@ -100,7 +115,7 @@ impl Session<'_> {
         if let Some(outputs) = self.available.get(from) {
             return outputs.get(output).cloned().ok_or_else(nothing);
         }
-        let latest = self.metadata.last_finished(from)?.ok_or_else(nothing)?;
+        let latest = self.metadata.last_finished(&self.runner.node_name(from))?.ok_or_else(nothing)?;
         let stored = latest.outputs.get(output).cloned().ok_or_else(nothing)?;
         match self.damage(&stored)? {
             None => Ok(stored),

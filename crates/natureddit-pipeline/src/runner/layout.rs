@@ -6,7 +6,6 @@ use natureddit_core::fs::{self, FsError, Lock};
 
 use super::RunError;
 use crate::artifact::ExecutionId;
-use crate::component::ComponentSpec;
 use crate::graph::Graph;
 
 /// The pipeline's folder within the project folder.
@@ -50,9 +49,29 @@ impl Layout {
         self.project_dir.join(uri)
     }
 
-    /// Whether an output folder has this id already, left by a run that was killed before it could write it down.
-    pub(super) fn is_taken(&self, spec: &ComponentSpec, execution: ExecutionId) -> bool {
-        spec.outputs.iter().any(|port| self.output(spec.id, port.key, execution).exists())
+    /// The first number that no output folder has, nor any after it.
+    pub(super) fn first_free_id(&self, graph: &Graph) -> Result<ExecutionId, FsError> {
+        let numbers = self.output_folders(graph)?.into_iter().filter_map(|path| number(&path));
+        Ok(ExecutionId(numbers.max().unwrap_or(0) + 1))
+    }
+
+    /// The folders of outputs, whoever made them.
+    pub(super) fn numbered_outputs(&self, graph: &Graph) -> Result<Vec<PathBuf>, FsError> {
+        let mut folders = self.output_folders(graph)?;
+        folders.retain(|path| number(path).is_some() && path.is_dir());
+        Ok(folders)
+    }
+
+    /// What lies beside each other as outputs of components, temporary folders and strange files among it.
+    fn output_folders(&self, graph: &Graph) -> Result<Vec<PathBuf>, FsError> {
+        let mut found = Vec::new();
+        for spec in graph.specs() {
+            for port in spec.outputs {
+                let folder = self.root.join(spec.id).join(port.key);
+                found.extend(fs::optional(fs::read_dir(&folder))?.unwrap_or_default());
+            }
+        }
+        Ok(found)
     }
 
     /// Takes the lock of the pipeline, without waiting.
@@ -62,22 +81,20 @@ impl Layout {
 
     /// Removes the temporary folders of runs that were killed. Only to be called under the lock.
     pub(super) fn sweep(&self, graph: &Graph) -> Result<(), FsError> {
-        for spec in graph.specs() {
-            for port in spec.outputs {
-                let folder = self.root.join(spec.id).join(port.key);
-                for path in fs::optional(fs::read_dir(&folder))?.unwrap_or_default() {
-                    if is_partial(&path) {
-                        tracing::info!(path = %path.display(), "removing what a killed run left");
-                        fs::remove_dir_all(&path)?;
-                    }
-                }
-            }
+        for path in self.output_folders(graph)?.into_iter().filter(|path| is_partial(path)) {
+            tracing::info!(path = %path.display(), "removing what a killed run left");
+            fs::remove_dir_all(&path)?;
         }
         Ok(())
     }
 }
 
 const PARTIAL: &str = ".partial";
+
+/// The execution that a folder is named after.
+fn number(path: &Path) -> Option<i64> {
+    path.file_name()?.to_str()?.parse().ok()
+}
 
 fn is_partial(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());

@@ -1,6 +1,6 @@
 //! What a run did, for people and as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use natureddit_core::ContentHash;
@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::artifact::{ArtifactId, ExecutionId, PropertyValue};
 use crate::cache::StaleReason;
+use crate::graph::Node;
 
 /// What happens to a component while the pipeline runs.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,8 @@ pub struct ComponentReport {
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// The components that it comes after: it reads from them, or their success is a condition.
+    pub after: BTreeSet<&'static str>,
     /// The execution that was recorded, if it was selected.
     pub execution: Option<ExecutionId>,
     /// Wall time.
@@ -132,9 +135,10 @@ impl RunReport {
 }
 
 impl ComponentReport {
-    pub(super) fn without_execution(component: &'static str, outcome: Outcome) -> Self {
+    pub(super) fn without_execution(node: &Node, outcome: Outcome) -> Self {
+        let (component, after) = (node.spec().id, node.before());
         let (inputs, outputs, details) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { component, outcome, execution: None, duration_ms: 0, inputs, outputs, details }
+        Self { component, outcome, after, execution: None, duration_ms: 0, inputs, outputs, details }
     }
 }
 

@@ -1,17 +1,14 @@
-//! One run, from its first component to its last.
+//! What is open while a run or a plan lasts, and whether a component's outputs are still good.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::collections::BTreeMap;
 
 use natureddit_core::fs::{self, FsError};
 
 use super::inputs::Task;
-use super::report::{ComponentFailure, ComponentReport, Outcome, RunEvent, RunReport};
 use super::{RunError, RunOptions, Runner};
 use crate::cache::StaleReason;
 use crate::component::OutsideChange;
 use crate::file_state::FileStates;
-use crate::graph::{Graph, Node};
 use crate::metadata::{FinishedExecution, Metadata, StoredArtifact};
 
 /// What is open while a run lasts.
@@ -19,46 +16,15 @@ pub(super) struct Session<'a> {
     pub(super) runner: &'a Runner,
     pub(super) metadata: Metadata,
     pub(super) states: FileStates,
-    /// The run's name.
-    pub(super) run: String,
     /// The outputs that later components read, by component and key.
     pub(super) available: BTreeMap<&'static str, BTreeMap<String, StoredArtifact>>,
-    /// The error of the component that failed.
-    pub(super) failure: Option<ComponentFailure>,
     options: &'a RunOptions,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(runner: &'a Runner, options: &'a RunOptions, mut metadata: Metadata) -> Result<Self, RunError> {
+    pub(super) fn new(runner: &'a Runner, options: &'a RunOptions, metadata: Metadata) -> Self {
         let states = FileStates::read(&runner.layout.file_states(), options.verify);
-        // The time tells people when it was; the id makes it the only run of that name.
-        let run = format!("{}-{}", runner.clock.now(), metadata.next_execution_id()?);
-        Ok(Self { runner, metadata, states, run, available: BTreeMap::new(), failure: None, options })
-    }
-
-    /// Runs the selected components in order.
-    pub(super) fn run(
-        &mut self,
-        graph: &Graph,
-        selected: &BTreeSet<&'static str>,
-        watch: &mut dyn FnMut(RunEvent<'_>),
-    ) -> Result<RunReport, RunError> {
-        let began = Instant::now();
-        let mut components = Vec::with_capacity(graph.nodes.len());
-        for node in &graph.nodes {
-            let component = node.spec().id;
-            let report = if !selected.contains(component) {
-                ComponentReport::without_execution(component, Outcome::NotSelected)
-            } else if self.failure.is_some() {
-                ComponentReport::without_execution(component, Outcome::NotReached)
-            } else {
-                self.run_node(node, watch)?
-            };
-            watch(RunEvent::Finished(&report));
-            components.push(report);
-        }
-        let (run, duration_ms) = (self.run.clone(), super::milliseconds_since(began));
-        Ok(RunReport { run, components, duration_ms, failure: self.failure.take() })
+        Self { runner, metadata, states, available: BTreeMap::new(), options }
     }
 
     /// Writes what is to be remembered and closes the store.
@@ -67,24 +33,18 @@ impl<'a> Session<'a> {
         Ok(self.metadata.close()?)
     }
 
-    fn run_node(&mut self, node: &Node, watch: &mut dyn FnMut(RunEvent<'_>)) -> Result<ComponentReport, RunError> {
-        let task = self.task(node)?;
-        match self.find_cached(&task)? {
-            Ok(finished) => self.reuse(&task, finished),
-            Err(reason) => {
-                watch(RunEvent::Started { component: task.spec.id, reason: &reason });
-                self.execute(&task, reason)
-            }
-        }
+    /// Whether the user wants it to run in any case.
+    pub(super) fn is_forced(&self, component: &str) -> bool {
+        self.options.force.contains(component)
     }
 
     /// An execution whose outputs can stand for the task's, or why there is none.
-    fn find_cached(&mut self, task: &Task<'_>) -> Result<Result<FinishedExecution, StaleReason>, RunError> {
-        if self.options.force.contains(task.spec.id) {
+    pub(super) fn find_cached(&mut self, task: &Task<'_>) -> Result<Result<FinishedExecution, StaleReason>, RunError> {
+        if self.is_forced(task.spec.id) {
             return Ok(Err(StaleReason::Forced));
         }
         let mut damage = None;
-        for finished in self.metadata.finished_with_key(task.cache_key)? {
+        for finished in self.metadata.finished_with_key(&self.runner.node_name(task.spec.id), task.cache_key)? {
             match self.execution_damage(task, &finished)? {
                 None => return Ok(Ok(finished)),
                 // What is wrong with the newest one is told.
@@ -99,7 +59,8 @@ impl<'a> Session<'a> {
 
     /// What is different since the component last ran.
     fn difference(&mut self, task: &Task<'_>) -> Result<StaleReason, RunError> {
-        let Some(last) = self.metadata.last_execution(task.spec.id)? else { return Ok(StaleReason::NeverRan) };
+        let node = self.runner.node_name(task.spec.id);
+        let Some(last) = self.metadata.last_execution(&node)? else { return Ok(StaleReason::NeverRan) };
         let difference = StaleReason::between(&last.fingerprint, &task.fingerprint);
         // Where nothing differs and it did not fail, keys were made in another way then.
         let same = if last.failed { StaleReason::LastRunFailed } else { StaleReason::NeverRan };

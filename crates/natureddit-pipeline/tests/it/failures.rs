@@ -1,7 +1,5 @@
 //! What failed, was killed, or ran into another run.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use natureddit_core::fs;
 use natureddit_pipeline::{RunError, RunEvent, RunOptions};
 
@@ -50,20 +48,16 @@ fn a_failed_run_leaves_the_results_of_an_earlier_one() {
 }
 
 #[test]
-fn a_run_that_was_killed_half_way_is_swept_and_taken_up() {
+fn a_panic_is_a_failure_like_others() {
     let mut project = Project::new();
     project.settings.failure = Failure::Panic;
-    // A panic passes through the runner as a kill does: nothing is cleaned up.
-    catch_unwind(AssertUnwindSafe(|| project.report())).unwrap_err();
-    assert!(project.path("pipeline/Trainer/model/.2.partial/deep/text").exists());
+    let report = project.report();
+    assert_eq!(report.failure(), Some(("Trainer", "it panicked: the trainer panics")));
+    assert_eq!(project.files("pipeline/Trainer"), [""; 0], "nothing is left of what was half made");
     project.settings.failure = Failure::None;
     project.ran();
-    let report = project.report();
-    assert_eq!(project.ran(), ["Trainer", "Pusher"], "{report}");
-    assert_eq!(
-        project.files("pipeline/Trainer"),
-        ["pipeline/Trainer/evaluation/3/deep/text", "pipeline/Trainer/model/3/deep/text"]
-    );
+    assert_eq!(project.report().failure(), None);
+    assert_eq!(project.ran(), ["Trainer", "Pusher"]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use natureddit_core::{Clock, Progress, fs};
 use natureddit_pipeline::metadata::Metadata;
 use natureddit_pipeline::runner::RunnerConfig;
 use natureddit_pipeline::{
-    ArtifactType, Component, ComponentSpec, ExecutionContext, ExecutionIo, External, FileStates, Graph, Input, Node,
-    OutsideChange, Port, RunError, RunOptions, RunReport, Runner,
+    ArtifactType, Component, ComponentSpec, ExecutionContext, ExecutionIo, External, FileStates, Graph, Input,
+    MetadataLocation, Node, OutsideChange, Port, RunError, RunOptions, RunReport, Runner,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) trainer_version: u32,
     pub(crate) epochs: u32,
     pub(crate) failure: Failure,
+    /// A setting of the Trainer that changes nothing.
+    pub(crate) note: String,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -53,17 +55,24 @@ pub(crate) struct Project {
     dir: TempDir,
     pub(crate) settings: Settings,
     clock: Clock,
+    metadata: Option<MetadataLocation>,
     runs: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Project {
     /// A project that has a dataset and has never run.
     pub(crate) fn new() -> Self {
-        let settings = Settings { trainer_version: 1, epochs: 30, failure: Failure::None };
+        let settings = Settings { trainer_version: 1, epochs: 30, failure: Failure::None, note: String::new() };
         let dir = tempfile::tempdir().unwrap();
-        let project = Self { dir, settings, clock: Clock::fixed(1_800_000_000), runs: Arc::default() };
+        let clock = Clock::fixed(1_800_000_000);
+        let project = Self { dir, settings, clock, metadata: None, runs: Arc::default() };
         project.write("data/posts.csv", "some posts");
         project
+    }
+
+    /// As [`Project::new`], with its metadata elsewhere.
+    pub(crate) fn with_metadata(location: MetadataLocation) -> Self {
+        Self { metadata: Some(location), ..Self::new() }
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
@@ -84,6 +93,11 @@ impl Project {
         files.iter().map(|path| path.strip_prefix(self.dir.path()).unwrap().to_str().unwrap().to_owned()).collect()
     }
 
+    /// Lets days go by.
+    pub(crate) fn wait_days(&self, days: i64) {
+        self.clock.advance(days * 86_400);
+    }
+
     /// Moves the whole project to another folder.
     pub(crate) fn moved(self) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -99,11 +113,15 @@ impl Project {
             project_dir: self.dir.path().to_owned(),
             pipeline_root: self.path("pipeline"),
         };
-        Runner::new(config, self.clock.clone(), Progress::silent())
+        let runner = Runner::new(config, self.clock.clone(), Progress::silent());
+        match &self.metadata {
+            Some(location) => runner.with_metadata(location.clone()),
+            None => runner,
+        }
     }
 
     pub(crate) fn metadata(&self) -> Metadata {
-        Metadata::open(&self.path("pipeline/metadata.db")).unwrap()
+        Metadata::open(self.runner().metadata_location()).unwrap()
     }
 
     pub(crate) fn graph(&self) -> Graph {
@@ -191,7 +209,11 @@ impl Component for Step {
     }
 
     fn exec_properties(&self) -> Value {
-        if self.spec.id == "Trainer" { json!({ "head": { "epochs": self.settings.epochs } }) } else { json!({}) }
+        match (self.spec.id, self.settings.note.as_str()) {
+            ("Trainer", "") => json!({ "head": { "epochs": self.settings.epochs } }),
+            ("Trainer", note) => json!({ "head": { "epochs": self.settings.epochs }, "note": note }),
+            _ => json!({}),
+        }
     }
 
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
@@ -207,6 +229,9 @@ impl Component for Step {
                 assert!(self.settings.failure != Failure::Panic, "the trainer panics");
                 cx.set_property("evaluation", "accuracy", 0.5);
                 cx.set_detail("epochs", i64::from(self.settings.epochs));
+                if !self.settings.note.is_empty() {
+                    cx.set_detail("large", 1_i64 << 40);
+                }
             }
             _ => fs::write_atomic(&self.pushed(), "pushed")?,
         }

@@ -40,6 +40,7 @@ async fn json_is_answered_to_who_accepts_it() {
     let response = request.send().await.unwrap();
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(response.headers()["x-natureddit-prediction"], format!("nature/2/{id}"));
     let body: serde_json::Value = response.json().await.unwrap();
     let expected = json!({
         "label": "flora",

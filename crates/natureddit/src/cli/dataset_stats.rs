@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use console::Term;
-use natureddit_core::fs;
+use natureddit_core::{Progress, fs};
 use natureddit_data::POSTS_FILE;
 use natureddit_pipeline::statistics::{SplitStatistics, read_statistics, statistics_to_bytes, summarise_csv};
-use natureddit_pipeline::{Metadata, Runner, Split};
+use natureddit_pipeline::{Metadata, Split};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -125,9 +125,9 @@ fn of_table(source: PathBuf) -> Result<Report, CliError> {
 /// The newest statistics of the pipeline.
 fn of_split(config: &Config, session: &Session, split: Split) -> Result<Report, CliError> {
     const HINT: &str = "`natureddit run` makes them";
-    let runner = Runner::new(wiring::runner(config), session.clock.clone(), session.output.progress());
-    let mut metadata = Metadata::open(&runner.metadata_path()).hint(HINT)?;
-    let newest = metadata.newest_output("StatisticsGen", "statistics")?;
+    let runner = wiring::pipeline_runner(config, &session.clock, |_| Progress::silent());
+    let mut metadata = Metadata::open(runner.metadata_location()).hint(HINT)?;
+    let newest = metadata.newest_output(runner.pipeline(), "StatisticsGen", "statistics")?;
     let uri = newest.ok_or_else(|| anyhow!("no run has made statistics yet")).hint(HINT)?;
     let source = runner.path(&uri);
     let statistics = read_statistics(&source, split).map_err(anyhow::Error::from).hint(HINT)?;

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::Context;
-use natureddit_core::PostId;
+use natureddit_core::{PostId, Progress};
 use natureddit_data::{Forgotten, forget_posts};
 use natureddit_pipeline::components::evaluator::forget_reports;
 use natureddit_pipeline::embeddings;
 use serde::Serialize;
 
-use super::error::{CliError, Exit};
+use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
 use super::words::counted;
 use crate::config::Config;
+use crate::wiring;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -31,11 +32,20 @@ pub(super) struct ForgottenHere {
     features: u64,
     /// Evaluation reports that showed one of them and are gone.
     reports: u64,
+    /// Outputs of the pipeline that held them and are gone; the next run makes them anew.
+    outputs: u64,
 }
 
 impl fmt::Display for ForgottenHere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Forgotten { known, absent, rows, photos, labels, titles, .. } = &self.forgotten;
+        if self.outputs > 0 {
+            let outputs = counted(self.outputs, "output");
+            writeln!(
+                f,
+                "{outputs} of the pipeline held something of them and were removed: `natureddit run` makes them anew"
+            )?;
+        }
         // Labels may be of posts that the dataset does not have.
         if *known + *rows + *labels + *titles > 0 || absent.is_empty() {
             writeln!(
@@ -64,15 +74,25 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
     let ids: BTreeSet<PostId> = args.ids.iter().cloned().collect();
     let forgotten = forget_posts(&config.project.data_dir, &config.project.labels_dir, &ids, &session.clock)?;
-    session.output.result(&forget_features(&config, forgotten)?)?;
+    session.output.result(&forget_results(&config, &ids, forgotten, session)?)?;
     Ok(Exit::Ok)
 }
 
-/// Removes what the pipeline computed from photos and titles that are gone.
-pub(super) fn forget_features(config: &Config, forgotten: Forgotten) -> anyhow::Result<ForgottenHere> {
+/// Removes what the pipeline computed from posts that are gone: cached features, and every output that shows something of
+/// them. A model that learnt from them stays until the next run has trained one without them.
+pub(super) fn forget_results(
+    config: &Config,
+    ids: &BTreeSet<PostId>,
+    forgotten: Forgotten,
+    session: &Session,
+) -> Result<ForgottenHere, CliError> {
     let folder = config.project.pipeline_root.join("embeddings");
     let features = embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
     let reports = forget_reports(&config.project.pipeline_root, &forgotten.content)
         .context("evaluation reports may still show what was forgotten")?;
-    Ok(ForgottenHere { forgotten, features, reports })
+    let runner = wiring::pipeline_runner(config, &session.clock, |_| Progress::silent());
+    let removed = runner.forget(ids).context("outputs of the pipeline still hold them");
+    let removed =
+        removed.hint("when nothing runs, `natureddit dataset forget` with their ids removes those as well")?;
+    Ok(ForgottenHere { forgotten, features, reports, outputs: removed.removed.len() as u64 })
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::Subcommand;
 use natureddit_model::{Manifest, ModelBundle, versions};
+use natureddit_pipeline::RunOptions;
 use natureddit_pipeline::cross_validation::{CrossValidation, cross_validate};
 use natureddit_pipeline::training_graph::feature_graph;
-use natureddit_pipeline::{RunOptions, Runner};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -213,7 +213,7 @@ fn cross_validation(config: &Config, folds: usize, session: &Session) -> Result<
     let training = wiring::training(config)?;
     let graph = feature_graph(&training)?;
     let progress = session.output.progress();
-    let runner = Runner::new(wiring::runner(config), session.clock.clone(), progress.clone());
+    let runner = wiring::pipeline_runner(config, &session.clock, session.output.progress_of_tasks());
     let report = runner.run(&graph, &RunOptions::default(), &mut |_| {})?.succeeded()?;
     let folder = |component: &str, output: &str| {
         let made = report.component(component).and_then(|component| component.outputs.get(output));

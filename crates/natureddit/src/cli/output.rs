@@ -62,9 +62,36 @@ impl Output {
         }
     }
 
+    /// As [`Output::progress`], for tasks that work at the same time, by their names.
+    pub(crate) fn progress_of_tasks(&self) -> Box<dyn Fn(&'static str) -> Progress + Send + Sync> {
+        match (self.without_progress, self.json) {
+            (true, _) => Box::new(|_| Progress::silent()),
+            (false, true) => Box::new(progress::events::tasks(io::stderr())),
+            (false, false) => Box::new(progress::tasks(self.bars.clone())),
+        }
+    }
+
     /// Tells what is going on: a line on the standard error, unless nobody wants to hear.
     pub(crate) fn note(&self, text: &str) {
         self.tell(&format!("      {text}"));
+    }
+
+    /// Tells lines of what came of it so far, on the standard error.
+    pub(crate) fn lines(&self, text: &str) {
+        self.tell(text.trim_end());
+    }
+
+    /// Tells a program what happened: with `--json` an object on a line of the standard error.
+    pub(crate) fn event(&self, event: &serde_json::Value) {
+        if self.json && !self.without_progress {
+            // That a closed standard error shows nothing is no reason to stop the work.
+            let _ = writeln!(io::stderr(), "{event}");
+        }
+    }
+
+    /// The bars, where somebody sees them.
+    pub(crate) fn bars(&self) -> Option<&MultiProgress> {
+        (!self.bars.is_hidden()).then_some(&self.bars)
     }
 
     /// Begins a step that has a name.

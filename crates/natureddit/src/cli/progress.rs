@@ -1,9 +1,10 @@
-//! Progress on the standard error: for people a bar for the step under way and one line for each that is finished, for
-//! scripts one JSON object a line.
+//! Progress on the standard error: for people a bar for each step under way and one line for each that is finished, for
+//! scripts one JSON object a line. Tasks that work at the same time have a step each.
 
 pub(super) mod events;
 mod tally;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,14 +25,22 @@ const TOLD_EVERY: Duration = Duration::from_secs(30);
 /// Draws progress with `bars`; where those are hidden there is a line for each finished step, one now and then for the
 /// step under way, and one for a long wait.
 pub(super) fn to(bars: MultiProgress) -> Progress {
-    let board = Mutex::new(Board::new(bars.clone()));
-    Progress::new(move |event| {
-        let line = lock(&board).advance(event, Instant::now());
-        if let Some(line) = line {
-            // That a closed standard error shows no progress is no reason to stop the work.
-            let _ = bars.suspend(|| writeln!(io::stderr(), "{line}"));
-        }
-    })
+    tasks(bars)("")
+}
+
+/// As [`to`], for tasks that work at the same time: where each tells of itself, by its name.
+pub(super) fn tasks(bars: MultiProgress) -> impl Fn(&'static str) -> Progress + Send + Sync {
+    let board = Arc::new(Mutex::new(Board::new(bars.clone())));
+    move |task| {
+        let (board, bars) = (Arc::clone(&board), bars.clone());
+        Progress::new(move |event| {
+            let line = lock(&board).lane(task).advance(&event, Instant::now());
+            if let Some(line) = line {
+                // That a closed standard error shows no progress is no reason to stop the work.
+                let _ = bars.suspend(|| writeln!(io::stderr(), "{line}"));
+            }
+        })
+    }
 }
 
 /// A panic elsewhere leaves a step half counted at worst.
@@ -49,6 +58,14 @@ struct Shared {
 
 /// What is shown.
 struct Board {
+    /// By the task's name, which is empty for work that is alone.
+    lanes: BTreeMap<&'static str, Lane>,
+    bars: MultiProgress,
+}
+
+/// What is shown of one task.
+struct Lane {
+    task: &'static str,
     shared: Arc<Mutex<Shared>>,
     step: Option<Step>,
     bars: MultiProgress,
@@ -63,16 +80,30 @@ struct Step {
 
 impl Board {
     fn new(bars: MultiProgress) -> Self {
-        Self { shared: Arc::default(), step: None, is_seen: !bars.is_hidden(), bars }
+        Self { lanes: BTreeMap::new(), bars }
     }
 
+    fn lane(&mut self, task: &'static str) -> &mut Lane {
+        let bars = &self.bars;
+        self.lanes.entry(task).or_insert_with(|| Lane {
+            task,
+            shared: Arc::default(),
+            step: None,
+            is_seen: !bars.is_hidden(),
+            bars: bars.clone(),
+        })
+    }
+}
+
+impl Lane {
     /// Applies an event; the line that it is worth, if it is worth one.
-    fn advance(&mut self, event: ProgressEvent<'_>, now: Instant) -> Option<String> {
+    fn advance(&mut self, event: &ProgressEvent<'_>, now: Instant) -> Option<String> {
         match event {
             ProgressEvent::Start { what, total, unit } => {
                 let ended = self.end(now);
-                lock(&self.shared).tally = Some(Tally::new(what, total, unit, now));
-                let bar = self.bars.add(bar(what, total, unit, &self.shared));
+                let what = if self.task.is_empty() { (*what).to_owned() } else { format!("{}: {what}", self.task) };
+                lock(&self.shared).tally = Some(Tally::new(&what, *total, *unit, now));
+                let bar = self.bars.add(bar(&what, *total, *unit, &self.shared));
                 if self.is_seen {
                     // Also before the first item is done: a step that shows nothing seems to hang.
                     bar.enable_steady_tick(REDRAWN_EVERY);
@@ -81,10 +112,10 @@ impl Board {
                 ended
             }
             ProgressEvent::Finish => self.end(now),
-            ProgressEvent::Advance(_) | ProgressEvent::Photo { .. } => self.count(&event, now),
+            ProgressEvent::Advance(_) | ProgressEvent::Photo { .. } => self.count(event, now),
             ProgressEvent::Wait(wait) => {
                 let mut shared = lock(&self.shared);
-                let is_news = shared.waits.note(wait, now);
+                let is_news = shared.waits.note(*wait, now);
                 let told = shared.waits.told(now).filter(|_| is_news && !self.is_seen);
                 told.map(|text| format!("      {text}"))
             }
@@ -202,19 +233,34 @@ mod tests {
             ProgressEvent::Advance(1),
         ];
         let (mut board, now) = (board(), Instant::now());
-        let lines: Vec<_> = events.into_iter().filter_map(|event| board.advance(event, now)).collect();
+        let lines: Vec<_> = events.iter().filter_map(|event| board.lane("").advance(event, now)).collect();
         assert_eq!(lines, ["done: one, 5 in 0.0 s", "done: two, 0.0 s"]);
+    }
+
+    #[test]
+    fn steps_of_two_tasks_do_not_end_each_other() {
+        let (mut board, now) = (board(), Instant::now());
+        let events = [
+            ("Evaluator", start("one", Unit::Items)),
+            ("InfraValidator", start("one", Unit::Items)),
+            ("Evaluator", ProgressEvent::Advance(2)),
+            ("InfraValidator", ProgressEvent::Finish),
+            ("Evaluator", ProgressEvent::Advance(2)),
+            ("Evaluator", ProgressEvent::Finish),
+        ];
+        let lines: Vec<_> = events.iter().filter_map(|(task, event)| board.lane(task).advance(event, now)).collect();
+        assert_eq!(lines, ["done: InfraValidator: one, 0.0 s", "done: Evaluator: one, 4 in 0.0 s"]);
     }
 
     #[test]
     fn without_a_terminal_a_line_comes_now_and_then() {
         let (mut board, begin) = (board(), Instant::now());
-        board.advance(start("collecting r/flowers", Unit::Posts), begin);
+        board.lane("").advance(&start("collecting r/flowers", Unit::Posts), begin);
         let mut lines = Vec::new();
         for second in 1..=65 {
             let now = begin + Duration::from_secs(second);
-            lines.extend(board.advance(ProgressEvent::Photo { bytes: 1 << 10 }, now));
-            lines.extend(board.advance(ProgressEvent::Advance(1), now));
+            lines.extend(board.lane("").advance(&ProgressEvent::Photo { bytes: 1 << 10 }, now));
+            lines.extend(board.lane("").advance(&ProgressEvent::Advance(1), now));
         }
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert_eq!(lines[0], "      collecting r/flowers: 29 posts, 30 photos, 30.00 KiB, 1.0 photos/s");
@@ -222,7 +268,7 @@ mod tests {
         let now = begin + Duration::from_secs(66);
         let wait =
             |seconds| Wait { host: "a.example", wait: Duration::from_secs(seconds), reason: WaitReason::BackOff };
-        let told = [1, 42, 42].map(|seconds| board.advance(ProgressEvent::Wait(wait(seconds)), now));
+        let told = [1, 42, 42].map(|seconds| board.lane("").advance(&ProgressEvent::Wait(wait(seconds)), now));
         assert_eq!(told, [None, Some("      waiting 42 s for a.example (after a failure)".to_owned()), None]);
     }
 

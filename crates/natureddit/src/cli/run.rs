@@ -1,5 +1,9 @@
 //! `natureddit run`: the pipeline.
 
+mod drawing;
+mod lanes;
+mod live;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -10,22 +14,26 @@ use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
 use natureddit_pipeline::components::read_json;
 use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
 use natureddit_pipeline::training_graph::training_graph;
-use natureddit_pipeline::{Outcome, RunError, RunEvent, RunOptions, RunReport, Runner};
+use natureddit_pipeline::{Outcome, RunError, RunEvent, RunOptions, RunPlan, RunReport, Runner};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::error::{CliError, Exit, HintExt};
 use super::evaluation::EvaluationTable;
 use super::session::Session;
 use crate::config::Config;
 use crate::wiring;
+use drawing::Drawing;
+use live::Live;
 
 const EXAMPLES: &str = "\
 Examples:
   natureddit run                        run what is stale, and say why
+  natureddit run --plan                 only say what would run, and why
   natureddit run --force Trainer        train again although nothing changed
   natureddit run --from Evaluator       only the Evaluator and what follows it
-  natureddit run --json                 the report for a program";
+  natureddit run --json                 the report for a program; events are one JSON object a line on the standard error";
 
 /// Run the pipeline: examples, features, training, evaluation, push
 #[derive(Debug, clap::Args)]
@@ -34,7 +42,7 @@ pub(super) struct Args {
     /// Run only this component, on the others' latest outputs
     #[arg(long, value_name = "COMPONENT", conflicts_with = "from")]
     only: Option<String>,
-    /// Run only this component and those that read from it
+    /// Run only this component and those that follow it
     #[arg(long, value_name = "COMPONENT")]
     from: Option<String>,
     /// Run this component even if nothing changed; may be given more than once
@@ -43,6 +51,9 @@ pub(super) struct Args {
     /// Read every cached output and the pushed model again instead of trusting size and time
     #[arg(long)]
     verify: bool,
+    /// Say what would run and why, and run nothing
+    #[arg(long, visible_alias = "dry-run")]
+    plan: bool,
 }
 
 /// What a run did and what came of it.
@@ -65,7 +76,7 @@ pub(super) struct Ran {
 
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.report)?;
+        write!(f, "{}", Drawing::of_report(&self.report))?;
         for (reason, count) in &self.photos_skipped {
             writeln!(f, "  skipped {count} photos: {reason}")?;
         }
@@ -96,6 +107,17 @@ impl Ran {
     }
 }
 
+/// What a run would do.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Planned(RunPlan);
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Drawing::of_plan(&self.0).fmt(f)
+    }
+}
+
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let options = RunOptions {
         only: args.only.clone(),
@@ -103,7 +125,16 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         force: args.force.iter().cloned().collect::<BTreeSet<_>>(),
         verify: args.verify,
     };
-    let ran = run_pipeline(&session.config()?, &options, session)?;
+    let config = session.config()?;
+    if args.plan {
+        let graph = training_graph(&wiring::training(&config)?)?;
+        let plan = wiring::pipeline_runner(&config, &session.clock, session.output.progress_of_tasks())
+            .plan(&graph, &options)
+            .map_err(told)?;
+        session.output.result(&Planned(plan))?;
+        return Ok(Exit::Ok);
+    }
+    let ran = run_pipeline(&config, &options, session)?;
     session.output.result(&ran)?;
     Ok(Exit::Ok)
 }
@@ -111,15 +142,18 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 /// Runs the pipeline of a project.
 pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Session) -> Result<Ran, CliError> {
     let graph = training_graph(&wiring::training(config)?)?;
-    let runner = Runner::new(wiring::runner(config), session.clock.clone(), session.output.progress());
+    let runner = wiring::pipeline_runner(config, &session.clock, session.output.progress_of_tasks());
+    let live = session.output.bars().map(|bars| Live::begin(&graph, bars));
     let mut watch = |event: RunEvent<'_>| {
-        if let RunEvent::Started { component, reason } = event {
-            session.output.note(&format!("{component}: {reason}"));
+        match &live {
+            Some(live) => live.show(&event),
+            None => note(&event, session),
         }
+        session.output.event(&event_line(&event));
     };
     let report = runner.run(&graph, options, &mut watch).map_err(told)?;
-    let report =
-        report.succeeded().hint("what was finished before stays; mend it and `natureddit run` goes on from there")?;
+    drop(live);
+    let report = if report.failure().is_some() { failed(report, session)? } else { report };
     let skipped: Option<SkippedPhotos> =
         read_output(&runner, &report, "Transform", "transformed_examples", SKIPPED_FILE)?;
     let mut photos_skipped = BTreeMap::new();
@@ -133,6 +167,36 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     let evaluation_report = folder.map(|output| runner.path(&output.uri).join(REPORT_FILE));
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
     Ok(Ran { report, photos_skipped, warnings, evaluation, evaluation_report, pushed })
+}
+
+/// Draws how far a run came that failed, and makes its failure the error.
+fn failed(report: RunReport, session: &Session) -> Result<RunReport, CliError> {
+    session.output.lines(&Drawing::of_report(&report).to_string());
+    report.succeeded().hint("what was finished before stays; mend it and `natureddit run` goes on from there")
+}
+
+/// Tells where nothing is drawn in place that a component begins.
+fn note(event: &RunEvent<'_>, session: &Session) {
+    if let RunEvent::Started { component, reason } = event {
+        session.output.note(&format!("{component}: {reason}"));
+    }
+}
+
+/// An event for a program.
+fn event_line(event: &RunEvent<'_>) -> serde_json::Value {
+    match event {
+        RunEvent::Started { component, reason } => {
+            json!({"event": "component_started", "component": component, "reason": reason})
+        }
+        RunEvent::Finished(report) => {
+            // A report is a map, so that it has its fields beside the event's name.
+            let mut line = serde_json::to_value(report).unwrap_or_default();
+            if let Some(fields) = line.as_object_mut() {
+                fields.insert("event".to_owned(), "component_finished".into());
+            }
+            line
+        }
+    }
 }
 
 /// Why there was no run; options that make no sense are a mistake of the command line.

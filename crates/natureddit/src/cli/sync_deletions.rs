@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::collect::source_config;
 use super::error::{CliError, Exit, HintExt};
-use super::forget::{ForgottenHere, forget_features};
+use super::forget::{ForgottenHere, forget_results};
 use super::session::Session;
 use super::words::{counted, is_or_are};
 use crate::wiring;
@@ -68,7 +68,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     };
     let are_too_many = found.are_too_many() && found.forgotten.is_none();
     let Deletions { checked, present, unsure, gone, forgotten } = found;
-    let forgotten = forgotten.map(|forgotten: Forgotten| forget_features(&config, forgotten)).transpose()?;
+    let ids = gone.keys().cloned().collect();
+    let forgotten =
+        forgotten.map(|forgotten: Forgotten| forget_results(&config, &ids, forgotten, session)).transpose()?;
     let count = gone.len();
     let gone = gone.into_iter().map(|(id, why)| (id.to_string(), why)).collect();
     session.output.result(&Synced { checked, present, unsure, gone, forgotten })?;

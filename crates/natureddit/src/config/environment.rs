@@ -26,6 +26,10 @@ pub struct Environment {
     /// `$AWS_SHARED_CREDENTIALS_FILE` and `$AWS_CONFIG_FILE`, or those in `~/.aws`, `$AWS_PROFILE`, and `$AWS_REGION` or
     /// `$AWS_DEFAULT_REGION`.
     pub aws_files: AwsProfiles,
+    /// `$NATUREDDIT_METADATA_URL`, the address of a PostgreSQL metadata store, in which a password may stand.
+    pub metadata_url: Option<Secret>,
+    /// `$NATUREDDIT_METADATA_PASSWORD`, for an address without one.
+    pub metadata_password: Option<Secret>,
     /// `$NATUREDDIT_DVC_TOKEN`, for remotes of DVC that are web servers.
     pub dvc_token: Option<Secret>,
 }
@@ -50,6 +54,8 @@ impl Environment {
                 profile: text("AWS_PROFILE"),
                 region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
             },
+            metadata_url: text("NATUREDDIT_METADATA_URL").map(Secret::new),
+            metadata_password: text("NATUREDDIT_METADATA_PASSWORD").map(Secret::new),
             dvc_token: text("NATUREDDIT_DVC_TOKEN").map(Secret::new),
         }
     }

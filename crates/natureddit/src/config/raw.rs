@@ -15,6 +15,8 @@ pub(super) struct RawConfig {
     pub(super) dvc: RawDvc,
     pub(super) net: RawNet,
     pub(super) assets: RawAssets,
+    pub(super) pipeline: RawPipeline,
+    pub(super) metadata: RawMetadata,
     pub(super) examples: RawExamples,
     pub(super) schema: RawSchema,
     pub(super) validator: RawValidator,
@@ -119,6 +121,19 @@ pub(super) struct RawAssets {
     pub(super) folder: String,
     pub(super) hub_url: String,
     pub(super) python: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPipeline {
+    pub(super) components_at_once_max: i64,
+    pub(super) keep_days: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMetadata {
+    pub(super) url: String,
 }
 
 #[derive(Deserialize)]

@@ -15,6 +15,8 @@ fn environment() -> Environment {
         reddit_client_secret: None,
         aws: None,
         aws_files: AwsProfiles::default(),
+        metadata_url: None,
+        metadata_password: None,
         dvc_token: None,
     }
 }

@@ -10,6 +10,8 @@ mod dvc;
 mod help;
 mod importing;
 mod init;
+mod killing;
+mod lineage;
 mod natureddit;
 mod properties;
 mod running;

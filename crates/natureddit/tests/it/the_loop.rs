@@ -41,7 +41,7 @@ fn project() -> &'static Project {
 }
 
 /// The program with the machine's own assets, which the tests of the model have pulled or pull now.
-fn with_assets() -> Natureddit {
+pub(crate) fn with_assets() -> Natureddit {
     Natureddit::new().env("XDG_CACHE_HOME", cache_dir().parent().unwrap().to_str().unwrap())
 }
 
@@ -76,14 +76,14 @@ fn the_demo_ends_with_a_judged_model_and_an_answer_over_https() {
 }
 
 /// A copy of the project, for a test that changes it.
-fn copied() -> (TempDir, PathBuf) {
+pub(crate) fn copied() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("copy");
     assert!(Command::new("cp").arg("-a").arg(&project().dir).arg(&dir).status().unwrap().success());
     (folder, dir)
 }
 
-fn run_pipeline(dir: &Path) -> Value {
+pub(crate) fn run_pipeline(dir: &Path) -> Value {
     json(&with_assets().in_dir(dir).args(["run", "--json"]).run())
 }
 

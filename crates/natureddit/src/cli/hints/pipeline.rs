@@ -47,11 +47,16 @@ fn of_run(error: &RunError) -> Option<String> {
 }
 
 fn of_store(error: &MetadataError) -> Option<String> {
-    let (MetadataError::Open { path, .. } | MetadataError::Schema { path, .. } | MetadataError::Query { path, .. }) =
-        error
-    else {
-        return None;
+    let Some(path) = error.location().file() else {
+        return Some(
+            "check that the server is up and has this database, and what metadata.url and $NATUREDDIT_METADATA_PASSWORD \
+             or $NATUREDDIT_METADATA_URL say"
+                .to_owned(),
+        );
     };
+    if matches!(error, MetadataError::Absent(_)) {
+        return None;
+    }
     let path = path.display();
     if error.is_of_the_file() {
         return Some(format!(

@@ -1,7 +1,7 @@
 //! Progress for scripts, with `--json`: one JSON object a line.
 
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use natureddit_core::Progress;
@@ -15,27 +15,49 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes every event to `out` as a line.
 pub(in crate::cli) fn to(out: impl Write + Send + 'static) -> Progress {
-    let state = Mutex::new((Events::default(), out));
-    Progress::new(move |event| {
-        // A panic elsewhere leaves a step half counted at worst.
-        let (events, out) = &mut *state.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in events.lines(event, Instant::now()) {
-            // That a closed standard error shows no progress is no reason to stop the work.
-            let _ = writeln!(out, "{line}");
-        }
-    })
+    tasks(out)("")
 }
 
+/// As [`to`], for tasks that work at the same time: the lines of each name it as their component.
+pub(in crate::cli) fn tasks(out: impl Write + Send + 'static) -> impl Fn(&'static str) -> Progress + Send + Sync {
+    let out = Arc::new(Mutex::new(out));
+    move |task| {
+        let (lane, out) = (Mutex::new(Lane { task, ..Lane::default() }), Arc::clone(&out));
+        Progress::new(move |event| {
+            // A panic elsewhere leaves a step half counted at worst.
+            let lines = lane.lock().unwrap_or_else(PoisonError::into_inner).lines(&event, Instant::now());
+            let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+            for line in lines {
+                // That a closed standard error shows no progress is no reason to stop the work.
+                let _ = writeln!(out, "{line}");
+            }
+        })
+    }
+}
+
+/// The step of one task.
 #[derive(Default)]
-struct Events {
+struct Lane {
+    /// Empty for work that is alone.
+    task: &'static str,
     step: Option<Tally>,
     told_at: Option<Instant>,
 }
 
-impl Events {
+impl Lane {
     /// The lines of an event: most have none.
-    fn lines(&mut self, event: ProgressEvent<'_>, now: Instant) -> Vec<Value> {
-        match event {
+    fn lines(&mut self, event: &ProgressEvent<'_>, now: Instant) -> Vec<Value> {
+        let mut lines = self.plain_lines(event, now);
+        if !self.task.is_empty() {
+            for line in lines.iter_mut().filter_map(Value::as_object_mut) {
+                line.insert("component".to_owned(), self.task.into());
+            }
+        }
+        lines
+    }
+
+    fn plain_lines(&mut self, event: &ProgressEvent<'_>, now: Instant) -> Vec<Value> {
+        match *event {
             ProgressEvent::Start { what, total, unit } => {
                 let mut lines: Vec<_> = self.end(now).into_iter().collect();
                 let step = self.step.insert(Tally::new(what, total, unit, now));
@@ -48,7 +70,7 @@ impl Events {
             ProgressEvent::Finish => self.end(now).into_iter().collect(),
             ProgressEvent::Advance(_) | ProgressEvent::Photo { .. } => {
                 let Some(step) = &mut self.step else { return Vec::new() };
-                step.count(&event, now);
+                step.count(event, now);
                 if self.told_at.is_some_and(|told_at| now.duration_since(told_at) < TOLD_EVERY) {
                     return Vec::new();
                 }
@@ -114,36 +136,43 @@ mod tests {
     fn a_collection_is_told_as_it_goes_but_not_every_post_of_it() {
         let start = Instant::now();
         let at = |tenths: u64| start + Duration::from_millis(100 * tenths);
-        let mut events = Events::default();
+        let mut events = Lane::default();
         let mut lines = Vec::new();
         let begin = ProgressEvent::Start { what: "collecting r/flowers", total: None, unit: Unit::Posts };
-        lines.extend(events.lines(begin, at(0)));
+        lines.extend(events.lines(&begin, at(0)));
         for tenth in 1..=24 {
-            lines.extend(events.lines(ProgressEvent::Photo { bytes: 1_000 }, at(tenth)));
-            lines.extend(events.lines(ProgressEvent::Advance(1), at(tenth)));
+            lines.extend(events.lines(&ProgressEvent::Photo { bytes: 1_000 }, at(tenth)));
+            lines.extend(events.lines(&ProgressEvent::Advance(1), at(tenth)));
         }
         let wait = |seconds, reason| {
             ProgressEvent::Wait(Wait { host: "oauth.reddit.com", wait: Duration::from_secs(seconds), reason })
         };
-        lines.extend(events.lines(wait(1, WaitReason::Pace), at(24)));
-        lines.extend(events.lines(wait(42, WaitReason::RateLimit), at(24)));
+        lines.extend(events.lines(&wait(1, WaitReason::Pace), at(24)));
+        lines.extend(events.lines(&wait(42, WaitReason::RateLimit), at(24)));
         let moment = |second| Timestamp::from_second(second).unwrap();
         let gap =
             ProgressEvent::Gap { subreddit: "flowers", since: moment(0), until: moment(60), reason: "listing_cap" };
-        lines.extend(events.lines(gap, at(24)));
-        lines.extend(events.lines(ProgressEvent::Finish, at(25)));
+        lines.extend(events.lines(&gap, at(24)));
+        lines.extend(events.lines(&ProgressEvent::Finish, at(25)));
         let text: Vec<_> = lines.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(text.join("\n"));
     }
 
     #[test]
+    fn a_task_is_named_as_a_component() {
+        let begin = ProgressEvent::Start { what: "x", total: None, unit: Unit::Items };
+        let told = Lane { task: "Trainer", ..Lane::default() }.lines(&begin, Instant::now());
+        assert_eq!(told, [json!({"event": "start", "step": "x", "component": "Trainer"})]);
+    }
+
+    #[test]
     fn what_has_a_total_is_told_with_it() {
         let now = Instant::now();
-        let mut events = Events::default();
+        let mut events = Lane::default();
         let begin = |unit| ProgressEvent::Start { what: "x", total: Some(9), unit };
-        events.lines(begin(Unit::Items), now);
-        events.lines(ProgressEvent::Advance(9), now);
-        let told = events.lines(begin(Unit::Bytes), now);
+        events.lines(&begin(Unit::Items), now);
+        events.lines(&ProgressEvent::Advance(9), now);
+        let told = events.lines(&begin(Unit::Bytes), now);
         assert_eq!(told[0], json!({"event": "finish", "step": "x", "done": 9, "total": 9, "seconds": 0.0}));
         assert_eq!(told[1], json!({"event": "start", "step": "x", "total": 9}));
     }

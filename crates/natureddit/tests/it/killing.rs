@@ -1,0 +1,117 @@
+//! `natureddit run`, ended by `kill -9` when each component begins and when each is done: what was finished is found in the
+//! cache, nothing half made is left, and the next run ends well. Also what a run tells while it works.
+
+#![expect(clippy::disallowed_methods, reason = "a test looks at files itself")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::natureddit::Run;
+use crate::the_loop::{copied, run_pipeline, with_assets};
+
+/// Takes all outputs of the pipeline away; the features of the embedding cache stay.
+fn empty_pipeline(dir: &Path) {
+    for entry in fs::read_dir(dir.join("pipeline")).unwrap() {
+        let path = entry.unwrap().path();
+        match path.file_name().unwrap().to_str().unwrap() {
+            "embeddings" => {}
+            _ if path.is_dir() => fs::remove_dir_all(&path).unwrap(),
+            _ => fs::remove_file(&path).unwrap(),
+        }
+    }
+}
+
+/// Runs the pipeline until it tells this event of this component, and kills it then; the components that were done.
+fn killed_at(dir: &Path, event: &str, component: &str) -> BTreeSet<String> {
+    let mut running = with_assets().in_dir(dir).args(["run", "--json"]).spawn(Stdio::null());
+    let mut done = BTreeSet::new();
+    for line in BufReader::new(running.child.stderr.take().unwrap()).lines() {
+        let told: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if told["event"] == "component_finished" {
+            done.insert(told["component"].as_str().unwrap().to_owned());
+        }
+        if told["event"] == event && told["component"] == component {
+            running.child.kill().unwrap();
+            running.child.wait().unwrap();
+            return done;
+        }
+    }
+    panic!("the run ended before {event} of {component}");
+}
+
+fn outcomes(report: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let components = report["components"].as_array().unwrap().iter();
+    components.map(|component| (text(&component["component"]), text(&component["outcome"]))).collect()
+}
+
+fn partials(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with(".partial") {
+            found.push(path);
+        } else if path.is_dir() {
+            found.extend(partials(&path));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_run_that_is_killed_anywhere_goes_on_from_what_was_finished() {
+    let (_folder, dir) = copied();
+    let components: Vec<String> = {
+        let report = run_pipeline(&dir);
+        let names = report["components"].as_array().unwrap().iter();
+        names.map(|component| component["component"].as_str().unwrap().to_owned()).collect()
+    };
+    for event in ["component_started", "component_finished"] {
+        for component in &components {
+            empty_pipeline(&dir);
+            let done = killed_at(&dir, event, component);
+            let report = run_pipeline(&dir);
+            for (name, outcome) in outcomes(&report) {
+                if done.contains(&name) {
+                    assert_eq!(outcome, "cached", "{name} after a kill at {event} of {component}: {report}");
+                } else {
+                    assert!(["ran", "cached"].contains(&outcome.as_str()), "{name} {outcome}: {report}");
+                }
+            }
+            assert_eq!(partials(&dir.join("pipeline")), Vec::<PathBuf>::new());
+            let again = run_pipeline(&dir);
+            assert!(outcomes(&again).values().all(|outcome| outcome == "cached"), "{again}");
+        }
+    }
+}
+
+#[test]
+fn a_run_tells_programs_what_happens_and_people_the_graph() {
+    let (_folder, dir) = copied();
+    let Run { code, stdout, stderr } = with_assets().in_dir(&dir).args(["run", "--plan"]).run();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stdout.lines().count() >= 5 && stdout.contains("○ ExampleGen") && !stdout.contains("would run"),
+        "{stdout}"
+    );
+
+    let Run { code, stdout, stderr } = with_assets().in_dir(&dir).args(["run", "--force", "Evaluator"]).run();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("○ ") && stdout.contains("● ") && stdout.contains("it was forced"), "{stdout}");
+
+    let run = with_assets().in_dir(&dir).args(["run", "--json", "--force", "Evaluator"]).run();
+    let lines = run.stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of = |event: &'static str| move |line: &Value| line["event"] == event;
+    let lines: Vec<_> = lines.collect();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let started: Vec<_> = lines.iter().filter(|line| of("component_started")(line)).collect();
+    assert_eq!(started[0]["component"], "Evaluator");
+    assert_eq!(started[0]["reason"]["because"], "forced");
+    let finished = lines.iter().filter(|line| of("component_finished")(line)).count();
+    assert_eq!(finished, report["components"].as_array().unwrap().len());
+}
