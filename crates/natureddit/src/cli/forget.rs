@@ -39,13 +39,6 @@ pub(super) struct ForgottenHere {
 impl fmt::Display for ForgottenHere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Forgotten { known, absent, rows, photos, labels, titles, .. } = &self.forgotten;
-        if self.outputs > 0 {
-            let outputs = counted(self.outputs, "output");
-            writeln!(
-                f,
-                "{outputs} of the pipeline held something of them and were removed: `natureddit run` makes them anew"
-            )?;
-        }
         // Labels may be of posts that the dataset does not have.
         if *known + *rows + *labels + *titles > 0 || absent.is_empty() {
             writeln!(
@@ -62,6 +55,13 @@ impl fmt::Display for ForgottenHere {
         if self.reports > 0 {
             let reports = counted(self.reports, "evaluation report");
             writeln!(f, "removed {reports} that showed them: the next `natureddit run` makes the newest anew")?;
+        }
+        if self.outputs > 0 {
+            let outputs = counted(self.outputs, "output");
+            writeln!(
+                f,
+                "{outputs} of the pipeline held something of them and were removed: `natureddit run` makes them anew"
+            )?;
         }
         for id in absent {
             writeln!(f, "the dataset has no post {id}; it is not collected from now on")?;
