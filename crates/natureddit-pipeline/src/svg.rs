@@ -87,7 +87,7 @@ pub struct Plot {
 }
 
 /// The width of every plot in its own units, of which 12 are the height of its letters.
-pub const WIDTH: f64 = 420.0;
+pub const WIDTH: f64 = 360.0;
 
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 22.0;
@@ -262,13 +262,13 @@ mod tests {
             assert_eq!(text.matches(&format!("<{tag} ")).count(), text.matches(&format!("</{tag}>")).count(), "{tag}");
         }
         // From the lower left corner of the axes to the upper right one, below one line of legend.
-        assert!(text.contains(r#"<polyline class="mark c1" points="64.0,258.0 398.0,30.0">"#), "{text}");
+        assert!(text.contains(r#"<polyline class="mark c1" points="64.0,258.0 338.0,30.0">"#), "{text}");
     }
 
     #[test]
     fn bars_stand_on_the_axis() {
         let text = plot(vec![mark(Shape::Bars(vec![([0.0, 0.5], 0.5)]), None)]).render().into_string();
-        assert!(text.contains(r#"<rect class="bar c1" x="64.0" y="135.0" width="167.0" height="123.0">"#), "{text}");
+        assert!(text.contains(r#"<rect class="bar c1" x="64.0" y="135.0" width="137.0" height="123.0">"#), "{text}");
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn reliability(report: &Report<'_>) -> Plot {
         title: format!("Accuracy by confidence; calibration error {}", figure(report.evaluation.metrics.ece)),
         x: Axis::share("confidence", [0.0, 1.0]),
         y: Axis::share("right answers", [0.0, 1.0]),
-        height: 340.0,
+        height: 300.0,
         marks,
     }
 }
@@ -77,7 +77,7 @@ fn confidences(bins: &[ReliabilityBin]) -> Plot {
         title: "How many posts were answered with which confidence".to_owned(),
         x: Axis::share("confidence", [0.0, 1.0]),
         y: Axis::count("posts", [0.0, most as f64]),
-        height: 340.0,
+        height: 300.0,
         marks: vec![mark(Shape::Bars(columns), Colour::Series(0), None)],
     }
 }
@@ -99,7 +99,7 @@ fn selective(report: &Report<'_>) -> Plot {
         x: Axis::share("share of posts answered", [0.0, 1.0]),
         // Down to the next tenth, so that differences are seen.
         y: Axis::share("right answers", [((lowest * 10.0).floor() / 10.0).min(0.9), 1.0]),
-        height: 340.0,
+        height: 300.0,
         marks,
     }
 }
@@ -117,7 +117,7 @@ fn class_curve(report: &Report<'_>, class: Class) -> Markup {
         title: format!("Precision by recall of {name}; average precision {}", figure(average_precision)),
         x: Axis::share("recall", [0.0, 1.0]),
         y: Axis::share("precision", [0.0, 1.0]),
-        height: 300.0,
+        height: 270.0,
         marks,
     };
     html! {

@@ -6,7 +6,6 @@ use maud::{Markup, html};
 use natureddit_core::{ClassNames, ContentHash};
 use natureddit_image::{ImageError, ImageLimits};
 
-use super::percent;
 use crate::components::evaluator::Answered;
 use crate::components::photo::read_photo;
 
@@ -147,9 +146,9 @@ impl Mistake {
                     p.title { @if self.title.is_empty() { "(no title)" } @else { bdi { (self.title) } } }
                     dl {
                         dt { "shows" }
-                        dd { span.right-answer { (self.truth) } " " (percent(f64::from(self.truth_probability))) }
+                        dd { span.right-answer { (self.truth) } " " (probability(self.truth_probability)) }
                         dt { "said" }
-                        dd { span.wrong { (self.answer) } " " (percent(f64::from(self.confidence))) }
+                        dd { span.wrong { (self.answer) } " " (probability(self.confidence)) }
                         dt { "post" }
                         dd { (self.id) @if !self.subreddit.is_empty() { " in " bdi { (self.subreddit) } } }
                     }
@@ -157,6 +156,11 @@ impl Mistake {
             }
         }
     }
+}
+
+/// `94.6 %`
+fn probability(share: f32) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 /// Base64 with padding (RFC 4648, section 4).
