@@ -7,7 +7,7 @@ mod verdict;
 
 use std::path::{Path, PathBuf};
 
-use natureddit_core::{ClassNames, ContentHash, fs};
+use natureddit_core::{ClassNames, fs};
 use natureddit_model::metrics::{Bootstrap, Judged, Metrics, PairedTest, evaluate, evaluate_part, paired_test};
 use natureddit_model::{BundleError, EncoderPair, Features, InputLimits, ModelBundle, Prediction};
 use serde::{Deserialize, Serialize};
@@ -194,25 +194,6 @@ pub fn is_blessed(blessing: &Path) -> Result<bool, fs::FsError> {
     Ok(fs::optional(fs::metadata(&blessing.join(BLESSED)))?.is_some())
 }
 
-/// Removes the reports that show content with one of these hashes, and says how many there were. The next run makes that
-/// of the newest evaluation anew.
-///
-/// # Errors
-/// When a folder or file cannot be read or removed.
-pub fn forget_reports(pipeline_root: &Path, content: &[ContentHash]) -> Result<u64, fs::FsError> {
-    let gone: Vec<String> = content.iter().map(ToString::to_string).collect();
-    let mut count = 0;
-    let evaluations = fs::optional(fs::read_dir(&pipeline_root.join("Evaluator").join("evaluation")))?;
-    for path in evaluations.unwrap_or_default().into_iter().map(|dir| dir.join(REPORT_FILE)) {
-        let page = fs::optional(fs::read_to_string(&path))?.unwrap_or_default();
-        if gone.iter().any(|hash| page.contains(hash)) {
-            fs::remove_file(&path)?;
-            count += 1;
-        }
-    }
-    Ok(count)
-}
-
 fn write_blessing(dir: &Path, evaluation: &Evaluation) -> Result<(), fs::FsError> {
     let file = if evaluation.blessed { BLESSED } else { NOT_BLESSED };
     fs::write_atomic(&dir.join(file), evaluation.reasons.join("\n") + "\n")
@@ -315,25 +296,5 @@ impl Evaluator {
         let EvaluatorConfig { mistakes_max, thumbnail_side_max, .. } = self.config;
         let photos = Photos { images_dir: &self.images_dir, limits: self.limits.image, side_max: thumbnail_side_max };
         Mistakes::find(candidate, &self.classes, mistakes_max, &photos)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_report_that_shows_what_is_forgotten_goes_and_the_others_stay() {
-        let folder = tempfile::tempdir().unwrap();
-        let (gone, kept) = (ContentHash::of(b"gone"), ContentHash::of(b"kept"));
-        let path = |execution: &str| folder.path().join("Evaluator/evaluation").join(execution).join(REPORT_FILE);
-        for (execution, content) in [("3", gone), ("7", kept)] {
-            let page = format!("<article data-content=\"{} {content}\">", ContentHash::of(b"title"));
-            fs::write_atomic(&path(execution), page).unwrap();
-        }
-        assert_eq!(forget_reports(folder.path(), &[gone]).unwrap(), 1);
-        assert!(!path("3").exists() && path("7").exists());
-        assert_eq!(forget_reports(&folder.path().join("nowhere"), &[gone]).unwrap(), 0);
-        assert_eq!(forget_reports(folder.path(), &[]).unwrap(), 0);
     }
 }

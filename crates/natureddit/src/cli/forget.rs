@@ -6,7 +6,6 @@ use std::fmt;
 use anyhow::Context;
 use natureddit_core::{PostId, Progress};
 use natureddit_data::{Forgotten, forget_posts};
-use natureddit_pipeline::components::evaluator::forget_reports;
 use natureddit_pipeline::embeddings;
 use serde::Serialize;
 
@@ -30,8 +29,6 @@ pub(super) struct ForgottenHere {
     forgotten: Forgotten,
     /// Cached features of photos and titles that are gone.
     features: u64,
-    /// Evaluation reports that showed one of them and are gone.
-    reports: u64,
     /// Outputs of the pipeline that held them and are gone; the next run makes them anew.
     outputs: u64,
 }
@@ -51,10 +48,6 @@ impl fmt::Display for ForgottenHere {
                 counted(*titles, "title"),
                 counted(self.features, "cached feature")
             )?;
-        }
-        if self.reports > 0 {
-            let reports = counted(self.reports, "evaluation report");
-            writeln!(f, "removed {reports} that showed them: the next `natureddit run` makes the newest anew")?;
         }
         if self.outputs > 0 {
             let outputs = counted(self.outputs, "output");
@@ -88,11 +81,9 @@ pub(super) fn forget_results(
 ) -> Result<ForgottenHere, CliError> {
     let folder = config.project.pipeline_root.join("embeddings");
     let features = embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
-    let reports = forget_reports(&config.project.pipeline_root, &forgotten.content)
-        .context("evaluation reports may still show what was forgotten")?;
     let runner = wiring::pipeline_runner(config, &session.clock, |_| Progress::silent());
     let removed = runner.forget(ids).context("outputs of the pipeline still hold them");
     let removed =
         removed.hint("when nothing runs, `natureddit dataset forget` with their ids removes those as well")?;
-    Ok(ForgottenHere { forgotten, features, reports, outputs: removed.removed.len() as u64 })
+    Ok(ForgottenHere { forgotten, features, outputs: removed.removed.len() as u64 })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use maud::{Markup, html};
-use natureddit_core::{ClassNames, ContentHash};
+use natureddit_core::ClassNames;
 use natureddit_image::{ImageError, ImageLimits};
 
 use crate::components::evaluator::Answered;
@@ -20,8 +20,6 @@ pub(in crate::components::evaluator) struct Mistakes {
 
 /// A wrong answer.
 pub(in crate::components::evaluator) struct Mistake {
-    /// The hashes of the title and of the photo, by which the page is found when they are to be forgotten.
-    pub(super) content: Vec<String>,
     pub(super) id: String,
     pub(super) title: String,
     pub(super) subreddit: String,
@@ -72,9 +70,7 @@ impl Mistakes {
 impl Mistake {
     fn new(answered: &Answered<'_>, classes: &ClassNames, photos: &Photos<'_>) -> Self {
         let Answered { example, judged, .. } = answered;
-        let title = ContentHash::of(example.title.as_bytes());
         Self {
-            content: [Some(title), example.sha256].into_iter().flatten().map(|hash| hash.to_string()).collect(),
             id: example.id.to_string(),
             title: example.title.clone(),
             subreddit: example.subreddit.clone(),
@@ -133,7 +129,7 @@ pub(super) fn section(mistakes: &Mistakes) -> Markup {
 impl Mistake {
     fn render(&self) -> Markup {
         html! {
-            article.mistake data-content=(self.content.join(" ")) {
+            article.mistake {
                 div.photo {
                     @match &self.photo {
                         Thumbnail::Shown { address, width, height } => {
