@@ -18,3 +18,4 @@ mod running;
 mod the_loop;
 mod traps;
 mod truth;
+mod validation;

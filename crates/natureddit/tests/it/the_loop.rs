@@ -50,7 +50,7 @@ fn in_project() -> Natureddit {
     with_assets().in_dir(&project().dir)
 }
 
-fn json(run: &Run) -> Value {
+pub(crate) fn json(run: &Run) -> Value {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     serde_json::from_str(&run.stdout).unwrap()
 }
@@ -88,7 +88,7 @@ pub(crate) fn run_pipeline(dir: &Path) -> Value {
 }
 
 /// What a report says of a component.
-fn component<'r>(report: &'r Value, name: &str) -> &'r Value {
+pub(crate) fn component<'r>(report: &'r Value, name: &str) -> &'r Value {
     let components = report["components"].as_array().unwrap();
     components.iter().find(|component| component["component"] == name).unwrap_or_else(|| panic!("no {name}: {report}"))
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::components::evaluator::UnreadableChampion;
 use natureddit_pipeline::components::example_gen::NothingLabelled;
+use natureddit_pipeline::components::example_validator::InvalidExamples;
 use natureddit_pipeline::components::tuner::NothingConverged;
 use natureddit_pipeline::cross_validation::TooManyFolds;
 use natureddit_pipeline::metadata::MetadataError;
@@ -29,6 +30,9 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(TooManyFolds { groups, .. }) = cause.downcast_ref::<TooManyFolds>() {
         return Some(format!("label more posts, or ask for at most {groups} folds (`--folds`, tuner.folds)"));
+    }
+    if cause.is::<InvalidExamples>() {
+        return Some("[validator] in natureddit.toml says what stops a run: `columns`, `values` and `leakage`".into());
     }
     if cause.is::<NothingConverged>() {
         return Some("lower the learning rates of trainer and tuner.search".into());

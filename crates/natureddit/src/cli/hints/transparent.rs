@@ -10,6 +10,7 @@ use natureddit_data::{CollectError, DatasetError, TableError};
 use natureddit_model::{BundleError, ModelError, RuntimeError, WeightsError};
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::examples::{ExamplesError, TfRecordError};
+use natureddit_pipeline::schema::SchemaError;
 use natureddit_serve::{LoadError, StoreError};
 
 /// The error that `error` passes on. The chain of causes has it not: the source of a transparent error is that of the
@@ -28,6 +29,9 @@ fn of_the_pipeline<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Erro
         Some(RunError::Metadata(inner)) => return Some(inner),
         Some(RunError::Fs(inner)) => return Some(inner),
         _ => {}
+    }
+    if let Some(SchemaError::Fs(inner)) = error.downcast_ref::<SchemaError>() {
+        return Some(inner);
     }
     match (error.downcast_ref::<ExamplesError>(), error.downcast_ref::<TfRecordError>()) {
         (Some(ExamplesError::Fs(inner)), _) | (_, Some(TfRecordError::Fs(inner))) => Some(inner),
