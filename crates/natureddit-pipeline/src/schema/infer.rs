@@ -141,7 +141,12 @@ fn is_repeated(stats: &FeatureStatistics, texts: &TextStatistics, config: &Infer
 
 /// Sets the thresholds of drift and skew where they mean something: of sets of values and of numbers.
 fn compare(feature: &mut Feature, stats: &FeatureStatistics, config: &InferConfig) {
-    if config.identities.contains(&stats.name) || config.not_compared.contains(&stats.name) {
+    // Histograms of few different numbers lie on points, and two that share no point are as far apart as can be.
+    let is_flat = match &stats.values {
+        ValueStatistics::Numeric(numbers) => numbers.max - numbers.min <= 1.0,
+        ValueStatistics::Text(_) => false,
+    };
+    if is_flat || config.identities.contains(&stats.name) || config.not_compared.contains(&stats.name) {
         return;
     }
     let comparator = |max| {

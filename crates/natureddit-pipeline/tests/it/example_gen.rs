@@ -5,10 +5,13 @@ use std::path::Path;
 
 use natureddit_core::{ClassNames, Clock, Progress, fs};
 use natureddit_pipeline::components::example_gen::{ExampleCounts, ExampleGen, NothingLabelled};
-use natureddit_pipeline::examples::ExampleSource;
+use natureddit_pipeline::examples::{ExampleSource, PARQUET_FILE};
+use natureddit_pipeline::metadata::{Direction, NodeId};
 use natureddit_pipeline::runner::RunnerConfig;
 use natureddit_pipeline::split::{HashBuckets, SplitBy};
-use natureddit_pipeline::{Example, Graph, Input, Node, RunOptions, RunReport, Runner, Split, read_split};
+use natureddit_pipeline::{
+    Example, Graph, Input, Metadata, Node, PropertyValue, RunOptions, RunReport, Runner, Split, read_split,
+};
 use tempfile::TempDir;
 
 const POSTS_HEADER: &str =
@@ -48,13 +51,17 @@ impl Project {
     }
 
     fn run(&self) -> RunReport {
+        self.run_with(SplitBy::Group, false)
+    }
+
+    fn run_with(&self, split_by: SplitBy, parquet: bool) -> RunReport {
         let dir = self.0.path();
         let component = ExampleGen {
             classes: ClassNames::new(["fauna", "flora", "landscape"].map(String::from).to_vec()).unwrap(),
             hash_buckets: HashBuckets { train: 8, eval: 1, test: 1 },
-            split_by: SplitBy::Group,
+            split_by,
             near_duplicate_distance_max: 6,
-            parquet: false,
+            parquet,
         };
         let node = Node::new(component)
             .with("dataset", Input::files(dir.join("data"), &["posts.csv"]))
@@ -70,7 +77,10 @@ impl Project {
 
     /// The examples of a run that went well, and its counts.
     fn examples(&self) -> (BTreeMap<Split, Vec<Example>>, ExampleCounts) {
-        let report = self.run();
+        self.read(&self.run())
+    }
+
+    fn read(&self, report: &RunReport) -> (BTreeMap<Split, Vec<Example>>, ExampleCounts) {
         assert_eq!(report.failure(), None);
         let folder = self.0.path().join(&report.components[0].outputs["examples"].uri);
         let splits = Split::ALL.into_iter().map(|split| (split, read_split(&folder, split).unwrap())).collect();
@@ -197,6 +207,36 @@ fn new_posts_and_labels_leave_old_examples_in_their_splits() {
     }
     assert_eq!(after.values().map(Vec::len).sum::<usize>(), 60);
     assert_eq!(counts.groups, 25);
+}
+
+#[test]
+fn by_time_the_newest_groups_are_judged_on() {
+    let names: Vec<String> = (0..10).map(|number| format!("p{number}")).collect();
+    let hashes: Vec<String> =
+        names.iter().map(|id| natureddit_core::ContentHash::of(id.as_bytes()).to_string()[..16].to_owned()).collect();
+    // The newest post is of the oldest one's author.
+    let author = |at: usize| if at == 9 { "p0" } else { names[at].as_str() };
+    let posts: Vec<_> =
+        (0..10).map(|at| [names[at].as_str(), author(at), names[at].as_str(), hashes[at].as_str()]).collect();
+    let labels: Vec<_> = (0..10).map(|at| [names[at].as_str(), ["fauna", "flora"][at % 2]]).collect();
+    let project = Project::new(&posts, &labels, &[]);
+    let report = project.run_with(SplitBy::Time { eval_from: None, test_from: None }, true);
+    let (splits, _) = project.read(&report);
+    let ids = |split: Split| -> Vec<&str> { splits[&split].iter().map(|example| example.id.as_str()).collect() };
+    assert_eq!((ids(Split::Eval), ids(Split::Test)), (vec!["p7"], vec!["p8"]));
+    assert_eq!(ids(Split::Train).last(), Some(&"p9"));
+
+    let output = &report.components[0].outputs["examples"];
+    for split in Split::ALL {
+        let folder = project.0.path().join(&output.uri).join(split.folder_name());
+        assert!(fs::read(&folder.join(PARQUET_FILE)).unwrap().starts_with(b"PAR1"));
+    }
+    let mut metadata = Metadata::open(&project.0.path().join("pipeline/metadata.db")).unwrap();
+    let lineage = metadata.walk(NodeId::Artifact(output.artifact), Direction::Up).unwrap().unwrap();
+    let properties = &lineage.nodes[0].properties;
+    assert_eq!(properties["span"], PropertyValue::Int(1_600_000_009 / 86_400));
+    assert_eq!(properties["version"], PropertyValue::Int(0));
+    assert_eq!(properties["split_names"], PropertyValue::from(r#"["train", "eval", "test"]"#));
 }
 
 #[test]

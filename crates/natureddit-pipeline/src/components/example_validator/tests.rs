@@ -108,7 +108,7 @@ fn good_examples_are_left_alone() {
         assert!(!fs::read(&folder.path().join("anomalies").join(name).join(ANOMALIES_FILE)).unwrap().is_empty());
     }
     let measured: Vec<&str> = validation.splits[&Split::Eval].skew.iter().map(|at| at.feature.as_str()).collect();
-    assert_eq!(measured, ["choice", "subreddit", "over_18", "width", "height"]);
+    assert_eq!(measured, ["choice", "subreddit", "width"]);
 }
 
 #[test]
