@@ -238,6 +238,12 @@ impl Runner {
         self.layout.path(uri)
     }
 
+    /// A path as it is written down: relative to the project folder where it lies in it.
+    #[must_use]
+    pub fn uri(&self, path: &Path) -> String {
+        self.layout.uri(path)
+    }
+
     /// Runs what is stale, telling `watch` of each component. When one fails, those that are at work end, and no other
     /// begins: see [`RunReport::failure`].
     ///
