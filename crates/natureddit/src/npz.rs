@@ -71,7 +71,9 @@ mod tests {
         assert!(header.ends_with('\n'));
         assert_eq!(bytes[128..], [1_i64.to_le_bytes(), (-2_i64).to_le_bytes()].concat());
         let bytes = Array::F32(&[f32::NAN; 6], &[1, 2, 3]).npy();
-        assert!(std::str::from_utf8(&bytes[10..128]).unwrap().contains("'<f4', 'fortran_order': False, 'shape': (1, 2, 3)"));
+        assert!(
+            std::str::from_utf8(&bytes[10..128]).unwrap().contains("'<f4', 'fortran_order': False, 'shape': (1, 2, 3)")
+        );
     }
 
     #[test]

@@ -51,8 +51,7 @@ pub(crate) fn compose(
     let probabilities = graph.node("Softmax", "probabilities", &[&scores], vec![Attribute::Int("axis", 1)]);
     let first_best = vec![Attribute::Int("axis", 1), Attribute::Int("keepdims", 0)];
     let class = graph.node("ArgMax", "class", &[&probabilities], first_best);
-    let outputs =
-        [Output::F32(&probabilities, &[None, i64::try_from(classes).ok()]), Output::I64(&class, &[None])];
+    let outputs = [Output::F32(&probabilities, &[None, i64::try_from(classes).ok()]), Output::I64(&class, &[None])];
     graph.finish_described(&outputs, doc, properties).map_err(ComposeProblem::TooLarge)
 }
 

@@ -129,13 +129,16 @@ impl LocalStore {
     /// When it is not there or cannot be read.
     pub fn read(&self, id: &str) -> Result<StoredRun, LocalError> {
         let dir = self.folder(id);
-        let run = read_json(&dir.join(RUN_FILE))?;
-        let sending = match read_json(&dir.join(OUTBOX_FILE)) {
-            Ok(sending) => Some(sending),
-            Err(LocalError::Fs(error)) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        };
-        Ok(StoredRun { dir, run, sending })
+        Ok(StoredRun { run: read_json(&dir.join(RUN_FILE))?, sending: self.sending(id)?, dir })
+    }
+
+    /// How far a run was sent; `None` where it is kept here only.
+    pub(crate) fn sending(&self, id: &str) -> Result<Option<Sending>, LocalError> {
+        match read_json(&self.folder(id).join(OUTBOX_FILE)) {
+            Ok(sending) => Ok(Some(sending)),
+            Err(LocalError::Fs(error)) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn folder(&self, id: &str) -> PathBuf {
@@ -267,6 +270,5 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), LocalError> {
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LocalError> {
     let bytes = fs::read_limited(path, RUN_BYTES_MAX)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| LocalError::Format { path: path.to_owned(), reason: e.to_string() })
+    serde_json::from_slice(&bytes).map_err(|e| LocalError::Format { path: path.to_owned(), reason: e.to_string() })
 }

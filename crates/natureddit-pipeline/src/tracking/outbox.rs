@@ -91,17 +91,22 @@ impl Tracking {
     /// The runs that are to be sent, oldest first.
     fn to_send(&self, which: Which, server: &Mlflow) -> Result<Vec<StoredRun>, LocalError> {
         let address = server.address();
-        let wanted = |stored: &StoredRun| match &stored.sending {
+        let is_wanted = |sending: Option<Sending>| match sending {
             None => which == Which::All,
             Some(sending) if sending.is_done => false,
             // Another server has not said anything of it yet.
             Some(Sending { refused: Some(_), server, .. }) => {
-                which != Which::Waiting || server.as_ref() != Some(&address)
+                which != Which::Waiting || server != Some(address.clone())
             }
             Some(_) => true,
         };
-        let mut runs = self.store.runs()?;
-        runs.retain(wanted);
+        let mut runs = Vec::new();
+        for id in self.store.ids()? {
+            // There may be thousands, nearly all of which were sent.
+            if is_wanted(self.store.sending(&id)?) {
+                runs.push(self.store.read(&id)?);
+            }
+        }
         Ok(runs)
     }
 

@@ -172,10 +172,7 @@ impl Made<'_> {
 }
 
 /// The files of these folders that the settings name.
-fn artifacts(
-    folders: [Option<&Path>; 2],
-    config: &TrackingConfig,
-) -> Result<Vec<(PathBuf, String)>, FsError> {
+fn artifacts(folders: [Option<&Path>; 2], config: &TrackingConfig) -> Result<Vec<(PathBuf, String)>, FsError> {
     let mut found = Vec::new();
     for path in folders.into_iter().flatten().map(fs::read_dir).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -201,7 +198,8 @@ fn training_metrics(training: &Training, told: &Told<'_>, report: &RunReport) ->
             ("validation_accuracy", epoch.eval_accuracy),
         ];
         let step = i64::try_from(at + 1).unwrap_or(i64::MAX);
-        let metric = |(key, value): (&str, Option<f64>)| Some(Metric { key: key.into(), value: value?, timestamp_ms, step });
+        let metric =
+            |(key, value): (&str, Option<f64>)| Some(Metric { key: key.into(), value: value?, timestamp_ms, step });
         metrics.extend(figures.into_iter().filter_map(metric));
     }
     let whole = [
@@ -209,8 +207,12 @@ fn training_metrics(training: &Training, told: &Told<'_>, report: &RunReport) ->
         ("train_rows", training.train_rows),
         ("validation_rows", training.eval_rows),
     ];
-    let metric =
-        |(key, value): (&str, usize)| Metric { key: key.into(), value: value as f64, timestamp_ms: told.ended_ms, step: 0 };
+    let metric = |(key, value): (&str, usize)| Metric {
+        key: key.into(),
+        value: value as f64,
+        timestamp_ms: told.ended_ms,
+        step: 0,
+    };
     metrics.extend(whole.map(metric));
     metrics
 }

@@ -55,11 +55,7 @@ fn tracked(at: i64, bundle: &Path) -> TrackedRun {
     let model = (at % 2 == 0).then(|| TrackedModel {
         bundle: "models/naturedditTI/1".into(),
         manifest_sha256: ContentHash::of(&fs::read(&bundle.join(ModelBundle::MANIFEST)).unwrap()),
-        registration: Some(Registration {
-            name: "naturedditTI".into(),
-            pushed_version: 1,
-            alias: "champion".into(),
-        }),
+        registration: Some(Registration { name: "naturedditTI".into(), pushed_version: 1, alias: "champion".into() }),
     });
     TrackedRun {
         id: super::local::new_id(1_800_000_000_000 + at * 1_000),
@@ -86,7 +82,9 @@ fn bundle(dir: &Path) {
     });
     let mut files = BTreeMap::new();
     let names = ["labels.json", "image_encoder.onnx", "text_encoder.onnx", "tokenizer.json", "head.safetensors"];
-    for (name, content) in names.map(|name| (name, name.to_owned())).into_iter().chain([("preprocess.json", preprocess.to_string())]) {
+    for (name, content) in
+        names.map(|name| (name, name.to_owned())).into_iter().chain([("preprocess.json", preprocess.to_string())])
+    {
         fs::write_unsynced(&dir.join(name), &content).unwrap();
         files.insert(name, json!({ "sha256": ContentHash::of(content.as_bytes()), "bytes": content.len() }));
     }
@@ -153,7 +151,8 @@ fn assert_whole(held: &Held, runs: &[TrackedRun]) {
         if run.model.is_some() {
             let [version] = versions.as_slice() else { panic!("{} versions of one run", versions.len()) };
             assert_eq!(version.source, format!("runs:/{id}/model"));
-            let mlmodel = String::from_utf8(held.artifacts[&format!("0/{id}/artifacts/model/MLmodel")].to_vec()).unwrap();
+            let mlmodel =
+                String::from_utf8(held.artifacts[&format!("0/{id}/artifacts/model/MLmodel")].to_vec()).unwrap();
             assert!(mlmodel.contains(&format!("run_id: {id}\n")), "{mlmodel}");
             assert_eq!(held.artifacts[&format!("0/{id}/artifacts/model/model.onnx")], "a graph");
             last_version = Some(version.version.clone());

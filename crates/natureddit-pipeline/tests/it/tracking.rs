@@ -76,7 +76,8 @@ fn a_run_that_was_killed_is_told_of_by_the_next_even_if_that_has_nothing_to_do()
     let tracking = tracking(&project);
     {
         let mut recorder = Recorder::new(&tracking, Clock::fixed(1_700_000_000), context);
-        let _report = project.runner().run(&project.graph(), &RunOptions::default(), &mut |event| recorder.watch(&event));
+        let _report =
+            project.runner().run(&project.graph(), &RunOptions::default(), &mut |event| recorder.watch(&event));
         // Here its process ends.
     }
     assert_eq!(tracking.store.ids().unwrap().len(), 0);

@@ -4,6 +4,7 @@ mod list;
 mod run;
 mod show;
 
+use anyhow::Context;
 use clap::Subcommand;
 use natureddit_pipeline::tracking::{Sent, Tracking, Which};
 use serde::Serialize;
@@ -57,13 +58,8 @@ enum Command {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
-    let tracking = wiring::tracking(&config)?.ok_or_else(|| {
-        let error: Result<(), _> = Err(anyhow::anyhow!("runs of this project are not tracked"));
-        match error.hint("set tracking.enabled = true in natureddit.toml") {
-            Err(error) => error,
-            Ok(()) => CliError::usage("runs of this project are not tracked"),
-        }
-    })?;
+    let tracking = wiring::tracking(&config)?.context("runs of this project are not tracked");
+    let tracking = tracking.hint("set tracking.enabled = true in natureddit.toml")?;
     match &args.command {
         Command::List { limit } => session.output.result(&list::list(&tracking, *limit)?)?,
         Command::Show { id } => session.output.result(&show::show(&tracking, id.as_deref())?)?,
@@ -90,7 +86,13 @@ impl std::fmt::Display for Done {
             writeln!(f, "{id}  refused: {reason}")?;
         }
         let (count, waiting) = (sent.sent.len() as u64, sent.waiting as u64);
-        write!(f, "{} sent to {server}; {} {} waiting", counted(count, "run"), counted(waiting, "run"), is_or_are(waiting))
+        write!(
+            f,
+            "{} sent to {server}; {} {} waiting",
+            counted(count, "run"),
+            counted(waiting, "run"),
+            is_or_are(waiting)
+        )
     }
 }
 
@@ -123,6 +125,6 @@ fn advice(is_unauthorized: bool) -> &'static str {
     if is_unauthorized {
         "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
     } else {
-        "the runs are kept: `natureddit tracking send` sends the rest, and so does the next run"
+        "they are kept: `natureddit tracking send` sends them, and so does the next run that has something to do"
     }
 }

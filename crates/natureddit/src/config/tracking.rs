@@ -139,9 +139,7 @@ impl TrackingConfig {
 fn access(environment: &MlflowEnvironment) -> Option<TrackingAccess> {
     // As MLflow's own client has it: a name and a password come before a token.
     match (&environment.username, &environment.password) {
-        (Some(user), Some(password)) => {
-            Some(TrackingAccess::Basic { user: user.clone(), password: password.clone() })
-        }
+        (Some(user), Some(password)) => Some(TrackingAccess::Basic { user: user.clone(), password: password.clone() }),
         _ => environment.token.clone().map(TrackingAccess::Token),
     }
 }

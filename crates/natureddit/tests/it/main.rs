@@ -16,5 +16,6 @@ mod natureddit;
 mod properties;
 mod running;
 mod the_loop;
+mod tracking;
 mod traps;
 mod truth;

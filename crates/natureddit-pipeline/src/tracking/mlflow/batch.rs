@@ -14,7 +14,10 @@ const TAG_CHARS_MAX: usize = 5_000;
 /// The batches of a run, always the same ones in the same order.
 pub(super) fn batches<'a>(run: &'a TrackedRun, run_id: &'a str) -> Vec<LogBatch<'a>> {
     let pairs = |pairs: &'a std::collections::BTreeMap<String, String>, chars_max| -> Vec<Pair<'a>> {
-        let pair = |(key, value): (&'a String, &'a String)| Pair { key: cut(key, KEY_CHARS_MAX), value: cut(value, chars_max) };
+        let pair = |(key, value): (&'a String, &'a String)| Pair {
+            key: cut(key, KEY_CHARS_MAX),
+            value: cut(value, chars_max),
+        };
         pairs.iter().map(pair).collect()
     };
     let mut params = pairs(&run.params, PARAM_CHARS_MAX);

@@ -146,8 +146,10 @@ fn accepted(url: &Url, response: Response) -> Result<Response, MlflowError> {
         return Ok(response);
     }
     // Pages of proxies, and MLflow's own for a wrong password, are no JSON.
-    let refusal = serde_json::from_slice(&response.body)
-        .unwrap_or_else(|_| Refusal { error_code: String::new(), message: String::from_utf8_lossy(&response.body).into() });
+    let refusal = serde_json::from_slice(&response.body).unwrap_or_else(|_| Refusal {
+        error_code: String::new(),
+        message: String::from_utf8_lossy(&response.body).into(),
+    });
     let plain = |text: &str| -> String {
         let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
         words.collect::<Vec<_>>().join(" ").chars().take(MESSAGE_CHARS_MAX).collect()

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use natureddit_core::fs::{self, FsError};
 use natureddit_core::ContentHash;
+use natureddit_core::fs::{self, FsError};
 use natureddit_model::{BundleError, ComposeError, ModelBundle};
 
 use crate::tracking::run::TrackedRun;

@@ -1,6 +1,8 @@
 //! The steps by which a run comes to the server. Each finds out first whether it was done: by what was written down after
 //! it, and where that could be lost, by asking the server.
 
+use natureddit_net::NetError;
+
 use super::Mlflow;
 use super::batch::batches;
 use super::client::{MlflowError, Repeat};
@@ -165,7 +167,13 @@ impl Errand<'_> {
     async fn artifacts(&mut self) -> Result<(), MlflowError> {
         let Some(root) = self.artifact_root() else { return Ok(()) };
         for name in self.stored.run.artifacts.iter().skip(self.sending.artifacts) {
-            self.server.upload(&format!("{root}/{name}"), &self.stored.artifact(name)).await?;
+            match self.server.upload(&format!("{root}/{name}"), &self.stored.artifact(name)).await {
+                // Somebody has removed it.
+                Err(MlflowError::Net(NetError::File(error))) if error.is_not_found() => {
+                    self.sending.left_out.push(format!("{name}: it is gone"));
+                }
+                done => done?,
+            }
             self.sending.artifacts += 1;
             self.save()?;
         }

@@ -232,7 +232,8 @@ impl Held {
         let filter = text(body, "filter");
         let (tag, wanted) = filter.strip_prefix("tags.`").unwrap().split_once("` = '").unwrap();
         let wanted = wanted.strip_suffix('\'').unwrap();
-        let found = self.runs.iter().filter(|(_, run)| run.is_active && run.tags.get(tag).is_some_and(|tag| tag == wanted));
+        let found =
+            self.runs.iter().filter(|(_, run)| run.is_active && run.tags.get(tag).is_some_and(|tag| tag == wanted));
         let runs: Vec<Value> = found.map(|(id, _)| run_info(experiment, id)).collect();
         // As the real one does, what is empty is left out.
         Ok(if runs.is_empty() { json!({}) } else { json!({ "runs": runs }) })

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use natureddit_pipeline::training_graph::TrainingConfig;
 use natureddit_pipeline::tracking::{Recorder, Sent, Tracking, Which};
+use natureddit_pipeline::training_graph::TrainingConfig;
 use natureddit_pipeline::{RunEvent, RunReport, Runner};
 use serde::Serialize;
 

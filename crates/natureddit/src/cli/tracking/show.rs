@@ -52,11 +52,7 @@ impl fmt::Display for Shown {
     }
 }
 
-fn section<'a>(
-    f: &mut fmt::Formatter<'_>,
-    title: &str,
-    rows: impl Iterator<Item = (&'a str, String)>,
-) -> fmt::Result {
+fn section<'a>(f: &mut fmt::Formatter<'_>, title: &str, rows: impl Iterator<Item = (&'a str, String)>) -> fmt::Result {
     let rows: Vec<_> = rows.collect();
     if rows.is_empty() {
         return Ok(());
