@@ -62,7 +62,7 @@ impl Component for Trainer {
         const {
             &ComponentSpec {
                 id: "Trainer",
-                version: 2,
+                version: 3,
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),

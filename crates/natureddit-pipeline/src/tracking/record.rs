@@ -260,14 +260,29 @@ fn flatten(path: &str, value: &Value, timestamp_ms: i64, metrics: &mut Vec<Metri
         Value::Array(items) => {
             let prefix = path.strip_suffix("_per_class").unwrap_or(path);
             for fields in items.iter().filter_map(Value::as_object) {
-                let Some(class) = fields.get("name").and_then(Value::as_str) else { continue };
+                let Some(of) = what_of(fields) else { continue };
                 for (key, value) in fields {
-                    flatten(&format!("{prefix}_{key}_{class}"), value, timestamp_ms, metrics);
+                    // An interval is named as such at its end.
+                    let path = match key.strip_suffix("_interval") {
+                        Some(figure) => format!("{prefix}_{figure}_{of}_interval"),
+                        None if key == "interval" => format!("{prefix}_{of}_interval"),
+                        None => format!("{prefix}_{key}_{of}"),
+                    };
+                    flatten(&path, value, timestamp_ms, metrics);
                 }
             }
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
+}
+
+/// What a row of figures is about: a class, or a share of the posts.
+fn what_of(fields: &serde_json::Map<String, Value>) -> Option<String> {
+    if let Some(class) = fields.get("name").and_then(Value::as_str) {
+        return Some(class.to_owned());
+    }
+    let coverage = fields.get("coverage").and_then(Value::as_f64)?;
+    Some(format!("at_{:.0}", coverage * 100.0))
 }
 
 /// A name as MLflow takes it.
@@ -333,9 +348,10 @@ mod tests {
         let evaluation = json!({
             "metrics": {
                 "macro_f1": 0.9, "macro_f1_interval": [0.8, 0.95], "confusion": [[1, 2], [3, 4]],
-                "per_class": [{"name": "fauna", "recall": 0.7, "support": 3}],
-                "selective": {"accuracy_at_80": 0.99}, "slices": {"subreddit": {"pics": 0.3}},
+                "per_class": [{"name": "fauna", "recall": 0.7, "recall_interval": [0.5, 0.9], "support": 3}],
+                "selective": [{"coverage": 0.8, "accuracy": 0.99}], "slices": {"subreddit": {"pics": 0.3}},
             },
+            "slices": [{"name": "subreddit", "accuracy": 0.1}],
             "champion": {"accuracy": 0.5, "candidate_macro_f1": null},
             "blessed": true,
             "reasons": ["met: enough"],
@@ -349,7 +365,10 @@ mod tests {
             ("eval_macro_f1_interval_high", 0.95),
             ("eval_macro_f1_interval_low", 0.8),
             ("eval_recall_fauna", 0.7),
+            ("eval_recall_fauna_interval_high", 0.9),
+            ("eval_recall_fauna_interval_low", 0.5),
             ("eval_selective_accuracy_at_80", 0.99),
+            ("eval_selective_coverage_at_80", 0.8),
             ("eval_support_fauna", 3.0),
         ];
         assert_eq!(found, expected.map(|(key, value)| (key.to_owned(), value)).into());
