@@ -25,7 +25,7 @@ Measures the bars the project promises and says which are met; exits with 1 if o
 usage: cargo xtask bench [loop] [--photos DIR]
        cargo xtask bench collect [--turbojpeg]
        cargo xtask bench dvc [local|s3|many|daily]
-       cargo xtask bench pipeline [statistics|runs]
+       cargo xtask bench pipeline [statistics|runs|tracking]
 
   loop          the whole loop on real photos: demo, second run, cross-validation, server; also without a word
   --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)
@@ -37,7 +37,7 @@ usage: cargo xtask bench [loop] [--photos DIR]
                 small ones (many), and the daily update (daily, by itself); takes up to 10 GB in target/xtask, which are free again afterwards
 
   pipeline      statistics of tables of 100,000 and of a million rows, beside TensorFlow Data Validation (statistics; it
-                takes 2.5 GB in target/interop and Python 3.11)
+                takes 2.5 GB in target/interop and Python 3.11); what tracking adds to a run that trains, without a server (tracking)
 
 `loop` is of this program alone. The others need Linux, and python3 (3.11 or newer) with pip and venv; what
 `collect` makes once is kept in target/bench.";

@@ -42,6 +42,7 @@ const PEERS: [Peer; 7] = [
     Peer { name: "reddit", checks: &["check_praw.py"], is_light: true },
     Peer { name: "tfx", checks: &["check_tfx.py"], is_light: true },
     Peer { name: "tfdv", checks: &["check_tfdv.py"], is_light: false },
+    Peer { name: "mlflow", checks: &["check_mlflow.py"], is_light: false },
 ];
 
 /// `cargo xtask interop`.

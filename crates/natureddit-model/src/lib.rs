@@ -4,6 +4,7 @@
 //! dataset file, a tracker or HTTP; nothing is fetched: files of assets are handed in.
 
 mod bundle;
+mod composed;
 mod embedder;
 mod encoder;
 mod error;
@@ -21,6 +22,7 @@ pub mod train;
 mod weights;
 
 pub use bundle::{BundleError, BundleParts, Manifest, ModelBundle};
+pub use composed::{ComposeError, ComposedInputs, ComposedModel, composed_difference};
 pub use embedder::Embedder;
 pub use encoder::{
     EncoderFiles, EncoderPair, Features, ImageEncoder, TextEncoder, image_encoder_from_config, text_encoder_from_config,

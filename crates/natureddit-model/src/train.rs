@@ -1,6 +1,8 @@
 //! Training of the fusion head on cached features: weighted softmax regression, AdamW, cosine schedule, modality
 //! dropout, early stopping on the eval split. Everything random comes from one seed.
 
+use std::time::{Duration, Instant};
+
 use burn::module::{Module, Param};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
@@ -53,8 +55,13 @@ pub struct Sample<'a> {
 pub struct Epoch {
     /// Mean loss over the training rows, with dropout.
     pub train_loss: f64,
+    /// The share of the training rows that were answered right, each as the pass saw it: with dropout, and before the step
+    /// that learnt from it. All rows count alike.
+    pub train_accuracy: f64,
     /// Mean loss over the eval rows; `None` when there are none.
     pub eval_loss: Option<f64>,
+    /// The share of the eval rows that are answered right after the pass; `None` when there are none.
+    pub eval_accuracy: Option<f64>,
 }
 
 /// A trained head and how it came about.
@@ -66,6 +73,8 @@ pub struct Trained {
     pub epochs: Vec<Epoch>,
     /// The epoch the head is from, counted from 0.
     pub best_epoch: usize,
+    /// When each epoch ended, since training began.
+    pub epoch_ends: Vec<Duration>,
 }
 
 /// Why there is nothing to train on.
@@ -96,8 +105,8 @@ impl Linear {
         }
     }
 
-    /// Weighted mean cross-entropy.
-    fn loss(&self, batch: &Batch, device: &Device) -> Tensor<1> {
+    /// Weighted mean cross-entropy, and the scores it comes from: [rows, classes].
+    fn loss(&self, batch: &Batch, device: &Device) -> (Tensor<1>, Tensor<2>) {
         let rows = batch.weights.len();
         let classes = self.bias.dims()[1];
         let inputs =
@@ -106,7 +115,13 @@ impl Linear {
         let scores = inputs.matmul(self.weight.val()) + self.bias.val();
         // A target row holds the row's weight at its class, so the sum is already weighted.
         let total: f32 = batch.weights.iter().sum();
-        (log_softmax(scores, 1) * targets).sum().neg() / total
+        ((log_softmax(scores.clone(), 1) * targets).sum().neg() / total, scores)
+    }
+
+    /// Loss and accuracy on rows that are not learnt from.
+    fn judge(&self, batch: &Batch, device: &Device) -> (f64, f64) {
+        let (loss, scores) = self.loss(batch, device);
+        (f64::from(floats(loss)[0]), batch.right(scores) as f64 / batch.classes.len() as f64)
     }
 
     fn head(&self, image: &Standard, text: &Standard) -> Head {
@@ -123,6 +138,17 @@ struct Batch {
     inputs: Vec<f32>,
     targets: Vec<f32>,
     weights: Vec<f32>,
+    classes: Vec<Class>,
+}
+
+impl Batch {
+    /// How many rows have their highest score at their class.
+    fn right(&self, scores: Tensor<2>) -> usize {
+        let width = self.targets.len() / self.classes.len().max(1);
+        let scores = floats(scores);
+        let rows = scores.chunks_exact(width.max(1)).zip(&self.classes);
+        rows.filter(|(scores, class)| best(scores) == class.0).count()
+    }
 }
 
 /// Trains a head for `classes` over the features of `encoders`.
@@ -150,28 +176,35 @@ pub fn train_head(
     let mut order: Vec<usize> = (0..train.len()).collect();
     let eval_batch = rows.batch(eval.iter(), &mut None);
 
-    let mut epochs: Vec<Epoch> = Vec::new();
+    let (mut epochs, mut epoch_ends, began) = (Vec::new(), Vec::new(), Instant::now());
     let mut best: Option<(f64, usize, Head)> = None;
     progress.start("training the head", Some(config.epochs_max as u64));
     for epoch in 0..config.epochs_max {
         let rate = learning_rate(config, epoch);
         order.shuffle(&mut rng);
-        let mut total = 0.0;
+        let (mut total, mut right) = (0.0, 0);
         for indices in order.chunks(config.batch_size) {
             let dropout = Dropout { image: config.image_dropout, text: config.text_dropout, rng: &mut rng };
             let batch = rows.batch(indices.iter().map(|&i| &train[i]), &mut Some(dropout));
-            let loss = model.loss(&batch, &device);
+            let (loss, scores) = model.loss(&batch, &device);
             total += f64::from(floats(loss.clone())[0]) * indices.len() as f64;
+            right += batch.right(scores);
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(rate, model, gradients);
         }
-        let train_loss = total / train.len() as f64;
-        let eval_loss = (!eval.is_empty()).then(|| f64::from(floats(model.loss(&eval_batch, &device))[0]));
-        let judged = eval_loss.unwrap_or(train_loss);
+        let judged_by = (!eval.is_empty()).then(|| model.judge(&eval_batch, &device));
+        let done = Epoch {
+            train_loss: total / train.len() as f64,
+            train_accuracy: right as f64 / train.len() as f64,
+            eval_loss: judged_by.map(|(loss, _)| loss),
+            eval_accuracy: judged_by.map(|(_, accuracy)| accuracy),
+        };
+        let judged = done.eval_loss.unwrap_or(done.train_loss);
         if !judged.is_finite() {
             return Err(TrainError::Diverged(epoch));
         }
-        epochs.push(Epoch { train_loss, eval_loss });
+        epochs.push(done);
+        epoch_ends.push(began.elapsed());
         progress.advance(1);
         // Without eval rows there is nothing to stop by: the last epoch is the one kept.
         if eval.is_empty() || best.as_ref().is_none_or(|(loss, ..)| judged < *loss) {
@@ -182,7 +215,7 @@ pub fn train_head(
     }
     progress.finish();
     let (_, best_epoch, head) = best.ok_or(TrainError::Diverged(0))?;
-    Ok(Trained { head, epochs, best_epoch })
+    Ok(Trained { head, epochs, best_epoch, epoch_ends })
 }
 
 /// From the configured rate to zero along half a cosine.
@@ -229,7 +262,7 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn batch<'s>(&self, samples: impl Iterator<Item = &'s Sample<'s>>, dropout: &mut Option<Dropout<'_>>) -> Batch {
-        let mut batch = Batch { inputs: Vec::new(), targets: Vec::new(), weights: Vec::new() };
+        let mut batch = Batch { inputs: Vec::new(), targets: Vec::new(), weights: Vec::new(), classes: Vec::new() };
         for sample in samples {
             let (photo, title) = match dropout {
                 Some(dropout) => dropout.apply(sample.features),
@@ -241,9 +274,15 @@ impl Rows<'_> {
             batch.targets.resize(start + self.class_weights.len(), 0.0);
             batch.targets[start + sample.class.0] = weight;
             batch.weights.push(weight);
+            batch.classes.push(sample.class);
         }
         batch
     }
+}
+
+/// Where the highest score is; of equal ones the first, as an answer has it.
+fn best(scores: &[f32]) -> usize {
+    (0..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best })
 }
 
 /// The values of a tensor, row-major.

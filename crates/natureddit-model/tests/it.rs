@@ -6,7 +6,8 @@ use std::process::Command;
 use natureddit_core::{Class, Progress, fs};
 use natureddit_model::train::{Sample, TrainError, TrainerConfig, train_head};
 use natureddit_model::{
-    BundleError, Embedder, Features, InputError, ModelBundle, ModelInput, Predictor, PredictorOptions, Runtime,
+    BundleError, ComposedInputs, ComposedModel, Embedder, Features, InputError, ModelBundle, ModelInput, Predictor,
+    PredictorOptions, Runtime, composed_difference,
 };
 use natureddit_testkit::{LIMITS, assets, bundle, classes, photo, shared, trainer};
 use serde_json::Value;
@@ -139,6 +140,33 @@ fn a_bundle_learns_is_written_read_and_answers() {
 }
 
 #[test]
+fn one_file_answers_as_the_bundle_whatever_a_post_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path(), "shapes");
+    let onnx = bundle.compose().unwrap();
+    assert!(onnx == bundle.compose().unwrap(), "the same bundle gives the same bytes");
+    let options = PredictorOptions { limits: LIMITS, threads: 2 };
+    let difference = composed_difference(&bundle, &onnx, &assets().runtime, &options).unwrap();
+    assert!(difference <= 1e-5, "off by {difference}");
+
+    // The same three posts in one batch and alone, where the title has no padding.
+    let mut predictor = predictor(&bundle);
+    let mut composed = ComposedModel::load(&onnx, &assets().runtime, 2).unwrap();
+    let photo = photo(Class(1), 5);
+    let (text, image) = (Some("the horizon between sky and ground"), Some(photo.as_slice()));
+    let posts = [ModelInput { text: None, image }, ModelInput { text, image: None }, ModelInput { text, image }];
+    let prepared = posts.map(|post| predictor.preprocessor().prepare(&post).unwrap());
+    let together = composed.predict(&ComposedInputs::new(&prepared, bundle.preprocess())).unwrap();
+    let expected = predictor.predict(&prepared).unwrap();
+    for ((post, together), expected) in prepared.iter().zip(&together).zip(&expected) {
+        let inputs = ComposedInputs::new(std::slice::from_ref(post), bundle.preprocess());
+        let alone = composed.predict(&inputs).unwrap().remove(0);
+        assert!(distance(&alone, together) <= 1e-5 && distance(&alone, &expected.probabilities) <= 1e-5);
+    }
+    assert!(distance(&together[0], &together[2]) > 1e-3 && distance(&together[1], &together[2]) > 1e-3);
+}
+
+#[test]
 fn a_corrupted_bundle_is_refused_by_its_hash() {
     let folder = tempfile::tempdir().unwrap();
     let _ = bundle(folder.path(), "shapes");
@@ -217,7 +245,11 @@ fn training_twice_gives_the_same_head() {
     let (one, two) = (train(), train());
     assert_eq!(one.head, two.head);
     assert_eq!(one.epochs, two.epochs);
-    assert!(one.epochs.last().unwrap().eval_loss.unwrap() < one.epochs[0].eval_loss.unwrap());
+    let (first, last) = (one.epochs[0], one.epochs.last().unwrap());
+    assert!(last.eval_loss.unwrap() < first.eval_loss.unwrap());
+    assert_eq!(one.epoch_ends.len(), one.epochs.len());
+    // The rows are easily told apart; in the first step nothing is known of them.
+    assert!(first.train_accuracy > 0.3 && last.train_accuracy > 0.95 && last.eval_accuracy == Some(1.0), "{last:?}");
 }
 
 #[test]

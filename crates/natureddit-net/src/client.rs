@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use natureddit_core::Secret;
 use natureddit_core::progress::WaitReason;
 use reqwest::redirect::Policy;
 use url::Url;
@@ -13,7 +14,7 @@ use crate::guard::PublicResolver;
 use crate::host_map::HostMap;
 use crate::limiter::HostLimiter;
 use crate::pacing::{Pacing, Turns};
-use crate::request::{Content, Request, UploadMethod};
+use crate::request::{Content, JsonMethod, Request, UploadMethod};
 use crate::retry::RetryPolicy;
 
 /// How a [`Client`] behaves.
@@ -120,6 +121,16 @@ impl Client {
     /// A form that is posted. A redirect is not followed but is the answer, for what is posted is meant for one server.
     pub fn post_form(&self, url: &str, fields: &[(&str, &str)]) -> Request {
         Request::new(self.clone(), url, Content::form(fields))
+    }
+
+    /// A JSON document that is posted. A redirect is not followed but is the answer.
+    pub fn post_json(&self, url: &str, document: String) -> Request {
+        Request::new(self.clone(), url, Content::Json(JsonMethod::Post, Secret::new(document)))
+    }
+
+    /// As [`Client::post_json`], with the method `DELETE`.
+    pub fn delete_json(&self, url: &str, document: String) -> Request {
+        Request::new(self.clone(), url, Content::Json(JsonMethod::Delete, Secret::new(document)))
     }
 
     /// Waits as before a repetition of a request that failed: for whoever sees only by the body of an answer that it is

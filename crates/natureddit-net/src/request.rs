@@ -35,6 +35,7 @@ pub struct Request {
     bytes_max: u64,
     total_timeout: Duration,
     redirects_max: usize,
+    retries_max: u32,
 }
 
 /// Who asks. Sent to the server that was named, never to one it redirects to.
@@ -55,6 +56,13 @@ pub enum UploadMethod {
     Put,
 }
 
+/// How a JSON document is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum JsonMethod {
+    Post,
+    Delete,
+}
+
 /// What is sent.
 #[derive(Debug)]
 pub(crate) enum Content {
@@ -62,6 +70,8 @@ pub(crate) enum Content {
     Nothing,
     /// Posted.
     Form(Secret),
+    /// What is in it may be secret.
+    Json(JsonMethod, Secret),
     File(UploadMethod, PathBuf),
 }
 
@@ -74,7 +84,8 @@ impl Content {
     fn method(&self) -> Method {
         match self {
             Self::Nothing => Method::GET,
-            Self::Form(_) | Self::File(UploadMethod::Post, _) => Method::POST,
+            Self::Form(_) | Self::Json(JsonMethod::Post, _) | Self::File(UploadMethod::Post, _) => Method::POST,
+            Self::Json(JsonMethod::Delete, _) => Method::DELETE,
             Self::File(UploadMethod::Put, _) => Method::PUT,
         }
     }
@@ -82,7 +93,7 @@ impl Content {
 
 impl Request {
     pub(crate) fn new(client: Client, url: &str, content: Content) -> Self {
-        let ClientConfig { total_timeout, redirects_max, .. } = client.0.config;
+        let ClientConfig { total_timeout, redirects_max, retry, .. } = client.0.config;
         Self {
             client,
             url: url.to_owned(),
@@ -94,6 +105,7 @@ impl Request {
             bytes_max: BODY_BYTES_MAX,
             total_timeout,
             redirects_max,
+            retries_max: retry.retries_max,
         }
     }
 
@@ -121,6 +133,11 @@ impl Request {
     /// Takes a redirect for the answer.
     pub fn without_redirects(self) -> Self {
         Self { redirects_max: 0, ..self }
+    }
+
+    /// Is sent once, whatever comes of it: for what must not happen twice where only the answer was lost.
+    pub fn without_retries(self) -> Self {
+        Self { retries_max: 0, ..self }
     }
 
     /// The `Accept` header.
@@ -218,7 +235,8 @@ impl Request {
     fn retries(&self) -> Retries {
         let Inner { config, turns, .. } = &*self.client.0;
         let Pacing { clock, wait_max, .. } = &turns.pacing;
-        Retries { policy: config.retry, retry: 0, budget: Budget(*wait_max), clock: clock.clone() }
+        let policy = RetryPolicy { retries_max: self.retries_max, ..config.retry };
+        Retries { policy, retry: 0, budget: Budget(*wait_max), clock: clock.clone() }
     }
 
     /// One attempt: the request and the redirects it leads to.
@@ -287,6 +305,9 @@ impl Request {
             Content::Form(form) => {
                 let kind = "application/x-www-form-urlencoded";
                 request = request.header(CONTENT_TYPE, kind).body(form.expose().to_owned());
+            }
+            Content::Json(_, document) => {
+                request = request.header(CONTENT_TYPE, "application/json").body(document.expose().to_owned());
             }
             Content::File(..) => request = request.header(CONTENT_TYPE, "application/octet-stream"),
             Content::Nothing => (),

@@ -26,6 +26,7 @@ pub mod shortcuts;
 pub mod split;
 pub mod statistics;
 pub mod svg;
+pub mod tracking;
 pub mod training_graph;
 pub mod wire;
 

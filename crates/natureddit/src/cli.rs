@@ -32,6 +32,7 @@ mod serve;
 mod session;
 mod signals;
 mod sync_deletions;
+mod tracking;
 mod words;
 
 use std::process::ExitCode;
@@ -79,6 +80,7 @@ enum Command {
     Run(run::Args),
     Lineage(lineage::Args),
     Gc(gc::Args),
+    Tracking(tracking::Args),
     Model(model::Args),
     Predict(predict::Args),
     Score(score::Args),
@@ -102,6 +104,7 @@ impl Command {
             Self::Run(args) => run::run(args, session),
             Self::Lineage(args) => lineage::run(args, session),
             Self::Gc(args) => gc::run(args, session),
+            Self::Tracking(args) => tracking::run(args, session),
             Self::Model(args) => model::run(args, session),
             Self::Predict(args) => predict::run(args, session),
             Self::Score(args) => score::run(args, session),

@@ -24,6 +24,7 @@ mod raw;
 mod sandbox;
 mod schema;
 mod serve;
+mod tracking;
 mod trainer;
 mod tuner;
 
@@ -50,6 +51,7 @@ pub use project::ProjectConfig;
 pub use sandbox::SandboxConfig;
 pub use schema::{OnProblem, SchemaConfig, ValidatorConfig};
 pub use serve::{ServeConfig, TlsConfig};
+pub use tracking::{MlflowEnvironment, TrackedModels, TrackingAccess, TrackingConfig};
 pub use trainer::{ClassWeights, TrainerConfig};
 pub use tuner::{Search, TunerConfig, TunerMethod};
 
@@ -103,6 +105,8 @@ pub struct Config {
     pub tuner: TunerConfig,
     /// `[evaluator]`
     pub evaluator: EvaluatorConfig,
+    /// `[tracking]`
+    pub tracking: TrackingConfig,
     /// `[serve]`
     pub serve: ServeConfig,
     /// `[sandbox]`
@@ -163,11 +167,14 @@ impl Config {
     fn check(document: &Document, root: &Path, environment: &Environment) -> Result<Self, ConfigError> {
         let raw: RawConfig = document.merged_onto(example()?).try_into().map_err(ConfigError::BuiltIn)?;
         let checker = Checker { document, root, environment };
+        let project = ProjectConfig::check(raw.project, &checker)?;
+        let model = ModelConfig::check(raw.model, &checker)?;
+        let tracking = TrackingConfig::check(raw.tracking, (&project.name, &model.name), &checker)?;
         Ok(Self {
             file: None,
             keys_set: document.keys(),
             root: root.to_owned(),
-            project: ProjectConfig::check(raw.project, &checker)?,
+            project,
             collect: CollectConfig::check(raw.collect, &checker)?,
             dvc: DvcConfig::check(&raw.dvc, &checker)?,
             net: NetConfig::check(raw.net, &checker)?,
@@ -177,10 +184,11 @@ impl Config {
             examples: ExamplesConfig::check(raw.examples, &checker)?,
             schema: SchemaConfig::check(&raw.schema, &checker)?,
             validator: ValidatorConfig::check(raw.validator, &checker)?,
-            model: ModelConfig::check(raw.model, &checker)?,
+            model,
             trainer: TrainerConfig::check(raw.trainer, &checker)?,
             tuner: TunerConfig::check(raw.tuner, &checker)?,
             evaluator: EvaluatorConfig::check(raw.evaluator, &checker)?,
+            tracking,
             serve: ServeConfig::check(raw.serve, &checker)?,
             sandbox: SandboxConfig::check(&raw.sandbox, &checker)?,
         })

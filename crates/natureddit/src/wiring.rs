@@ -1,5 +1,6 @@
 //! The one place that turns settings into the libraries' own.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use natureddit_core::{Asset, Clock, Progress};
 use natureddit_data::dvc::DvcOptions;
+use natureddit_data::dvc::pointer::Pointer;
 use natureddit_data::dvc::remote::{Access, AwsAccess, AwsFiles};
 use natureddit_data::git_revision;
 use natureddit_data::source::RedditOauthConfig;
@@ -29,11 +31,12 @@ use natureddit_pipeline::runner::RunnerConfig;
 use natureddit_pipeline::schema::infer::InferConfig;
 use natureddit_pipeline::schema::validate::Severities;
 use natureddit_pipeline::split::{HashBuckets, SplitBy};
+use natureddit_pipeline::tracking::{self, Credentials, Models, RunContext, ServerConfig, Tracking};
 use natureddit_pipeline::training_graph::TrainingConfig;
 use natureddit_pipeline::{MetadataLocation, Runner};
 use url::{Host, Url};
 
-use crate::config::{self, ClassWeights, Config, OnProblem, TunerMethod};
+use crate::config::{self, ClassWeights, Config, OnProblem, TrackedModels, TrackingAccess, TunerMethod};
 
 /// A machine for which no ONNX Runtime is pinned.
 #[derive(Debug, thiserror::Error)]
@@ -230,6 +233,73 @@ pub(crate) fn pipeline_runner(
         runner = runner.with_run_property("git_revision", revision);
     }
     runner
+}
+
+/// How runs are tracked; `None` where they are not.
+pub(crate) fn tracking(config: &Config) -> anyhow::Result<Option<Tracking>> {
+    let tracking = &config.tracking;
+    if !tracking.is_enabled {
+        return Ok(None);
+    }
+    let credentials = tracking.access.clone().map(|access| match access {
+        TrackingAccess::Basic { user, password } => Credentials::Basic { user, password },
+        TrackingAccess::Token(token) => Credentials::Token(token),
+    });
+    let server = tracking.uri.clone().map(|uri| ServerConfig {
+        uri,
+        credentials,
+        client: mlflow_client(config),
+        upload_timeout: tracking.upload_timeout,
+    });
+    let made = tracking::from_config(tracking::TrackingConfig {
+        dir: config.project.pipeline_root.join("tracking"),
+        project_dir: config.root.clone(),
+        models_dir: config.project.models_dir.clone(),
+        experiment: tracking.experiment.clone(),
+        registered_model: tracking.registered_model.clone(),
+        alias: tracking.alias.clone(),
+        models: match tracking.models {
+            TrackedModels::Pushed => Models::Pushed,
+            TrackedModels::All => Models::All,
+            TrackedModels::None => Models::None,
+        },
+        artifacts: tracking.artifacts.clone(),
+        artifact_bytes_max: tracking.artifact_bytes_max,
+        server,
+    })?;
+    Ok(Some(made))
+}
+
+fn mlflow_client(config: &Config) -> ClientConfig {
+    let tracking = &config.tracking;
+    ClientConfig {
+        user_agent: concat!("natureddit/", env!("CARGO_PKG_VERSION")).to_owned(),
+        connect_timeout: tracking.connect_timeout,
+        total_timeout: tracking.request_timeout,
+        read_timeout: tracking.request_timeout,
+        retry: RetryPolicy { retries_max: tracking.retries_max, ..client_config(config).retry },
+        ..client_config(config)
+    }
+}
+
+/// What is known of a run of the pipeline before it begins. What names a person is left out.
+pub(crate) fn run_context(config: &Config, training: &TrainingConfig) -> RunContext {
+    let mut tags = BTreeMap::from([
+        ("mlflow.source.name".to_owned(), "natureddit run".to_owned()),
+        ("mlflow.source.type".to_owned(), "LOCAL".to_owned()),
+        ("natureddit.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("natureddit.project".to_owned(), config.project.name.clone()),
+    ]);
+    if let Some(commit) = natureddit_data::git::head_commit(&config.root) {
+        tags.insert("mlflow.source.git.commit".to_owned(), commit);
+    }
+    // Where the data is not versioned with DVC there is no pointer, and nothing to say.
+    for (tag, name) in [("natureddit.dvc.posts", "posts.csv"), ("natureddit.dvc.images", "images")] {
+        let pointer = Pointer::read(&Pointer::path_of(&config.project.data_dir.join(name)));
+        let content = pointer.ok().and_then(|pointer| pointer.outs.into_iter().next()).and_then(|out| out.content);
+        tags.extend(content.map(|content| (tag.to_owned(), content.id.to_string())));
+    }
+    RunContext { params: tracking::settings_params(training), tags }
 }
 
 /// What the components of the pipeline need to know.

@@ -2,6 +2,7 @@
 
 mod runs;
 mod statistics;
+mod tracking;
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ use crate::workspace::Workspace;
 /// A part of this bench, and what it measures.
 type Part = (&'static str, fn(&Bench) -> Result<Vec<Figure>, Failure>);
 
-const PARTS: [Part; 2] = [("statistics", statistics::measure), ("runs", runs::measure)];
+const PARTS: [Part; 3] =
+    [("statistics", statistics::measure), ("runs", runs::measure), ("tracking", tracking::measure)];
 
 pub(super) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     let asked = arguments.word_unless_option();

@@ -1,10 +1,12 @@
 //! A graph under construction: nodes, weights, inputs and outputs, in the order they are added.
 
+use std::collections::BTreeSet;
+
 use prost::Message;
 
 use super::proto::{
     AttributeProto, Dimension, DimensionProto, FLOAT, GraphProto, INT64, ModelProto, NodeProto, OperatorSetIdProto,
-    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
 /// Operator set 20 is the first with `Gelu`; intermediate representation 9 goes with it.
@@ -33,6 +35,11 @@ impl GraphBuilder {
     pub(super) fn input_i64(&mut self, name: &str, shape: &[Option<i64>]) -> Name {
         self.0.input.push(value_info(name, INT64, shape));
         Name(name.to_owned())
+    }
+
+    /// The input of that name, which a graph that was taken in brought.
+    pub(super) fn input(&self, name: &str) -> Option<Name> {
+        self.0.input.iter().find(|input| input.name == name).map(|input| Name(input.name.clone()))
     }
 
     /// A constant tensor of floats.
@@ -65,18 +72,86 @@ impl GraphBuilder {
         Name(name.to_owned())
     }
 
+    /// Takes in a graph that this program has written: its inputs keep their names, every other value gets one that begins
+    /// with `prefix`. Gives its output.
+    ///
+    /// # Errors
+    /// What is wrong with it: something in the file that is not understood would be lost.
+    pub(super) fn absorb(&mut self, prefix: &str, onnx: &[u8]) -> Result<Name, String> {
+        let model = ModelProto::decode(onnx).map_err(|e| e.to_string())?;
+        if model.encoded_len() != onnx.len() {
+            return Err("it has parts that this program does not write".to_owned());
+        }
+        let opsets: Vec<_> = model.opset_import.iter().map(|set| (set.domain.as_str(), set.version)).collect();
+        if model.ir_version != IR_VERSION || opsets != [("", OPSET)] {
+            return Err(format!("it is of version {} and operators {opsets:?}", model.ir_version));
+        }
+        let graph = model.graph.ok_or("it has no graph")?;
+        let inputs: BTreeSet<String> = graph.input.iter().map(|input| input.name.clone()).collect();
+        // An empty name stands for an optional input that is left out.
+        let rename = |name: String| match name.is_empty() || inputs.contains(&name) {
+            true => name,
+            false => format!("{prefix}{name}"),
+        };
+        let [output] = <[ValueInfoProto; 1]>::try_from(graph.output).map_err(|_| "it has not one output")?;
+        self.0.input.extend(graph.input);
+        self.0.node.extend(graph.node.into_iter().map(|node| NodeProto {
+            input: node.input.into_iter().map(rename).collect(),
+            output: node.output.into_iter().map(rename).collect(),
+            name: format!("{prefix}{}", node.name),
+            ..node
+        }));
+        let weights = graph.initializer.into_iter();
+        self.0.initializer.extend(weights.map(|weight| TensorProto { name: rename(weight.name), ..weight }));
+        Ok(Name(rename(output.name)))
+    }
+
     /// Declares a value as the graph's output and gives the finished file.
-    pub(super) fn finish(mut self, output: &Name, shape: &[Option<i64>]) -> Vec<u8> {
-        self.0.output.push(value_info(&output.0, FLOAT, shape));
-        let model = ModelProto {
+    pub(super) fn finish(self, output: &Name, shape: &[Option<i64>]) -> Vec<u8> {
+        self.model(&[Output::F32(output, shape)]).encode_to_vec()
+    }
+
+    /// As [`GraphBuilder::finish`], with several outputs, and what the file says of itself.
+    ///
+    /// # Errors
+    /// How many bytes it would have, where that is more than a protobuf message may: 2 GB.
+    pub(super) fn finish_described(
+        self,
+        outputs: &[Output<'_>],
+        doc: &str,
+        properties: &[(&str, String)],
+    ) -> Result<Vec<u8>, u64> {
+        let property =
+            |(key, value): &(&str, String)| StringStringEntryProto { key: (*key).to_owned(), value: value.clone() };
+        let mut model = self.model(outputs);
+        model.doc_string = doc.to_owned();
+        model.metadata_props = properties.iter().map(property).collect();
+        let bytes = model.encoded_len();
+        i32::try_from(bytes).map_err(|_| bytes as u64)?;
+        Ok(model.encode_to_vec())
+    }
+
+    fn model(mut self, outputs: &[Output<'_>]) -> ModelProto {
+        self.0.output.extend(outputs.iter().map(|output| match output {
+            Output::F32(name, shape) => value_info(&name.0, FLOAT, shape),
+            Output::I64(name, shape) => value_info(&name.0, INT64, shape),
+        }));
+        ModelProto {
             ir_version: IR_VERSION,
             producer_name: "natureddit".to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            doc_string: String::new(),
             graph: Some(self.0),
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-        };
-        model.encode_to_vec()
+            metadata_props: Vec::new(),
+        }
     }
+}
+
+/// A value that a graph gives, with its shape.
+pub(super) enum Output<'a> {
+    F32(&'a Name, &'a [Option<i64>]),
+    I64(&'a Name, &'a [Option<i64>]),
 }
 
 /// A named constant of a node.

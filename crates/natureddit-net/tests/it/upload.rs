@@ -89,6 +89,25 @@ async fn only_the_named_server_may_be_private() {
     assert_eq!(upload.send().await.unwrap().status, 307);
 }
 
+#[tokio::test]
+async fn a_document_is_posted_as_json_again_where_that_may_help_or_only_once() {
+    let tries = Counter::default();
+    let handler = {
+        let tries = tries.clone();
+        async move |headers: HeaderMap, body: String| {
+            assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+            if tries.next().is_multiple_of(2) { (StatusCode::BAD_GATEWAY, body) } else { (StatusCode::OK, body) }
+        }
+    };
+    let (client, base) = named(Router::new().route("/", axum::routing::post(handler))).await;
+    let post = || client.post_json(&base, r#"{"key": "value"}"#.to_owned());
+    let answer = post().send().await.unwrap();
+    assert_eq!((answer.status, &*answer.body, tries.get()), (200, br#"{"key": "value"}"#.as_slice(), 2));
+    assert_eq!(post().without_retries().send().await.unwrap().status, 502);
+    assert_eq!(tries.get(), 3);
+    assert!(!format!("{:?}", post()).contains("value"));
+}
+
 #[derive(Default)]
 struct Gathered {
     body: Vec<u8>,

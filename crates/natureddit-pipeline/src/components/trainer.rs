@@ -5,16 +5,41 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use natureddit_core::{Class, ClassNames};
 use natureddit_model::search::HyperParameters;
-use natureddit_model::train::{Sample, TrainerConfig, train_head};
+use natureddit_model::train::{Epoch, Sample, Trained, TrainerConfig, train_head};
 use natureddit_model::{BundleParts, EncoderPair, Features, ModelBundle};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::tuner::{HYPERPARAMETERS_FILE, Tuning};
-use super::{AssetLoader, read_json, read_transformed};
+use super::{AssetLoader, read_json, read_transformed, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
 use crate::examples::{Example, ExampleSource, read_split};
 use crate::split::Split;
+
+/// The file beside the bundle that [`Training`] is read from.
+pub const TRAINING_FILE: &str = "training.json";
+
+/// The detail of an execution that says when each epoch ended: milliseconds since training began, with commas. It is no
+/// part of the model, whose bytes do not depend on times.
+pub const EPOCH_ENDS_DETAIL: &str = "epoch_ends_ms";
+
+/// How a model was trained. The same rows and settings give the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// The settings that were used.
+    pub config: TrainerConfig,
+    /// How much a title without a photo counted beside a whole post.
+    pub extra_title_weight: f32,
+    /// How many rows were learnt from.
+    pub train_rows: usize,
+    /// How many rows were watched to stop in time.
+    pub eval_rows: usize,
+    /// The epoch the model is from, counted from 0.
+    pub best_epoch: usize,
+    /// Every epoch, in order.
+    pub epochs: Vec<Epoch>,
+}
 
 /// Trains a model.
 pub struct Trainer {
@@ -37,7 +62,7 @@ impl Component for Trainer {
         const {
             &ComponentSpec {
                 id: "Trainer",
-                version: 1,
+                version: 3,
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
@@ -71,15 +96,16 @@ impl Component for Trainer {
         let config = self.tuned(io)?;
         let trained = train_head(&train, &eval, &self.classes, &self.encoders, &config, &cx.progress)?;
 
-        let best = trained.epochs[trained.best_epoch];
-        cx.set_detail("train_rows", train.len());
-        cx.set_detail("eval_rows", eval.len());
-        cx.set_detail("epochs", trained.epochs.len());
-        cx.set_detail("best_epoch", trained.best_epoch);
-        cx.set_detail("train_loss", best.train_loss);
-        if let Some(loss) = best.eval_loss {
-            cx.set_detail("eval_loss", loss);
-        }
+        tell(&trained, (train.len(), eval.len()), cx);
+        let training = Training {
+            config: config.clone(),
+            extra_title_weight: self.extra_title_weight,
+            train_rows: train.len(),
+            eval_rows: eval.len(),
+            best_epoch: trained.best_epoch,
+            epochs: trained.epochs.clone(),
+        };
+        write_json(&io.output("model").join(TRAINING_FILE), &training)?;
         let files = (self.assets)(&cx.progress)?.encoders;
         let parts = BundleParts {
             name: &self.name,
@@ -92,6 +118,21 @@ impl Component for Trainer {
         ModelBundle::write(io.output("model"), parts)?;
         Ok(())
     }
+}
+
+/// What the run's report says of a training.
+fn tell(trained: &Trained, (train_rows, eval_rows): (usize, usize), cx: &mut ExecutionContext) {
+    let best = trained.epochs[trained.best_epoch];
+    cx.set_detail("train_rows", train_rows);
+    cx.set_detail("eval_rows", eval_rows);
+    cx.set_detail("epochs", trained.epochs.len());
+    cx.set_detail("best_epoch", trained.best_epoch);
+    cx.set_detail("train_loss", best.train_loss);
+    if let Some(loss) = best.eval_loss {
+        cx.set_detail("eval_loss", loss);
+    }
+    let ends: Vec<String> = trained.epoch_ends.iter().map(|end| end.as_millis().to_string()).collect();
+    cx.set_detail(EPOCH_ENDS_DETAIL, ends.join(","));
 }
 
 impl Trainer {

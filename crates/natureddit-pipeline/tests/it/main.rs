@@ -9,3 +9,4 @@ mod postgres;
 mod project;
 mod reasons;
 mod records;
+mod tracking;

@@ -1,5 +1,7 @@
 //! `natureddit model`: assets, pushed models, cross-validation.
 
+mod export;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -22,6 +24,7 @@ Examples:
   natureddit model pull                     fetch ONNX Runtime and the encoders, checked by SHA-256
   natureddit model list                     the versions that were pushed
   natureddit model show 2                   one version: classes, encoders, files, origin
+  natureddit model export --out model.onnx  the newest version as one ONNX file for other programs
   natureddit model cross-validate           how good the method is on all labelled posts";
 
 /// Pull encoders, look at pushed models, cross-validate
@@ -46,6 +49,9 @@ enum Command {
         /// The version [default: the newest]
         version: Option<u64>,
     },
+    /// Write one version as a single ONNX file: pixels, tokens and mask in, probabilities out
+    #[command(after_help = EXAMPLES)]
+    Export(export::Args),
     /// Judge every labelled post by a model that saw none of its group
     #[command(after_help = EXAMPLES)]
     CrossValidate {
@@ -56,12 +62,13 @@ enum Command {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
-    match args.command {
+    match &args.command {
         Command::Pull => session.output.result(&pull(&session.config_or_defaults()?, session)?)?,
         Command::List => session.output.result(&list(&session.config()?)?)?,
-        Command::Show { version } => session.output.result(&show(&session.config()?, version)?)?,
+        Command::Show { version } => session.output.result(&show(&session.config()?, *version)?)?,
+        Command::Export(args) => session.output.result(&export::export(args, session)?)?,
         Command::CrossValidate { folds } => {
-            let result = cross_validation(&session.config()?, usize::from(folds), session)?;
+            let result = cross_validation(&session.config()?, usize::from(*folds), session)?;
             session.output.result(&CrossValidated(result))?;
         }
     }

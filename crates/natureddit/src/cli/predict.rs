@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgGroup;
 use natureddit_core::fs;
-use natureddit_model::{ModelInput, Predictor};
+use natureddit_model::{ComposedInputs, ModelInput, Predictor};
 use serde::{Serialize, Serializer};
 
 use super::error::{CliError, Exit, HintExt};
 use super::model::{Answering, pushed_bundle};
 use super::session::Session;
+use crate::npz::{Array, write_npz};
 use crate::wiring;
 
 const EXAMPLES: &str = "\
 Examples:
   natureddit predict --text \"Fox in the snow\" --image fox.jpg
   natureddit predict --image fox.jpg           the photo alone
-  natureddit predict --text \"Fox in the snow\" --model-version 2 --json";
+  natureddit predict --text \"Fox in the snow\" --model-version 2 --json
+  natureddit predict --image fox.jpg --dump-inputs fox.npz   what the exported model takes";
 
 /// Say what one post shows
 #[derive(Debug, clap::Args)]
@@ -33,6 +35,9 @@ pub(super) struct Args {
     /// Which pushed version answers [default: the newest]
     #[arg(long, value_name = "VERSION")]
     model_version: Option<u64>,
+    /// Also write what the model was given, under the names of `model export`: pixels, input_ids, attention_mask
+    #[arg(long, value_name = "FILE.npz")]
+    dump_inputs: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -68,8 +73,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let runtime = wiring::load_runtime(&config, &session.output.progress())?;
     let mut predictor = Predictor::load(&bundle, &runtime, &wiring::predictor_options(&config))?;
     let input = ModelInput { text: args.text.as_deref(), image: photo.as_deref() };
-    let prepared = predictor.preprocessor().prepare(&input)?;
-    let answers = predictor.predict(&[prepared])?;
+    let prepared = [predictor.preprocessor().prepare(&input)?];
+    if let Some(file) = &args.dump_inputs {
+        dump(&ComposedInputs::new(&prepared, bundle.preprocess()), file)?;
+    }
+    let answers = predictor.predict(&prepared)?;
     let classes = predictor.classes();
     for answer in answers {
         let label = classes.name(answer.class).to_owned();
@@ -78,6 +86,15 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         session.output.result(&Answer { label, probabilities, model })?;
     }
     Ok(Exit::Ok)
+}
+
+fn dump(inputs: &ComposedInputs, file: &Path) -> anyhow::Result<()> {
+    let arrays = [
+        ("pixels", Array::F32(&inputs.pixels, &inputs.pixels_shape)),
+        ("input_ids", Array::I64(&inputs.input_ids, &inputs.tokens_shape)),
+        ("attention_mask", Array::I64(&inputs.attention_mask, &inputs.tokens_shape)),
+    ];
+    Ok(fs::write_atomic(file, write_npz(&arrays)?)?)
 }
 
 fn read_photo(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliError> {

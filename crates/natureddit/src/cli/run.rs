@@ -22,6 +22,7 @@ use serde_json::json;
 use super::error::{CliError, Exit, HintExt};
 use super::evaluation::EvaluationTable;
 use super::session::Session;
+use super::tracking::{RunTracker, Tracked};
 use crate::config::Config;
 use crate::wiring;
 use drawing::Drawing;
@@ -72,6 +73,8 @@ pub(super) struct Ran {
     pub(super) evaluation_report: Option<PathBuf>,
     /// Where the model was pushed, now or then.
     pub(super) pushed: Option<Pushed>,
+    /// What came of tracking the run.
+    pub(super) tracking: Option<Tracked>,
 }
 
 impl fmt::Display for Ran {
@@ -141,10 +144,14 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 
 /// Runs the pipeline of a project.
 pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Session) -> Result<Ran, CliError> {
-    let graph = training_graph(&wiring::training(config)?)?;
+    let training = wiring::training(config)?;
+    let graph = training_graph(&training)?;
     let runner = wiring::pipeline_runner(config, &session.clock, session.output.progress_of_tasks());
+    let tracking = wiring::tracking(config)?;
+    let mut tracker = RunTracker::new(tracking.as_ref(), config, &training, session);
     let live = session.output.bars().map(|bars| Live::begin(&graph, bars));
     let mut watch = |event: RunEvent<'_>| {
+        tracker.watch(&event);
         match &live {
             Some(live) => live.show(&event),
             None => note(&event, session),
@@ -153,6 +160,7 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     };
     let report = runner.run(&graph, options, &mut watch).map_err(told)?;
     drop(live);
+    let tracking = tracker.finish(&report, &runner);
     let report = if report.failure().is_some() { failed(report, session)? } else { report };
     let skipped: Option<SkippedPhotos> =
         read_output(&runner, &report, "Transform", "transformed_examples", SKIPPED_FILE)?;
@@ -166,7 +174,7 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     let folder = report.component("Evaluator").and_then(|evaluator| evaluator.outputs.get("evaluation"));
     let evaluation_report = folder.map(|output| runner.path(&output.uri).join(REPORT_FILE));
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
-    Ok(Ran { report, photos_skipped, warnings, evaluation, evaluation_report, pushed })
+    Ok(Ran { report, photos_skipped, warnings, evaluation, evaluation_report, pushed, tracking })
 }
 
 /// Draws how far a run came that failed, and makes its failure the error.

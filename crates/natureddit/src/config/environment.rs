@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use natureddit_core::Secret;
 
-use super::{AwsKeys, AwsProfiles};
+use super::{AwsKeys, AwsProfiles, MlflowEnvironment};
 
 /// What the program takes from the environment; a secret belongs here too, as a `natureddit_core::Secret`.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Environment {
     pub metadata_password: Option<Secret>,
     /// `$NATUREDDIT_DVC_TOKEN`, for remotes of DVC that are web servers.
     pub dvc_token: Option<Secret>,
+    /// What MLflow's own clients read too: `$MLFLOW_TRACKING_URI` and its companions.
+    pub mlflow: MlflowEnvironment,
 }
 
 impl Environment {
@@ -57,6 +59,13 @@ impl Environment {
             metadata_url: text("NATUREDDIT_METADATA_URL").map(Secret::new),
             metadata_password: text("NATUREDDIT_METADATA_PASSWORD").map(Secret::new),
             dvc_token: text("NATUREDDIT_DVC_TOKEN").map(Secret::new),
+            mlflow: MlflowEnvironment {
+                uri: text("MLFLOW_TRACKING_URI"),
+                experiment: text("MLFLOW_EXPERIMENT_NAME"),
+                username: text("MLFLOW_TRACKING_USERNAME"),
+                password: text("MLFLOW_TRACKING_PASSWORD").map(Secret::new),
+                token: text("MLFLOW_TRACKING_TOKEN").map(Secret::new),
+            },
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) struct RawConfig {
     pub(super) trainer: RawTrainer,
     pub(super) tuner: RawTuner,
     pub(super) evaluator: RawEvaluator,
+    pub(super) tracking: RawTracking,
     pub(super) serve: RawServe,
     pub(super) sandbox: RawSandbox,
 }
@@ -242,6 +243,24 @@ pub(super) struct RawEvaluator {
     pub(super) champion_p_max: f64,
     pub(super) mistakes_max: i64,
     pub(super) thumbnail_side_max: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTracking {
+    pub(super) enabled: bool,
+    pub(super) uri: String,
+    pub(super) experiment: String,
+    pub(super) registered_model: String,
+    pub(super) alias: String,
+    pub(super) models: String,
+    pub(super) artifacts: Vec<String>,
+    pub(super) artifact_bytes_max: i64,
+    pub(super) connect_timeout: String,
+    pub(super) request_timeout: String,
+    pub(super) upload_timeout: String,
+    pub(super) retries_max: i64,
+    pub(super) send_time_max: String,
 }
 
 #[derive(Deserialize)]

@@ -16,6 +16,7 @@ mod natureddit;
 mod properties;
 mod running;
 mod the_loop;
+mod tracking;
 mod traps;
 mod truth;
 mod validation;

@@ -7,16 +7,18 @@ use natureddit_data::dvc::DvcError;
 use natureddit_data::dvc::pointer::PointerError;
 use natureddit_data::dvc::remote::RemoteError;
 use natureddit_data::{CollectError, DatasetError, TableError};
-use natureddit_model::{BundleError, ModelError, RuntimeError, WeightsError};
+use natureddit_model::{BundleError, ComposeError, ModelError, RuntimeError, WeightsError};
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::examples::{ExamplesError, TfRecordError};
 use natureddit_pipeline::schema::SchemaError;
+use natureddit_pipeline::tracking::local::LocalError;
 use natureddit_serve::{LoadError, StoreError};
 
 /// The error that `error` passes on. The chain of causes has it not: the source of a transparent error is that of the
 /// one inside.
 pub(super) fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     of_the_pipeline(error)
+        .or_else(|| of_tracking(error))
         .or_else(|| of_a_model(error))
         .or_else(|| of_the_dataset(error))
         .or_else(|| of_the_server(error))
@@ -36,6 +38,14 @@ fn of_the_pipeline<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Erro
     match (error.downcast_ref::<ExamplesError>(), error.downcast_ref::<TfRecordError>()) {
         (Some(ExamplesError::Fs(inner)), _) | (_, Some(TfRecordError::Fs(inner))) => Some(inner),
         (Some(ExamplesError::Records(inner)), _) => Some(inner),
+        _ => None,
+    }
+}
+
+fn of_tracking<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match (error.downcast_ref::<LocalError>(), error.downcast_ref::<ComposeError>()) {
+        (Some(LocalError::Fs(inner)), _) => Some(inner),
+        (_, Some(ComposeError::Bundle(inner))) => Some(inner),
         _ => None,
     }
 }

@@ -1,0 +1,274 @@
+//! The local store of runs: one folder a run, there whole or not at all.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+
+use natureddit_core::fs::{self, FsError, Lock};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::outbox::Sending;
+use super::run::TrackedRun;
+
+const RUN_FILE: &str = "run.json";
+const OUTBOX_FILE: &str = "outbox.json";
+const ARTIFACTS: &str = "artifacts";
+const BUNDLE: &str = "bundle";
+const COMPOSED: &str = "mlmodel";
+/// Far above any run: a thousand epochs take 400 kB.
+const RUN_BYTES_MAX: u64 = 64 << 20;
+
+/// A run in the store, or one that is not what was written.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// A file holds something else than was written.
+    #[error("{path} is not valid: {reason}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The folder of tracked runs.
+#[derive(Clone, Debug)]
+pub struct LocalStore {
+    dir: PathBuf,
+}
+
+/// A run, and how far it was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRun {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What is told of it.
+    pub run: TrackedRun,
+    /// How far it was sent; `None` where it is kept here only.
+    pub sending: Option<Sending>,
+}
+
+/// What a run leaves in the store besides its record.
+#[derive(Debug, Default)]
+pub(crate) struct RunFiles {
+    /// Files, and their names below `artifacts/`.
+    pub(crate) artifacts: Vec<(PathBuf, String)>,
+    /// The bundle whose files are kept until they are sent.
+    pub(crate) bundle: Option<PathBuf>,
+}
+
+/// A run that began; what is known of one that was killed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OpenRun {
+    pub(crate) id: String,
+    pub(crate) started_ms: i64,
+    /// When it was last heard of.
+    pub(crate) seen_ms: i64,
+    pub(crate) context: super::RunContext,
+}
+
+impl StoredRun {
+    /// Where one of its files lies.
+    #[must_use]
+    pub fn artifact(&self, name: &str) -> PathBuf {
+        self.dir.join(ARTIFACTS).join(name)
+    }
+
+    /// Where its model's files were kept.
+    pub(crate) fn bundle(&self) -> PathBuf {
+        self.dir.join(BUNDLE)
+    }
+
+    /// Where its model is made ready to be sent.
+    pub(crate) fn composed(&self) -> PathBuf {
+        self.dir.join(COMPOSED)
+    }
+
+    /// Writes down how far it was sent. What is kept for sending goes with the end of it.
+    pub(crate) fn write_sending(&self, sending: &Sending) -> Result<(), LocalError> {
+        write_json(&self.dir.join(OUTBOX_FILE), sending)?;
+        if sending.is_done {
+            fs::remove_dir_all(&self.bundle())?;
+            fs::remove_dir_all(&self.composed())?;
+        }
+        Ok(())
+    }
+}
+
+impl LocalStore {
+    /// The store in a folder, which need not be there yet.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// The runs, oldest first.
+    ///
+    /// # Errors
+    /// When a run cannot be read, with its path.
+    pub fn runs(&self) -> Result<Vec<StoredRun>, LocalError> {
+        self.ids()?.iter().map(|id| self.read(id)).collect()
+    }
+
+    /// The ids of the runs, oldest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn ids(&self) -> Result<Vec<String>, FsError> {
+        let folders = fs::optional(fs::read_dir(&self.dir.join("runs")))?.unwrap_or_default();
+        let id = |folder: PathBuf| Some(folder.file_name()?.to_str()?.to_owned()).filter(|name| is_id(name));
+        Ok(folders.into_iter().filter_map(id).collect())
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    pub fn read(&self, id: &str) -> Result<StoredRun, LocalError> {
+        let dir = self.folder(id);
+        Ok(StoredRun { run: read_json(&dir.join(RUN_FILE))?, sending: self.sending(id)?, dir })
+    }
+
+    /// How far a run was sent; `None` where it is kept here only.
+    pub(crate) fn sending(&self, id: &str) -> Result<Option<Sending>, LocalError> {
+        match read_json(&self.folder(id).join(OUTBOX_FILE)) {
+            Ok(sending) => Ok(Some(sending)),
+            Err(LocalError::Fs(error)) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn folder(&self, id: &str) -> PathBuf {
+        self.dir.join("runs").join(id)
+    }
+
+    /// Writes a run with its files. What is written when a process ends is a whole run or nothing of it.
+    pub(crate) fn write(
+        &self,
+        run: &TrackedRun,
+        files: &RunFiles,
+        sending: Option<&Sending>,
+    ) -> Result<(), LocalError> {
+        let dir = self.folder(&run.id);
+        let partial = fs::beside(&dir);
+        let written = Self::fill(&partial, run, files, sending);
+        if written.is_err() {
+            // The failure that matters is the first one.
+            let _ = fs::remove_dir_all(&partial);
+        }
+        written?;
+        Ok(fs::rename(&partial, &dir)?)
+    }
+
+    fn fill(dir: &Path, run: &TrackedRun, files: &RunFiles, sending: Option<&Sending>) -> Result<(), LocalError> {
+        fs::create_dir_all(dir)?;
+        for (from, name) in &files.artifacts {
+            let to = dir.join(ARTIFACTS).join(name);
+            fs::create_dir_all(to.parent().unwrap_or(dir))?;
+            link_or_copy(from, &to)?;
+        }
+        if let Some(bundle) = &files.bundle {
+            let folder = dir.join(BUNDLE);
+            fs::create_dir_all(&folder)?;
+            for file in fs::read_dir(bundle)? {
+                link_or_copy(&file, &folder.join(file.file_name().unwrap_or_default()))?;
+            }
+        }
+        if let Some(sending) = sending {
+            write_json(&dir.join(OUTBOX_FILE), sending)?;
+        }
+        write_json(&dir.join(RUN_FILE), run)
+    }
+
+    /// Held while a run is told of: whoever holds it knows that every other open run was killed.
+    pub(crate) fn lock_recording(&self) -> Result<Lock, FsError> {
+        fs::lock(&self.dir.join("recording.lock"))
+    }
+
+    /// Held while runs are sent; `None` while somebody else sends.
+    pub(crate) fn lock_sending(&self) -> Result<Option<Lock>, FsError> {
+        fs::try_lock(&self.dir.join("sending.lock"))
+    }
+
+    fn open_path(&self, id: &str) -> PathBuf {
+        self.dir.join("open").join(format!("{id}.json"))
+    }
+
+    /// Writes down that a run is under way.
+    pub(crate) fn write_open(&self, open: &OpenRun) -> Result<(), LocalError> {
+        let path = self.open_path(&open.id);
+        // A power cut may take it: then there is nothing to tell of that run anyway.
+        Ok(fs::write_unsynced(&path, to_json(&path, open)?)?)
+    }
+
+    /// The run is over, and told of.
+    pub(crate) fn close(&self, id: &str) -> Result<(), FsError> {
+        fs::remove_file(&self.open_path(id))
+    }
+
+    /// Whether a run is under way, or was killed.
+    pub(crate) fn has_open(&self) -> bool {
+        fs::read_dir(&self.dir.join("open")).is_ok_and(|files| !files.is_empty())
+    }
+
+    /// The runs that were killed, oldest first. Only to be called under the lock of recording; what cannot be read is
+    /// removed, for it tells nothing.
+    pub(crate) fn killed(&self) -> Result<Vec<OpenRun>, FsError> {
+        let mut killed = Vec::new();
+        for path in fs::optional(fs::read_dir(&self.dir.join("open")))?.unwrap_or_default() {
+            match read_json::<OpenRun>(&path) {
+                Ok(open) if is_id(&open.id) && self.open_path(&open.id) == path => killed.push(open),
+                _ => fs::remove_file(&path)?,
+            }
+        }
+        Ok(killed)
+    }
+
+    /// Removes what a killed process left half written. Only to be called under the lock of recording.
+    pub(crate) fn sweep(&self) -> Result<(), FsError> {
+        for path in fs::optional(fs::read_dir(&self.dir.join("runs")))?.unwrap_or_default() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with('.') && name.ends_with(".partial") {
+                fs::remove_dir_all(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A new id: 12 digits of time, then 20 that are drawn.
+pub(crate) fn new_id(started_ms: i64) -> String {
+    let drawn = || RandomState::new().hash_one(std::process::id());
+    let time = u64::try_from(started_ms).unwrap_or_default() & 0xffff_ffff_ffff;
+    format!("{time:012x}{:016x}{:04x}", drawn(), drawn() & 0xffff)
+}
+
+fn is_id(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// A second name for a file that nobody changes; a copy where the file system has no such names.
+fn link_or_copy(from: &Path, to: &Path) -> Result<(), FsError> {
+    match fs::hard_link(from, to, &fs::beside(to)) {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_not_found() => Err(error),
+        Err(_) => fs::copy(from, to),
+    }
+}
+
+fn to_json(path: &Path, value: &impl Serialize) -> Result<String, LocalError> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|e| LocalError::Format { path: path.to_owned(), reason: e.to_string() })
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), LocalError> {
+    Ok(fs::write_atomic(path, to_json(path, value)?)?)
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LocalError> {
+    let bytes = fs::read_limited(path, RUN_BYTES_MAX)?;
+    serde_json::from_slice(&bytes).map_err(|e| LocalError::Format { path: path.to_owned(), reason: e.to_string() })
+}
