@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation, REPORT_FILE};
+use natureddit_pipeline::components::infra_validator::{InfraVerdict, read_infra_blessing};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
 use natureddit_pipeline::components::read_json;
 use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
@@ -56,6 +57,8 @@ pub(super) struct Ran {
     pub(super) evaluation: Option<Evaluation>,
     /// The page that shows it.
     pub(super) evaluation_report: Option<PathBuf>,
+    /// Whether a real server answers with the model, now or when that was cached; `None` where it is not asked.
+    pub(super) infra: Option<InfraVerdict>,
     /// Where the model was pushed, now or then.
     pub(super) pushed: Option<Pushed>,
 }
@@ -69,6 +72,10 @@ impl fmt::Display for Ran {
         if let Some(evaluation) = &self.evaluation {
             let (champion_version, report) = (self.champion_version(), self.evaluation_report.as_deref());
             writeln!(f, "\n{}", EvaluationTable { evaluation, champion_version, report })?;
+        }
+        if let Some(InfraVerdict { blessed: false, reasons }) = &self.infra {
+            writeln!(f, "no server can serve it")?;
+            reasons.iter().try_for_each(|reason| writeln!(f, "  {reason}"))?;
         }
         match &self.pushed {
             Some(pushed) => write!(f, "pushed: {} version {}", pushed.name, pushed.version),
@@ -123,8 +130,10 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
     let folder = report.component("Evaluator").and_then(|evaluator| evaluator.outputs.get("evaluation"));
     let evaluation_report = folder.map(|output| runner.path(&output.uri).join(REPORT_FILE));
+    let infra = report.component("InfraValidator").and_then(|component| component.outputs.get("blessing"));
+    let infra = infra.map(|output| read_infra_blessing(&runner.path(&output.uri))).transpose()?.flatten();
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
-    Ok(Ran { report, photos_skipped, evaluation, evaluation_report, pushed })
+    Ok(Ran { report, photos_skipped, evaluation, evaluation_report, infra, pushed })
 }
 
 /// Why there was no run; options that make no sense are a mistake of the command line.

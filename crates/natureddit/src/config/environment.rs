@@ -1,5 +1,6 @@
 //! The one place that reads the environment.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use natureddit_core::Secret;
@@ -28,7 +29,26 @@ pub struct Environment {
     pub aws_files: AwsProfiles,
     /// `$NATUREDDIT_DVC_TOKEN`, for remotes of DVC that are web servers.
     pub dvc_token: Option<Secret>,
+    /// What a server that the pipeline starts is given: where its files are and how it speaks, and no secret.
+    pub of_children: Vec<(OsString, OsString)>,
 }
+
+/// See [`Environment::of_children`].
+const OF_CHILDREN: [&str; 13] = [
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "NATUREDDIT_LOG",
+    "NO_COLOR",
+    "ORT_DISABLE_TELEMETRY",
+    "PATH",
+    "RUST_BACKTRACE",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+];
 
 impl Environment {
     /// Reads the environment of this process.
@@ -51,6 +71,7 @@ impl Environment {
                 region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
             },
             dvc_token: text("NATUREDDIT_DVC_TOKEN").map(Secret::new),
+            of_children: OF_CHILDREN.iter().filter_map(|&name| Some((name.into(), value(name)?))).collect(),
         }
     }
 }
@@ -70,6 +91,11 @@ fn file(variable: &str) -> Option<PathBuf> {
 /// A folder named by a variable; the XDG specification says to ignore one that is not absolute.
 fn folder(variable: &str) -> Option<PathBuf> {
     file(variable).filter(|path| path.is_absolute())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is what the rest of the program asks instead")]
+fn value(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module is what the rest of the program asks instead")]

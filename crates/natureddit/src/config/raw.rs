@@ -22,6 +22,8 @@ pub(super) struct RawConfig {
     pub(super) trainer: RawTrainer,
     pub(super) tuner: RawTuner,
     pub(super) evaluator: RawEvaluator,
+    pub(super) infra_validator: RawInfraValidator,
+    pub(super) bulk_inferrer: RawBulkInferrer,
     pub(super) serve: RawServe,
     pub(super) sandbox: RawSandbox,
 }
@@ -227,6 +229,21 @@ pub(super) struct RawEvaluator {
     pub(super) champion_p_max: f64,
     pub(super) mistakes_max: i64,
     pub(super) thumbnail_side_max: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawInfraValidator {
+    pub(super) enabled: bool,
+    pub(super) start_timeout: String,
+    pub(super) response_timeout: String,
+    pub(super) test_posts_max: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBulkInferrer {
+    pub(super) enabled: bool,
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,7 @@ mod dvc;
 mod help;
 mod importing;
 mod init;
+mod models;
 mod natureddit;
 mod properties;
 mod running;
