@@ -74,8 +74,8 @@ pub struct TrainingConfig {
     pub clock: Clock,
 }
 
-/// ExampleGen, StatisticsGen, Transform, Tuner where it is switched on, Trainer, Evaluator, InfraValidator and BulkInferrer
-/// where they are, Pusher.
+/// ExampleGen, StatisticsGen, Transform, Tuner, Trainer, Evaluator, InfraValidator, Pusher, BulkInferrer; Tuner,
+/// InfraValidator and BulkInferrer where they are switched on.
 ///
 /// # Errors
 /// Never for these components; see [`GraphError`].
@@ -105,10 +105,16 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
         parquet: config.examples_as_parquet,
         near_duplicate_distance_max: config.near_duplicate_distance_max,
     };
+    let statistics_gen = StatisticsGen {
+        images_dir: config.data_dir.join("images"),
+        cache_dir: config.pipeline_root.join("embeddings"),
+        limits: config.limits.image,
+    };
     vec![
         Node::new(example_gen)
             .with("dataset", Input::files(config.data_dir.clone(), &["posts.csv"]))
             .with("labels", Input::files(config.labels_dir.clone(), &["labels.csv", "titles.csv"])),
+        Node::new(statistics_gen).with("examples", Input::channel("ExampleGen", "examples")),
         Node::new(transform(config)).with("examples", Input::channel("ExampleGen", "examples")),
     ]
 }

@@ -281,6 +281,7 @@ fn infra_validator(config: &Config) -> anyhow::Result<Option<(InfraValidatorConf
     };
     let how = InfraValidatorConfig {
         start_timeout: how.start_timeout,
+        stop_timeout: how.stop_timeout,
         response_timeout: how.response_timeout,
         test_posts_max: how.test_posts_max,
     };

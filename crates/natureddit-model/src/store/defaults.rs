@@ -8,7 +8,7 @@ use natureddit_core::ContentHash;
 use natureddit_core::fs;
 
 use super::history::{self, ChangeKind, HistoryError, VersionChange};
-use super::versions;
+use super::{is_folder, versions};
 use crate::bundle::{BundleError, ModelBundle};
 
 /// The versions of a model and what became of them.
@@ -32,7 +32,7 @@ impl ModelVersions {
     /// When the folder cannot be listed or its history is damaged.
     pub fn read(model: &Path) -> Result<Self, HistoryError> {
         // The history first: a version that is pushed in between is then there and not yet the default.
-        let changes = history::read(model)?;
+        let changes = if is_folder(model)? { history::read(model)? } else { Vec::new() };
         let found = versions(model)?;
         let defaults = defaults(&found, &changes);
         Ok(Self { folder: model.to_owned(), found, changes, defaults })
@@ -347,7 +347,9 @@ mod tests {
         let error = roll_back(folder.path(), None).unwrap_err();
         assert!(matches!(error, ChangeError::NothingBefore { current: 1, .. }), "{error}");
         assert_eq!(default(folder.path()), Some(1));
-        assert_eq!(ModelVersions::read(&folder.path().join("nowhere")).unwrap().default_version(), None);
+        for nothing in ["nowhere", "1/manifest.json"] {
+            assert_eq!(ModelVersions::read(&folder.path().join(nothing)).unwrap().default_version(), None);
+        }
     }
 
     #[test]

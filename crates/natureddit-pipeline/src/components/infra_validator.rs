@@ -41,8 +41,10 @@ const REASONS_BYTES_MAX: u64 = 1 << 20;
 /// How the server is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InfraValidatorConfig {
-    /// The longest it may take until it listens, and again until it has stopped.
+    /// The longest it may take until it listens.
     pub start_timeout: Duration,
+    /// The longest it may take to stop when it is told to.
+    pub stop_timeout: Duration,
     /// The longest an answer may take.
     pub response_timeout: Duration,
     /// The most test posts it is asked about, besides the requests that are always the same.
@@ -113,10 +115,11 @@ impl Component for InfraValidator {
     }
 
     fn exec_properties(&self) -> Value {
-        let InfraValidatorConfig { start_timeout, response_timeout, test_posts_max } = &self.config;
+        let InfraValidatorConfig { start_timeout, stop_timeout, response_timeout, test_posts_max } = &self.config;
         json!({
             "name": self.name,
             "start_timeout_ms": milliseconds(*start_timeout),
+            "stop_timeout_ms": milliseconds(*stop_timeout),
             "response_timeout_ms": milliseconds(*response_timeout),
             "test_posts_max": test_posts_max,
             "image_bytes_max": self.image_bytes_max,

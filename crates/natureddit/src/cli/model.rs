@@ -43,16 +43,16 @@ Examples:
   natureddit model promote 1                version 1 answers from now on
   natureddit model promote naturedditTI/1 --reason \"version 2 confuses foxes and flowers\"
 
-It stays so until `natureddit run` pushes a model that was never pushed before. A server that is running goes on with what it
-has loaded until it is started again.";
+It stays so until `natureddit run` pushes a model that was never pushed before.
+A server that is running goes on with what it has loaded until it is started again.";
 
 const ROLLBACK_EXAMPLES: &str = "\
 Examples:
   natureddit model rollback                 back to the version that answered before; twice goes further back
   natureddit model rollback --to 1 --reason \"2 and 3 confuse foxes and flowers\"
 
-It stays so until `natureddit run` pushes a model that was never pushed before. A server that is running goes on with what it
-has loaded until it is started again.";
+It stays so until `natureddit run` pushes a model that was never pushed before.
+A server that is running goes on with what it has loaded until it is started again.";
 
 /// Pull encoders, look at pushed models and choose which answers, cross-validate
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use natureddit_model::ModelVersions;
 use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation, REPORT_FILE};
 use natureddit_pipeline::components::infra_validator::{InfraVerdict, read_infra_blessing};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
@@ -61,6 +62,8 @@ pub(super) struct Ran {
     pub(super) infra: Option<InfraVerdict>,
     /// Where the model was pushed, now or then.
     pub(super) pushed: Option<Pushed>,
+    /// The version that answers where none is asked for: another than the pushed one where somebody chose it.
+    pub(super) default_version: Option<u64>,
 }
 
 impl fmt::Display for Ran {
@@ -78,7 +81,13 @@ impl fmt::Display for Ran {
             reasons.iter().try_for_each(|reason| writeln!(f, "  {reason}"))?;
         }
         match &self.pushed {
-            Some(pushed) => write!(f, "pushed: {} version {}", pushed.name, pushed.version),
+            Some(Pushed { name, version }) => {
+                write!(f, "pushed: {name} version {version}")?;
+                match self.default_version {
+                    Some(default) if default != *version => write!(f, "; version {default} answers, as it was chosen"),
+                    _ => Ok(()),
+                }
+            }
             None if self.selected("Pusher") => write!(f, "pushed: nothing"),
             None => Ok(()),
         }
@@ -133,7 +142,9 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     let infra = report.component("InfraValidator").and_then(|component| component.outputs.get("blessing"));
     let infra = infra.map(|output| read_infra_blessing(&runner.path(&output.uri))).transpose()?.flatten();
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
-    Ok(Ran { report, photos_skipped, evaluation, evaluation_report, infra, pushed })
+    let versions = ModelVersions::read(&config.project.models_dir.join(&config.model.name))?;
+    let default_version = versions.default_version().map(|(version, _)| version);
+    Ok(Ran { report, photos_skipped, evaluation, evaluation_report, infra, pushed, default_version })
 }
 
 /// Why there was no run; options that make no sense are a mistake of the command line.

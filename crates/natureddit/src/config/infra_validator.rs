@@ -12,8 +12,10 @@ use super::raw::RawInfraValidator;
 pub struct InfraValidatorConfig {
     /// Whether a server is asked at all.
     pub enabled: bool,
-    /// The longest it may take until it listens, and again until it has stopped.
+    /// The longest it may take until it listens.
     pub start_timeout: Duration,
+    /// The longest it may take to stop when it is told to.
+    pub stop_timeout: Duration,
     /// The longest an answer may take.
     pub response_timeout: Duration,
     /// The most test posts it is asked about.
@@ -29,6 +31,7 @@ impl InfraValidatorConfig {
         Ok(Self {
             enabled: raw.enabled,
             start_timeout: timeout("start_timeout", &raw.start_timeout)?,
+            stop_timeout: timeout("stop_timeout", &raw.stop_timeout)?,
             response_timeout: timeout("response_timeout", &raw.response_timeout)?,
             test_posts_max: at.integer("test_posts_max", raw.test_posts_max, 0..=1_000)?,
             environment: checker.environment.of_children.clone(),

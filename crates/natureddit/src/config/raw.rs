@@ -236,6 +236,7 @@ pub(super) struct RawEvaluator {
 pub(super) struct RawInfraValidator {
     pub(super) enabled: bool,
     pub(super) start_timeout: String,
+    pub(super) stop_timeout: String,
     pub(super) response_timeout: String,
     pub(super) test_posts_max: i64,
 }

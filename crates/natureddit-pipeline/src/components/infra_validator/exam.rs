@@ -80,6 +80,7 @@ impl Exam {
             verdict.rule(false, why);
         }
         verdict.memory_peak = server.memory_peak();
+        let limit = self.config.stop_timeout;
         match server.stop(limit).await {
             Ok(()) => verdict.rule(true, format!("it stopped when told, within {} s", limit.as_secs_f64())),
             Err(why) => verdict.rule(false, why),

@@ -57,9 +57,11 @@ fn server(script: &str) -> ServerProgram {
     }
 }
 
-fn exam(limit: Duration) -> Exam {
-    let config =
-        InfraValidatorConfig { start_timeout: limit, response_timeout: Duration::from_secs(10), test_posts_max: 1 };
+const LONG: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_millis(300);
+
+fn exam(start_timeout: Duration, stop_timeout: Duration) -> Exam {
+    let config = InfraValidatorConfig { start_timeout, stop_timeout, response_timeout: LONG, test_posts_max: 1 };
     let post = requests::Request {
         what: "post abc".into(),
         text: Some("A meadow".into()),
@@ -70,11 +72,11 @@ fn exam(limit: Duration) -> Exam {
     Exam { classes, config, requests: std::iter::once(post).chain(requests::canned()).collect() }
 }
 
-fn hold_within(server: &ServerProgram, limit: Duration) -> Verdict {
+fn hold_within(server: &ServerProgram, start: Duration, stop: Duration) -> Verdict {
     let scratch = tempfile::tempdir().unwrap();
     let candidate = Candidate { name: "m", bundle: Path::new("/bundle"), scratch: scratch.path() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let verdict = runtime.block_on(exam(limit).hold(server, &candidate)).unwrap();
+    let verdict = runtime.block_on(exam(start, stop).hold(server, &candidate)).unwrap();
     if let Ok(pid) = fs::read_to_string(&scratch.path().join("pid")) {
         let alive = Command::new("kill").args(["-0", &pid]).output().unwrap().status.success();
         assert!(!alive, "the server {pid} is left");
@@ -83,7 +85,7 @@ fn hold_within(server: &ServerProgram, limit: Duration) -> Verdict {
 }
 
 fn hold(server: &ServerProgram) -> Verdict {
-    hold_within(server, Duration::from_secs(30))
+    hold_within(server, LONG, LONG)
 }
 
 /// The rules that are not met.
@@ -139,7 +141,7 @@ fn a_server_that_is_never_ready_is_given_up_and_ended() {
     if !python() {
         return;
     }
-    let silent = hold_within(&server("import time\ntime.sleep(600)"), Duration::from_millis(300));
+    let silent = hold_within(&server("import time\ntime.sleep(600)"), SHORT, LONG);
     assert_eq!(faults(&silent), ["the server was not ready within 0.3 s"]);
     let ended = hold(&server("sys.stderr.write('first\\nno such \\x1b[31moption\\n')\nsys.exit(2)"));
     let why = "the server ended with exit code 2 before it was ready; it said: first | no such [31moption";
@@ -156,8 +158,8 @@ fn a_server_that_does_not_stop_when_told_is_ended_and_does_not_pass() {
         return;
     }
     let ready = "print('{\"url\": \"http://127.0.0.1:9\"}', flush=True)\n";
-    let deaf = hold_within(&server(&format!("{ready}import time\ntime.sleep(600)")), Duration::from_secs(1));
-    assert_eq!(faults(&deaf).last().unwrap(), "the server did not stop within 1 s");
+    let deaf = hold_within(&server(&format!("{ready}import time\ntime.sleep(600)")), LONG, SHORT);
+    assert_eq!(faults(&deaf).last().unwrap(), "the server did not stop within 0.3 s");
     let fails = hold(&server(&format!("{ready}sys.stdin.read()\nsys.exit('I fall')")));
     assert_eq!(faults(&fails).last().unwrap(), "the server ended with exit code 1; it said: I fall");
 }
@@ -176,7 +178,7 @@ fn a_program_that_is_not_there_is_an_error() {
     let program = ServerProgram { program: "/nowhere/natureddit".into(), ..server("") };
     let candidate = Candidate { name: "m", bundle: Path::new("/bundle"), scratch: Path::new("/nowhere") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let error = runtime.block_on(exam(Duration::from_secs(1)).hold(&program, &candidate)).unwrap_err();
+    let error = runtime.block_on(exam(LONG, LONG).hold(&program, &candidate)).unwrap_err();
     assert_eq!(error.to_string(), "could not start the server /nowhere/natureddit");
 }
 
