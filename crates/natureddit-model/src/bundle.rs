@@ -194,6 +194,19 @@ impl ModelBundle {
         Ok(Self { dir: dir.to_owned(), manifest, preprocess })
     }
 
+    /// What a bundle says of itself; whether it is true is not looked at.
+    ///
+    /// # Errors
+    /// [`BundleError::Format`] when it is no manifest of this form.
+    pub fn read_manifest(dir: &Path) -> Result<Manifest, BundleError> {
+        let path = dir.join(Self::MANIFEST);
+        let manifest: Manifest = read_json(&path)?;
+        if manifest.format != FORMAT {
+            return Err(BundleError::format(&path, format!("format {} is not {FORMAT}", manifest.format)));
+        }
+        Ok(manifest)
+    }
+
     /// Reads a bundle and checks the size and hash of every file. Other files in the folder are not looked at.
     ///
     /// # Errors
@@ -201,11 +214,8 @@ impl ModelBundle {
     /// [`BundleError::Format`] a manifest of another form, one whose files are not exactly those of a bundle, or
     /// preprocessing that cannot be.
     pub fn read(dir: &Path) -> Result<Self, BundleError> {
+        let manifest = Self::read_manifest(dir)?;
         let path = dir.join(Self::MANIFEST);
-        let manifest: Manifest = read_json(&path)?;
-        if manifest.format != FORMAT {
-            return Err(BundleError::format(&path, format!("format {} is not {FORMAT}", manifest.format)));
-        }
         if !manifest.files.keys().map(String::as_str).eq(sorted(FILES)) {
             return Err(BundleError::format(&path, format!("its files must be {}", FILES.join(", "))));
         }

@@ -34,5 +34,8 @@ pub use input::{InputError, ModelInput};
 pub use predictor::{Prediction, Predictor, PredictorOptions};
 pub use preprocess::{ImagePreprocess, InputLimits, Prepared, PreprocessConfig, Preprocessor, TextPreprocess};
 pub use runtime::{Runtime, RuntimeError, onnx_runtime_asset};
-pub use store::{next_version, sweep_partial_pushes, version_of, versions};
+pub use store::{
+    ChangeError, ChangeKind, DefaultChange, HISTORY_FILE, HistoryError, LockedModel, ModelVersions, VersionChange,
+    manifest_hash, next_version, sweep_partial_pushes, version_of, versions,
+};
 pub use weights::WeightsError;

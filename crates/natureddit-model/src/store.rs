@@ -2,6 +2,11 @@
 //!
 //! A bundle that is being pushed has a hidden name (`.3.<writer>.partial`, by [`fs::beside`]) until it is whole, so no
 //! reader sees half of one.
+//!
+//! Which version answers where none is asked for, and which did before, is in the model's history: [`ModelVersions`].
+
+mod defaults;
+mod history;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +15,9 @@ use std::path::{Path, PathBuf};
 use natureddit_core::fs::{self, FsError};
 
 use crate::bundle::ModelBundle;
+
+pub use defaults::{ChangeError, DefaultChange, LockedModel, ModelVersions, manifest_hash};
+pub use history::{ChangeKind, HISTORY_FILE, HistoryError, VersionChange};
 
 /// The versions below a model's folder, oldest first; none where there is no such folder. Whatever is not named by a
 /// number or has no manifest is passed over.

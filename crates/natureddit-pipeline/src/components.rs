@@ -1,9 +1,11 @@
 //! The components, one file each.
 
+pub mod bulk_inferrer;
 pub mod evaluator;
 pub mod example_gen;
 pub mod example_validator;
 pub mod import_schema;
+pub mod infra_validator;
 mod photo;
 pub mod pusher;
 pub mod schema_gen;

@@ -1,20 +1,21 @@
 //! The pipeline of a project: which component reads whose output.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use natureddit_core::ClassNames;
-use natureddit_core::fs::FsError;
+use natureddit_core::{ClassNames, Clock};
 use natureddit_data::DatasetVersion;
 use natureddit_model::train::TrainerConfig;
-use natureddit_model::{EncoderPair, InputLimits, ModelBundle, versions};
+use natureddit_model::{EncoderPair, InputLimits, ModelBundle, ModelVersions};
 
 use crate::artifact::PropertyValue;
 use crate::components::AssetLoader;
+use crate::components::bulk_inferrer::BulkInferrer;
 use crate::components::evaluator::{Evaluator, EvaluatorConfig};
 use crate::components::example_gen::ExampleGen;
 use crate::components::example_validator::{ExampleValidator, ValidatorConfig};
 use crate::components::import_schema::ImportSchema;
+use crate::components::infra_validator::{InfraValidator, InfraValidatorConfig, ServerProgram};
 use crate::components::pusher::{Pusher, is_same_bundle};
 use crate::components::schema_gen::SchemaGen;
 use crate::components::statistics_gen::StatisticsGen;
@@ -68,19 +69,28 @@ pub struct TrainingConfig {
     pub tuner: Option<TunerConfig>,
     /// What a model must reach.
     pub evaluator: EvaluatorConfig,
+    /// How a server is asked with the model before it is pushed; `None` pushes without.
+    pub infra_validator: Option<(InfraValidatorConfig, ServerProgram)>,
+    /// Whether the model in use is asked about the posts without a label.
+    pub bulk_inferrer: bool,
     /// Finds or pulls the assets.
     pub assets: AssetLoader,
+    /// The time of a push.
+    pub clock: Clock,
 }
 
-/// ExampleGen, StatisticsGen, SchemaGen or ImportSchema, ExampleValidator, Transform, Tuner where it is switched on,
-/// Trainer, Evaluator, Pusher.
+/// ExampleGen, StatisticsGen, SchemaGen or ImportSchema, ExampleValidator, Transform, Tuner, Trainer, Evaluator,
+/// InfraValidator, Pusher, BulkInferrer; Tuner, InfraValidator and BulkInferrer where they are switched on.
 ///
 /// # Errors
 /// Never for these components; see [`GraphError`].
 pub fn training_graph(config: &TrainingConfig) -> Result<Graph, GraphError> {
     let mut nodes = feature_nodes(config);
     nodes.extend(config.tuner.as_ref().map(|tuner_config| tuner(config, tuner_config)));
-    nodes.extend([trainer(config), evaluator(config), pusher(config)]);
+    nodes.extend([trainer(config), evaluator(config)]);
+    nodes.extend(infra_validator(config));
+    nodes.push(pusher(config));
+    nodes.extend(config.bulk_inferrer.then(|| bulk_inferrer(config)));
     Graph::new(nodes)
 }
 
@@ -100,14 +110,6 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
         parquet: config.examples_as_parquet,
         near_duplicate_distance_max: config.near_duplicate_distance_max,
     };
-    let transform = Transform {
-        encoders: config.encoders,
-        images_dir: config.data_dir.join("images"),
-        cache_dir: config.pipeline_root.join("embeddings"),
-        limits: config.limits,
-        threads: config.threads,
-        assets: config.assets.clone(),
-    };
     let statistics_gen = StatisticsGen {
         images_dir: config.data_dir.join("images"),
         cache_dir: config.pipeline_root.join("embeddings"),
@@ -123,8 +125,19 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
             .with("examples", Input::channel("ExampleGen", "examples"))
             .with("statistics", Input::channel("StatisticsGen", "statistics"))
             .with("schema", Input::channel(schema_component(config), "schema")),
-        Node::new(transform).with("examples", Input::channel("ExampleGen", "examples")).after("ExampleValidator"),
+        Node::new(transform(config)).with("examples", Input::channel("ExampleGen", "examples")).after("ExampleValidator"),
     ]
+}
+
+fn transform(config: &TrainingConfig) -> Transform {
+    Transform {
+        encoders: config.encoders,
+        images_dir: config.data_dir.join("images"),
+        cache_dir: config.pipeline_root.join("embeddings"),
+        limits: config.limits,
+        threads: config.threads,
+        assets: config.assets.clone(),
+    }
 }
 
 fn tuner(config: &TrainingConfig, tuner_config: &TunerConfig) -> Node {
@@ -209,25 +222,64 @@ fn evaluator(config: &TrainingConfig) -> Node {
         .with("champion", Input::resolved(move |look| champion(&store, look)))
 }
 
-fn pusher(config: &TrainingConfig) -> Node {
-    let pusher = Pusher { models_dir: config.models_dir.clone(), name: config.model_name.clone() };
-    Node::new(pusher)
+fn infra_validator(config: &TrainingConfig) -> Option<Node> {
+    let (how, server) = config.infra_validator.clone()?;
+    let infra_validator = InfraValidator {
+        name: config.model_name.clone(),
+        encoders: config.encoders,
+        config: how,
+        images_dir: config.data_dir.join("images"),
+        image_bytes_max: config.limits.image.bytes_max,
+        server,
+    };
+    let node = Node::new(infra_validator)
         .with("model", Input::channel("Trainer", "model"))
-        .with("blessing", Input::channel("Evaluator", "blessing"))
+        .with("examples", Input::channel("ExampleGen", "examples"))
+        .with("transformed_examples", Input::channel("Transform", "transformed_examples"));
+    Some(node)
 }
 
-/// The newest pushed model that is not the candidate itself: after the candidate was pushed the same one is found as
-/// before, and running again changes nothing.
-fn champion(store: &std::path::Path, look: &mut Resolution<'_>) -> Result<Option<External>, ResolveError> {
+fn pusher(config: &TrainingConfig) -> Node {
+    let (models_dir, name, clock) = (config.models_dir.clone(), config.model_name.clone(), config.clock.clone());
+    let node = Node::new(Pusher { models_dir, name, clock })
+        .with("model", Input::channel("Trainer", "model"))
+        .with("blessing", Input::channel("Evaluator", "blessing"))
+        .with("evaluation", Input::channel("Evaluator", "evaluation"));
+    match config.infra_validator {
+        Some(_) => node.with("infra_blessing", Input::channel("InfraValidator", "blessing")),
+        None => node,
+    }
+}
+
+fn bulk_inferrer(config: &TrainingConfig) -> Node {
+    let inferrer = BulkInferrer { classes: config.classes.clone(), transform: transform(config) };
+    let store = config.models_dir.join(&config.model_name);
+    Node::new(inferrer)
+        .with("dataset", Input::files(config.data_dir.clone(), &["posts.csv"]))
+        .with("labels", Input::files(config.labels_dir.clone(), &["labels.csv"]))
+        .with("pushed_model", Input::channel("Pusher", "pushed_model"))
+        .with("model", Input::resolved(move |look| in_use(&store, look)))
+}
+
+/// The model in use that is not the candidate itself, or, where the candidate is in use, the one before it: after the
+/// candidate was pushed the same one is found as before, and running again changes nothing.
+fn champion(store: &Path, look: &mut Resolution<'_>) -> Result<Option<External>, ResolveError> {
     let Some(candidate) = look.input("model").map(|(path, _)| path.to_owned()) else {
         return Ok(None);
     };
-    let other = |dir: &PathBuf| -> Result<bool, FsError> { Ok(!is_same_bundle(dir, &candidate)?) };
-    for dir in versions(store)?.into_values().rev() {
-        if other(&dir)? {
-            let hash = look.hash_files(&dir, &[ModelBundle::MANIFEST])?;
-            return Ok(Some(External { path: dir, hash }));
+    for (_, dir) in ModelVersions::read(store)?.past_defaults() {
+        if !is_same_bundle(dir, &candidate)? {
+            let hash = look.hash_files(dir, &[ModelBundle::MANIFEST])?;
+            return Ok(Some(External { path: dir.to_owned(), hash }));
         }
     }
     Ok(None)
+}
+
+/// The default version, after the Pusher had its turn.
+fn in_use(store: &Path, look: &mut Resolution<'_>) -> Result<Option<External>, ResolveError> {
+    let versions = ModelVersions::read(store)?;
+    let Some((_, dir)) = versions.default_version() else { return Ok(None) };
+    let hash = look.hash_files(dir, &[ModelBundle::MANIFEST])?;
+    Ok(Some(External { path: dir.to_owned(), hash }))
 }

@@ -19,7 +19,7 @@ use crate::store::{BundleFolder, ModelChoice, StoreError, find_bundles};
 pub struct ModelsConfig {
     /// The folder `<name>/<version>/` of bundles.
     pub model_store: PathBuf,
-    /// The models to load; none means the newest version of each in the model store.
+    /// The models to load; none means the default version of each in the model store.
     pub choices: Vec<ModelChoice>,
     /// What each model may use.
     pub predictor: PredictorOptions,
@@ -68,6 +68,7 @@ type Prepare = dyn Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + 
 pub struct LoadedModel {
     pub(crate) name: String,
     pub(crate) version: u64,
+    is_default: bool,
     pub(crate) classes: ClassNames,
     pub(crate) prepare: Box<Prepare>,
     pub(crate) batcher: Batcher<Prepared, Prediction>,
@@ -84,7 +85,13 @@ impl LoadedModel {
         prepare: impl Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync + 'static,
         batcher: Batcher<Prepared, Prediction>,
     ) -> Self {
-        Self { name: name.to_owned(), version, classes, prepare: Box::new(prepare), batcher }
+        Self { name: name.to_owned(), version, is_default: false, classes, prepare: Box::new(prepare), batcher }
+    }
+
+    /// The same, answering where no version is asked for.
+    #[must_use]
+    pub fn as_default(self) -> Self {
+        Self { is_default: true, ..self }
     }
 
     /// The model's name.
@@ -94,7 +101,7 @@ impl LoadedModel {
     }
 
     fn load(bundle: BundleFolder, config: &ModelsConfig, runtime: &Runtime) -> Result<Self, LoadError> {
-        let BundleFolder { name, version, folder } = bundle;
+        let BundleFolder { name, version, folder, is_default } = bundle;
         let read = ModelBundle::read(&folder).map_err(ModelError::from);
         let loaded = read.and_then(|bundle| Predictor::load(&bundle, runtime, &config.predictor));
         let mut predictor = loaded.map_err(|source| LoadError::Bundle { folder, source })?;
@@ -104,7 +111,8 @@ impl LoadedModel {
         let batcher = Batcher::spawn(config.batch.clone(), &name, work)
             .map_err(|source| LoadError::Thread { name: name.clone(), source })?;
         tracing::info!(model = name, version, "model loaded");
-        Ok(Self::new(&name, version, classes, move |input| preprocessor.prepare(input), batcher))
+        let model = Self::new(&name, version, classes, move |input| preprocessor.prepare(input), batcher);
+        Ok(Self { is_default, ..model })
     }
 }
 
@@ -121,7 +129,7 @@ impl Registry {
         Self(registry)
     }
 
-    /// The version asked for, or the default one, the highest that is loaded.
+    /// The version asked for, or the default one; where that is not loaded, the highest that is.
     ///
     /// # Errors
     /// When no such model or version is loaded.
@@ -129,7 +137,8 @@ impl Registry {
         let not_found = || ApiError::ModelNotFound(name.to_owned());
         let versions = self.0.get(name).ok_or_else(not_found)?;
         let Some(version) = version else {
-            return versions.values().next_back().ok_or_else(not_found);
+            let default = versions.values().rev().find(|model| model.is_default);
+            return default.or_else(|| versions.values().next_back()).ok_or_else(not_found);
         };
         let found = version.parse().ok().and_then(|number: u64| versions.get(&number));
         found.ok_or_else(|| ApiError::ModelVersionNotFound { model: name.to_owned(), version: version.to_owned() })

@@ -77,7 +77,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens and serves `models`; of a model without a version in the path, the highest is asked.
+    /// Listens and serves `models`; of a model without a version in the path, the default is asked, or the highest where
+    /// none is.
     ///
     /// # Errors
     /// When the address is taken or a file of the certificate is unusable.

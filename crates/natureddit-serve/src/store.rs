@@ -1,19 +1,19 @@
 //! Finding bundles: in a model store, or in folders that are named.
 //!
-//! What a model store is and which of its folders are versions: `natureddit_model::versions`.
+//! What a model store is, which of its folders are versions and which is the default: `natureddit_model::ModelVersions`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{PLAIN_NAME, is_plain_name};
-use natureddit_model::{version_of, versions};
+use natureddit_model::{HistoryError, ModelVersions, version_of};
 
 /// A bundle to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelChoice {
-    /// The newest version of a model in the model store.
-    Newest(String),
+    /// The default version of a model in the model store.
+    Default(String),
     /// One version of a model in the model store.
     Version(String, u64),
     /// A bundle folder anywhere, under a name. Its version is the number the folder is named by, or else 1.
@@ -26,6 +26,9 @@ pub enum StoreError {
     /// A folder could not be listed.
     #[error(transparent)]
     File(#[from] FsError),
+    /// The versions of a model could not be looked at.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// There is nothing to serve.
     #[error("no model in the model store {}", .0.display())]
     Empty(PathBuf),
@@ -66,14 +69,24 @@ pub(crate) struct BundleFolder {
     pub(crate) name: String,
     pub(crate) version: u64,
     pub(crate) folder: PathBuf,
+    /// Whether it answers where no version is asked for.
+    pub(crate) is_default: bool,
 }
 
-/// The bundles chosen, or, where none is, the newest version of each model in the store; never none.
+impl BundleFolder {
+    fn stored(name: &str, version: u64, versions: &ModelVersions) -> Option<Self> {
+        let folder = versions.get(version)?.to_owned();
+        let is_default = versions.default_version().is_some_and(|(default, _)| default == version);
+        Some(Self { name: name.to_owned(), version, folder, is_default })
+    }
+}
+
+/// The bundles chosen, or, where none is, the default version of each model in the store; never none.
 ///
 /// # Errors
 /// When a model is not there.
 pub(crate) fn find_bundles(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder>, StoreError> {
-    if choices.is_empty() { find_newest(store) } else { find_chosen(store, choices) }
+    if choices.is_empty() { find_defaults(store) } else { find_chosen(store, choices) }
 }
 
 fn find_chosen(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder>, StoreError> {
@@ -85,21 +98,22 @@ fn find_chosen(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder
     }
 }
 
-fn find_newest(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
-    let mut newest = Vec::new();
+fn find_defaults(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
+    let mut found = Vec::new();
     for path in fs::optional(fs::read_dir(store))?.unwrap_or_default() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_plain_name(&name)
-            && let Some((version, folder)) = versions(&path)?.pop_last()
-        {
-            newest.push(BundleFolder { name, version, folder });
+        if is_plain_name(&name) {
+            let versions = ModelVersions::read(&path)?;
+            found.extend(
+                versions.default_version().and_then(|(version, _)| BundleFolder::stored(&name, version, &versions)),
+            );
         }
     }
-    if newest.is_empty() { Err(StoreError::Empty(store.to_owned())) } else { Ok(newest) }
+    if found.is_empty() { Err(StoreError::Empty(store.to_owned())) } else { Ok(found) }
 }
 
 fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFolder, StoreError> {
-    let (ModelChoice::Newest(name) | ModelChoice::Version(name, _) | ModelChoice::Folder(name, _)) = choice;
+    let (ModelChoice::Default(name) | ModelChoice::Version(name, _) | ModelChoice::Folder(name, _)) = choice;
     if !is_plain_name(name) {
         return Err(StoreError::BadName(name.clone()));
     }
@@ -107,16 +121,19 @@ fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFolder, Store
     match choice {
         ModelChoice::Folder(_, folder) => {
             let version = version_of(folder).unwrap_or(1);
-            Ok(BundleFolder { name, version, folder: folder.clone() })
+            Ok(BundleFolder { name, version, folder: folder.clone(), is_default: false })
         }
-        ModelChoice::Newest(_) => match versions(&store.join(&name))?.pop_last() {
-            Some((version, folder)) => Ok(BundleFolder { name, version, folder }),
-            None => Err(StoreError::NotFound { name, store: store.to_owned() }),
-        },
-        ModelChoice::Version(_, version) => match versions(&store.join(&name))?.remove(version) {
-            Some(folder) => Ok(BundleFolder { name, version: *version, folder }),
-            None => Err(StoreError::VersionNotFound { name, version: *version, store: store.to_owned() }),
-        },
+        ModelChoice::Default(_) => {
+            let versions = ModelVersions::read(&store.join(&name))?;
+            let default = versions.default_version().map(|(version, _)| version);
+            let found = default.and_then(|version| BundleFolder::stored(&name, version, &versions));
+            found.ok_or_else(|| StoreError::NotFound { name, store: store.to_owned() })
+        }
+        ModelChoice::Version(_, version) => {
+            let versions = ModelVersions::read(&store.join(&name))?;
+            let found = BundleFolder::stored(&name, *version, &versions);
+            found.ok_or_else(|| StoreError::VersionNotFound { name, version: *version, store: store.to_owned() })
+        }
     }
 }
 
@@ -133,7 +150,11 @@ mod tests {
 
     fn bundle(store: &Path, name: &str, version: u64) -> BundleFolder {
         let folder = store.join(name).join(version.to_string());
-        BundleFolder { name: name.to_owned(), version, folder }
+        BundleFolder { name: name.to_owned(), version, folder, is_default: true }
+    }
+
+    fn other(store: &Path, name: &str, version: u64) -> BundleFolder {
+        BundleFolder { is_default: false, ..bundle(store, name, version) }
     }
 
     #[test]
@@ -148,9 +169,22 @@ mod tests {
     #[test]
     fn one_version_can_be_asked_for() {
         let store = store(&["a/2", "a/10"]);
-        let choices = [ModelChoice::Version("a".into(), 2), ModelChoice::Newest("a".into())];
+        let choices = [ModelChoice::Version("a".into(), 2), ModelChoice::Default("a".into())];
         let found = find_bundles(store.path(), &choices).unwrap();
-        assert_eq!(found, [bundle(store.path(), "a", 2), bundle(store.path(), "a", 10)]);
+        assert_eq!(found, [other(store.path(), "a", 2), bundle(store.path(), "a", 10)]);
+    }
+
+    #[test]
+    fn the_default_is_what_the_history_says() {
+        let store = store(&["a/2", "a/10"]);
+        let line = r#"{"at":"2026-11-29T12:00:00Z","change":"rollback","version":2,"before":10}"#;
+        fs::write_atomic(&store.path().join("a").join(natureddit_model::HISTORY_FILE), format!("{line}\n")).unwrap();
+        assert_eq!(find_bundles(store.path(), &[]).unwrap(), [bundle(store.path(), "a", 2)]);
+        let choices = [ModelChoice::Default("a".into()), ModelChoice::Version("a".into(), 10)];
+        let found = find_bundles(store.path(), &choices).unwrap();
+        assert_eq!(found, [bundle(store.path(), "a", 2), other(store.path(), "a", 10)]);
+        fs::write_atomic(&store.path().join("a").join(natureddit_model::HISTORY_FILE), "x\n").unwrap();
+        assert!(matches!(find_bundles(store.path(), &[]), Err(StoreError::History(_))));
     }
 
     #[test]
@@ -167,9 +201,9 @@ mod tests {
     fn what_cannot_be_served_is_named() {
         let store = store(&["a/2"]);
         let refused = |choice| find_bundles(store.path(), &[choice]).unwrap_err();
-        assert!(matches!(refused(ModelChoice::Newest("b".into())), StoreError::NotFound { name, .. } if name == "b"));
+        assert!(matches!(refused(ModelChoice::Default("b".into())), StoreError::NotFound { name, .. } if name == "b"));
         assert!(matches!(refused(ModelChoice::Version("a".into(), 3)), StoreError::VersionNotFound { version: 3, .. }));
-        let twice = [ModelChoice::Newest("a".into()), ModelChoice::Version("a".into(), 2)];
+        let twice = [ModelChoice::Default("a".into()), ModelChoice::Version("a".into(), 2)];
         assert!(matches!(find_bundles(store.path(), &twice), Err(StoreError::Twice { version: 2, .. })));
         let empty = tempfile::tempdir().unwrap();
         assert!(matches!(find_bundles(empty.path(), &[]), Err(StoreError::Empty(_))));
@@ -180,7 +214,7 @@ mod tests {
     fn no_name_leads_out_of_the_store() {
         let store = store(&["models/a/1", "secret/1"]);
         for name in ["../secret", "..", ".", "", "a/../../secret", "/etc", "-a", "a\\b"] {
-            let choice = ModelChoice::Newest(name.to_owned());
+            let choice = ModelChoice::Default(name.to_owned());
             let refused = find_bundles(&store.path().join("models"), &[choice]).unwrap_err();
             assert!(matches!(refused, StoreError::BadName(_)), "{name}");
         }

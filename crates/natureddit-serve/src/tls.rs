@@ -33,7 +33,8 @@ pub enum TlsFiles {
         key: PathBuf,
     },
     /// `certificate.pem` and `key.pem` in a folder, made on first start for `localhost`, 127.0.0.1, ::1 and `names`,
-    /// and used until one of these is not named or the certificate has expired. Removing the two makes new ones.
+    /// and used until one of these is not named or the certificate has expired. A new one also has the names of the old
+    /// ones, which are kept in the file `names`. Removing the three makes new ones.
     SelfSigned {
         /// The folder; its parent must be there or be makeable.
         folder: PathBuf,

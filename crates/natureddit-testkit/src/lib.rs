@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use natureddit_core::{Asset, Class, ClassNames, Progress};
+use natureddit_core::{Asset, Class, ClassNames, ContentHash, Progress, fs};
 use natureddit_image::ImageLimits;
 use natureddit_model::train::{Sample, TrainerConfig, train_head};
 use natureddit_model::{
@@ -148,6 +148,59 @@ pub fn bundle(dir: &Path, name: &str) -> ModelBundle {
     let lineage = BTreeMap::from([("made_by".to_owned(), "testkit".to_owned())]);
     let parts = BundleParts { name, classes: &classes, encoders: pair, files, head: &trained.head, lineage };
     ModelBundle::write(dir, parts).expect("a bundle")
+}
+
+/// Writes a bundle that is whole and small and cannot answer: its graphs are a few bytes. Another `seed` is another model.
+///
+/// # Panics
+/// When the folder does not do.
+pub fn tiny_bundle(dir: &Path, name: &str, seed: u8) {
+    let preprocess = r#"{"version":2,"image":{"size":224,"mean":127.0,"scale":0.0078125},"text":{"tokens_max":64}}"#;
+    let files: [(&str, Vec<u8>); 6] = [
+        ("head.safetensors", tiny_head(f32::from(seed))),
+        ("image_encoder.onnx", b"a graph".to_vec()),
+        ("labels.json", br#"{"0":"discs","1":"stripes","2":"horizon"}"#.to_vec()),
+        ("preprocess.json", preprocess.into()),
+        ("text_encoder.onnx", b"a graph".to_vec()),
+        ("tokenizer.json", b"{}".to_vec()),
+    ];
+    let record = |(file, bytes): &(&str, Vec<u8>)| {
+        format!(r#""{file}":{{"sha256":"{}","bytes":{}}}"#, ContentHash::of(bytes), bytes.len())
+    };
+    let records: Vec<String> = files.iter().map(record).collect();
+    let encoder =
+        format!(r#"{{"name":"tiny","features":1,"hash":"{}","licence":"CC0-1.0"}}"#, ContentHash::of(b"tiny"));
+    let manifest = format!(
+        r#"{{"format":1,"name":"{name}","classes":["discs","stripes","horizon"],"image_encoder":{encoder},
+           "text_encoder":{encoder},"lineage":{{"made_by":"testkit","trainer":"{{\"seed\":{seed}}}"}},
+           "producer":"testkit","files":{{{}}}}}"#,
+        records.join(",")
+    );
+    for (file, bytes) in &files {
+        fs::write_atomic(&dir.join(file), bytes).expect("a file of a bundle");
+    }
+    fs::write_atomic(&dir.join(ModelBundle::MANIFEST), manifest).expect("a manifest");
+}
+
+/// A head over one feature of each encoder, as safetensors: the length of the header, the header, the numbers.
+fn tiny_head(bias: f32) -> Vec<u8> {
+    let tensors: [(&str, &str, usize); 6] = [
+        ("image.mean", "[1]", 1),
+        ("image.deviation", "[1]", 1),
+        ("text.mean", "[1]", 1),
+        ("text.deviation", "[1]", 1),
+        ("weight", "[3,4]", 12),
+        ("bias", "[3]", 3),
+    ];
+    let (mut entries, mut values) = (Vec::new(), Vec::new());
+    for (name, shape, count) in tensors {
+        let value = if name.ends_with("deviation") { 1.0 } else { bias };
+        let (from, to) = (values.len(), values.len() + count * 4);
+        entries.push(format!(r#""{name}":{{"dtype":"F32","shape":{shape},"data_offsets":[{from},{to}]}}"#));
+        (0..count).for_each(|_| values.extend_from_slice(&value.to_le_bytes()));
+    }
+    let header = format!("{{{}}}", entries.join(","));
+    [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes(), &values].concat()
 }
 
 /// Settings that learn a handful of rows in a moment.

@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod evaluator;
 mod examples;
+mod infra_validator;
 mod location;
 mod model;
 mod nearest;
@@ -43,6 +44,7 @@ pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use evaluator::EvaluatorConfig;
 pub use examples::{ExamplesConfig, HashBuckets, SplitBy};
+pub use infra_validator::InfraValidatorConfig;
 pub use location::Location;
 pub use model::ModelConfig;
 pub use net::NetConfig;
@@ -107,6 +109,10 @@ pub struct Config {
     pub evaluator: EvaluatorConfig,
     /// `[tracking]`
     pub tracking: TrackingConfig,
+    /// `[infra_validator]`
+    pub infra_validator: InfraValidatorConfig,
+    /// Whether the model in use is asked about the posts without a label: `bulk_inferrer.enabled`.
+    pub bulk_inferrer: bool,
     /// `[serve]`
     pub serve: ServeConfig,
     /// `[sandbox]`
@@ -189,6 +195,8 @@ impl Config {
             tuner: TunerConfig::check(raw.tuner, &checker)?,
             evaluator: EvaluatorConfig::check(raw.evaluator, &checker)?,
             tracking,
+            infra_validator: InfraValidatorConfig::check(raw.infra_validator, &checker)?,
+            bulk_inferrer: raw.bulk_inferrer.enabled,
             serve: ServeConfig::check(raw.serve, &checker)?,
             sandbox: SandboxConfig::check(&raw.sandbox, &checker)?,
         })

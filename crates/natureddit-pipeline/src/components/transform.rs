@@ -72,12 +72,13 @@ impl Component for Transform {
             .into_iter()
             .map(|split| Ok((split, read_split(io.input("examples"), split)?)))
             .collect::<anyhow::Result<_>>()?;
-        let mut work = Work::open(self)?;
+        let mut embedding = Embedding::open(self)?;
         let examples = splits.iter().flat_map(|(_, examples)| examples);
-        let skipped = work.embed_missing(examples, cx)?;
+        let skipped = embedding.embed_missing(examples.map(Subject::of), cx)?;
         write_json(&io.output("transformed_examples").join(SKIPPED_FILE), &skipped)?;
         for (split, examples) in &splits {
-            let rows: Vec<Features> = examples.iter().map(|example| work.features(example)).collect();
+            let rows: Vec<Features> =
+                examples.iter().map(|example| embedding.features(&Subject::of(example))).collect();
             let path = io.output("transformed_examples").join(split.folder_name()).join(FEATURES_FILE);
             write_features(&path, &rows, self.encoders.image.features, self.encoders.text.features)?;
         }
@@ -135,16 +136,31 @@ impl Photo<'_> {
     }
 }
 
+/// What is embedded of a post.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) title: &'a str,
+    /// In the folder of photos; empty where there is none.
+    pub(super) img_name: &'a str,
+    pub(super) sha256: Option<ContentHash>,
+}
+
+impl<'a> Subject<'a> {
+    fn of(example: &'a Example) -> Self {
+        Self { title: &example.title, img_name: &example.img_name, sha256: example.sha256 }
+    }
+}
+
 /// One execution: the caches and, once needed, the encoders.
-struct Work<'a> {
+pub(super) struct Embedding<'a> {
     transform: &'a Transform,
     photos: EmbeddingCache,
     titles: EmbeddingCache,
     embedder: Option<Embedder>,
 }
 
-impl<'a> Work<'a> {
-    fn open(transform: &'a Transform) -> anyhow::Result<Self> {
+impl<'a> Embedding<'a> {
+    pub(super) fn open(transform: &'a Transform) -> anyhow::Result<Self> {
         let EncoderPair { image, text, .. } = transform.encoders;
         let dir = &transform.cache_dir;
         let InputLimits { image: photo, text_bytes_max } = transform.limits;
@@ -155,28 +171,30 @@ impl<'a> Work<'a> {
         Ok(Self { transform, photos, titles, embedder: None })
     }
 
-    fn features(&self, example: &Example) -> Features {
-        let photo = example.sha256.and_then(|hash| self.photos.get(&hash));
-        let title = self.titles.get(&title_hash(&example.title));
+    /// What is known of a post: none of what is missing or could not be embedded.
+    pub(super) fn features(&self, post: &Subject<'_>) -> Features {
+        let photo = post.sha256.and_then(|hash| self.photos.get(&hash));
+        let title = self.titles.get(&title_hash(post.title));
         Features { image: photo.map(<[f32]>::to_vec), text: title.map(<[f32]>::to_vec) }
     }
 
-    fn embed_missing<'e>(
+    /// Embeds what was never embedded before, and tells which photos have no features and why.
+    pub(super) fn embed_missing<'e>(
         &mut self,
-        examples: impl Iterator<Item = &'e Example>,
+        posts: impl Iterator<Item = Subject<'e>>,
         cx: &mut ExecutionContext,
     ) -> anyhow::Result<SkippedPhotos> {
         let mut photos: BTreeMap<ContentHash, BTreeSet<&str>> = BTreeMap::new();
         let mut titles = BTreeMap::new();
-        for example in examples {
-            if let Some(hash) = example.sha256
+        for Subject { title, img_name, sha256 } in posts {
+            if let Some(hash) = sha256
                 && self.photos.get(&hash).is_none()
             {
-                photos.entry(hash).or_default().insert(&example.img_name);
+                photos.entry(hash).or_default().insert(img_name);
             }
-            let hash = title_hash(&example.title);
-            if !example.title.trim().is_empty() && self.titles.get(&hash).is_none() {
-                titles.insert(hash, example.title.as_str());
+            let hash = title_hash(title);
+            if !title.trim().is_empty() && self.titles.get(&hash).is_none() {
+                titles.insert(hash, title);
             }
         }
         cx.set_detail("photos_to_embed", photos.len());

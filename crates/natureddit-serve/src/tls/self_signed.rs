@@ -19,6 +19,13 @@ const KEY_FILE: &str = "key.pem";
 /// Whom a self-made certificate names as its owner; it is known by that.
 const OWNER: &str = "NatuReddit self-signed";
 
+/// Every name that a certificate of the folder was made for, one a line, the latest last: servers that share the folder and
+/// go by other names share the certificate instead of making it anew in turns.
+const NAMES_FILE: &str = "names";
+
+/// How many names are remembered; an address that changes every day must not grow the certificate for ever.
+const NAMES_MAX: usize = 64;
+
 /// How long a self-signed certificate is valid. Who trusts it does so by its bytes, so changing it often only hurts.
 const YEARS: i32 = 10;
 
@@ -50,7 +57,7 @@ pub(super) fn provide(folder: &Path, names: &[String], clock: &Clock) -> Result<
     if let Kept::Usable(config) = found {
         return Ok(*config);
     }
-    write(folder, &names, clock)?;
+    write(folder, &with_remembered(folder, &names)?, clock)?;
     match found {
         Kept::Outdated(why) => {
             tracing::warn!(folder = %folder.display(), "replaced the self-signed certificate: {why}; clients must trust the new one");
@@ -72,6 +79,18 @@ fn all_names(more: &[String]) -> Result<Vec<String>, TlsError> {
         }
     }
     Ok(names)
+}
+
+/// The names and those that are remembered, the latest of which win.
+fn with_remembered(folder: &Path, names: &[String]) -> Result<Vec<String>, TlsError> {
+    let path = folder.join(NAMES_FILE);
+    let text = fs::optional(fs::read_to_string(&path))?.unwrap_or_default();
+    let is_name = |name: &&str| ServerName::try_from(*name).is_ok() && !names.iter().any(|known| known == name);
+    let mut all: Vec<String> = text.lines().filter(is_name).map(str::to_owned).collect();
+    all.extend_from_slice(names);
+    all.drain(..all.len().saturating_sub(NAMES_MAX.max(names.len())));
+    fs::write_atomic(&path, all.join("\n") + "\n")?;
+    Ok(all)
 }
 
 fn inspect(folder: &Path, names: &[String], clock: &Clock) -> Result<Kept, TlsError> {
@@ -180,6 +199,21 @@ mod tests {
         let later = provided(&folder, &["192.168.1.3", "other.example"], START + ELEVEN_YEARS).unwrap();
         assert_ne!(later, other_name);
         assert_eq!(provided(&folder, &["192.168.1.3", "other.example"], START + ELEVEN_YEARS).unwrap(), later);
+    }
+
+    #[test]
+    fn servers_of_other_names_that_share_a_folder_come_to_share_a_certificate() {
+        let temp = tempfile::tempdir().unwrap();
+        provided(temp.path(), &["one.example"], START).unwrap();
+        let both = provided(temp.path(), &["two.example"], START).unwrap();
+        for names in [["one.example"], ["two.example"]] {
+            assert_eq!(provided(temp.path(), &names, START).unwrap(), both);
+        }
+        // Not for ever: what was asked for long ago is forgotten.
+        (0..70).for_each(|i| drop(provided(temp.path(), &[&format!("n{i}.example")], START).unwrap()));
+        let remembered = fs::read_to_string(&temp.path().join(NAMES_FILE)).unwrap();
+        assert_eq!(remembered.lines().count(), NAMES_MAX);
+        assert_eq!(remembered.lines().next_back(), Some("n69.example"));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::error::{CliError, Exit};
+use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
+use crate::config::TlsConfig;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +53,13 @@ impl fmt::Display for Checked {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let Command::Check = args.command;
     let config = session.config()?;
+    if let TlsConfig::Files { cert, key } = &config.serve.tls {
+        let files = [("cert_file", cert), ("key_file", key)];
+        if let Some((setting, file)) = files.iter().find(|(_, file)| !file.is_file()) {
+            return Err(anyhow!("serve.tls.{setting} names {}, which is no file", file.display()))
+                .hint("make it, or name another; without both settings a self-signed certificate is made");
+        }
+    }
     session.output.result(&Checked { file: config.file, keys_set: config.keys_set })?;
     Ok(Exit::Ok)
 }

@@ -128,7 +128,7 @@ fn earlier_version(ran: &Ran, config: &Config) -> Result<Option<u64>, CliError> 
     if ran.pushed.is_some() {
         return Ok(None);
     }
-    let earlier = project::newest_version(config)?;
+    let earlier = project::default_version(config)?;
     if earlier.is_none() {
         return Err(anyhow!("the model was not blessed, so there is nothing to serve\n\n{ran}"))
             .hint("more labelled posts give a better model: a larger --labelled or --posts, or more photos");

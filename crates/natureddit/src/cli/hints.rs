@@ -2,6 +2,7 @@
 
 mod daily;
 mod dvc;
+mod models;
 mod pipeline;
 mod transparent;
 
@@ -23,6 +24,7 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     pipeline::of(cause)
         .or_else(|| dvc::of(cause))
         .or_else(|| daily::of(cause))
+        .or_else(|| models::of(cause))
         .or_else(|| of_libraries(cause))
         .or_else(|| passed_on(cause))
 }
@@ -136,7 +138,7 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         StoreError::BadName(_) => Some("--models takes NAME, NAME/VERSION or NAME=DIR"),
         StoreError::Twice { .. } => Some("give it once, or the two under different names"),
         // The error that it passes on has its own.
-        StoreError::File(_) => None,
+        StoreError::File(_) | StoreError::History(_) => None,
     }
 }
 

@@ -37,7 +37,7 @@ impl fmt::Display for Made {
 }
 
 /// What a project's folder holds that is of no use to anybody else: the locks, which stay when they are given back.
-const IGNORED: &str = "/data/.lock\n/labels/.lock\n/pipeline/.lock\n/pipeline/tracking/*.lock\n";
+const IGNORED: &str = "/data/.lock\n/labels/.lock\n/models/*/.lock\n/pipeline/.lock\n/pipeline/tracking/*.lock\n";
 
 /// Keeps the locks out of version control; a `.gitignore` that is there already is its owner's.
 pub(super) fn ignore_locks(dir: &Path) -> Result<(), CliError> {

@@ -1,33 +1,62 @@
-//! `natureddit model`: assets, pushed models, cross-validation.
+//! `natureddit model`: assets, pushed models and which of them answers, cross-validation.
 
+mod change;
+mod cross_validate;
 mod export;
-
-use std::fmt;
-use std::path::PathBuf;
+mod list;
+mod pull;
+mod reference;
+mod show;
 
 use anyhow::anyhow;
 use clap::Subcommand;
-use natureddit_model::{Manifest, ModelBundle, versions};
-use natureddit_pipeline::RunOptions;
-use natureddit_pipeline::cross_validation::{CrossValidation, cross_validate};
-use natureddit_pipeline::training_graph::feature_graph;
+use natureddit_model::{ModelBundle, ModelVersions};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
-use super::evaluation::MetricsTable;
 use super::session::Session;
 use crate::config::Config;
-use crate::wiring;
+use reference::ModelReference;
 
 const EXAMPLES: &str = "\
 Examples:
   natureddit model pull                     fetch ONNX Runtime and the encoders, checked by SHA-256
-  natureddit model list                     the versions that were pushed
-  natureddit model show 2                   one version: classes, encoders, files, origin
-  natureddit model export --out model.onnx  the newest version as one ONNX file for other programs
+  natureddit model list                     the versions that were pushed, and which of them answers
+  natureddit model show 2                   one version: classes, figures, origin, files
+  natureddit model promote 1 --reason \"2 confuses foxes and flowers\"
+  natureddit model rollback                 back to the version that answered before
+  natureddit model export --out model.onnx  the version that answers as one ONNX file for other programs
   natureddit model cross-validate           how good the method is on all labelled posts";
 
-/// Pull encoders, look at pushed models, cross-validate
+const LIST_EXAMPLES: &str = "\
+Examples:
+  natureddit model list                     every model in the store; * marks the version that answers
+  natureddit model list --json              with the folders, all figures and every change";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  natureddit model show                     the version that answers
+  natureddit model show 2                   version 2 of the project's model
+  natureddit model show naturedditTI/2      version 2 of any model in the store
+  natureddit model show --json              the same for a program";
+
+const PROMOTE_EXAMPLES: &str = "\
+Examples:
+  natureddit model promote 1                version 1 answers from now on
+  natureddit model promote naturedditTI/1 --reason \"version 2 confuses foxes and flowers\"
+
+It stays so until `natureddit run` pushes a model that was never pushed before.
+A server that is running goes on with what it has loaded until it is started again.";
+
+const ROLLBACK_EXAMPLES: &str = "\
+Examples:
+  natureddit model rollback                 back to the version that answered before; twice goes further back
+  natureddit model rollback --to 1 --reason \"2 and 3 confuse foxes and flowers\"
+
+It stays so until `natureddit run` pushes a model that was never pushed before.
+A server that is running goes on with what it has loaded until it is started again.";
+
+/// Pull encoders, look at pushed models and choose which answers, cross-validate
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(super) struct Args {
@@ -40,14 +69,38 @@ enum Command {
     /// Fetch what training and prediction need, or verify what is there
     #[command(after_help = EXAMPLES)]
     Pull,
-    /// List the versions that were pushed
-    #[command(after_help = EXAMPLES)]
+    /// List the versions that were pushed, and which of them answers
+    #[command(after_help = LIST_EXAMPLES)]
     List,
     /// Show one version
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
-        /// The version [default: the newest]
-        version: Option<u64>,
+        /// A model or one version of it [default: the version of the project's model that answers]
+        #[arg(value_name = "[NAME/]VERSION|NAME")]
+        model: Option<ModelReference>,
+    },
+    /// Let another version answer where none is asked for
+    #[command(after_help = PROMOTE_EXAMPLES)]
+    Promote {
+        /// The version
+        #[arg(value_name = "[NAME/]VERSION")]
+        model: ModelReference,
+        /// Why, for the model's history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Go back to the version that answered before
+    #[command(after_help = ROLLBACK_EXAMPLES)]
+    Rollback {
+        /// The model [default: the project's]
+        #[arg(value_name = "NAME")]
+        model: Option<ModelReference>,
+        /// The version to go back to, one that answered before
+        #[arg(long, value_name = "VERSION")]
+        to: Option<u64>,
+        /// Why, for the model's history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
     /// Write one version as a single ONNX file: pixels, tokens and mask in, probabilities out
     #[command(after_help = EXAMPLES)]
@@ -63,92 +116,15 @@ enum Command {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     match &args.command {
-        Command::Pull => session.output.result(&pull(&session.config_or_defaults()?, session)?)?,
-        Command::List => session.output.result(&list(&session.config()?)?)?,
-        Command::Show { version } => session.output.result(&show(&session.config()?, *version)?)?,
+        Command::Pull => pull::run(session)?,
+        Command::List => list::run(session)?,
+        Command::Show { model } => show::run(model.as_ref(), session)?,
+        Command::Promote { model, reason } => change::promote(model, reason.as_deref(), session)?,
+        Command::Rollback { model, to, reason } => change::roll_back(model.as_ref(), *to, reason.as_deref(), session)?,
         Command::Export(args) => session.output.result(&export::export(args, session)?)?,
-        Command::CrossValidate { folds } => {
-            let result = cross_validation(&session.config()?, usize::from(*folds), session)?;
-            session.output.result(&CrossValidated(result))?;
-        }
+        Command::CrossValidate { folds } => cross_validate::run(usize::from(*folds), session)?,
     }
     Ok(Exit::Ok)
-}
-
-/// The assets on this machine.
-#[derive(Serialize)]
-struct Pulled {
-    assets: Vec<PulledAsset>,
-}
-
-#[derive(Serialize)]
-struct PulledAsset {
-    name: &'static str,
-    licence: &'static str,
-    sha256: &'static str,
-    path: PathBuf,
-}
-
-impl fmt::Display for Pulled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.assets.iter().map(|asset| asset.name.len()).max().unwrap_or(0);
-        for PulledAsset { name, licence, path, .. } in &self.assets {
-            writeln!(f, "{name:width$}  {licence:10}  {}", path.display())?;
-        }
-        Ok(())
-    }
-}
-
-fn pull(config: &Config, session: &Session) -> anyhow::Result<Pulled> {
-    let wanted = wiring::training_assets(config)?;
-    let store = wiring::asset_store(config)?;
-    let paths = wiring::tokio_runtime()?.block_on(async {
-        let paths = store.pull_all(&wanted, &session.output.progress()).await?;
-        for asset in wanted {
-            store.verify(asset).await?;
-        }
-        anyhow::Ok(paths)
-    })?;
-    let assets = wanted.iter().zip(paths).map(|(asset, path)| PulledAsset {
-        name: asset.name,
-        licence: asset.licence,
-        sha256: asset.sha256,
-        path,
-    });
-    Ok(Pulled { assets: assets.collect() })
-}
-
-#[derive(Serialize)]
-struct Listed {
-    name: String,
-    versions: Vec<ListedVersion>,
-}
-
-#[derive(Serialize)]
-struct ListedVersion {
-    version: u64,
-    dir: PathBuf,
-}
-
-impl fmt::Display for Listed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.versions.is_empty() {
-            return write!(f, "no version of {} was pushed yet: `natureddit run` pushes a blessed model", self.name);
-        }
-        let line = |ListedVersion { version, dir }: &ListedVersion| writeln_to(f, &self.name, *version, dir);
-        self.versions.iter().try_for_each(line)
-    }
-}
-
-fn writeln_to(f: &mut fmt::Formatter<'_>, name: &str, version: u64, dir: &std::path::Path) -> fmt::Result {
-    writeln!(f, "{name} {version}  {}", dir.display())
-}
-
-fn list(config: &Config) -> anyhow::Result<Listed> {
-    let name = config.model.name.clone();
-    let found = versions(&config.project.models_dir.join(&name))?;
-    let versions = found.into_iter().map(|(version, dir)| ListedVersion { version, dir }).collect();
-    Ok(Listed { name, versions })
 }
 
 /// The model that answered.
@@ -158,42 +134,21 @@ pub(super) struct Answering {
     pub(super) version: u64,
 }
 
-#[derive(Serialize)]
-struct Shown {
-    version: u64,
-    #[serde(flatten)]
-    manifest: Manifest,
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, manifest } = self;
-        let Manifest { name, classes, image_encoder, text_encoder, lineage, producer, files, .. } = manifest;
-        writeln!(f, "{name} {version}: {classes}\nwritten by {producer}")?;
-        for (kind, encoder) in [("photo", image_encoder), ("title", text_encoder)] {
-            writeln!(f, "{kind}: {}, {} features, {}", encoder.name, encoder.features, encoder.licence)?;
-        }
-        lineage.iter().try_for_each(|(key, value)| writeln!(f, "{key}: {value}"))?;
-        files.iter().try_for_each(|(file, record)| writeln!(f, "{}  {:>9}  {file}", record.sha256, record.bytes))
-    }
-}
-
-fn show(config: &Config, version: Option<u64>) -> Result<Shown, CliError> {
-    let (version, ModelBundle { manifest, .. }) = pushed_bundle(config, version)?;
-    Ok(Shown { version, manifest })
-}
-
-/// A pushed version and its bundle, checked; the newest if none is named.
+/// A pushed version of the project's model and its bundle, checked; the default if none is named.
 pub(super) fn pushed_bundle(config: &Config, version: Option<u64>) -> Result<(u64, ModelBundle), CliError> {
-    let name = &config.model.name;
-    let mut found = versions(&config.project.models_dir.join(name))?;
-    let known = found.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let versions = ModelVersions::read(&config.project.models_dir.join(&config.model.name))?;
+    bundle_of(&versions, &config.model.name, version)
+}
+
+/// A version of a model and its bundle, checked; the default if none is named.
+fn bundle_of(versions: &ModelVersions, name: &str, version: Option<u64>) -> Result<(u64, ModelBundle), CliError> {
     let chosen = match version {
-        Some(version) => found.remove_entry(&version),
-        None => found.pop_last(),
+        Some(version) => versions.get(version).map(|dir| (version, dir)),
+        None => versions.default_version(),
     };
+    let known = versions.iter().map(|(version, _)| version.to_string()).collect::<Vec<_>>().join(", ");
     match (chosen, version) {
-        (Some((version, dir)), _) => Ok((version, ModelBundle::read(&dir)?)),
+        (Some((version, dir)), _) => Ok((version, ModelBundle::read(dir)?)),
         (None, Some(version)) if !known.is_empty() => {
             Err(anyhow!("version {version} of {name} was never pushed")).hint(format!("there is {known}"))
         }
@@ -201,32 +156,4 @@ pub(super) fn pushed_bundle(config: &Config, version: Option<u64>) -> Result<(u6
             Err(anyhow!("no version of {name} was pushed yet")).hint("`natureddit run` trains, judges and pushes one")
         }
     }
-}
-
-#[derive(Serialize)]
-#[serde(transparent)]
-struct CrossValidated(CrossValidation);
-
-impl fmt::Display for CrossValidated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CrossValidation { macro_f1_mean, macro_f1_deviation, macro_f1_folds, metrics } = &self.0;
-        let folds: Vec<String> = macro_f1_folds.iter().map(|score| format!("{score:.3}")).collect();
-        writeln!(f, "macro-F1 {macro_f1_mean:.4} ± {macro_f1_deviation:.4} over folds {}", folds.join(", "))?;
-        write!(f, "{}", MetricsTable(metrics))
-    }
-}
-
-fn cross_validation(config: &Config, folds: usize, session: &Session) -> Result<CrossValidation, CliError> {
-    let training = wiring::training(config)?;
-    let graph = feature_graph(&training)?;
-    let progress = session.output.progress();
-    let runner = wiring::pipeline_runner(config, &session.clock, session.output.progress_of_tasks());
-    let report = runner.run(&graph, &RunOptions::default(), &mut |_| {})?.succeeded()?;
-    let folder = |component: &str, output: &str| {
-        let made = report.component(component).and_then(|component| component.outputs.get(output));
-        made.map(|output| runner.path(&output.uri)).ok_or_else(|| anyhow!("{component} left no {output}"))
-    };
-    let examples = folder("ExampleGen", "examples")?;
-    let transformed = folder("Transform", "transformed_examples")?;
-    Ok(cross_validate((&examples, &transformed), folds, &training, &progress)?)
 }

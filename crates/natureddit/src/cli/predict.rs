@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::ArgGroup;
 use natureddit_core::fs;
 use natureddit_model::{ComposedInputs, ModelInput, Predictor};
@@ -32,7 +33,7 @@ pub(super) struct Args {
     /// The photo: JPEG, PNG, WebP, GIF or BMP
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// Which pushed version answers [default: the newest]
+    /// Which pushed version answers [default: the one `natureddit model list` marks]
     #[arg(long, value_name = "VERSION")]
     model_version: Option<u64>,
     /// Also write what the model was given, under the names of `model export`: pixels, input_ids, attention_mask
@@ -98,6 +99,10 @@ fn dump(inputs: &ComposedInputs, file: &Path) -> anyhow::Result<()> {
 }
 
 fn read_photo(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliError> {
+    // Opening a pipe waits for somebody to write into it.
+    if !fs::metadata(path)?.is_file() {
+        return Err(anyhow!("{} is no regular file", path.display())).hint("--image names the file of a photo");
+    }
     match fs::read_limited(path, bytes_max) {
         Err(error) if error.is_too_large() => Err(error).hint("give a smaller photo, or raise model.image_bytes_max"),
         read => Ok(read?),

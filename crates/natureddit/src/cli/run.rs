@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use natureddit_model::ModelVersions;
 use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation, REPORT_FILE};
 use natureddit_pipeline::components::example_validator::{Findings, VALIDATION_FILE};
+use natureddit_pipeline::components::infra_validator::{InfraVerdict, read_infra_blessing};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
 use natureddit_pipeline::components::read_json;
 use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
@@ -71,10 +73,14 @@ pub(super) struct Ran {
     pub(super) evaluation: Option<Evaluation>,
     /// The page that shows it.
     pub(super) evaluation_report: Option<PathBuf>,
+    /// Whether a real server answers with the model, now or when that was cached; `None` where it is not asked.
+    pub(super) infra: Option<InfraVerdict>,
     /// Where the model was pushed, now or then.
     pub(super) pushed: Option<Pushed>,
     /// What came of tracking the run.
     pub(super) tracking: Option<Tracked>,
+    /// The version that answers where none is asked for: another than the pushed one where somebody chose it.
+    pub(super) default_version: Option<u64>,
 }
 
 impl fmt::Display for Ran {
@@ -90,8 +96,18 @@ impl fmt::Display for Ran {
             let (champion_version, report) = (self.champion_version(), self.evaluation_report.as_deref());
             writeln!(f, "\n{}", EvaluationTable { evaluation, champion_version, report })?;
         }
+        if let Some(InfraVerdict { blessed: false, reasons }) = &self.infra {
+            writeln!(f, "no server can serve it")?;
+            reasons.iter().try_for_each(|reason| writeln!(f, "  {reason}"))?;
+        }
         match &self.pushed {
-            Some(pushed) => write!(f, "pushed: {} version {}", pushed.name, pushed.version),
+            Some(Pushed { name, version }) => {
+                write!(f, "pushed: {name} version {version}")?;
+                match self.default_version {
+                    Some(default) if default != *version => write!(f, "; version {default} answers, as it was chosen"),
+                    _ => Ok(()),
+                }
+            }
             None if self.selected("Pusher") => write!(f, "pushed: nothing"),
             None => Ok(()),
         }
@@ -173,8 +189,22 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
     let folder = report.component("Evaluator").and_then(|evaluator| evaluator.outputs.get("evaluation"));
     let evaluation_report = folder.map(|output| runner.path(&output.uri).join(REPORT_FILE));
+    let infra = report.component("InfraValidator").and_then(|component| component.outputs.get("blessing"));
+    let infra = infra.map(|output| read_infra_blessing(&runner.path(&output.uri))).transpose()?.flatten();
     let pushed = read_output(&runner, &report, "Pusher", "pushed_model", PUSHED_FILE)?;
-    Ok(Ran { report, photos_skipped, warnings, evaluation, evaluation_report, pushed, tracking })
+    let versions = ModelVersions::read(&config.project.models_dir.join(&config.model.name))?;
+    let default_version = versions.default_version().map(|(version, _)| version);
+    Ok(Ran {
+        report,
+        photos_skipped,
+        warnings,
+        evaluation,
+        evaluation_report,
+        infra,
+        pushed,
+        default_version,
+        tracking,
+    })
 }
 
 /// Draws how far a run came that failed, and makes its failure the error.

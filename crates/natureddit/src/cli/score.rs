@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// The CSV file to write: id, label, and p_<class> for each class
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Which pushed version answers [default: the newest]
+    /// Which pushed version answers [default: the one `natureddit model list` marks]
     #[arg(long, value_name = "VERSION")]
     model_version: Option<u64>,
 }

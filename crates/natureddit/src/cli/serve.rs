@@ -16,13 +16,13 @@ use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
-use super::signals::StopSignals;
+use super::signals::{self, StopSignals};
 use crate::config::{Config, TlsConfig};
 use crate::wiring;
 
 const EXAMPLES: &str = "\
 Examples:
-  natureddit serve                              the newest version of each pushed model
+  natureddit serve                              the default version of each pushed model
   natureddit serve --address 127.0.0.1:0        on any free port
   natureddit serve --models naturedditTI --models naturedditTI/1
   natureddit serve --models candidate=pipeline/Trainer/model/7
@@ -41,10 +41,16 @@ pub(super) struct Args {
     /// The folder of models, NAME/VERSION/ [default: project.models_dir]
     #[arg(long, value_name = "DIR")]
     model_store: Option<PathBuf>,
-    /// Only this model: the newest version of NAME in the store, one VERSION of it, or a bundle anywhere; may be given
+    /// Only this model: the default version of NAME in the store, one VERSION of it, or a bundle anywhere; may be given
     /// more than once
     #[arg(long, value_name = "NAME[/VERSION|=DIR]")]
     models: Vec<String>,
+    /// Serve with a certificate made for this machine and kept in DIR, whatever serve.tls says
+    #[arg(long, value_name = "DIR", hide = true)]
+    self_signed: Option<PathBuf>,
+    /// Stop as on Ctrl-C when the standard input is closed, as it is when the program that writes into it ends
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
 }
 
 /// A server that is ready.
@@ -54,6 +60,8 @@ pub(super) struct Ready {
     pub(super) url: String,
     /// The names of the models, each once.
     models: Vec<String>,
+    /// The certificate that it shows, for clients that do not know who signed it.
+    certificate: PathBuf,
 }
 
 impl fmt::Display for Ready {
@@ -64,13 +72,18 @@ impl fmt::Display for Ready {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
-    let config = session.config_or_defaults()?;
+    let mut config = session.config_or_defaults()?;
+    if let Some(dir) = &args.self_signed {
+        config.serve.tls = TlsConfig::SelfSigned { dir: session.path(dir)?, names: Vec::new() };
+    }
+    // Before the models are loaded: who starts a server may be gone before it is ready.
+    let closed = args.until_stdin_closes.then(|| signals::stdin_closed(config.serve.drain_timeout)).transpose()?;
     let store = args.model_store.as_deref().unwrap_or(&config.project.models_dir);
     let choices: Vec<ModelChoice> = args.models.iter().map(|choice| model_choice(choice)).collect();
     let address = args.address.unwrap_or(config.serve.inference_address);
     let runtime = wiring::tokio_runtime()?;
     let (server, ready) = start(&config, session, (store, &choices), address, &session.output.progress(), &runtime)?;
-    let signals = StopSignals::listen(&runtime)?;
+    let signals = StopSignals::listen(&runtime)?.or_when(closed);
     session.output.result(&ready)?;
     runtime.block_on(stop_at_signal(server, signals, session))?;
     Ok(Exit::Ok)
@@ -83,7 +96,7 @@ fn model_choice(text: &str) -> ModelChoice {
     let version = text.split_once('/').and_then(|(name, version)| Some((name, version.parse().ok()?)));
     // What is neither is refused with the name that it is not.
     version.map_or_else(
-        || ModelChoice::Newest(text.to_owned()),
+        || ModelChoice::Default(text.to_owned()),
         |(name, version)| ModelChoice::Version(name.to_owned(), version),
     )
 }
@@ -112,7 +125,11 @@ pub(super) fn start(
     let started = runtime.block_on(Server::start(serve_config(config, session, address), loaded));
     let server = hinted(started, &config.serve.tls)?;
     let url = format!("https://{}", server.address());
-    Ok((server, Ready { url, models: names.into_iter().collect() }))
+    let certificate = match &config.serve.tls {
+        TlsConfig::Files { cert, .. } => cert.clone(),
+        TlsConfig::SelfSigned { dir, .. } => dir.join(CERTIFICATE_FILE),
+    };
+    Ok((server, Ready { url, models: names.into_iter().collect(), certificate }))
 }
 
 fn serve_config(config: &Config, session: &Session, address: SocketAddr) -> ServeConfig {
@@ -211,10 +228,10 @@ mod tests {
     #[test]
     fn a_model_is_chosen_by_name_version_or_folder() {
         let choice = |text| format!("{:?}", model_choice(text));
-        assert_eq!(choice("a"), format!("{:?}", ModelChoice::Newest("a".into())));
+        assert_eq!(choice("a"), format!("{:?}", ModelChoice::Default("a".into())));
         assert_eq!(choice("a/7"), format!("{:?}", ModelChoice::Version("a".into(), 7)));
         assert_eq!(choice("a=b/7"), format!("{:?}", ModelChoice::Folder("a".into(), "b/7".into())));
-        assert_eq!(choice("a/x"), format!("{:?}", ModelChoice::Newest("a/x".into())));
+        assert_eq!(choice("a/x"), format!("{:?}", ModelChoice::Default("a/x".into())));
     }
 
     #[test]

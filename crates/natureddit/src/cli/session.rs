@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use natureddit_core::Clock;
 use natureddit_core::fs::FsError;
 use natureddit_data::dvc::DvcRepo;
@@ -51,6 +52,11 @@ impl Session {
             environment: Environment::read(),
             global,
         }
+    }
+
+    /// This moment, to the second.
+    pub(crate) fn now(&self) -> anyhow::Result<Timestamp> {
+        Ok(Timestamp::from_second(self.clock.now().as_second())?)
     }
 
     pub(super) fn start_logging(&self) -> Result<(), CliError> {

@@ -1,5 +1,6 @@
 //! The one place that reads the environment.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use natureddit_core::Secret;
@@ -34,7 +35,26 @@ pub struct Environment {
     pub dvc_token: Option<Secret>,
     /// What MLflow's own clients read too: `$MLFLOW_TRACKING_URI` and its companions.
     pub mlflow: MlflowEnvironment,
+    /// What a server that the pipeline starts is given: where its files are and how it speaks, and no secret.
+    pub of_children: Vec<(OsString, OsString)>,
 }
+
+/// See [`Environment::of_children`].
+const OF_CHILDREN: [&str; 13] = [
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "NATUREDDIT_LOG",
+    "NO_COLOR",
+    "ORT_DISABLE_TELEMETRY",
+    "PATH",
+    "RUST_BACKTRACE",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+];
 
 impl Environment {
     /// Reads the environment of this process.
@@ -66,6 +86,7 @@ impl Environment {
                 password: text("MLFLOW_TRACKING_PASSWORD").map(Secret::new),
                 token: text("MLFLOW_TRACKING_TOKEN").map(Secret::new),
             },
+            of_children: OF_CHILDREN.iter().filter_map(|&name| Some((name.into(), value(name)?))).collect(),
         }
     }
 }
@@ -85,6 +106,11 @@ fn file(variable: &str) -> Option<PathBuf> {
 /// A folder named by a variable; the XDG specification says to ignore one that is not absolute.
 fn folder(variable: &str) -> Option<PathBuf> {
     file(variable).filter(|path| path.is_absolute())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is what the rest of the program asks instead")]
+fn value(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module is what the rest of the program asks instead")]

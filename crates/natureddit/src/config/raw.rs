@@ -25,6 +25,8 @@ pub(super) struct RawConfig {
     pub(super) tuner: RawTuner,
     pub(super) evaluator: RawEvaluator,
     pub(super) tracking: RawTracking,
+    pub(super) infra_validator: RawInfraValidator,
+    pub(super) bulk_inferrer: RawBulkInferrer,
     pub(super) serve: RawServe,
     pub(super) sandbox: RawSandbox,
 }
@@ -261,6 +263,22 @@ pub(super) struct RawTracking {
     pub(super) upload_timeout: String,
     pub(super) retries_max: i64,
     pub(super) send_time_max: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawInfraValidator {
+    pub(super) enabled: bool,
+    pub(super) start_timeout: String,
+    pub(super) stop_timeout: String,
+    pub(super) response_timeout: String,
+    pub(super) test_posts_max: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBulkInferrer {
+    pub(super) enabled: bool,
 }
 
 #[derive(Deserialize)]

@@ -19,6 +19,7 @@ fn environment() -> Environment {
         metadata_password: None,
         dvc_token: None,
         mlflow: MlflowEnvironment::default(),
+        of_children: Vec::new(),
     }
 }
 
@@ -279,4 +280,23 @@ proptest! {
     fn no_text_makes_the_parser_panic(text in "[\\[\\]a-z_.= \"0-9\\n#{}-]{0,80}") {
         let _ = parse(&text);
     }
+}
+
+#[test]
+fn classes_that_differ_by_case_alone_are_refused() {
+    let told = error("[project]\nclasses = [\"Fauna\", \"flora\", \"fauna\"]\n");
+    assert!(told.contains("project.classes") && told.ends_with("\"fauna\" is given twice, but for its case"), "{told}");
+}
+
+#[test]
+fn folders_that_would_mix_are_refused() {
+    let clash = |text: &str| parse(&format!("[project]\n{text}\n")).err().map(|error| error.to_string());
+    let told = clash("pipeline_root = \"data\"").unwrap();
+    assert!(told.ends_with("must be another folder than project.data_dir"), "{told}");
+    let told = clash("labels_dir = \"models/labels\"").unwrap();
+    assert!(told.contains("project.labels_dir") && told.ends_with("outside of project.models_dir"), "{told}");
+    let told = clash("models_dir = \"./pipeline/../pipeline/models\"").unwrap();
+    assert!(told.ends_with("outside of project.pipeline_root"), "{told}");
+    // What only a person writes into may hold others.
+    assert_eq!(clash("data_dir = \".\"\nlabels_dir = \"./labels\""), None);
 }

@@ -86,3 +86,8 @@ fn what_is_not_text_is_told_with_its_line() {
 fn a_settings_file_that_is_not_there_is_told_with_its_cause() {
     assert_snapshot!(Natureddit::new().args(["--config", "other.toml", "config", "check"]).snapshot());
 }
+
+#[test]
+fn a_certificate_that_is_not_there_is_told() {
+    assert_snapshot!(check("[serve.tls]\ncert_file = \"tls/c.pem\"\nkey_file = \"tls/k.pem\"\n").snapshot());
+}

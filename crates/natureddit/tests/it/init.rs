@@ -28,7 +28,7 @@ fn locks_stay_out_of_version_control_and_an_ignore_file_of_ones_own_stays() {
     let mut command = Natureddit::new().args(["init"]);
     command.run();
     let ignored = fs::read_to_string(&command.dir().join(".gitignore")).unwrap();
-    assert_eq!(ignored, "/data/.lock\n/labels/.lock\n/pipeline/.lock\n/pipeline/tracking/*.lock\n");
+    assert_eq!(ignored, "/data/.lock\n/labels/.lock\n/models/*/.lock\n/pipeline/.lock\n/pipeline/tracking/*.lock\n");
 
     let mut command = Natureddit::new().file(".gitignore", "mine\n").args(["init"]);
     assert_eq!(command.run().code, Some(0));

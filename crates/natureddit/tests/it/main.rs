@@ -12,6 +12,7 @@ mod importing;
 mod init;
 mod killing;
 mod lineage;
+mod models;
 mod natureddit;
 mod properties;
 mod running;

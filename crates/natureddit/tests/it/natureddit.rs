@@ -78,8 +78,20 @@ impl Natureddit {
         self
     }
 
+    /// As [`Natureddit::args`], of any number.
+    pub(crate) fn arguments(mut self, args: &[&str]) -> Self {
+        self.command.args(args);
+        self
+    }
+
     pub(crate) fn env(mut self, variable: &str, value: &str) -> Self {
         self.command.env(variable, value);
+        self
+    }
+
+    /// What it reads from its standard input.
+    pub(crate) fn stdin(mut self, stdin: Stdio) -> Self {
+        self.command.stdin(stdin);
         self
     }
 

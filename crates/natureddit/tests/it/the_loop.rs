@@ -110,6 +110,13 @@ fn assert_photos_are_read_again(report: &Value) {
     }
 }
 
+/// `Trainer ran`, `Pusher cached`.
+pub(crate) fn outcomes(report: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let outcome = |c: &Value| format!("{} {}", text(&c["component"]), text(&c["outcome"]));
+    report["components"].as_array().unwrap().iter().map(outcome).collect()
+}
+
 #[test]
 fn a_demo_again_counts_what_an_earlier_one_labelled() {
     let (_folder, dir) = copied();
@@ -209,7 +216,7 @@ fn new_labels_embed_only_new_photos_and_the_pushed_model_is_the_one_to_beat() {
     assert_eq!(imported["added"], 5);
 
     let report = run_pipeline(&dir);
-    for name in ["ExampleGen", "StatisticsGen", "Transform", "Trainer", "Evaluator"] {
+    for name in ["ExampleGen", "StatisticsGen", "Transform", "Trainer", "Evaluator", "InfraValidator"] {
         assert_eq!(component(&report, name)["outcome"], "ran", "{name}");
     }
     assert_eq!(component(&report, "ExampleGen")["reason"]["key"], "labels");
@@ -219,14 +226,16 @@ fn new_labels_embed_only_new_photos_and_the_pushed_model_is_the_one_to_beat() {
     assert_eq!(ran(&run_pipeline(&dir)), NOTHING, "having pushed changes nothing");
 }
 
-/// Pushes version 2 by hand: version 1 under a manifest that says something else.
-fn push_second(dir: &Path, say: impl Fn(&mut Value)) -> PathBuf {
+/// Puts version 2 there by hand and lets it answer: version 1 under a manifest that says something else.
+pub(crate) fn push_second(dir: &Path, say: impl Fn(&mut Value)) -> PathBuf {
     let store = dir.join("models/naturedditTI");
     let second = store.join("2");
     assert!(Command::new("cp").arg("-a").arg(store.join("1")).arg(&second).status().unwrap().success());
     let mut manifest: Value = serde_json::from_slice(&fs::read(second.join("manifest.json")).unwrap()).unwrap();
     say(&mut manifest);
     fs::write(second.join("manifest.json"), manifest.to_string()).unwrap();
+    let promoted = with_assets().in_dir(dir).args(["model", "promote", "2"]).run();
+    assert_eq!(promoted.code, Some(0), "{}", promoted.stderr);
     second
 }
 
@@ -500,9 +509,13 @@ fn the_project_tells_of_itself() {
     assert!(status["labelled"]["fauna"].as_u64().unwrap() > 50, "{status}");
 
     let listed = json(&in_project().args(["model", "list", "--json"]).run());
-    assert_eq!(listed["versions"][0]["version"], 1);
+    let version = &listed["models"][0]["versions"][0];
+    assert_eq!((&version["version"], &version["default"]), (&1.into(), &true.into()));
+    let evaluation = &project().report["ran"]["evaluation"]["metrics"];
+    assert_eq!(version["metrics"]["macro_f1"], evaluation["macro_f1"], "{listed}");
     let shown = json(&in_project().args(["model", "show", "--json"]).run());
     assert_eq!(shown["classes"], serde_json::json!(["fauna", "flora", "landscape"]));
+    assert!(shown["lineage"]["trainer"]["epochs_max"].is_u64(), "settings are JSON, not a text: {shown}");
 
     let pushed = &component(&project().report["ran"], "Pusher")["outputs"]["pushed_model"]["artifact"];
     let lineage = in_project().args(["lineage", &pushed.to_string()]).run();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use natureddit_core::fs;
 use natureddit_data::{Dataset, Labels, PostRow};
-use natureddit_model::versions;
-use natureddit_net::own_server::{FormField, post_form};
+use natureddit_model::ModelVersions;
+use natureddit_net::own_server::{Answer, AnswerForm, FormField, OwnServer};
 use natureddit_sandbox::{Sandbox, Truth};
 use natureddit_serve::Server;
 use serde_json::Value;
@@ -91,10 +91,10 @@ pub(super) fn post_to_predict(config: &Config) -> anyhow::Result<(PostRow, bool)
     Ok(((*row).clone(), unseen.is_none()))
 }
 
-/// The version that answers: the newest that was pushed, by this run or an earlier one.
-pub(super) fn newest_version(config: &Config) -> anyhow::Result<Option<u64>> {
-    let found = versions(&config.project.models_dir.join(&config.model.name))?;
-    Ok(found.into_keys().next_back())
+/// The version that answers: the default, pushed by this run or an earlier one.
+pub(super) fn default_version(config: &Config) -> anyhow::Result<Option<u64>> {
+    let versions = ModelVersions::read(&config.project.models_dir.join(&config.model.name))?;
+    Ok(versions.default_version().map(|(version, _)| version))
 }
 
 /// Where `natureddit serve` of these settings is reached from this machine.
@@ -135,11 +135,10 @@ pub(super) fn ask(
     };
     let address = Url::parse(&format!("{url}/predictions/{}", config.model.name))?;
     let photo = Dataset::image_path(&config.project.data_dir, row);
-    let fields = vec![
-        FormField { name: "text", value: row.post.title.clone().into(), file_name: None },
-        FormField { name: "image", value: fs::read(&photo)?.into(), file_name: Some(row.img_name.clone()) },
-    ];
-    let (status, body) = runtime.block_on(post_form(&address, &certificate, fields, ANSWER_TIMEOUT))?;
+    let fields =
+        vec![FormField::text("text", &row.post.title), FormField::file("image", &row.img_name, fs::read(&photo)?)];
+    let server = OwnServer::new(Some(&certificate), ANSWER_TIMEOUT)?;
+    let Answer { status, body } = runtime.block_on(server.post_form(&address, AnswerForm::Json, fields))?;
     if status != 200 {
         return Err(anyhow!("the server answered {status}: {body}").into());
     }

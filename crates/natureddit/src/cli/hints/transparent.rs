@@ -7,7 +7,9 @@ use natureddit_data::dvc::DvcError;
 use natureddit_data::dvc::pointer::PointerError;
 use natureddit_data::dvc::remote::RemoteError;
 use natureddit_data::{CollectError, DatasetError, TableError};
-use natureddit_model::{BundleError, ComposeError, ModelError, RuntimeError, WeightsError};
+use natureddit_model::{
+    BundleError, ChangeError, ComposeError, HistoryError, ModelError, RuntimeError, WeightsError,
+};
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::examples::{ExamplesError, TfRecordError};
 use natureddit_pipeline::schema::SchemaError;
@@ -20,6 +22,7 @@ pub(super) fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Err
     of_the_pipeline(error)
         .or_else(|| of_tracking(error))
         .or_else(|| of_a_model(error))
+        .or_else(|| of_the_model_store(error))
         .or_else(|| of_the_dataset(error))
         .or_else(|| of_the_server(error))
         .or_else(|| of_dvc(error))
@@ -65,6 +68,14 @@ fn of_a_model<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + '
     }
     match (error.downcast_ref::<WeightsError>(), error.downcast_ref::<RuntimeError>()) {
         (Some(WeightsError::File(inner)), _) | (_, Some(RuntimeError::File(inner))) => Some(inner),
+        _ => None,
+    }
+}
+
+fn of_the_model_store<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match (error.downcast_ref::<ChangeError>(), error.downcast_ref::<HistoryError>()) {
+        (Some(ChangeError::History(inner)), _) => Some(inner),
+        (_, Some(HistoryError::File(inner))) => Some(inner),
         _ => None,
     }
 }
@@ -116,6 +127,7 @@ fn of_the_server<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error 
     match (error.downcast_ref::<LoadError>(), error.downcast_ref::<StoreError>()) {
         (Some(LoadError::Store(inner)), _) => Some(inner),
         (_, Some(StoreError::File(inner))) => Some(inner),
+        (_, Some(StoreError::History(inner))) => Some(inner),
         _ => None,
     }
 }

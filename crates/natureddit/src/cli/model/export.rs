@@ -19,7 +19,7 @@ const DIFFERENCE_MAX: f32 = 1e-5;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The version [default: the newest]
+    /// The version [default: the one that answers]
     #[arg(long, value_name = "N")]
     version: Option<u64>,
     /// The file to write

@@ -1,0 +1,40 @@
+//! What to do about errors of the model store.
+
+use std::error::Error;
+
+use natureddit_model::{ChangeError, HistoryError};
+
+/// The advice for one cause of an error, where there is some.
+pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(HistoryError::Line { path, line, .. }) = cause.downcast_ref::<HistoryError>() {
+        let path = path.display();
+        return Some(format!(
+            "mend line {line} of {path}, or remove it: it says which version answered from when on. Without the whole file the \
+             newest version answers"
+        ));
+    }
+    Some(match cause.downcast_ref::<ChangeError>()? {
+        ChangeError::NothingPushed { .. } => "`natureddit run` trains, judges and pushes one".to_owned(),
+        ChangeError::NoVersion { known, .. } => format!("there is {}", list(known)),
+        ChangeError::NothingBefore { .. } => {
+            "`natureddit model list` shows the versions, `natureddit model promote VERSION` chooses any of them"
+                .to_owned()
+        }
+        ChangeError::NeverDefault { version, before, .. } if before.is_empty() => {
+            format!("no version was; `natureddit model promote {version}` chooses it all the same")
+        }
+        ChangeError::NeverDefault { version, before, .. } => {
+            let before = list(before);
+            format!("there is {before}; `natureddit model promote {version}` chooses it all the same")
+        }
+        ChangeError::Damaged { .. } => {
+            "nothing was changed; choose another version: `natureddit model list` shows them".to_owned()
+        }
+        // The error that it passes on has its own.
+        ChangeError::History(_) => return None,
+    })
+}
+
+fn list(versions: &[u64]) -> String {
+    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
