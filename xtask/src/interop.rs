@@ -34,7 +34,7 @@ pub(crate) struct Peer {
     is_light: bool,
 }
 
-const PEERS: [Peer; 7] = [
+const PEERS: [Peer; 8] = [
     Peer { name: "clients", checks: &["check_serve.py", "check_table.py"], is_light: true },
     Peer { name: "onnx", checks: &["check_onnx.py"], is_light: true },
     Peer { name: "dvc", checks: &["check_dvc.py"], is_light: true },

@@ -125,7 +125,9 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
             .with("examples", Input::channel("ExampleGen", "examples"))
             .with("statistics", Input::channel("StatisticsGen", "statistics"))
             .with("schema", Input::channel(schema_component(config), "schema")),
-        Node::new(transform(config)).with("examples", Input::channel("ExampleGen", "examples")).after("ExampleValidator"),
+        Node::new(transform(config))
+            .with("examples", Input::channel("ExampleGen", "examples"))
+            .after("ExampleValidator"),
     ]
 }
 

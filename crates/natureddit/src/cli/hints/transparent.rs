@@ -7,9 +7,7 @@ use natureddit_data::dvc::DvcError;
 use natureddit_data::dvc::pointer::PointerError;
 use natureddit_data::dvc::remote::RemoteError;
 use natureddit_data::{CollectError, DatasetError, TableError};
-use natureddit_model::{
-    BundleError, ChangeError, ComposeError, HistoryError, ModelError, RuntimeError, WeightsError,
-};
+use natureddit_model::{BundleError, ChangeError, ComposeError, HistoryError, ModelError, RuntimeError, WeightsError};
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::examples::{ExamplesError, TfRecordError};
 use natureddit_pipeline::schema::SchemaError;

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use anyhow::anyhow;
+use natureddit_pipeline::RunOptions;
 use natureddit_pipeline::cross_validation::{CrossValidation, cross_validate};
 use natureddit_pipeline::training_graph::feature_graph;
-use natureddit_pipeline::RunOptions;
 use serde::Serialize;
 
 use crate::cli::error::CliError;
