@@ -40,7 +40,46 @@ fn story(mut project: Project) -> String {
 #[test]
 fn a_file_and_a_server_tell_the_same_story() {
     let in_a_file = story(Project::new());
-    insta::assert_snapshot!(in_a_file);
+    insta::assert_snapshot!(in_a_file, @r#"
+    # new
+    ExampleGen: ran because it never ran before
+    Trainer: ran because it never ran before
+    Pusher: ran because it never ran before
+    # again
+    ExampleGen: cached from execution 1
+    Trainer: cached from execution 2
+    Pusher: cached from execution 3
+    # a setting that fails
+    ExampleGen: cached from execution 1
+    Trainer: failed: the loss is not a number (ran because setting head.epochs changed)
+    Pusher: not reached
+    # the old setting
+    ExampleGen: cached from execution 1
+    Trainer: cached from execution 2
+    Pusher: cached from execution 3
+    # Up from 5
+    artifact:5 PushedModel None
+     execution:3 Pusher Some("pushed_model")
+      artifact:3 Model Some("model")
+       execution:2 Trainer Some("model")
+        artifact:2 Examples Some("examples")
+         execution:1 ExampleGen Some("examples")
+          artifact:1 Dataset Some("dataset")
+    # Down from 1
+    artifact:1 Dataset None
+     execution:1 ExampleGen Some("dataset")
+      artifact:2 Examples Some("examples")
+       execution:2 Trainer Some("examples")
+        artifact:4 ModelEvaluation Some("evaluation")
+        artifact:3 Model Some("model")
+         execution:3 Pusher Some("model")
+          artifact:5 PushedModel Some("pushed_model")
+    # live outputs
+    2 Examples pipeline/ExampleGen/examples/1 from 1
+    3 Model pipeline/Trainer/model/2 from 2
+    4 ModelEvaluation pipeline/Trainer/evaluation/2 from 2
+    5 PushedModel pipeline/Pusher/pushed_model/3 from 3
+    "#);
     let Some(database) = Database::new() else { return postgres::skip() };
     assert_eq!(story(Project::with_metadata(database.location())), in_a_file);
 }

@@ -37,7 +37,11 @@ impl Database {
         let database = Self { dir, programs, user, port };
         let data = database.data();
         let data = data.to_str().unwrap();
-        database.run("initdb", &["--pgdata", data, "--auth", "trust", "--username", "ml", "--no-sync"]);
+        let initdb = ["--pgdata", data, "--auth", "trust", "--username", "ml", "--no-sync"];
+        if !database.succeeds("initdb", &initdb) {
+            // The other user may not be let into the folder of temporary files.
+            return None;
+        }
         let folder = database.dir.path().display();
         let options = format!("-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off");
         let log = database.dir.path().join("log");
@@ -59,11 +63,14 @@ impl Database {
         command
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) {
+    fn succeeds(&self, program: &str, arguments: &[&str]) -> bool {
         // The server outlives pg_ctl, and must not hold a pipe that is read to its end.
-        let status =
-            self.command(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-        assert!(status.success(), "{program} {arguments:?}: {status}");
+        let mut command = self.command(program);
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        assert!(self.succeeds(program, arguments), "{program} {arguments:?}");
     }
 
     pub(crate) fn location(&self) -> MetadataLocation {

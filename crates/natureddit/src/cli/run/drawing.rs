@@ -170,16 +170,17 @@ impl Drawing {
         let took = row.took.map_or_else(String::new, |took| time(took.as_secs_f64()));
         write!(f, "{}{}{right}{:gap$}", line.left, self.styled(&style, row.state.symbol()), "")?;
         write!(f, "{:names$}  ", row.component)?;
-        // Padded by hand: a style's own codes would be counted.
-        let word = row.state.word();
-        let pad = words - word.len();
-        write!(f, "{}{:pad$}  {took:>11}", self.styled(&style, word), "")?;
+        write!(f, "{}", self.styled(&style, row.state.word()))?;
         let note_at = name_at + names + words + 17;
         let room = self.columns.saturating_sub(note_at);
         let dim = Style::new().dim();
         let fits = !row.note.is_empty() && measure_text_width(&row.note) <= room && !row.note.contains('\n');
-        if fits {
-            write!(f, "  {}", self.styled(&dim, &row.note))?;
+        // Padded by hand: a style's own codes would be counted, and nothing comes after the last word.
+        let pad = words - row.state.word().len();
+        match (took.is_empty(), fits) {
+            (true, false) => {}
+            (false, false) => write!(f, "{:pad$}  {took:>11}", "")?,
+            (_, true) => write!(f, "{:pad$}  {took:>11}  {}", "", self.styled(&dim, &row.note))?,
         }
         writeln!(f)?;
         let mut below: Vec<String> = if fits { Vec::new() } else { row.note.lines().map(str::to_owned).collect() };
@@ -253,6 +254,17 @@ mod tests {
         let drawing = Drawing { rows, columns: 90, is_live: false };
         let text = console::strip_ansi_codes(&drawing.to_string()).into_owned();
         assert!(text.lines().all(|line| measure_text_width(line) <= 110), "{text}");
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(text, @r"
+        ○   ExampleGen      cached                    execution 3
+        ●   Trainer         ran                1.2 s  input examples changed
+        │     epochs 30 · train_loss 0.1234
+        ├─╮
+        ✖ │ Evaluator       failed             1.2 s
+        │ │   the loss is not a number, which it became in the first epoch of all, and so nothing was learnt here
+        │ ● InfraValidator  ran                1.2 s  input examples changed
+        │ │   requests 8
+        ├─╯
+        ◌   Pusher          not reached
+        ");
     }
 }
