@@ -25,12 +25,12 @@ Examples:
   natureddit model show 2                   one version: classes, figures, origin, files
   natureddit model promote 1 --reason \"2 confuses foxes and flowers\"
   natureddit model rollback                 back to the version that answered before
-  natureddit model export --out model.onnx  the version that answers as one ONNX file for other programs
+  natureddit model export --out model.onnx  the version that answers, as one ONNX file
   natureddit model cross-validate           how good the method is on all labelled posts";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
-  natureddit model list                     every model in the store; * marks the version that answers
+  natureddit model list                     every model in the store; * marks what answers
   natureddit model list --json              with the folders, all figures and every change";
 
 const SHOW_EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ A server that is running goes on with what it has loaded until it is started aga
 
 const ROLLBACK_EXAMPLES: &str = "\
 Examples:
-  natureddit model rollback                 back to the version that answered before; twice goes further back
+  natureddit model rollback                 to what answered before; twice goes further
   natureddit model rollback --to 1 --reason \"2 and 3 confuse foxes and flowers\"
 
 It stays so until `natureddit run` pushes a model that was never pushed before.
