@@ -23,8 +23,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   natureddit dataset stats                        the table of posts, column by column
   natureddit dataset stats --plot                 with histograms and bars
-  natureddit dataset stats --split train --plot   what the model learns from, as the last run summarised it
-  natureddit dataset stats --table other.csv --out FeatureStats.pb    any table; the file is one that TFDV reads";
+  natureddit dataset stats --split train --plot   what the model learns from
+  natureddit dataset stats --table other.csv --out FeatureStats.pb  any table; TFDV reads the file";
 
 /// What to summarise.
 #[derive(Debug, clap::Args)]

@@ -22,11 +22,11 @@ const EXAMPLES: &str = "\
 Examples:
   natureddit lineage naturedditTI/3     what a pushed model was made from, up to the dataset and git
   natureddit lineage models/naturedditTI/3
-  natureddit lineage naturedditTI/3/0b77...  the same for a prediction: its x-natureddit-prediction header
+  natureddit lineage naturedditTI/3/0b77...  the same for a prediction, by its header
   natureddit lineage pipeline/Trainer/model/7
   natureddit lineage 12                 artifact 12; execution:7 is execution 7
   natureddit lineage 12 --down          what was made from artifact 12
-  natureddit lineage post:abc123        the examples a post is in, and every model that learnt from it
+  natureddit lineage post:abc123        a post's examples, and every model that learnt from it
   natureddit run --json                 shows the ids";
 
 /// Show what something was made from, or what was made from it

@@ -36,7 +36,7 @@ Examples:
   natureddit run --plan                 only say what would run, and why
   natureddit run --force Trainer        train again although nothing changed
   natureddit run --from Evaluator       only the Evaluator and what follows it
-  natureddit run --json                 the report for a program; events are one JSON object a line on the standard error";
+  natureddit run --json                 the report for a program, events on the standard error";
 
 /// Run the pipeline: examples, features, training, evaluation, push
 #[derive(Debug, clap::Args)]
