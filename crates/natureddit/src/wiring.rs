@@ -237,6 +237,11 @@ pub(crate) fn pipeline_runner(
     runner
 }
 
+/// The folder of tracked runs.
+pub(crate) fn tracking_dir(config: &Config) -> PathBuf {
+    config.project.pipeline_root.join("tracking")
+}
+
 /// How runs are tracked; `None` where they are not.
 pub(crate) fn tracking(config: &Config) -> anyhow::Result<Option<Tracking>> {
     let tracking = &config.tracking;
@@ -254,7 +259,7 @@ pub(crate) fn tracking(config: &Config) -> anyhow::Result<Option<Tracking>> {
         upload_timeout: tracking.upload_timeout,
     });
     let made = tracking::from_config(tracking::TrackingConfig {
-        dir: config.project.pipeline_root.join("tracking"),
+        dir: tracking_dir(config),
         project_dir: config.root.clone(),
         models_dir: config.project.models_dir.clone(),
         experiment: tracking.experiment.clone(),

@@ -1,8 +1,10 @@
 //! The local store of runs: one folder a run, there whole or not at all.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
+use natureddit_core::PostId;
 use natureddit_core::fs::{self, FsError, Lock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -183,6 +185,30 @@ impl LocalStore {
         write_json(&dir.join(RUN_FILE), run)
     }
 
+    /// Removes the files of runs that name one of these posts, as a report with its photo does, and those that are too long
+    /// to tell; gives how many. What a server has of them stays there.
+    ///
+    /// # Errors
+    /// When a file cannot be read or removed.
+    pub fn forget(&self, posts: &BTreeSet<PostId>) -> Result<usize, FsError> {
+        let ids: Vec<String> = posts.iter().map(PostId::to_string).collect();
+        let mut removed = 0;
+        for id in self.ids()? {
+            for path in fs::optional(fs::walk(&self.folder(&id).join(ARTIFACTS)))?.unwrap_or_default() {
+                let names_one = match fs::read_limited(&path, RUN_BYTES_MAX) {
+                    Ok(bytes) => ids.iter().any(|id| names(&String::from_utf8_lossy(&bytes), id)),
+                    Err(error) if error.is_too_large() => true,
+                    Err(error) => return Err(error),
+                };
+                if names_one {
+                    fs::remove_file(&path)?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
     /// Held while a run is told of: whoever holds it knows that every other open run was killed.
     pub(crate) fn lock_recording(&self) -> Result<Lock, FsError> {
         fs::lock(&self.dir.join("recording.lock"))
@@ -248,6 +274,13 @@ pub(crate) fn new_id(started_ms: i64) -> String {
 
 fn is_id(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether a text has an id that is no part of a longer word.
+fn names(text: &str, id: &str) -> bool {
+    let is_inside = |end: Option<char>| end.is_some_and(char::is_alphanumeric);
+    text.match_indices(id)
+        .any(|(at, _)| !is_inside(text[..at].chars().next_back()) && !is_inside(text[at + id.len()..].chars().next()))
 }
 
 /// A second name for a file that nobody changes; a copy where the file system has no such names.

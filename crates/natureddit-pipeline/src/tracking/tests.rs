@@ -321,6 +321,20 @@ async fn a_run_that_the_server_refuses_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn a_file_that_names_a_forgotten_post_is_gone_and_the_run_goes_without_it() {
+    let server = FakeServer::start("").await;
+    let (folder, runs) = store(2, true);
+    let tracking = tracking(&folder, &server);
+    fs::write_atomic(&tracking.store.read(&runs[0].id).unwrap().artifact("evaluation.json"), "a photo of post abc12")
+        .unwrap();
+    let forget = |id: &str| tracking.store.forget(&[id.parse().unwrap()].into()).unwrap();
+    assert_eq!((forget("abc1"), forget("abc12"), forget("abc12")), (0, 1, 0));
+    let sent = tracking.send(Which::Waiting, None).await.unwrap();
+    assert_eq!((sent.sent.len(), sent.problem), (2, None));
+    assert_eq!(tracking.store.read(&runs[0].id).unwrap().sending.unwrap().left_out, ["evaluation.json: it is gone"]);
+}
+
+#[tokio::test]
 async fn what_was_wiped_out_there_goes_once_more() {
     let server = FakeServer::start("").await;
     let (folder, runs) = store(1, true);

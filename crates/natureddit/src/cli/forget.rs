@@ -7,6 +7,7 @@ use anyhow::Context;
 use natureddit_core::{PostId, Progress};
 use natureddit_data::{Forgotten, forget_posts};
 use natureddit_pipeline::embeddings;
+use natureddit_pipeline::tracking::LocalStore;
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -85,5 +86,6 @@ pub(super) fn forget_results(
     let removed = runner.forget(ids).context("outputs of the pipeline still hold them");
     let removed =
         removed.hint("when nothing runs, `natureddit dataset forget` with their ids removes those as well")?;
-    Ok(ForgottenHere { forgotten, features, outputs: removed.removed.len() as u64 })
+    let tracked = LocalStore::new(wiring::tracking_dir(config)).forget(ids).context("tracked runs still hold them")?;
+    Ok(ForgottenHere { forgotten, features, outputs: (removed.removed.len() + tracked) as u64 })
 }
