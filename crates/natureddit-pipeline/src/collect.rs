@@ -97,17 +97,18 @@ impl Runner {
         let gone = artifacts.iter().filter(|artifact| !kept.contains(&artifact.id));
         let mut collected = self.remove(&mut metadata, gone, options.dry_run)?;
         collected.kept = kept.len();
-        self.remove_orphans(graph, &artifacts, options, &mut collected)?;
+        self.remove_orphans(graph, &artifacts, self.limit(options), options.dry_run, &mut collected)?;
         metadata.close()?;
         Ok(collected)
     }
 
-    /// Removes every output that holds something of these posts; the next run makes it anew without them. What
-    /// a model's weights have learnt from a post stays until a model is trained without it, which the next run does.
+    /// Removes every output that holds something of these posts, and all that runs left behind that were killed; the next
+    /// run makes it anew without them. What a model's weights have learnt from a post stays until a model is trained
+    /// without it, which the next run does.
     ///
     /// # Errors
     /// As [`Runner::collect`].
-    pub fn forget(&self, posts: &BTreeSet<PostId>) -> Result<Collected, RunError> {
+    pub fn forget(&self, graph: &Graph, posts: &BTreeSet<PostId>) -> Result<Collected, RunError> {
         let location = self.metadata_location();
         if location.file().is_some_and(|file| !file.exists()) {
             return Ok(Collected::default());
@@ -123,6 +124,9 @@ impl Runner {
         let mut collected = self.remove(&mut metadata, gone, false)?;
         collected.kept = artifacts.len() - collected.removed.len();
         metadata.close()?;
+        // Nobody knows what is in those.
+        self.sweep(graph)?;
+        self.remove_orphans(graph, &artifacts, i64::MAX, false, &mut collected)?;
         Ok(collected)
     }
 
@@ -143,8 +147,7 @@ impl Runner {
     }
 
     fn kept(&self, artifacts: &[KnownArtifact], options: &CollectOptions) -> BTreeSet<ArtifactId> {
-        let now = self.now_ms();
-        let limit = now.saturating_sub(i64::try_from(options.keep.as_millis()).unwrap_or(i64::MAX));
+        let limit = self.limit(options);
         let mut newest: BTreeMap<&Path, (i64, ArtifactId)> = BTreeMap::new();
         for artifact in artifacts {
             // An older output is the newest one when it was found in the cache since.
@@ -213,26 +216,31 @@ impl Runner {
         Ok(collected)
     }
 
-    /// Removes folders of outputs that the store does not know.
+    /// What was used since this moment is kept, in milliseconds since the epoch.
+    fn limit(&self, options: &CollectOptions) -> i64 {
+        self.now_ms().saturating_sub(i64::try_from(options.keep.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Removes folders of outputs that the store does not know and that are older than the limit.
     fn remove_orphans(
         &self,
         graph: &Graph,
         artifacts: &[KnownArtifact],
-        options: &CollectOptions,
+        limit: i64,
+        dry_run: bool,
         collected: &mut Collected,
     ) -> Result<(), RunError> {
         let known: BTreeSet<PathBuf> = artifacts.iter().map(|artifact| self.path(&artifact.uri)).collect();
-        let limit = self.now_ms().saturating_sub(i64::try_from(options.keep.as_millis()).unwrap_or(i64::MAX));
         for folder in self.numbered_outputs(graph)? {
             let modified = fs::metadata(&folder)?.modified().map_err(|e| FsError::new("inspect", &folder, e))?;
             // A time that cannot be told is taken for new.
-            let modified = jiff::Timestamp::try_from(modified).map_or(i64::MAX, jiff::Timestamp::as_millisecond);
+            let modified = jiff::Timestamp::try_from(modified).map_or(i64::MAX - 1, jiff::Timestamp::as_millisecond);
             if known.contains(&folder) || modified >= limit {
                 continue;
             }
             collected.bytes += size_of(&folder)?;
             collected.orphans.push(self.uri(&folder));
-            if !options.dry_run {
+            if !dry_run {
                 fs::remove_dir_all(&folder)?;
             }
         }

@@ -213,6 +213,11 @@ impl Runner {
         self.layout.lock()
     }
 
+    /// Removes the temporary folders of runs that were killed, under the lock.
+    pub(crate) fn sweep(&self, graph: &Graph) -> Result<(), FsError> {
+        self.layout.sweep(graph)
+    }
+
     /// A path as it is written down.
     #[must_use]
     pub fn uri(&self, path: &Path) -> String {

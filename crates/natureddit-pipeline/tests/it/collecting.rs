@@ -98,10 +98,13 @@ fn nothing_is_collected_while_a_run_is_at_work_or_before_the_first() {
 fn a_forgotten_post_takes_along_what_shows_it_and_leaves_the_models() {
     let project = Project::new();
     project.run();
+    project.write("pipeline/Trainer/evaluation/77/deep/text", "of a run that was killed");
+    project.write("pipeline/Trainer/evaluation/.78.partial/text", "of another");
     // These examples are no table of examples: whether they hold the post cannot be told.
-    let collected = project.runner().forget(&["abc".parse().unwrap()].into()).unwrap();
+    let collected = project.runner().forget(&project.graph(), &["abc".parse().unwrap()].into()).unwrap();
     assert_eq!(uris(&collected), ["pipeline/ExampleGen/examples/1", "pipeline/Trainer/evaluation/2"]);
     assert!(project.path("pipeline/Trainer/model/2").exists());
+    assert_eq!(project.files("pipeline/Trainer/evaluation"), [""; 0]);
     let mut metadata = project.metadata();
     let nodes = metadata.walk(NodeId::Artifact(ArtifactId(2)), Direction::Up).unwrap().unwrap().nodes;
     assert!(nodes[0].is_deleted, "{nodes:?}");

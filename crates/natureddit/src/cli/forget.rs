@@ -8,6 +8,7 @@ use natureddit_core::{PostId, Progress};
 use natureddit_data::{Forgotten, forget_posts};
 use natureddit_pipeline::embeddings;
 use natureddit_pipeline::tracking::LocalStore;
+use natureddit_pipeline::training_graph::training_graph;
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -83,9 +84,11 @@ pub(super) fn forget_results(
     let folder = config.project.pipeline_root.join("embeddings");
     let features = embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
     let runner = wiring::pipeline_runner(config, &session.clock, |_| Progress::silent());
-    let removed = runner.forget(ids).context("outputs of the pipeline still hold them");
+    let graph = training_graph(&wiring::training(config)?)?;
+    let removed = runner.forget(&graph, ids).context("outputs of the pipeline still hold them");
     let removed =
         removed.hint("when nothing runs, `natureddit dataset forget` with their ids removes those as well")?;
     let tracked = LocalStore::new(wiring::tracking_dir(config)).forget(ids).context("tracked runs still hold them")?;
-    Ok(ForgottenHere { forgotten, features, outputs: (removed.removed.len() + tracked) as u64 })
+    let outputs = removed.removed.len() + removed.orphans.len() + tracked;
+    Ok(ForgottenHere { forgotten, features, outputs: outputs as u64 })
 }
