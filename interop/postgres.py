@@ -78,7 +78,8 @@ class Server:
         config.postgresql.host = "127.0.0.1"
         config.postgresql.port = str(self.port)
         config.postgresql.user = "ml"
-        config.postgresql.password = "not asked for"
+        # Not asked for, but the client wants one, and puts it into its own text of words.
+        config.postgresql.password = "none"
         config.postgresql.dbname = database
         return config
 
