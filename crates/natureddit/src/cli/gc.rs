@@ -21,9 +21,9 @@ Examples:
   natureddit gc --older-than 7d         older than a week
   natureddit dvc gc                     the same for the cache of datasets
 
-What stays: the newest outputs of each component, what was made or used within the limit, pushed models whose versions
-are in the model store, blessed models, and what those were made from but the features, which are made again from
-the embedding cache. The lineage of what goes stays.";
+What stays: the newest outputs of each component, what was made or used within the limit, pushed
+models whose versions are in the model store, blessed models, and what those were made from but the
+features, which are made again from the embedding cache. The lineage of what goes stays.";
 
 /// Remove outputs of the pipeline that nothing needs any more
 #[derive(Debug, clap::Args)]

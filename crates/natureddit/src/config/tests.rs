@@ -225,7 +225,7 @@ fn every_key_refuses_every_other_type() {
 fn every_text_that_means_something_refuses_another() {
     // Any text is a path, and a command may be called anything.
     let free =
-        |name: &str| name.ends_with("dir") || name.ends_with("_root") || matches!(name, "folder" | "photos" | "python");
+        |name: &str| name.ends_with("dir") || name.ends_with("_root") || matches!(name, "file" | "folder" | "photos" | "python");
     for (table, name, value) in all_keys() {
         if value.is_str() && !free(&name) {
             let (text, line) = file_with(&table, &name, "\"\\u001b !\"");
@@ -292,7 +292,7 @@ fn classes_that_differ_by_case_alone_are_refused() {
 fn folders_that_would_mix_are_refused() {
     let clash = |text: &str| parse(&format!("[project]\n{text}\n")).err().map(|error| error.to_string());
     let told = clash("pipeline_root = \"data\"").unwrap();
-    assert!(told.ends_with("must be another folder than project.data_dir"), "{told}");
+    assert!(told.ends_with("must be another folder than project.pipeline_root"), "{told}");
     let told = clash("labels_dir = \"models/labels\"").unwrap();
     assert!(told.contains("project.labels_dir") && told.ends_with("outside of project.models_dir"), "{told}");
     let told = clash("models_dir = \"./pipeline/../pipeline/models\"").unwrap();

@@ -112,6 +112,16 @@ fn good_examples_are_left_alone() {
 }
 
 #[test]
+fn a_split_without_examples_has_no_anomalies() {
+    let mut few = examples();
+    few.get_mut(&Split::Eval).unwrap().clear();
+    let (_, validation) = run(&few, config(), None);
+    let validation = validation.unwrap();
+    assert!(validation.splits[&Split::Eval].anomalies.is_empty());
+    assert_eq!(validation.warnings, [""; 0]);
+}
+
+#[test]
 fn a_leak_stops_the_run_or_is_only_told() {
     let mut leaky = examples();
     leaky.get_mut(&Split::Test).unwrap()[0].author = "author1".into();

@@ -120,14 +120,20 @@ impl Row {
     }
 }
 
+/// Longer texts are lists for programs, such as the time of each epoch.
+const DETAIL_CHARS_MAX: usize = 60;
+
 /// `train 812`, `train_loss 0.1234`.
 fn details(details: &BTreeMap<String, PropertyValue>) -> Vec<String> {
     let detail = |(name, value): (&String, &PropertyValue)| match value {
-        PropertyValue::Int(value) => format!("{name} {value}"),
-        PropertyValue::Double(value) => format!("{name} {}", (value * 1e4).round() / 1e4),
-        PropertyValue::Text(value) => format!("{name} {}", value.lines().next().unwrap_or_default()),
+        PropertyValue::Int(value) => Some(format!("{name} {value}")),
+        PropertyValue::Double(value) => Some(format!("{name} {}", (value * 1e4).round() / 1e4)),
+        PropertyValue::Text(value) => {
+            let line = value.lines().next().unwrap_or_default();
+            (line.len() <= DETAIL_CHARS_MAX).then(|| format!("{name} {line}"))
+        }
     };
-    details.iter().map(detail).collect()
+    details.iter().filter_map(detail).collect()
 }
 
 /// A drawing of a graph.
