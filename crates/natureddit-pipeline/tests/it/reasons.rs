@@ -157,9 +157,10 @@ fn a_part_cannot_run_on_what_is_not_there() {
     let error = project.try_run(&only).unwrap_err();
     assert_eq!(error.to_string(), "Trainer needs the output of ExampleGen, which has not run yet");
     project.run();
-    fs::remove_dir_all(&project.path("pipeline/ExampleGen/examples/1")).unwrap();
+    // The run that was refused had an id of its own.
+    fs::remove_dir_all(&project.path("pipeline/ExampleGen/examples/2")).unwrap();
     let error = project.try_run(&only).unwrap_err().to_string();
-    let expected = "Trainer needs the output of ExampleGen, and output pipeline/ExampleGen/examples/1 is missing";
+    let expected = "Trainer needs the output of ExampleGen, and output pipeline/ExampleGen/examples/2 is missing";
     assert_eq!(error, expected);
 }
 

@@ -52,8 +52,9 @@ fn a_run_is_recorded_once_and_a_run_in_which_nothing_was_done_not_at_all() {
     assert_eq!(forced.unwrap().tags["natureddit.component.Trainer"], "cached");
     let stored = tracking.store.runs().unwrap();
     assert_eq!(stored.len(), 2);
-    assert_eq!(stored[0].run, run);
-    assert_eq!(stored[0].sending, None);
+    let first = stored.iter().find(|stored| stored.run.id == run.id).unwrap();
+    assert_eq!(first.run, run);
+    assert_eq!(first.sending, None);
     assert!(fs::read_dir(&project.path("pipeline/tracking/open")).unwrap().is_empty());
 }
 
