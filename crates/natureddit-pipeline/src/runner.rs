@@ -265,6 +265,8 @@ impl Runner {
         let closed = session.close();
         let report = report?;
         closed?;
+        // A server that a killed run had started may have written into a folder that was swept, before it ended too.
+        self.layout.sweep(graph)?;
         Ok(report)
     }
 

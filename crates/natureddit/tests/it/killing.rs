@@ -99,7 +99,7 @@ fn a_run_tells_programs_what_happens_and_people_the_graph() {
     let Run { code, stdout, stderr } = with_assets().in_dir(&dir).args(["run", "--plan"]).run();
     assert_eq!(code, Some(0), "{stderr}");
     assert!(
-        stdout.lines().count() >= 5 && stdout.contains("○ ExampleGen") && !stdout.contains("would run"),
+        stdout.lines().count() >= 5 && stdout.contains("○   ExampleGen") && !stdout.contains("would run"),
         "{stdout}"
     );
 
