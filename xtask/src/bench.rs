@@ -37,7 +37,8 @@ usage: cargo xtask bench [loop] [--photos DIR]
                 small ones (many), and the daily update (daily, by itself); takes up to 10 GB in target/xtask, which are free again afterwards
 
   pipeline      statistics of tables of 100,000 and of a million rows, beside TensorFlow Data Validation (statistics; it
-                takes 2.5 GB in target/interop and Python 3.11); what tracking adds to a run that trains, without a server (tracking)
+                takes 2.5 GB in target/interop and Python 3.11); 50,000 examples with nothing changed and with 50 new ones (runs);
+                what tracking adds to a run that trains, without a server (tracking)
 
 `loop` is of this program alone. The others need Linux, and python3 (3.11 or newer) with pip and venv; what
 `collect` makes once is kept in target/bench.";
@@ -185,6 +186,38 @@ fn measure_cross_validation(workspace: &Workspace, photos: &Path, dir: &Path) ->
 }
 
 /// What a command with `--json` prints.
+/// A part of a bench, and what it measures.
+type Part<B> = (&'static str, fn(&B) -> Result<Vec<Figure>, Failure>);
+
+/// Measures the part that is asked for, or all of them.
+fn measure_parts<B>(
+    parts: &[Part<B>],
+    prepare: fn() -> Result<B, Failure>,
+    arguments: &mut Arguments,
+    how: &str,
+) -> Result<(), Failure> {
+    let asked = arguments.word_unless_option();
+    arguments.finish(USAGE)?;
+    let parts: Vec<_> = parts.iter().filter(|(name, _)| asked.as_ref().is_none_or(|asked| asked == name)).collect();
+    if parts.is_empty() {
+        return Err(Failure::usage(format!("no part `{}` of this bench", asked.unwrap_or_default()), USAGE));
+    }
+    child::check_proc()?;
+    let bench = prepare()?;
+    let mut figures = Vec::new();
+    for (_, measure) in parts {
+        figures.extend(measure(&bench)?);
+    }
+    conclude(&figures, how)
+}
+
+/// The one in the middle.
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 fn report(command: &mut Command) -> Result<Json, Failure> {
     let printed = output(command)?;
     Json::parse(&printed).map_err(|reason| Failure::new(format!("the report `{printed:.80}` is not JSON: {reason}")))
@@ -250,6 +283,12 @@ mod tests {
         assert_eq!(figure(7.0, Bar::None).row(), ["it", "7.000 s", "", ""]);
         assert!(figure(120.0, Bar::AtLeast(120.0)).is_met());
         assert!(!figure(f64::NAN, Bar::AtLeast(120.0)).is_met() && !figure(f64::NAN, Bar::Under(1.0)).is_met());
+    }
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        assert_eq!(median([9.0, 1.0, 2.0]), 2.0);
+        assert!(median([]).is_nan());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Titles as keys: two titles that say the same have one normalised form.
+//! Titles as keys: two titles that say the same have one normalised form. And what stands in addresses.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -9,6 +9,22 @@ pub fn normalise_title(title: &str) -> String {
     let folded: String = title.nfkc().flat_map(char::to_lowercase).collect();
     let bare = words(&without_brackets(&folded));
     if bare.is_empty() { words(&folded) } else { bare }
+}
+
+/// What a part of an address says (RFC 3986, section 2.1); `None` where a `%` leads nothing or the bytes are no text.
+#[must_use]
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn without_brackets(text: &str) -> String {
@@ -34,6 +50,14 @@ fn words(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn addresses_are_decoded_or_refused() {
+        assert_eq!(percent_decoded("p%40ss+%C3%A9").as_deref(), Some("p@ss+é"));
+        for bad in ["%", "%4", "%zz", "%ff"] {
+            assert_eq!(percent_decoded(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn tags_case_and_width_do_not_matter() {

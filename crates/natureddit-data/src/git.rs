@@ -60,12 +60,6 @@ pub(crate) struct Upstream {
 /// Pushes of one run; each was overtaken by somebody else's.
 const PUSHES_MAX: u32 = 5;
 
-/// The commit that is checked out in the work tree that a folder is in; `None` where it is in none, or git does not say.
-#[must_use]
-pub fn head_commit(folder: &Path) -> Option<String> {
-    Git::of(folder)?.head().ok()?
-}
-
 impl Git {
     /// The work tree that a folder is in, if it is in one.
     pub(crate) fn of(folder: &Path) -> Option<Self> {

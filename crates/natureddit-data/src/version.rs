@@ -26,8 +26,8 @@ impl DatasetVersion {
     pub fn of(data_dir: &Path) -> Self {
         let posts_md5 = versioned(&data_dir.join(POSTS_FILE)).filter(|id| is_content(&data_dir.join(POSTS_FILE), *id));
         let images_md5 = posts_md5.and_then(|_| versioned(&data_dir.join("images")));
-        let text = |id: ObjectId| format!("{}{}", id.md5, if id.is_dir { ".dir" } else { "" });
-        Self { git_revision: git_revision(data_dir), posts_md5: posts_md5.map(text), images_md5: images_md5.map(text) }
+        let [posts_md5, images_md5] = [posts_md5, images_md5].map(|id| id.map(|id| id.to_string()));
+        Self { git_revision: git_revision(data_dir), posts_md5, images_md5 }
     }
 }
 

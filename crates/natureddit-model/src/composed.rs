@@ -160,9 +160,16 @@ pub fn composed_difference(
     let prepared = posts.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
     let found = composed.predict(&ComposedInputs::new(&prepared, bundle.preprocess()))?;
     let expected = predictor.predict(&prepared)?;
+    if expected.len() != found.len() || expected.iter().zip(&found).any(|(a, b)| a.probabilities.len() != b.len()) {
+        return Ok(f32::NAN);
+    }
     let pairs = expected.iter().zip(&found).flat_map(|(a, b)| a.probabilities.iter().zip(b));
-    // A value that is no number differs from everything.
-    Ok(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, |worst, gap| if gap <= worst { worst } else { gap }))
+    Ok(worst(pairs.map(|(a, b)| (a - b).abs())))
+}
+
+/// The largest; one that is no number is larger than all, wherever it stands.
+fn worst(gaps: impl Iterator<Item = f32>) -> f32 {
+    gaps.fold(0.0, |worst: f32, gap| if worst.is_nan() || gap <= worst { worst } else { gap })
 }
 
 /// A picture whose every part is another.
@@ -170,4 +177,14 @@ fn slope() -> Photo {
     let (width, height) = (96, 64);
     let pixel = |at: u32| [(at % width) * 2, (at / width) * 3, at % 251].map(|value| value as u8);
     Photo { width, height, rgb: (0..width * height).flat_map(pixel).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_no_number_is_the_worst_wherever_it_stands() {
+        assert!(super::worst([f32::NAN, 0.0, 1e-8].into_iter()).is_nan());
+        assert!(super::worst([0.5, f32::NAN].into_iter()).is_nan());
+        assert_eq!(super::worst([0.5, 0.25].into_iter()), 0.5);
+    }
 }

@@ -204,6 +204,16 @@ pub fn evaluate_part<'a>(
     }
 }
 
+/// The macro-F1 alone, as [`Metrics::macro_f1`].
+///
+/// # Panics
+/// As [`evaluate`].
+#[must_use]
+pub fn macro_f1(judged: &[Judged], classes: &ClassNames) -> f64 {
+    let pairs: Vec<(usize, usize)> = judged.iter().map(|j| (j.truth.0, j.prediction.class.0)).collect();
+    Confusion::weighted(&pairs, &vec![1; pairs.len()], classes.len()).macro_f1()
+}
+
 fn class_report(class: Class, classes: &ClassNames, whole: &Figures, interval: IntervalOf<'_>) -> ClassReport {
     let undefined_as_zero = |value: f64| if value.is_nan() { 0.0 } else { value };
     let counts = |figures: &Figures| figures.confusion.of(class.0);

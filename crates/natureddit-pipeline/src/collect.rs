@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use natureddit_core::PostId;
-use natureddit_core::fs::{self, FsError};
+use natureddit_core::fs::{self, FsError, Lock};
 use serde::Serialize;
 
 use crate::artifact::{ArtifactId, ArtifactType, PropertyValue};
@@ -97,24 +97,24 @@ impl Runner {
         let gone = artifacts.iter().filter(|artifact| !kept.contains(&artifact.id));
         let mut collected = self.remove(&mut metadata, gone, options.dry_run)?;
         collected.kept = kept.len();
-        self.remove_orphans(graph, &artifacts, self.limit(options), options.dry_run, &mut collected)?;
+        // Those of a pipeline that had another name are known, too.
+        let known = metadata.live_uris()?;
+        self.remove_orphans(graph, &known, self.limit(options), options.dry_run, &mut collected)?;
         metadata.close()?;
         Ok(collected)
     }
 
     /// Removes every output that holds something of these posts, and all that runs left behind that were killed; the next
     /// run makes it anew without them. What a model's weights have learnt from a post stays until a model is trained
-    /// without it, which the next run does.
+    /// without it, which the next run does. Messages of failures may name posts and authors, so that they go as well.
+    ///
+    /// `_held` is what [`Runner::lock`] gave: no run may make anew what is forgotten.
     ///
     /// # Errors
-    /// As [`Runner::collect`].
-    pub fn forget(&self, graph: &Graph, posts: &BTreeSet<PostId>) -> Result<Collected, RunError> {
-        let location = self.metadata_location();
-        if location.file().is_some_and(|file| !file.exists()) {
-            return Ok(Collected::default());
-        }
-        let _lock = self.lock()?;
-        let mut metadata = Metadata::open_or_create(location)?;
+    /// When the store or a folder cannot be read or written.
+    pub fn forget(&self, graph: &Graph, posts: &BTreeSet<PostId>, _held: &Lock) -> Result<Collected, RunError> {
+        let mut metadata = Metadata::open_or_create(self.metadata_location())?;
+        metadata.forget_messages()?;
         let artifacts = metadata.live_outputs(self.pipeline())?;
         let holding: BTreeSet<ArtifactId> =
             artifacts.iter().filter(|artifact| self.holds(artifact, posts)).map(|artifact| artifact.id).collect();
@@ -123,10 +123,11 @@ impl Runner {
         let gone = artifacts.iter().filter(|artifact| touched.contains(&artifact.id) && !is_free(artifact));
         let mut collected = self.remove(&mut metadata, gone, false)?;
         collected.kept = artifacts.len() - collected.removed.len();
+        let known = metadata.live_uris()?;
         metadata.close()?;
         // Nobody knows what is in those.
         self.sweep(graph)?;
-        self.remove_orphans(graph, &artifacts, i64::MAX, false, &mut collected)?;
+        self.remove_orphans(graph, &known, i64::MAX, false, &mut collected)?;
         Ok(collected)
     }
 
@@ -137,9 +138,7 @@ impl Runner {
             return true;
         }
         let folder = self.path(&artifact.uri);
-        let is_examples = artifact.type_name == ArtifactType::Examples.name();
-        is_examples
-            && folder.exists()
+        artifact.type_name == ArtifactType::Examples.name()
             && Split::ALL.into_iter().any(|split| {
                 read_split(&folder, split)
                     .map_or(true, |examples| examples.iter().any(|example| posts.contains(&example.id)))
@@ -225,12 +224,12 @@ impl Runner {
     fn remove_orphans(
         &self,
         graph: &Graph,
-        artifacts: &[KnownArtifact],
+        known: &[String],
         limit: i64,
         dry_run: bool,
         collected: &mut Collected,
     ) -> Result<(), RunError> {
-        let known: BTreeSet<PathBuf> = artifacts.iter().map(|artifact| self.path(&artifact.uri)).collect();
+        let known: BTreeSet<PathBuf> = known.iter().map(|uri| self.path(uri)).collect();
         for folder in self.numbered_outputs(graph)? {
             let modified = fs::metadata(&folder)?.modified().map_err(|e| FsError::new("inspect", &folder, e))?;
             // A time that cannot be told is taken for new.

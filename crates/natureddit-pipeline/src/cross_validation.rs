@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use natureddit_core::{ClassNames, ContentHash, Progress};
-use natureddit_model::metrics::{Bootstrap, Judged, Metrics, evaluate, evaluate_part};
+use natureddit_model::metrics::{Judged, Metrics, evaluate, macro_f1};
 use natureddit_model::train::{TrainError, TrainerConfig, train_head};
 use natureddit_model::{EncoderPair, Features, Prediction};
 use serde::Serialize;
@@ -109,12 +109,10 @@ pub(crate) struct FoldScore {
 
 impl FoldScore {
     pub(crate) fn of(judged: &[Judged], classes: &ClassNames) -> Self {
-        // No interval is asked for.
-        const NO_BOOTSTRAP: Bootstrap = Bootstrap { samples: 0, confidence: 0.95, seed: 0 };
         // A probability of 0 would make every other answer worthless; this is as scikit-learn clips 32-bit ones.
         let of_truth = |judged: &Judged| judged.prediction.probabilities[judged.truth.0].max(f32::EPSILON);
         Self {
-            macro_f1: evaluate_part(judged, classes, &NO_BOOTSTRAP).macro_f1,
+            macro_f1: macro_f1(judged, classes),
             log_loss_sum: judged.iter().map(|judged| -f64::from(of_truth(judged)).ln()).sum(),
             examples: judged.len(),
         }

@@ -209,7 +209,10 @@ impl Runner {
     }
 
     /// Keeps every run of the pipeline away as long as it is held.
-    pub(crate) fn lock(&self) -> Result<Lock, RunError> {
+    ///
+    /// # Errors
+    /// [`RunError::Locked`] while a run is at work; when the pipeline's folder cannot be written.
+    pub fn lock(&self) -> Result<Lock, RunError> {
         self.layout.lock()
     }
 

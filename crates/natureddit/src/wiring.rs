@@ -10,10 +10,9 @@ use std::time::Duration;
 use anyhow::Context;
 use natureddit_core::{Asset, Clock, Progress};
 use natureddit_data::dvc::DvcOptions;
-use natureddit_data::dvc::pointer::Pointer;
 use natureddit_data::dvc::remote::{Access, AwsAccess, AwsFiles};
-use natureddit_data::git_revision;
 use natureddit_data::source::RedditOauthConfig;
+use natureddit_data::{DatasetVersion, git_revision};
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
 use natureddit_model::search::{SearchMethod, SearchSpace};
@@ -231,10 +230,15 @@ pub(crate) fn pipeline_runner(
     if let Some(server) = &config.metadata.server {
         runner = runner.with_metadata(MetadataLocation::Server(Box::new(server.clone())));
     }
-    if let Some(revision) = git_revision(&config.root) {
-        runner = runner.with_run_property("git_revision", revision);
-    }
     runner
+}
+
+/// The commit of the settings, which is written down with a run.
+pub(crate) fn with_revision(runner: Runner, config: &Config) -> Runner {
+    match git_revision(&config.root) {
+        Some(revision) => runner.with_run_property("git_revision", revision),
+        None => runner,
+    }
 }
 
 /// The folder of tracked runs.
@@ -297,15 +301,13 @@ pub(crate) fn run_context(config: &Config, training: &TrainingConfig) -> RunCont
         ("natureddit.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("natureddit.project".to_owned(), config.project.name.clone()),
     ]);
-    if let Some(commit) = natureddit_data::git::head_commit(&config.root) {
-        tags.insert("mlflow.source.git.commit".to_owned(), commit);
-    }
-    // Where the data is not versioned with DVC there is no pointer, and nothing to say.
-    for (tag, name) in [("natureddit.dvc.posts", "posts.csv"), ("natureddit.dvc.images", "images")] {
-        let pointer = Pointer::read(&Pointer::path_of(&config.project.data_dir.join(name)));
-        let content = pointer.ok().and_then(|pointer| pointer.outs.into_iter().next()).and_then(|out| out.content);
-        tags.extend(content.map(|content| (tag.to_owned(), content.id.to_string())));
-    }
+    let version = DatasetVersion::of(&config.project.data_dir);
+    let told = [
+        ("mlflow.source.git.commit", git_revision(&config.root)),
+        ("natureddit.dvc.posts", version.posts_md5),
+        ("natureddit.dvc.images", version.images_md5),
+    ];
+    tags.extend(told.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))));
     RunContext { params: tracking::settings_params(training), tags }
 }
 

@@ -8,7 +8,7 @@ mod rows;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Figure, USAGE, child, conclude};
+use super::{Figure, USAGE, child, conclude, median};
 use crate::arguments::Arguments;
 use crate::interop::VirtualEnvironment;
 use crate::process::Failure;
@@ -80,12 +80,6 @@ impl Bench {
     }
 }
 
-/// The one in the middle.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,11 +91,5 @@ mod tests {
         let requirements = read_text(&folder.join("requirements-collect.txt")).unwrap();
         let packages: Vec<_> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
         assert!(!packages.is_empty() && packages.iter().all(|line| line.contains("==")), "{packages:?}");
-    }
-
-    #[test]
-    fn the_median_is_the_one_in_the_middle() {
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
-        assert!(median(Vec::new()).is_nan());
     }
 }

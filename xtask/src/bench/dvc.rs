@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Figure, USAGE, child, conclude};
+use super::{Part, child, measure_parts, median};
 use crate::arguments::Arguments;
 use crate::interop::VirtualEnvironment;
 use crate::process::{Failure, run};
@@ -23,26 +23,11 @@ const NEW: FileSet = FileSet { count: 50, ..PHOTOS };
 /// Small files, but many.
 const MANY: FileSet = FileSet { count: 100_000, bytes: 10_000, spread: 0 };
 
-/// A part of this bench, and what it measures.
-type Part = (&'static str, fn(&Bench) -> Result<Vec<Figure>, Failure>);
-
-const PARTS: [Part; 4] =
+const PARTS: [Part<Bench>; 4] =
     [("local", local::measure), ("s3", s3::measure), ("many", many::measure), ("daily", daily::measure)];
 
 pub(super) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
-    let asked = arguments.word_unless_option();
-    arguments.finish(USAGE)?;
-    let parts: Vec<_> = PARTS.iter().filter(|(name, _)| asked.as_ref().is_none_or(|asked| asked == name)).collect();
-    if parts.is_empty() {
-        return Err(Failure::usage(format!("no part `{}` of this bench", asked.unwrap_or_default()), USAGE));
-    }
-    child::check_proc()?;
-    let bench = Bench::prepare()?;
-    let mut figures = Vec::new();
-    for (_, measure) in parts {
-        figures.extend(measure(&bench)?);
-    }
-    conclude(&figures, "medians of interleaved rounds, the files in the page cache")
+    measure_parts(&PARTS, Bench::prepare, arguments, "medians of interleaved rounds, the files in the page cache")
 }
 
 /// How many files of which size.
@@ -180,22 +165,9 @@ fn size_of(folder: &Path) -> Result<(f64, usize), Failure> {
     Ok((bytes as f64, files))
 }
 
-/// The one in the middle.
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_is_the_one_in_the_middle() {
-        assert_eq!(median([9.0, 1.0, 2.0]), 2.0);
-        assert!(median([]).is_nan());
-    }
 
     #[test]
     fn a_folder_is_as_large_as_its_files() {

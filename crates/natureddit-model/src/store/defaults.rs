@@ -72,12 +72,12 @@ impl ModelVersions {
         self.changes.iter().rev().find(|change| change.change == ChangeKind::Push && change.version == version)
     }
 
-    /// The version that somebody chose after the pipeline's last push, if it is there: it stays the default until a model
-    /// is pushed that was never pushed before.
+    /// The default where somebody chose after the pipeline's last push: it stays the default until a model is pushed that was
+    /// never pushed before. Where the version that was chosen is gone, it is the one before it, and not what was left.
     #[must_use]
     pub fn chosen(&self) -> Option<(u64, &Path)> {
-        let last = self.changes.last().filter(|last| last.change != ChangeKind::Push)?;
-        Some((last.version, self.get(last.version)?))
+        self.changes.last().filter(|last| last.change != ChangeKind::Push)?;
+        self.default_version()
     }
 
     /// The version whose bundle is this one: the latest that is there, or else the one it was pushed as once. A bundle is
@@ -392,7 +392,8 @@ mod tests {
         roll_back(folder.path(), None).unwrap();
         fs::remove_dir_all(&folder.path().join("2")).unwrap();
         assert_eq!(default(folder.path()), Some(1), "not 3, which was left");
-        assert!(ModelVersions::read(folder.path()).unwrap().chosen().is_none());
+        let chosen = ModelVersions::read(folder.path()).unwrap().chosen().map(|(version, _)| version);
+        assert_eq!(chosen, Some(1), "the next run must not bring 3 back");
         assert!(matches!(promote(folder.path(), 2), Err(ChangeError::NoVersion { known, .. }) if known == [1, 3]));
     }
 

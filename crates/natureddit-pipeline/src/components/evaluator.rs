@@ -8,7 +8,7 @@ mod verdict;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::{ClassNames, fs};
-use natureddit_model::metrics::{Bootstrap, Judged, Metrics, PairedTest, evaluate, evaluate_part, paired_test};
+use natureddit_model::metrics::{Bootstrap, Judged, Metrics, PairedTest, evaluate, macro_f1, paired_test};
 use natureddit_model::{BundleError, EncoderPair, Features, InputLimits, ModelBundle, Prediction};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -271,7 +271,7 @@ impl Evaluator {
         let EvaluatorConfig { bootstrap, champion_loss_max, .. } = &self.config;
         let comparison = Comparison {
             metrics: evaluate(&theirs, &self.classes, bootstrap),
-            candidate_macro_f1: evaluate_part(&ours, &self.classes, bootstrap).macro_f1,
+            candidate_macro_f1: macro_f1(&ours, &self.classes),
             paired: paired_test(&ours, &theirs, &self.classes, bootstrap, *champion_loss_max),
         };
         Ok((Champion::Compared(Box::new(comparison)), Some(theirs)))

@@ -146,7 +146,8 @@ fn tell(cx: &mut ExecutionContext, validation: &Validation) {
         cx.set_property("anomalies", "span", *span);
     }
     if !validation.warnings.is_empty() {
-        cx.set_detail("warnings", validation.warnings.join("; "));
+        // What they say names posts and authors: it stands in the artifact, which goes when one of them is forgotten.
+        cx.set_detail("warnings", validation.warnings.len());
     }
 }
 

@@ -169,7 +169,7 @@ impl InfraValidator {
         let posts = examples.iter().zip(&features).filter_map(|(example, features)| {
             features.image.as_ref()?;
             let photo = requests::photo_of(example, &self.images_dir, self.image_bytes_max)?;
-            Some(requests::Request::of_post(example, photo, head.probabilities(features)))
+            Some(requests::Request::of_post(example, photo, features.text.is_some(), head.probabilities(features)))
         });
         let requests = posts.take(self.config.test_posts_max).chain(requests::canned()).collect();
         Ok(Exam { classes: bundle.manifest.classes, config: self.config.clone(), requests })

@@ -59,7 +59,8 @@ pub(super) fn first_readable(
     images_dir: &Path,
     bytes_max: u64,
 ) -> Option<PathBuf> {
-    unused.retain(|_, reason| PhotoFileProblem::is_code(reason));
+    // While a file is not there, the examples need not be read for it.
+    unused.retain(|name, reason| PhotoFileProblem::is_code(reason) && images_dir.join(name).exists());
     if unused.is_empty() {
         return None;
     }

@@ -85,7 +85,7 @@ impl Component for Pusher {
         let store = self.models_dir.join(&pushed.name);
         let dir = store.join(pushed.version.to_string());
         let versions = ModelVersions::read(&store).ok();
-        if versions.as_ref().is_some_and(|versions| matches!(kept_back_for(versions, io.input("model")), Ok(Some(_)))) {
+        if versions.as_ref().is_some_and(|versions| matches!(kept_back(versions, io.input("model")), Ok(Some(_)))) {
             return None;
         }
         if !is_same_bundle(&dir, io.input("model")).unwrap_or(false) {
@@ -107,9 +107,7 @@ impl Pusher {
         let store = self.models_dir.join(&self.name);
         let mut locked = LockedModel::lock(&store)?;
         sweep_partial_pushes(&store)?;
-        if kept_back_for(&locked.versions, model)?.is_some()
-            && let Some(version) = locked.versions.version_of_bundle(model)?
-        {
+        if let Some(version) = kept_back(&locked.versions, model)? {
             return Ok(version);
         }
         let before = locked.versions.default_version();
@@ -151,11 +149,10 @@ fn copy_to_next(model: &Path, store: &Path) -> anyhow::Result<u64> {
     Ok(version)
 }
 
-/// The version that a bundle is kept back for: one that somebody chose, while the bundle was pushed before and is another.
-fn kept_back_for(versions: &ModelVersions, model: &Path) -> Result<Option<u64>, FsError> {
-    let Some((chosen, folder)) = versions.chosen() else { return Ok(None) };
-    let known = !is_same_bundle(folder, model)? && versions.version_of_bundle(model)?.is_some();
-    Ok(known.then_some(chosen))
+/// The version of a bundle that was pushed before and is kept back for another that somebody chose.
+fn kept_back(versions: &ModelVersions, model: &Path) -> Result<Option<u64>, FsError> {
+    let Some((_, chosen)) = versions.chosen() else { return Ok(None) };
+    if is_same_bundle(chosen, model)? { Ok(None) } else { versions.version_of_bundle(model) }
 }
 
 /// A version that was pushed and not written down, because the push was killed in between.

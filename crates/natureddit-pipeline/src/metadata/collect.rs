@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::property::{Owner, properties};
-use super::{ARTIFACT_DELETED, ARTIFACT_LIVE, EVENT_INPUT, EVENT_OUTPUT, Metadata, MetadataError};
+use super::{ARTIFACT_DELETED, ARTIFACT_LIVE, ERROR, EVENT_INPUT, EVENT_OUTPUT, Metadata, MetadataError};
 use crate::artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};
 
 /// An artifact that a component of a pipeline made and that was not removed.
@@ -15,8 +15,6 @@ pub struct KnownArtifact {
     pub type_name: String,
     /// Its folder, relative to the project folder.
     pub uri: String,
-    /// When it was made, in milliseconds since the epoch.
-    pub created_ms: i64,
     /// When an execution last made it or found it in the cache, in milliseconds since the epoch.
     pub used_ms: i64,
     /// The execution that made it.
@@ -33,30 +31,51 @@ impl Metadata {
     /// # Errors
     /// When the store cannot be read.
     pub fn live_outputs(&mut self, pipeline: &str) -> Result<Vec<KnownArtifact>, MetadataError> {
-        let sql = "SELECT CAST(a.id AS BIGINT), t.name, a.uri, CAST(a.create_time_since_epoch AS BIGINT), \
+        let sql = "SELECT CAST(a.id AS BIGINT), t.name, a.uri, \
                    CAST(max(x.last_update_time_since_epoch) AS BIGINT), CAST(min(x.id) AS BIGINT) FROM Artifact a \
                    JOIN Type t ON t.id = a.type_id JOIN Event e ON e.artifact_id = a.id AND e.type = $1 \
                    JOIN Execution x ON x.id = e.execution_id JOIN Association s ON s.execution_id = x.id \
                    JOIN Context c ON c.id = s.context_id AND c.name = $2 \
                    JOIN Type k ON k.id = c.type_id AND k.name = 'pipeline' \
-                   WHERE a.state = $3 AND a.uri IS NOT NULL GROUP BY a.id, t.name, a.uri, a.create_time_since_epoch \
+                   WHERE a.state = $3 AND a.uri IS NOT NULL GROUP BY a.id, t.name, a.uri \
                    ORDER BY a.id";
-        type Cells = (i64, String, String, i64, i64, i64);
+        type Cells = (i64, String, String, i64, i64);
         self.wait(async |db| {
             let args = [EVENT_OUTPUT.into(), pipeline.into(), ARTIFACT_LIVE.into()];
             let rows: Vec<Cells> = db.rows(sql, args).await?;
             let mut artifacts = Vec::with_capacity(rows.len());
-            for (id, type_name, uri, created_ms, used_ms, made_by) in rows {
+            for (id, type_name, uri, used_ms, made_by) in rows {
                 let (id, made_by) = (ArtifactId(id), ExecutionId(made_by));
                 let inputs = "SELECT CAST(artifact_id AS BIGINT) FROM Event WHERE execution_id = $1 AND type = $2";
                 let read: Vec<(i64,)> = db.rows(inputs, [made_by.0.into(), EVENT_INPUT.into()]).await?;
                 let made_from = read.into_iter().map(|(id,)| ArtifactId(id)).collect();
                 let properties = properties(db, Owner::Artifact(id)).await?;
-                let artifact =
-                    KnownArtifact { id, type_name, uri, created_ms, used_ms, made_by, made_from, properties };
-                artifacts.push(artifact);
+                artifacts.push(KnownArtifact { id, type_name, uri, used_ms, made_by, made_from, properties });
             }
             Ok(artifacts)
+        })
+    }
+
+    /// Where the artifacts of all pipelines lie that are still there by the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) fn live_uris(&mut self) -> Result<Vec<String>, MetadataError> {
+        let sql = "SELECT uri FROM Artifact WHERE state = $1 AND uri IS NOT NULL";
+        self.wait(async |db| {
+            let rows: Vec<(String,)> = db.rows(sql, [ARTIFACT_LIVE.into()]).await?;
+            Ok(rows.into_iter().map(|(uri,)| uri).collect())
+        })
+    }
+
+    /// Removes the messages of executions that failed.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub(crate) fn forget_messages(&mut self) -> Result<(), MetadataError> {
+        self.write(async |db| {
+            db.execute("DELETE FROM ExecutionProperty WHERE name = $1", [ERROR.into()]).await?;
+            Ok(())
         })
     }
 

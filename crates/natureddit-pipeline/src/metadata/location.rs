@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::Secret;
+use natureddit_core::text::percent_decoded;
 use url::Url;
 
 /// Where a metadata store is: a file of the project, or a server that several machines share.
@@ -32,15 +33,18 @@ impl PostgresAddress {
     /// The database of an address. A password in it is taken out of it and goes before `password`.
     ///
     /// # Errors
-    /// When the scheme is another, or the user, the host or the database is not named.
+    /// When the scheme is another, the user, the host or the database is not named, or the query has a password.
     pub fn new(mut url: Url, password: Option<Secret>) -> Result<Self, BadPostgresAddress> {
         let is_postgres = matches!(url.scheme(), "postgres" | "postgresql");
         let is_whole = url.host_str().is_some() && !url.username().is_empty() && url.path().len() > 1;
-        if !is_postgres || !is_whole {
+        // In the query it would be shown with the address.
+        let tells_password = url.query_pairs().any(|(key, _)| key == "password");
+        if !is_postgres || !is_whole || tells_password {
             return Err(BadPostgresAddress);
         }
         // Percent-encoded as it is, it would be another password.
-        let own = url.password().map(|text| Secret::new(percent_decoded(text)));
+        let own =
+            url.password().map(|text| percent_decoded(text).ok_or(BadPostgresAddress)).transpose()?.map(Secret::new);
         url.set_password(None).map_err(|()| BadPostgresAddress)?;
         Ok(Self { url, password: own.or(password) })
     }
@@ -52,12 +56,6 @@ impl PostgresAddress {
     pub(super) fn password(&self) -> Option<&str> {
         self.password.as_ref().map(Secret::expose)
     }
-}
-
-fn percent_decoded(text: &str) -> String {
-    // Of a form's two encodings only `+` differs from a URL's, so it is protected.
-    let pair = format!("p={}", text.replace('+', "%2B"));
-    url::form_urlencoded::parse(pair.as_bytes()).next().map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
 impl MetadataLocation {
@@ -110,7 +108,13 @@ mod tests {
 
     #[test]
     fn an_address_names_user_host_and_database() {
-        for bad in ["mysql://u@h/d", "postgresql://h/d", "postgresql://u@h", "postgresql://u@h/"] {
+        for bad in [
+            "mysql://u@h/d",
+            "postgresql://h/d",
+            "postgresql://u@h",
+            "postgresql://u@h/",
+            "postgresql://u@h/d?password=p",
+        ] {
             assert_eq!(address(bad), Err(BadPostgresAddress), "{bad}");
         }
     }

@@ -18,7 +18,7 @@ fn tfx_class(component: &str) -> Option<&'static str> {
         "ExampleGen" => "tfx.components.example_gen.csv_example_gen.component.CsvExampleGen",
         "StatisticsGen" => "tfx.components.statistics_gen.component.StatisticsGen",
         "SchemaGen" => "tfx.components.schema_gen.component.SchemaGen",
-        "ImportSchema" | "ImportSchemaGen" => "tfx.components.schema_gen.import_schema_gen.component.ImportSchemaGen",
+        "ImportSchema" => "tfx.components.schema_gen.import_schema_gen.component.ImportSchemaGen",
         "ExampleValidator" => "tfx.components.example_validator.component.ExampleValidator",
         "Transform" => "tfx.components.transform.component.Transform",
         "Tuner" => "tfx.components.tuner.component.Tuner",

@@ -206,7 +206,10 @@ impl Session<'_> {
                 let message = format!("{error:#}");
                 // Of several failures the first one is the one that is told as the run's.
                 board.failure.get_or_insert(ComponentFailure { component: task.spec.id, source: error });
-                self.finish(&task, &board.run, Outcome::Failed { reason, message }, Default::default())?
+                let failed = Outcome::Failed { reason, message: message.clone() };
+                // What went wrong with the store is told as the run's error; this must not be lost beside it.
+                self.finish(&task, &board.run, failed, Default::default())
+                    .inspect_err(|_| tracing::error!("{} failed: {message}", task.spec.id))?
             }
         };
         board.is_over(done.at, report, watch);

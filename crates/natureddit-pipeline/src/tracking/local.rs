@@ -191,6 +191,11 @@ impl LocalStore {
     /// # Errors
     /// When a file cannot be read or removed.
     pub fn forget(&self, posts: &BTreeSet<PostId>) -> Result<usize, FsError> {
+        if !self.dir.is_dir() {
+            return Ok(0);
+        }
+        // A run that is being told of copies such files.
+        let _lock = self.lock_recording()?;
         let ids: Vec<String> = posts.iter().map(PostId::to_string).collect();
         let mut removed = 0;
         for id in self.ids()? {

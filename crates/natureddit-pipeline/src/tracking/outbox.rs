@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Tracking;
 use super::local::{LocalError, StoredRun};
 use super::mlflow::{Mlflow, MlflowError};
+use super::run::TrackedRun;
 
 /// How far a run was sent: each field is written down after the step that it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,9 +111,26 @@ impl Tracking {
         Ok(runs)
     }
 
+    /// Whether a later run has made a version of the same registered model on this server: the alias stays there.
+    fn has_newer_version(&self, run: &TrackedRun, server: &Mlflow) -> Result<bool, LocalError> {
+        let registered = |run: &TrackedRun| Some(run.model.as_ref()?.registration.as_ref()?.name.clone());
+        let Some(name) = registered(run) else { return Ok(false) };
+        let address = Some(server.address());
+        for id in self.store.ids()?.into_iter().filter(|id| *id > run.id) {
+            let made = |sending: Sending| sending.model_version.is_some() && sending.server == address;
+            if self.store.sending(&id)?.is_some_and(made)
+                && registered(&self.store.read(&id)?.run).as_ref() == Some(&name)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn send_runs(&self, server: &Mlflow, runs: &[StoredRun], sent: &mut Sent) -> Result<(), LocalError> {
         for stored in runs {
-            match server.send(stored, &self.config).await {
+            let is_newest = !self.has_newer_version(&stored.run, server)?;
+            match server.send(stored, &self.config, is_newest).await {
                 Ok(()) => sent.sent.push(stored.run.id.clone()),
                 Err(MlflowError::Store(error)) => return Err(error),
                 Err(error) if error.is_final() => {

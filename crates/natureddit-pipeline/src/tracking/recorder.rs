@@ -116,14 +116,12 @@ impl<'a> Recorder<'a> {
         if self.open.is_none() && self.problem.is_none() && self.tracking.store.has_open() {
             self.note()?;
         }
-        if let Some(error) = self.problem.take() {
-            return Err(error);
-        }
-        let Some((open, _lock)) = self.open.take() else { return Ok(None) };
+        let Some((open, _lock)) = self.open.take() else { return self.problem.map_or(Ok(None), Err) };
         let (ended_ms, training_ms, recovers) = (self.now(), self.training_ms, self.recovers);
         let told = Told { open: &open, ended_ms, training_ms, recovers };
         let (mut run, files) = record(&told, report, runner, &self.tracking.config)?;
-        if recovers && self.is_registered(&run)? {
+        // A push may have found that its version is there already.
+        if run.model.as_ref().is_some_and(|model| model.registration.is_some()) && self.is_registered(&run)? {
             run.model = None;
         }
         self.tracking.store.write(&run, &files, self.sending().as_ref())?;

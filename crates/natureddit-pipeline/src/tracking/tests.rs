@@ -321,6 +321,20 @@ async fn a_run_that_the_server_refuses_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn the_alias_stays_with_the_newest_model_when_an_older_run_goes_later() {
+    let server = FakeServer::start("").await;
+    let (folder, runs) = store(3, true);
+    assert!(runs[0].model.is_some() && runs[2].model.is_some());
+    let tracking = tracking(&folder, &server);
+    tracking.send(Which::Waiting, None).await.unwrap();
+    let oldest = tracking.store.read(&runs[0].id).unwrap();
+    oldest.write_sending(&Sending::default()).unwrap();
+    fs::write_unsynced(&oldest.composed().join("model.onnx"), "a graph").unwrap();
+    assert_eq!(tracking.send(Which::Waiting, None).await.unwrap().sent, [runs[0].id.clone()]);
+    assert_whole(&server.held.lock().unwrap(), &runs);
+}
+
+#[tokio::test]
 async fn a_file_that_names_a_forgotten_post_is_gone_and_the_run_goes_without_it() {
     let server = FakeServer::start("").await;
     let (folder, runs) = store(2, true);

@@ -101,7 +101,11 @@ fn a_forgotten_post_takes_along_what_shows_it_and_leaves_the_models() {
     project.write("pipeline/Trainer/evaluation/77/deep/text", "of a run that was killed");
     project.write("pipeline/Trainer/evaluation/.78.partial/text", "of another");
     // These examples are no table of examples: whether they hold the post cannot be told.
-    let collected = project.runner().forget(&project.graph(), &["abc".parse().unwrap()].into()).unwrap();
+    let collected = {
+        let runner = project.runner();
+        let held = runner.lock().unwrap();
+        runner.forget(&project.graph(), &["abc".parse().unwrap()].into(), &held).unwrap()
+    };
     assert_eq!(uris(&collected), ["pipeline/ExampleGen/examples/1", "pipeline/Trainer/evaluation/2"]);
     assert!(project.path("pipeline/Trainer/model/2").exists());
     assert_eq!(project.files("pipeline/Trainer/evaluation"), [""; 0]);

@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let kept_version = earlier_version(&ran, &config)?;
     let (server, ready, prediction) = steps.run("serve and ask over HTTPS", || {
         if let Some(version) = kept_version {
-            session.output.note(&format!("the new model was not blessed, so version {version} answers"));
+            session.output.note(&format!("the new model was not pushed, so version {version} answers"));
         }
         let (post, labelled) = project::post_to_predict(&config)?;
         let (server, ready) = project::start_server(&config, session, &runtime)?;
@@ -130,8 +130,13 @@ fn earlier_version(ran: &Ran, config: &Config) -> Result<Option<u64>, CliError> 
     }
     let earlier = project::default_version(config)?;
     if earlier.is_none() {
-        return Err(anyhow!("the model was not blessed, so there is nothing to serve\n\n{ran}"))
-            .hint("more labelled posts give a better model: a larger --labelled or --posts, or more photos");
+        let is_refused_by_server = ran.infra.as_ref().is_some_and(|infra| !infra.blessed);
+        let hint = if is_refused_by_server {
+            "what the server said is above; `natureddit run --force InfraValidator` in that folder asks it once more"
+        } else {
+            "more labelled posts give a better model: a larger --labelled or --posts, or more photos"
+        };
+        return Err(anyhow!("the model was not pushed, so there is nothing to serve\n\n{ran}")).hint(hint);
     }
     Ok(earlier)
 }

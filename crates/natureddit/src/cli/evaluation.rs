@@ -6,6 +6,8 @@ use std::path::Path;
 use natureddit_model::metrics::Metrics;
 use natureddit_pipeline::components::evaluator::{Comparison, Evaluation, Rule};
 
+use super::words::printable;
+
 /// The figures of a model, the pushed model's beside them, and the verdict.
 pub(super) struct EvaluationTable<'a> {
     pub(super) evaluation: &'a Evaluation,
@@ -23,7 +25,7 @@ impl fmt::Display for EvaluationTable<'_> {
             writeln!(f, "{}", ComparisonLine { comparison, version: self.champion_version.unwrap_or("?") })?;
         }
         writeln!(f, "{}", if *blessed { "blessed" } else { "not blessed" })?;
-        reasons.iter().try_for_each(|reason| writeln!(f, "  {reason}"))?;
+        reasons.iter().try_for_each(|reason| writeln!(f, "  {}", printable(reason)))?;
         refused_by.iter().filter_map(|rule| hint(*rule)).try_for_each(|hint| writeln!(f, "hint: {hint}"))?;
         self.report.map_or(Ok(()), |path| writeln!(f, "report: {}", path.display()))
     }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::Context;
+use natureddit_core::fs::Lock;
 use natureddit_core::{PostId, Progress};
 use natureddit_data::{Forgotten, forget_posts};
+use natureddit_pipeline::Runner;
 use natureddit_pipeline::embeddings;
 use natureddit_pipeline::tracking::LocalStore;
 use natureddit_pipeline::training_graph::training_graph;
@@ -68,27 +70,42 @@ impl fmt::Display for ForgottenHere {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
     let ids: BTreeSet<PostId> = args.ids.iter().cloned().collect();
+    let forgetting = Forgetting::begin(&config, session)?;
     let forgotten = forget_posts(&config.project.data_dir, &config.project.labels_dir, &ids, &session.clock)?;
-    session.output.result(&forget_results(&config, &ids, forgotten, session)?)?;
+    session.output.result(&forgetting.finish(&ids, forgotten)?)?;
     Ok(Exit::Ok)
 }
 
-/// Removes what the pipeline computed from posts that are gone: cached features, and every output that shows something of
-/// them. A model that learnt from them stays until the next run has trained one without them.
-pub(super) fn forget_results(
-    config: &Config,
-    ids: &BTreeSet<PostId>,
-    forgotten: Forgotten,
-    session: &Session,
-) -> Result<ForgottenHere, CliError> {
-    let folder = config.project.pipeline_root.join("embeddings");
-    let features = embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
-    let runner = wiring::pipeline_runner(config, &session.clock, |_| Progress::silent());
-    let graph = training_graph(&wiring::training(config)?)?;
-    let removed = runner.forget(&graph, ids).context("outputs of the pipeline still hold them");
-    let removed =
-        removed.hint("when nothing runs, `natureddit dataset forget` with their ids removes those as well")?;
-    let tracked = LocalStore::new(wiring::tracking_dir(config)).forget(ids).context("tracked runs still hold them")?;
-    let outputs = removed.removed.len() + removed.orphans.len() + tracked;
-    Ok(ForgottenHere { forgotten, features, outputs: outputs as u64 })
+/// Keeps runs of the pipeline away while posts are forgotten: none may make anew what holds them, and nothing is changed
+/// where one is at work.
+pub(super) struct Forgetting<'a> {
+    config: &'a Config,
+    runner: Runner,
+    /// `None` where no pipeline ever ran.
+    held: Option<Lock>,
+}
+
+impl<'a> Forgetting<'a> {
+    /// Takes the pipeline for itself.
+    pub(super) fn begin(config: &'a Config, session: &Session) -> Result<Self, CliError> {
+        let runner = wiring::pipeline_runner(config, &session.clock, |_| Progress::silent());
+        let held = config.project.pipeline_root.is_dir().then(|| runner.lock()).transpose();
+        Ok(Self { config, runner, held: held.hint("nothing was forgotten: do it again when the run is over")? })
+    }
+
+    /// Removes what the pipeline computed from posts that are gone: cached features, and every output that shows something
+    /// of them. A model that learnt from them stays until the next run has trained one without them.
+    pub(super) fn finish(self, ids: &BTreeSet<PostId>, forgotten: Forgotten) -> Result<ForgottenHere, CliError> {
+        let Self { config, runner, held } = self;
+        let Some(held) = held else { return Ok(ForgottenHere { forgotten, features: 0, outputs: 0 }) };
+        let folder = config.project.pipeline_root.join("embeddings");
+        let features =
+            embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
+        let graph = training_graph(&wiring::training(config)?)?;
+        let removed = runner.forget(&graph, ids, &held).context("outputs of the pipeline still hold them")?;
+        let tracked =
+            LocalStore::new(wiring::tracking_dir(config)).forget(ids).context("tracked runs still hold them")?;
+        let outputs = removed.removed.len() + removed.orphans.len() + tracked;
+        Ok(ForgottenHere { forgotten, features, outputs: outputs as u64 })
+    }
 }

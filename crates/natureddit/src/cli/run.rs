@@ -25,6 +25,7 @@ use super::error::{CliError, Exit, HintExt};
 use super::evaluation::EvaluationTable;
 use super::session::Session;
 use super::tracking::{RunTracker, Tracked};
+use super::words::printable;
 use crate::config::Config;
 use crate::wiring;
 use drawing::Drawing;
@@ -90,7 +91,7 @@ impl fmt::Display for Ran {
             writeln!(f, "  skipped {count} photos: {reason}")?;
         }
         for warning in &self.warnings {
-            writeln!(f, "  warning: {warning}")?;
+            writeln!(f, "  warning: {}", printable(warning))?;
         }
         if let Some(evaluation) = &self.evaluation {
             let (champion_version, report) = (self.champion_version(), self.evaluation_report.as_deref());
@@ -98,7 +99,8 @@ impl fmt::Display for Ran {
         }
         if let Some(InfraVerdict { blessed: false, reasons }) = &self.infra {
             writeln!(f, "no server can serve it")?;
-            reasons.iter().try_for_each(|reason| writeln!(f, "  {reason}"))?;
+            reasons.iter().try_for_each(|reason| writeln!(f, "  {}", printable(reason)))?;
+            writeln!(f, "hint: `natureddit run --force InfraValidator` asks a server once more")?;
         }
         match &self.pushed {
             Some(Pushed { name, version }) => {
@@ -163,6 +165,7 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     let training = wiring::training(config)?;
     let graph = training_graph(&training)?;
     let runner = wiring::pipeline_runner(config, &session.clock, session.output.progress_of_tasks());
+    let runner = wiring::with_revision(runner, config);
     let tracking = wiring::tracking(config)?;
     let mut tracker = RunTracker::new(tracking.as_ref(), config, &training, session);
     let live = session.output.bars().map(|bars| Live::begin(&graph, bars));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use natureddit_core::Secret;
+use natureddit_core::text::percent_decoded;
 use url::Url;
 
 use super::ConfigError;
@@ -150,9 +151,11 @@ fn server_of(environment: &MlflowEnvironment) -> (Option<Url>, Option<TrackingAc
     let Some(mut uri) = Url::parse(text).ok().filter(|uri| matches!(uri.scheme(), "http" | "https")) else {
         return (None, None, true);
     };
+    // What is no text when it is decoded is sent as it stands.
+    let decoded = |text: &str| percent_decoded(text).unwrap_or_else(|| text.to_owned());
     let user = uri.password().map(|password| TrackingAccess::Basic {
-        user: uri.username().to_owned(),
-        password: Secret::new(password.to_owned()),
+        user: decoded(uri.username()),
+        password: Secret::new(decoded(password)),
     });
     // Both fail only for addresses that cannot have a user.
     let _ = uri.set_username("");
@@ -169,9 +172,11 @@ mod tests {
     #[test]
     fn the_address_of_the_environment_is_a_web_address_or_left_alone() {
         let of = |uri: &str| server_of(&MlflowEnvironment { uri: Some(uri.into()), ..MlflowEnvironment::default() });
-        let (uri, user, unusable) = of("https://ann:hunter2@dagshub.example/ann/repo.mlflow");
+        let (uri, user, unusable) = of("https://ann:p%40ss@dagshub.example/ann/repo.mlflow");
         assert_eq!(uri.unwrap().as_str(), "https://dagshub.example/ann/repo.mlflow");
-        assert!(matches!(user, Some(TrackingAccess::Basic { user, .. }) if user == "ann"));
+        assert!(
+            matches!(user, Some(TrackingAccess::Basic { user, password }) if user == "ann" && password.expose() == "p@ss")
+        );
         assert!(!unusable);
         for other in ["sqlite:///mlflow.db", "./mlruns", "databricks"] {
             assert!(matches!(of(other), (None, None, true)), "{other}");

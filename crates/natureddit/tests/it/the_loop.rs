@@ -148,7 +148,7 @@ fn a_demo_again_keeps_the_settings_and_serves_the_pushed_model_where_the_new_one
     running.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(running.child.wait().unwrap().code(), Some(0), "{stderr}");
     for expected in [
-        "  the new model was not blessed; version 1, pushed earlier, answers",
+        "  the new model was not pushed; version 1, pushed earlier, answers",
         "drawn pictures are easy to tell apart, real photos are harder: try --photos DIR",
     ] {
         assert!(told.iter().any(|line| line == expected), "{told:?}");

@@ -53,9 +53,9 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
         pillow.push(self::pillow(bench, &large, &folder.join("pillow"), &[])?);
         draft.push(self::pillow(bench, &large, &folder.join("draft"), &["--draft"])?);
     }
-    let all = |runs: &[Run], value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
+    let all = |runs: &[Run], value: fn(&Run) -> f64| median(runs.iter().map(value));
     let ratio = |value: fn(&Run) -> f64, others: &[Run]| {
-        median(shrunk.iter().zip(others).map(|(ours, other)| value(ours) / other.rate()).collect())
+        median(shrunk.iter().zip(others).map(|(ours, other)| value(ours) / other.rate()))
     };
     let plain = |name, unit, value| Figure { name, value, unit, bar: Bar::None };
     let peak = stored.iter().chain(&shrunk).map(|run| run.cost.peak_mb).fold(0.0, f64::max);

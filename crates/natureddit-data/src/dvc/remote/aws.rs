@@ -47,7 +47,13 @@ pub(super) fn access(
     environment: Option<&AwsAccess>,
     files: &AwsFiles,
 ) -> Result<(Option<AwsAccess>, Option<String>), FsError> {
-    let mut settings = files.settings(place.profile.as_deref())?;
+    let is_told =
+        place.access.is_some() || place.allow_anonymous_login || environment.is_some() && place.profile.is_none();
+    let mut settings = match files.settings(place.profile.as_deref()) {
+        // Who has no need of the files need not be able to read them.
+        Err(_) if is_told => BTreeMap::new(),
+        settings => settings?,
+    };
     let mut take = |key: &str| settings.remove(key).filter(|value| !value.is_empty());
     let region = [place.region.clone(), files.region.clone(), take("region")].into_iter().flatten().next();
     let access = match (&place.access, &place.profile, environment) {

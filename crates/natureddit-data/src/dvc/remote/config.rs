@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use natureddit_core::Secret;
+use natureddit_core::text::percent_decoded;
 use natureddit_net::UploadMethod;
 use url::Url;
 
@@ -308,20 +309,6 @@ impl<'a> Options<'a> {
             Some((option, _)) => Err(self.error(option, "is not known for a remote of this kind")),
         }
     }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(rest.next()?).to_digit(16);
-        bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

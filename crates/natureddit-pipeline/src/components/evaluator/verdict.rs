@@ -180,10 +180,13 @@ fn beside_champion(metrics: &Metrics, comparison: &Comparison, config: &Evaluato
     let mut rulings = Vec::new();
     if champion.examples < metrics.examples {
         let (both, all) = (champion.examples, metrics.examples);
-        // Few posts, or none, are no evidence that the candidate is as good.
-        let enough = both >= config.test_examples_min.max(1) as u64;
-        let why =
-            format!("the pushed model answered {both} of {all} test posts: the photos of the others are not there");
+        // Few posts, or none of a class, are no evidence that the candidate is as good.
+        let enough_of_each = champion.per_class.iter().all(|class| class.support >= config.class_examples_min as u64);
+        let enough = both >= config.test_examples_min.max(1) as u64 && enough_of_each;
+        let lacking = if enough_of_each { "" } else { ", and too few of a class are left" };
+        let why = format!(
+            "the pushed model answered {both} of {all} test posts: the photos of the others are not there{lacking}"
+        );
         rulings.push(Ruling::new(Rule::ChampionExamples, enough, why));
     }
     let mut why = format!(

@@ -122,6 +122,7 @@ impl Exam {
             (asked.count(), wrong)
         };
         let mut rule = |(count, wrong): (usize, Option<String>), right: &str| match wrong {
+            None if count == 0 => verdict.rule(true, format!("nothing was asked of what should show: {right}")),
             None => verdict.rule(true, format!("{count} {right}")),
             Some(wrong) => verdict.rule(false, wrong),
         };

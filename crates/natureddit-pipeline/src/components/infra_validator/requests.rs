@@ -39,8 +39,9 @@ pub(super) enum Expected {
 
 impl Request {
     /// A post as its reader would send it.
-    pub(super) fn of_post(example: &Example, photo: Vec<u8>, probabilities: Vec<f32>) -> Self {
-        let text = Some(example.title.clone()).filter(|title| !title.trim().is_empty());
+    /// `has_title` says whether the model read the title: one that it cannot read would be refused.
+    pub(super) fn of_post(example: &Example, photo: Vec<u8>, has_title: bool, probabilities: Vec<f32>) -> Self {
+        let text = has_title.then(|| example.title.clone());
         Self {
             what: format!("post {}", example.id),
             text,

@@ -56,6 +56,9 @@ impl Server {
         let mut command = Command::new(&server.program);
         command.args((server.arguments)(candidate)).env_clear().envs(server.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // Ctrl-C is for the run: to the server it would look as if the model could not be served.
+        #[cfg(unix)]
+        command.process_group(0);
         let mut child = command.spawn().map_err(failed)?;
         let (alive, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let stdout = stdout.ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;

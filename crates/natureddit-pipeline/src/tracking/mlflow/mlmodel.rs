@@ -57,6 +57,16 @@ pub(super) enum MlmodelError {
     Fs(#[from] FsError),
 }
 
+impl MlmodelError {
+    /// The failure of the disk that may pass, such as that it is full.
+    pub(super) fn of_disk(self) -> Result<FsError, Self> {
+        match self {
+            Self::Fs(error) | Self::Bundle(BundleError::File(error)) if !error.is_not_found() => Ok(error),
+            other => Err(other),
+        }
+    }
+}
+
 /// Writes the folder, and gives the names of its files in the order in which they are to be sent: what names the others
 /// comes last, so that whoever sees it sees a whole model.
 pub(super) fn write(
@@ -71,9 +81,9 @@ pub(super) fn write(
         return Err(MlmodelError::Another);
     }
     let read = ModelBundle::read(bundle)?;
-    // It takes a second, and is whole if it is there.
+    // It takes a second, and is whole if it is there, also after a power cut.
     if fs::optional(fs::metadata(&dir.join(ONNX)))?.is_none() {
-        fs::write_unsynced(&dir.join(ONNX), read.compose()?)?;
+        fs::write_atomic(&dir.join(ONNX), read.compose()?)?;
     }
     for name in OF_BUNDLE {
         fs::write_unsynced(&dir.join(name), fs::read(&bundle.join(name))?)?;

@@ -27,12 +27,19 @@ struct Errand<'a> {
     server: &'a Mlflow,
     config: &'a TrackingConfig,
     stored: &'a StoredRun,
+    /// Whether no later run has a version of its model there.
+    is_newest: bool,
     sending: Sending,
 }
 
 impl Mlflow {
-    /// Sends what the server does not have of a run.
-    pub(crate) async fn send(&self, stored: &StoredRun, config: &TrackingConfig) -> Result<(), MlflowError> {
+    /// Sends what the server does not have of a run. Where it is not the newest with a model, the alias stays where it is.
+    pub(crate) async fn send(
+        &self,
+        stored: &StoredRun,
+        config: &TrackingConfig,
+        is_newest: bool,
+    ) -> Result<(), MlflowError> {
         let mut sending = stored.sending.clone().unwrap_or_default();
         let address = Some(self.address());
         if sending.server != address {
@@ -42,10 +49,10 @@ impl Mlflow {
         sending.refused = None;
         let fresh = Sending { server: sending.server.clone(), ..Sending::default() };
         let is_fresh = sending == fresh;
-        match self.send_rest(stored, config, sending).await {
+        match self.send_rest(stored, config, is_newest, sending).await {
             // What was there has been wiped out: the run goes once more.
             Err(error) if error.is("RESOURCE_DOES_NOT_EXIST") && !is_fresh => {
-                self.send_rest(stored, config, fresh).await
+                self.send_rest(stored, config, is_newest, fresh).await
             }
             done => done,
         }
@@ -55,9 +62,10 @@ impl Mlflow {
         &self,
         stored: &StoredRun,
         config: &TrackingConfig,
+        is_newest: bool,
         sending: Sending,
     ) -> Result<(), MlflowError> {
-        let mut errand = Errand { server: self, config, stored, sending };
+        let mut errand = Errand { server: self, config, stored, is_newest, sending };
         let experiment_id = errand.experiment().await?;
         let run_id = errand.run(&experiment_id).await?;
         errand.log(&run_id).await?;
@@ -210,6 +218,11 @@ impl Errand<'_> {
         match written.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic())) {
             Ok(files) => Ok(Some(files)),
             Err(error) => {
+                // What may be otherwise the next time is no reason to leave the model out for good.
+                let error = match error.of_disk() {
+                    Ok(error) => return Err(LocalError::from(error).into()),
+                    Err(error) => error,
+                };
                 self.sending.left_out.push(format!("the model: {error}"));
                 self.save()?;
                 Ok(None)
@@ -241,16 +254,23 @@ impl Errand<'_> {
             let double = NamedVersion { name, version: &double.version };
             self.server.delete("model-versions/delete", &double).await?;
         }
-        let set = SetAlias { name, alias, version: &version };
+        if self.is_newest {
+            self.call(name, alias, &version).await?;
+        }
+        self.sending.model_version = Some(version);
+        Ok(self.save()?)
+    }
+
+    async fn call(&mut self, name: &str, alias: &str, version: &str) -> Result<(), MlflowError> {
+        let set = SetAlias { name, alias, version };
         match self.server.post::<Empty>("registered-models/alias", &set, Repeat::May).await {
             // Servers before MLflow 2.3 know none.
             Err(error) if error.is_not_found() && !error.is("RESOURCE_DOES_NOT_EXIST") => {
                 self.sending.left_out.push(format!("the alias {alias}: the server knows no aliases"));
+                Ok(())
             }
-            done => _ = done?,
+            done => done.map(|_| ()),
         }
-        self.sending.model_version = Some(version);
-        Ok(self.save()?)
     }
 
     /// The versions of a registered model that this run made, oldest first.

@@ -18,7 +18,7 @@ pub(super) struct DemoReport {
     pub(super) embedding: Embedding,
     pub(super) collected: Collected,
     pub(super) ran: Ran,
-    /// The version that an earlier demo pushed and that still answers, because this run's model was not blessed.
+    /// The version that an earlier demo pushed and that still answers, because this run's model was not pushed.
     pub(super) kept_version: Option<u64>,
     pub(super) prediction: AskedPrediction,
     /// The same request for a shell.
@@ -74,7 +74,7 @@ impl fmt::Display for DemoReport {
         write!(f, "\n{}", self.collected)?;
         writeln!(f, "\n{}", self.ran)?;
         if let Some(version) = self.kept_version {
-            writeln!(f, "  the new model was not blessed; version {version}, pushed earlier, answers")?;
+            writeln!(f, "  the new model was not pushed; version {version}, pushed earlier, answers")?;
         }
         writeln!(f, "\n  seconds  step")?;
         self.steps.iter().try_for_each(|Step { name, seconds }| writeln!(f, "{seconds:9.2}  {name}"))?;

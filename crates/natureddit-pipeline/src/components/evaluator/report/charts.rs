@@ -2,9 +2,7 @@
 
 use maud::{Markup, html};
 use natureddit_core::Class;
-use natureddit_model::metrics::{
-    COVERAGES, Judged, PrecisionRecall, ReliabilityBin, precision_recall, selective_curve,
-};
+use natureddit_model::metrics::{COVERAGES, Judged, ReliabilityBin, precision_recall, selective_curve};
 
 use super::{Report, figure};
 use crate::svg::{Axis, Colour, Mark, Plot, Shape};
@@ -106,7 +104,7 @@ fn selective(report: &Report<'_>) -> Plot {
 
 fn class_curve(report: &Report<'_>, class: Class) -> Markup {
     let name = report.classes.name(class);
-    let PrecisionRecall { average_precision, .. } = precision_recall(report.candidate, class);
+    let average_precision = report.evaluation.metrics.per_class[class.0].average_precision;
     let curve = |judged: &[Judged]| Shape::Steps(recall_and_precision(judged, class));
     let mut marks = Vec::new();
     if let Some(champion) = report.champion {
