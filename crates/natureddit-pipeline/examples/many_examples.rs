@@ -97,8 +97,8 @@ impl Project {
         );
         self.labels += &format!("{id},{img_name},{},bench,2026-01-01T00:00:00Z\n", CLASSES[class]);
         if let Some((photos, titles)) = &mut self.caches {
-            photos.insert(&sha256, features(class, "photo", number, 1280))?;
-            titles.insert(&ContentHash::of(title.as_bytes()), features(class, "title", number, 384))?;
+            photos.insert(&sha256, &features(class, "photo", number, 1280))?;
+            titles.insert(&ContentHash::of(title.as_bytes()), &features(class, "title", number, 384))?;
         }
         Ok(())
     }

@@ -19,10 +19,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use natureddit_core::{Progress, fs};
-use natureddit_model::{EncoderFiles, EncoderPair, Features, read_features};
+use natureddit_model::{EncoderFiles, EncoderPair, Features};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::feature_shards::read_shards;
 use crate::split::Split;
 
 /// Where the files lie that encoders need.
@@ -38,14 +39,11 @@ pub struct ModelAssets {
 pub type AssetLoader = Arc<dyn Fn(&Progress) -> anyhow::Result<ModelAssets> + Send + Sync>;
 
 /// A split's features in a `TransformedExamples` folder, row by row as the split's examples.
-const FEATURES_FILE: &str = "features.safetensors";
-
 pub(crate) fn read_transformed(folder: &Path, split: Split, encoders: &EncoderPair) -> anyhow::Result<Vec<Features>> {
-    let path = folder.join(split.folder_name()).join(FEATURES_FILE);
-    Ok(read_features(&path, encoders.image.features, encoders.text.features)?)
+    read_shards(&folder.join(split.folder_name()), encoders)
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     Ok(fs::write_atomic(path, text)?)

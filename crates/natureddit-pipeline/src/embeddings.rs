@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, ContentHasher};
+use rayon::prelude::*;
+
+use crate::feature_shards;
 
 const MAGIC: &[u8; 8] = b"NRFEAT02";
 const HEADER_LEN: usize = 16;
@@ -52,7 +55,10 @@ pub struct EmbeddingCache {
     file: File,
     width: usize,
     limits: ReadLimits,
-    features: HashMap<[u8; HASH_LEN], Vec<f32>>,
+    /// The whole file.
+    bytes: Vec<u8>,
+    /// Where in it the record of a content is.
+    index: HashMap<[u8; HASH_LEN], usize>,
 }
 
 impl EmbeddingCache {
@@ -64,34 +70,42 @@ impl EmbeddingCache {
     pub fn open(dir: &Path, encoder: &ContentHash, width: usize, limits: ReadLimits) -> Result<Self, FsError> {
         fs::create_dir_all(dir)?;
         let path = dir.join(format!("{encoder}.features"));
-        let bytes = fs::optional(fs::read(&path))?.unwrap_or_default();
+        let mut bytes = fs::optional(fs::read(&path))?.unwrap_or_default();
         let header = [MAGIC.as_slice(), &(width as u64).to_le_bytes()].concat();
-        let mut features = HashMap::new();
-        let mut intact = 0;
-        if bytes.starts_with(&header) {
-            let records = bytes[HEADER_LEN..].chunks_exact(record_len(width));
-            for record in records.take_while(|record| is_whole(record)) {
-                let (hash, read_under, values) = parse(record);
-                if read_under.are_within(limits) {
-                    features.insert(hash, values);
-                }
-                intact += record.len();
-            }
-            intact += HEADER_LEN;
-        }
         let mut file = fs::append(&path)?;
-        let repaired = (|| {
-            file.set_len(intact as u64)?;
-            if intact == 0 { file.write_all(&header) } else { Ok(()) }
-        })();
-        repaired.map_err(|e: io::Error| FsError::new("repair", &path, e))?;
-        Ok(Self { path, file, width, limits, features })
+        let repaired = |e: io::Error| FsError::new("repair", &path, e);
+        if bytes.starts_with(&header) {
+            let records = bytes[HEADER_LEN..].par_chunks_exact(record_len(width));
+            let count = records.len();
+            let whole = records.position_first(|record| !is_whole(record)).unwrap_or(count);
+            bytes.truncate(HEADER_LEN + whole * record_len(width));
+            file.set_len(bytes.len() as u64).map_err(repaired)?;
+        } else {
+            file.set_len(0).and_then(|()| file.write_all(&header)).map_err(repaired)?;
+            bytes = header;
+        }
+        let mut cache = Self { path, file, width, limits, bytes, index: HashMap::new() };
+        for at in (HEADER_LEN..cache.bytes.len()).step_by(record_len(width)) {
+            let (hash, read_under) = key(&cache.bytes[at..]);
+            if read_under.are_within(limits) {
+                cache.index.insert(hash, at);
+            }
+        }
+        Ok(cache)
+    }
+
+    /// Whether there are features of the content with this hash.
+    #[must_use]
+    pub fn contains(&self, content: &ContentHash) -> bool {
+        self.index.contains_key(content.as_bytes())
     }
 
     /// The features of the content with this hash.
     #[must_use]
-    pub fn get(&self, content: &ContentHash) -> Option<&[f32]> {
-        self.features.get(content.as_bytes()).map(Vec::as_slice)
+    pub fn get(&self, content: &ContentHash) -> Option<Vec<f32>> {
+        let at = self.index.get(content.as_bytes())? + HASH_LEN + LIMITS_LEN;
+        let (values, _) = self.bytes[at..at + self.width * 4].as_chunks();
+        Some(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
     }
 
     /// Adds features; they are on their way to the disk when this returns.
@@ -101,7 +115,7 @@ impl EmbeddingCache {
     ///
     /// # Panics
     /// When there are not as many features as the encoder gives.
-    pub fn insert(&mut self, content: &ContentHash, features: Vec<f32>) -> Result<(), FsError> {
+    pub fn insert(&mut self, content: &ContentHash, features: &[f32]) -> Result<(), FsError> {
         assert_eq!(features.len(), self.width, "features of an encoder");
         let mut record = Vec::with_capacity(record_len(self.width));
         record.extend_from_slice(content.as_bytes());
@@ -110,7 +124,8 @@ impl EmbeddingCache {
         let check = check(&record);
         record.extend_from_slice(&check);
         self.file.write_all(&record).map_err(|e| FsError::new("append to", &self.path, e))?;
-        self.features.insert(*content.as_bytes(), features);
+        self.index.insert(*content.as_bytes(), self.bytes.len());
+        self.bytes.extend_from_slice(&record);
         Ok(())
     }
 }
@@ -123,6 +138,9 @@ impl EmbeddingCache {
 pub fn forget(dir: &Path, content: &[ContentHash]) -> Result<u64, FsError> {
     let gone: HashSet<&[u8]> = content.iter().map(|hash| hash.as_bytes().as_slice()).collect();
     let mut count = 0;
+    if !gone.is_empty() {
+        feature_shards::forget(dir)?;
+    }
     for path in fs::optional(fs::read_dir(dir))?.unwrap_or_default() {
         if gone.is_empty() || path.extension().is_none_or(|extension| extension != "features") {
             continue;
@@ -159,10 +177,9 @@ fn is_whole(record: &[u8]) -> bool {
     check(content) == found
 }
 
-fn parse(record: &[u8]) -> ([u8; HASH_LEN], ReadLimits, Vec<f32>) {
-    let (limits, values) = record[HASH_LEN..record.len() - CHECK_LEN].split_at(LIMITS_LEN);
-    let values = values.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    (std::array::from_fn(|i| record[i]), ReadLimits::from_bytes(limits), values)
+/// Whose features a record has, and under which limits it was read.
+fn key(record: &[u8]) -> ([u8; HASH_LEN], ReadLimits) {
+    (std::array::from_fn(|i| record[i]), ReadLimits::from_bytes(&record[HASH_LEN..]))
 }
 
 #[cfg(test)]
@@ -183,7 +200,7 @@ mod tests {
     fn filled(dir: &Path, count: u8) -> EmbeddingCache {
         let mut cache = open(dir, 3);
         for i in 0..count {
-            cache.insert(&ContentHash::of(&[i]), vec![f32::from(i); 3]).unwrap();
+            cache.insert(&ContentHash::of(&[i]), &[f32::from(i); 3]).unwrap();
         }
         cache
     }
@@ -193,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path(), 5);
         let again = open(folder.path(), 3);
-        assert_eq!(again.get(&ContentHash::of(&[4])), Some([4.0; 3].as_slice()));
+        assert_eq!(again.get(&ContentHash::of(&[4])), Some(vec![4.0; 3]));
         assert_eq!(again.get(&ContentHash::of(&[5])), None);
     }
 
@@ -214,7 +231,7 @@ mod tests {
     fn a_cache_of_another_width_starts_anew() {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path(), 5);
-        assert!(open(folder.path(), 4).features.is_empty());
+        assert!(open(folder.path(), 4).index.is_empty());
     }
 
     #[test]
@@ -224,10 +241,10 @@ mod tests {
         let under = |bytes_max, pixels_max| {
             EmbeddingCache::open(folder.path(), &encoder(), 3, ReadLimits { bytes_max, pixels_max }).unwrap()
         };
-        assert_eq!((under(999, 50).features.len(), under(1_000, 49).features.len()), (0, 0));
+        assert_eq!((under(999, 50).index.len(), under(1_000, 49).index.len()), (0, 0));
         // What is still within the smaller limit is there under both from then on, beside the other.
-        under(999, 50).insert(&ContentHash::of(&[1]), vec![1.0; 3]).unwrap();
-        assert_eq!((under(999, 50).features.len(), under(1_000, 50).features.len()), (1, 2));
+        under(999, 50).insert(&ContentHash::of(&[1]), &[1.0; 3]).unwrap();
+        assert_eq!((under(999, 50).index.len(), under(1_000, 50).index.len()), (1, 2));
     }
 
     proptest! {
@@ -243,10 +260,10 @@ mod tests {
             fs::write_atomic(&path, &bytes).unwrap();
 
             let mut cache = open(folder.path(), 3);
-            prop_assert!(cache.features.len() >= whole);
-            cache.insert(&ContentHash::of(b"new"), vec![9.0; 3]).unwrap();
+            prop_assert!(cache.index.len() >= whole);
+            cache.insert(&ContentHash::of(b"new"), &[9.0; 3]).unwrap();
             let again = open(folder.path(), 3);
-            prop_assert_eq!(again.features.len(), cache.features.len());
+            prop_assert_eq!(again.index.len(), cache.index.len());
             prop_assert!((0..whole as u8).all(|i| again.get(&ContentHash::of(&[i])).is_some()));
         }
     }

@@ -10,6 +10,7 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ContentHash, PostId};
 use natureddit_image::PerceptualHash;
+use rayon::prelude::*;
 
 use crate::split::Split;
 use crate::wire::example::Features;
@@ -159,16 +160,27 @@ pub const PARQUET_FILE: &str = "data_parquet-00000-of-00001.parquet";
 /// When `Split-<name>/data_tfrecord-00000-of-00001.gz` is not there, damaged, or holds something else.
 pub fn read_split(examples_dir: &Path, split: Split) -> Result<Vec<Example>, ExamplesError> {
     let path = examples_dir.join(split.folder_name()).join(TFRECORD_FILE);
-    let read = |(at, bytes): (usize, Result<Vec<u8>, TfRecordError>)| {
+    let parse = |(at, bytes): (usize, Vec<u8>)| {
         let record = at + 1;
-        let features = Features::from_bytes(&bytes?).map_err(|source| {
+        let features = Features::from_bytes(&bytes).map_err(|source| {
             let path = path.clone();
             ExamplesError::Bytes { path, record, source }
         })?;
         columns::from_features(features).map_err(|source| ExamplesError::Column { path: path.clone(), record, source })
     };
-    tfrecord::read(&path)?.enumerate().map(read).collect()
+    let mut records = tfrecord::read(&path)?.enumerate().map(|(at, bytes)| Ok((at, bytes?)));
+    let mut examples = Vec::new();
+    loop {
+        let part: Vec<(usize, Vec<u8>)> = records.by_ref().take(AT_ONCE).collect::<Result<_, TfRecordError>>()?;
+        if part.is_empty() {
+            return Ok(examples);
+        }
+        examples.extend(part.into_par_iter().map(parse).collect::<Result<Vec<_>, _>>()?);
+    }
 }
+
+/// So many examples are turned into bytes or read from them on all cores before the next are.
+const AT_ONCE: usize = 4096;
 
 /// Writes the examples of one split, in their order.
 ///
@@ -176,7 +188,9 @@ pub fn read_split(examples_dir: &Path, split: Split) -> Result<Vec<Example>, Exa
 /// When the file cannot be written.
 pub fn write_split(examples_dir: &Path, split: Split, examples: &[Example]) -> Result<(), ExamplesError> {
     let path = examples_dir.join(split.folder_name()).join(TFRECORD_FILE);
-    Ok(tfrecord::write(&path, examples.iter().map(|example| columns::to_features(example).to_bytes()))?)
+    let to_bytes = |example| columns::to_features(example).to_bytes();
+    let records = examples.chunks(AT_ONCE).flat_map(|part| part.par_iter().map(to_bytes).collect::<Vec<_>>());
+    Ok(tfrecord::write(&path, records)?)
 }
 
 /// Writes the examples of one split as Parquet as well, one column a column, missing cells as null.

@@ -1,10 +1,10 @@
 //! Content hashes of files that have not been touched since they were last read.
 //!
-//! A file is known by (path, size, mtime, inode); while these stay, so does its hash, and it is not read. A change that
-//! keeps all of them goes unseen: whoever doubts reads everything with `verify`. The table is a cache: a lost or
-//! damaged one costs only reading.
+//! A file is known by (path, size, mtime, inode); while these stay, so does its hash, and it is not read; nor is another
+//! name (a hard link) of a file that is known. A change that keeps all of them goes unseen: whoever doubts reads everything
+//! with `verify`. The table is a cache: a lost or damaged one costs only reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -19,8 +19,13 @@ pub struct FileStates {
     /// Read every file, whatever the table says.
     verify: bool,
     table: BTreeMap<PathBuf, FileState>,
+    /// What the table knows, by what is the same for all names of a file.
+    by_inode: HashMap<Looks, ContentHash>,
     changed: bool,
 }
+
+/// What tells that a file is still the one that was read: size, mtime in nanoseconds, inode.
+type Looks = (u64, u64, u64);
 
 /// What a file looked like when it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +34,12 @@ struct FileState {
     mtime_ns: u64,
     inode: u64,
     hash: ContentHash,
+}
+
+impl FileState {
+    fn looks(&self) -> Looks {
+        (self.size, self.mtime_ns, self.inode)
+    }
 }
 
 impl FileStates {
@@ -42,7 +53,9 @@ impl FileStates {
                 BTreeMap::new()
             }
         };
-        Self { table_path: table_path.to_owned(), verify, table, changed: false }
+        let table: BTreeMap<PathBuf, FileState> = table;
+        let by_inode = table.values().map(|state| (state.looks(), state.hash)).collect();
+        Self { table_path: table_path.to_owned(), verify, table, by_inode, changed: false }
     }
 
     /// The hash of a file's content.
@@ -61,8 +74,11 @@ impl FileStates {
         {
             return Ok(known.hash);
         }
-        let hash = ContentHash::of_file(path)?;
+        // Without inodes, two files that look alike may be two.
+        let linked = self.by_inode.get(&(size, mtime_ns, inode)).filter(|_| inode != 0 && !self.verify);
+        let hash = linked.copied().map_or_else(|| ContentHash::of_file(path), Ok)?;
         let state = FileState { size, mtime_ns, inode, hash };
+        self.by_inode.insert(state.looks(), hash);
         if self.table.insert(path.to_owned(), state) != Some(state) {
             self.changed = true;
         }
@@ -103,13 +119,20 @@ impl FileStates {
 
     /// A table that knows what this one knows, for another thread; [`FileStates::absorb`] brings back what that one read.
     pub(crate) fn fork(&self) -> Self {
-        Self { table_path: self.table_path.clone(), verify: self.verify, table: self.table.clone(), changed: false }
+        Self {
+            table_path: self.table_path.clone(),
+            verify: self.verify,
+            table: self.table.clone(),
+            by_inode: self.by_inode.clone(),
+            changed: false,
+        }
     }
 
     /// Takes over what a fork read. What both know is true of the file as each found it, and is looked at again anyway.
     pub(crate) fn absorb(&mut self, fork: Self) {
         if fork.changed {
             self.table.extend(fork.table);
+            self.by_inode.extend(fork.by_inode);
             self.changed = true;
         }
     }
@@ -138,6 +161,15 @@ impl FileStates {
         fs::write_atomic(&self.table_path, serde_json::Value::Object(entries).to_string())?;
         self.changed = false;
         Ok(())
+    }
+}
+
+/// A second name for a file that nobody changes; a copy where the file system has no such names.
+pub(crate) fn link_or_copy(from: &Path, to: &Path) -> Result<(), FsError> {
+    match fs::hard_link(from, to, &fs::beside(to)) {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_not_found() => Err(error),
+        Err(_) => fs::copy(from, to),
     }
 }
 

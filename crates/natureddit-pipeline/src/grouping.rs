@@ -89,14 +89,14 @@ fn join_near(sets: &mut DisjointSets, hashes: &[Option<u64>], distance_max: u32)
 fn near_pairs(hashes: &[(u64, usize)], distance_max: u32, mut found: impl FnMut(usize, usize)) {
     let flips = flips(distance_max / CHUNKS);
     for chunk in 0..CHUNKS {
-        let mut buckets: HashMap<u16, Vec<(u64, usize)>> = HashMap::new();
+        let mut buckets: Vec<Vec<(u64, usize)>> = vec![Vec::new(); 1 << 16];
         for &(hash, at) in hashes {
             for flip in &flips {
-                let near = buckets.get(&(chunk_of(hash, chunk) ^ flip)).map_or(&[][..], Vec::as_slice);
+                let near = &buckets[usize::from(chunk_of(hash, chunk) ^ flip)];
                 let close = near.iter().filter(|(other, _)| (hash ^ other).count_ones() <= distance_max);
                 close.for_each(|&(_, other)| found(other, at));
             }
-            buckets.entry(chunk_of(hash, chunk)).or_default().push((hash, at));
+            buckets[usize::from(chunk_of(hash, chunk))].push((hash, at));
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod components;
 pub mod cross_validation;
 pub mod embeddings;
 pub mod examples;
+mod feature_shards;
 pub mod file_state;
 pub mod graph;
 pub mod grouping;

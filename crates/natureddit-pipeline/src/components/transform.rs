@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use natureddit_core::{ContentHash, Progress};
-use natureddit_model::{Embedder, EncoderPair, Features, InputError, InputLimits, ModelInput, Runtime, write_features};
+use natureddit_core::{ContentHash, ContentHasher, Progress};
+use natureddit_model::{Embedder, EncoderPair, Features, InputError, InputLimits, ModelInput, Runtime};
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::photo::{PhotoFileProblem, first_readable, read_photo};
-use super::{AssetLoader, FEATURES_FILE, read_json, write_json};
+use super::{AssetLoader, read_json, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 use crate::embeddings::{EmbeddingCache, ReadLimits};
 use crate::examples::{Example, read_split};
+use crate::feature_shards::{ShardStore, shards};
 use crate::file_state::FileStates;
 use crate::split::Split;
 
@@ -49,7 +51,7 @@ impl Component for Transform {
         const {
             &ComponentSpec {
                 id: "Transform",
-                version: 3,
+                version: 4,
                 inputs: &[Port::new("examples", ArtifactType::Examples)],
                 outputs: &[Port::new("transformed_examples", ArtifactType::TransformedExamples)],
             }
@@ -76,13 +78,20 @@ impl Component for Transform {
         let examples = splits.iter().flat_map(|(_, examples)| examples);
         let skipped = embedding.embed_missing(examples.map(Subject::of), cx)?;
         write_json(&io.output("transformed_examples").join(SKIPPED_FILE), &skipped)?;
+        let mut files = Vec::new();
         for (split, examples) in &splits {
-            let rows: Vec<Features> =
-                examples.iter().map(|example| embedding.features(&Subject::of(example))).collect();
-            let path = io.output("transformed_examples").join(split.folder_name()).join(FEATURES_FILE);
-            write_features(&path, &rows, self.encoders.image.features, self.encoders.text.features)?;
+            files.extend(shards(&io.output("transformed_examples").join(split.folder_name()), examples)?);
         }
-        Ok(())
+        let (known, store) = (&embedding.known, ShardStore::open(&self.cache_dir)?);
+        let place = |(path, rows): &(PathBuf, Vec<&Example>)| {
+            let subjects: Vec<Subject<'_>> = rows.iter().copied().map(Subject::of).collect();
+            let key = known.key(&subjects, &self.encoders);
+            let features = || subjects.iter().map(|subject| known.features(subject)).collect();
+            store.place(&key, path, features, &self.encoders)?;
+            Ok(key)
+        };
+        let keys: Vec<ContentHash> = files.par_iter().map(place).collect::<anyhow::Result<_>>()?;
+        Ok(store.keep_only(&keys)?)
     }
 
     /// A photo whose file could not be used has features as soon as the file is what it should be.
@@ -151,12 +160,40 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// One execution: the caches and, once needed, the encoders.
+/// One execution: what is known and, once needed, the encoders.
 pub(super) struct Embedding<'a> {
     transform: &'a Transform,
+    pub(super) known: Known,
+    embedder: Option<Embedder>,
+}
+
+/// The features that were made.
+pub(super) struct Known {
     photos: EmbeddingCache,
     titles: EmbeddingCache,
-    embedder: Option<Embedder>,
+}
+
+impl Known {
+    /// What is known of a post: none of what is missing or could not be embedded.
+    pub(super) fn features(&self, post: &Subject<'_>) -> Features {
+        let photo = post.sha256.and_then(|hash| self.photos.get(&hash));
+        Features { image: photo, text: self.titles.get(&title_hash(post.title)) }
+    }
+
+    /// What the features of these posts follow from: which have some, of what, and by which encoders.
+    fn key(&self, posts: &[Subject<'_>], encoders: &EncoderPair) -> ContentHash {
+        let mut hasher = ContentHasher::new();
+        hasher.part("features of posts, version 1");
+        hasher.part(encoders.image_hash().as_bytes()).part(encoders.text_hash().as_bytes());
+        for post in posts {
+            let photo = post.sha256.filter(|hash| self.photos.contains(hash));
+            let title = Some(title_hash(post.title)).filter(|hash| self.titles.contains(hash));
+            for content in [photo, title] {
+                hasher.part(content.as_ref().map_or(&[][..], |hash| hash.as_bytes()));
+            }
+        }
+        hasher.finish()
+    }
 }
 
 impl<'a> Embedding<'a> {
@@ -168,14 +205,7 @@ impl<'a> Embedding<'a> {
         let title = ReadLimits { bytes_max: text_bytes_max as u64, pixels_max: 0 };
         let photos = EmbeddingCache::open(dir, &transform.encoders.image_hash(), image.features, photo)?;
         let titles = EmbeddingCache::open(dir, &transform.encoders.text_hash(), text.features, title)?;
-        Ok(Self { transform, photos, titles, embedder: None })
-    }
-
-    /// What is known of a post: none of what is missing or could not be embedded.
-    pub(super) fn features(&self, post: &Subject<'_>) -> Features {
-        let photo = post.sha256.and_then(|hash| self.photos.get(&hash));
-        let title = self.titles.get(&title_hash(post.title));
-        Features { image: photo.map(<[f32]>::to_vec), text: title.map(<[f32]>::to_vec) }
+        Ok(Self { transform, known: Known { photos, titles }, embedder: None })
     }
 
     /// Embeds what was never embedded before, and tells which photos have no features and why.
@@ -188,12 +218,12 @@ impl<'a> Embedding<'a> {
         let mut titles = BTreeMap::new();
         for Subject { title, img_name, sha256 } in posts {
             if let Some(hash) = sha256
-                && self.photos.get(&hash).is_none()
+                && !self.known.photos.contains(&hash)
             {
                 photos.entry(hash).or_default().insert(img_name);
             }
             let hash = title_hash(title);
-            if !title.trim().is_empty() && self.titles.get(&hash).is_none() {
+            if !title.trim().is_empty() && !self.known.titles.contains(&hash) {
                 titles.insert(hash, title);
             }
         }
@@ -223,7 +253,7 @@ impl<'a> Embedding<'a> {
             let embedded = self.embedder()?.embed_photos(chunk, |photo| photo.read(transform))?;
             for (photo, features) in chunk.iter().zip(embedded) {
                 match features.map(|features| features.image) {
-                    Ok(Some(features)) => self.photos.insert(&photo.hash, features)?,
+                    Ok(Some(features)) => self.known.photos.insert(&photo.hash, &features)?,
                     Ok(None) => {}
                     Err(why) => photo.skip(&why, &mut skipped),
                 }
@@ -244,7 +274,7 @@ impl<'a> Embedding<'a> {
                 chunk.iter().map(|(_, title)| ModelInput { text: Some(title), image: None }).collect();
             for ((hash, _), features) in chunk.iter().zip(self.embedder()?.embed(&inputs)?) {
                 if let Ok(Features { text: Some(features), .. }) = features {
-                    self.titles.insert(hash, features)?;
+                    self.known.titles.insert(hash, &features)?;
                 }
             }
             progress.advance(chunk.len() as u64);

@@ -79,8 +79,9 @@ impl Layout {
         fs::try_lock(&self.root.join(".lock"))?.ok_or_else(|| RunError::Locked(self.root.clone()))
     }
 
-    /// Removes the temporary folders of runs that were killed. Only to be called under the lock.
+    /// Removes the temporary folders and files of runs that were killed. Only to be called under the lock.
     pub(super) fn sweep(&self, graph: &Graph) -> Result<(), FsError> {
+        fs::remove_partials(&self.root)?;
         for path in self.output_folders(graph)?.into_iter().filter(|path| is_partial(path)) {
             tracing::info!(path = %path.display(), "removing what a killed run left");
             fs::remove_dir_all(&path)?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outbox::Sending;
 use super::run::TrackedRun;
+use crate::file_state::link_or_copy;
 
 const RUN_FILE: &str = "run.json";
 const OUTBOX_FILE: &str = "outbox.json";
@@ -286,15 +287,6 @@ fn names(text: &str, id: &str) -> bool {
     let is_inside = |end: Option<char>| end.is_some_and(char::is_alphanumeric);
     text.match_indices(id)
         .any(|(at, _)| !is_inside(text[..at].chars().next_back()) && !is_inside(text[at + id.len()..].chars().next()))
-}
-
-/// A second name for a file that nobody changes; a copy where the file system has no such names.
-fn link_or_copy(from: &Path, to: &Path) -> Result<(), FsError> {
-    match fs::hard_link(from, to, &fs::beside(to)) {
-        Ok(()) => Ok(()),
-        Err(error) if error.is_not_found() => Err(error),
-        Err(_) => fs::copy(from, to),
-    }
 }
 
 fn to_json(path: &Path, value: &impl Serialize) -> Result<String, LocalError> {

@@ -76,9 +76,12 @@ fn sweeping_removes_nothing_else() {
         ["pipeline/Trainer/model/.notes", "pipeline/Trainer/model/.x.partial", "pipeline/Other/key/.1.partial/x"];
     kept.iter().for_each(|path| project.write(path, "mine"));
     project.write("pipeline/Trainer/model/.77.partial/x", "left over");
+    project.write("pipeline/.file_states.json.1234-5.partial", "[half of it");
     project.run();
     kept.iter().for_each(|path| assert_eq!(project.read(path), "mine"));
-    assert!(!project.path("pipeline/Trainer/model/.77.partial").exists());
+    for gone in ["pipeline/Trainer/model/.77.partial", "pipeline/.file_states.json.1234-5.partial"] {
+        assert!(!project.path(gone).exists(), "{gone}");
+    }
 }
 
 #[test]

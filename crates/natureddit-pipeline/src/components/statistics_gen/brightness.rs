@@ -59,7 +59,7 @@ impl<'a> Brightness<'a> {
         let mut photos: BTreeMap<ContentHash, BTreeSet<&str>> = BTreeMap::new();
         for example in examples {
             if let Some(hash) = example.sha256
-                && self.cache.get(&hash).is_none()
+                && !self.cache.contains(&hash)
             {
                 photos.entry(hash).or_default().insert(&example.img_name);
             }
@@ -76,7 +76,7 @@ impl<'a> Brightness<'a> {
             let measured: Vec<_> = chunk.par_iter().map(|photo| measure(photo, component)).collect();
             for ((hash, names), measured) in chunk.iter().zip(measured) {
                 match measured {
-                    Ok(brightness) => self.cache.insert(hash, vec![brightness])?,
+                    Ok(brightness) => self.cache.insert(hash, &[brightness])?,
                     Err(why) => unread.extend(names.iter().map(|&name| (name.to_owned(), why.to_owned()))),
                 }
             }

@@ -5,8 +5,9 @@ use natureddit_model::{Features, image_encoder_from_config, text_encoder_from_co
 
 use super::*;
 use crate::component::InputFolder;
-use crate::components::{FEATURES_FILE, read_json};
+use crate::components::read_json;
 use crate::examples::{Example, ExampleSource, write_split};
+use crate::feature_shards::shards;
 
 fn hyperparameters(learning_rate: f64) -> HyperParameters {
     HyperParameters { learning_rate, weight_decay: 0.0, image_dropout: 0.0, text_dropout: 0.0, batch_size: 8 }
@@ -95,7 +96,8 @@ fn write_inputs(dir: &Path, encoders: &EncoderPair) {
     for (split, places) in [(Split::Train, 0..48), (Split::Eval, 48..60)] {
         let (examples, features): (Vec<Example>, Vec<Features>) = places.map(post).unzip();
         write_split(&dir.join("examples"), split, &examples).unwrap();
-        let path = dir.join("transformed").join(split.folder_name()).join(FEATURES_FILE);
+        let folder = dir.join("transformed").join(split.folder_name());
+        let (path, _) = shards(&folder, &examples).unwrap().remove(0);
         write_features(&path, &features, encoders.image.features, encoders.text.features).unwrap();
     }
 }
