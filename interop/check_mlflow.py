@@ -266,7 +266,7 @@ def check_kills(checks, copy, client, server):
         total = len(proxy.requests)
     checks.true(f"{total} requests send a run", total > 10)
     points = [(number, when, kill) for number in range(0, total, STEP_OF_REQUESTS) for when in ["before", "after"] for kill in [True, False]]
-    count = int(os.environ.get("NATUREDDIT_INTEROP_KILLS", "12"))
+    count = int(os.environ.get("NATUREDDIT_INTEROP_KILLS", "4"))
     # An odd stride: so many from the first request to the last, of both kinds.
     chosen = points[:: max(1, len(points) // count) | 1]
     for seed, (number, when, kill) in enumerate(chosen, start=1000):

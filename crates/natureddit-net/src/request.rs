@@ -34,6 +34,7 @@ pub struct Request {
     bytes_from: u64,
     bytes_max: u64,
     total_timeout: Duration,
+    read_timeout: Duration,
     redirects_max: usize,
     retries_max: u32,
 }
@@ -93,7 +94,7 @@ impl Content {
 
 impl Request {
     pub(crate) fn new(client: Client, url: &str, content: Content) -> Self {
-        let ClientConfig { total_timeout, redirects_max, retry, .. } = client.0.config;
+        let ClientConfig { total_timeout, read_timeout, redirects_max, retry, .. } = client.0.config;
         Self {
             client,
             url: url.to_owned(),
@@ -104,6 +105,7 @@ impl Request {
             bytes_from: 0,
             bytes_max: BODY_BYTES_MAX,
             total_timeout,
+            read_timeout,
             redirects_max,
             retries_max: retry.retries_max,
         }
@@ -158,6 +160,12 @@ impl Request {
     /// The longest an attempt may take, its body included, in place of the client's own limit.
     pub fn total_timeout(self, total_timeout: Duration) -> Self {
         Self { total_timeout, ..self }
+    }
+
+    /// How long nothing may move of a file that is uploaded, and how long its answer may take then, in place of the client's
+    /// own limit.
+    pub fn upload_silence_max(self, read_timeout: Duration) -> Self {
+        Self { read_timeout, ..self }
     }
 
     /// Sends the request and reads the whole body; repeats it after failures that may pass.
@@ -280,7 +288,7 @@ impl Request {
         let too_long = |wait| NetError::WaitTooLong { url: redacted(url), wait };
         turns.enter(host, budget).await.map_err(too_long)?;
         let patience =
-            Patience { asked_at: Instant::now(), total_timeout: self.total_timeout, read_timeout: config.read_timeout };
+            Patience { asked_at: Instant::now(), total_timeout: self.total_timeout, read_timeout: self.read_timeout };
         let response = match &self.content {
             Content::File(_, path) => Upload::open(path).await?.send(request, url, patience).await?,
             _ => request.send().await.map_err(|e| transport_error(url, patience, e))?,

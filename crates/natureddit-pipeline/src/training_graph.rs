@@ -165,14 +165,12 @@ fn schema_node(config: &TrainingConfig) -> Node {
         return Node::new(SchemaGen { config: config.schema.clone() })
             .with("statistics", Input::channel("StatisticsGen", "statistics"));
     };
-    let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let import = ImportSchema { file_name: file_name.clone() };
-    Node::new(import).with(
+    Node::new(ImportSchema).with(
         "schema_file",
         Input::resolved(move |look| {
-            let folder = file.parent().unwrap_or(&file).to_owned();
-            let hash = look.hash_files(&folder, &[&file_name])?;
-            Ok(Some(External { path: folder, hash }))
+            let (folder, name) = (file.parent().unwrap_or(&file), file.file_name().unwrap_or_default());
+            let hash = look.hash_files(folder, &[&name.to_string_lossy()])?;
+            Ok(Some(External { path: file.clone(), hash }))
         }),
     )
 }

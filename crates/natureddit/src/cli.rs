@@ -22,6 +22,7 @@ mod label;
 mod lineage;
 mod logging;
 mod model;
+mod out_file;
 mod output;
 mod predict;
 mod progress;

@@ -47,6 +47,7 @@ pub use examples::{ExamplesConfig, HashBuckets, SplitBy};
 pub use infra_validator::InfraValidatorConfig;
 pub use location::Location;
 pub use model::ModelConfig;
+pub(crate) use nearest::spelling as nearest_spelling;
 pub use net::NetConfig;
 pub use pipeline::{MetadataConfig, PipelineConfig};
 pub use project::ProjectConfig;

@@ -74,6 +74,25 @@ async fn a_server_that_takes_nothing_more_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_late_is_waited_for_as_long_as_is_asked() {
+    let (_folder, path) = file(b"content");
+    let late = async |_: Bytes| {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        StatusCode::CREATED
+    };
+    let address = serve(Router::new().route("/file", put(late))).await;
+    let read_timeout = Duration::from_millis(50);
+    let mut config = ClientConfig { host_map: HostMap::default(), read_timeout, ..config(address) };
+    config.retry.retries_max = 0;
+    let base = Url::parse(&format!("http://{address}")).unwrap();
+    let client = Client::for_server(config, Pacing::none(), &base).unwrap();
+    let upload = || client.upload(UploadMethod::Put, &format!("http://{address}/file"), &path);
+    let error = upload().send().await.unwrap_err();
+    assert!(matches!(error, NetError::Timeout { after, .. } if after == read_timeout), "{error:?}");
+    assert_eq!(upload().upload_silence_max(Duration::from_secs(60)).send().await.unwrap().status, 201);
+}
+
+#[tokio::test]
 async fn only_the_named_server_may_be_private() {
     let router = Router::new()
         .route("/", get(async || "here"))

@@ -13,6 +13,8 @@ use natureddit_model::{BundleError, EncoderPair, Features, InputLimits, ModelBun
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::example_gen::split_rule;
+use super::trainer::SPLIT_RULE;
 use super::{AssetLoader, read_transformed, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
@@ -70,7 +72,8 @@ pub struct Evaluation {
     pub metrics: Metrics,
     /// The candidate on parts of it.
     pub slices: Vec<Slice>,
-    /// The pushed model beside it; `None` where nothing was pushed or it tells other classes apart.
+    /// The pushed model beside it; `None` where nothing was pushed, it tells other classes apart, or it may have learnt from
+    /// these posts.
     pub champion: Option<Comparison>,
     /// Whether the candidate may be pushed.
     pub blessed: bool,
@@ -125,7 +128,7 @@ impl Component for Evaluator {
         const {
             &ComponentSpec {
                 id: "Evaluator",
-                version: 3,
+                version: 4,
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
@@ -154,7 +157,7 @@ impl Component for Evaluator {
         let answers = self.answers(&bundle, &posts, cx)?;
         let candidate = self.answered(&posts, &answers, |_| true);
         let (champion, champion_judged) = match io.optional_input("champion") {
-            Some(dir) => self.compare(&answers, dir, &posts, cx)?,
+            Some(dir) => self.compare(&answers, (io, dir), &posts, cx)?,
             None => (Champion::Absent, None),
         };
 
@@ -240,7 +243,7 @@ impl Evaluation {
             slices,
             champion: match champion {
                 Champion::Compared(comparison) => Some(*comparison),
-                Champion::Absent | Champion::OtherClasses(_) => None,
+                Champion::Absent | Champion::OtherClasses(_) | Champion::OtherSplits => None,
             },
             blessed: refused_by.is_empty(),
             reasons: rulings.iter().map(Ruling::reason).collect(),
@@ -254,13 +257,18 @@ impl Evaluator {
     fn compare(
         &self,
         candidate: &[Option<Prediction>],
-        dir: &Path,
+        (io, dir): (&ExecutionIo, &Path),
         posts: &[Post],
         cx: &ExecutionContext,
     ) -> anyhow::Result<(Champion, Option<Vec<Judged>>)> {
         let bundle = ModelBundle::read(dir).map_err(|source| UnreadableChampion { dir: dir.to_owned(), source })?;
         if !answers::same_names(&bundle.manifest.classes, &self.classes) {
             return Ok((Champion::OtherClasses(bundle.manifest.classes), None));
+        }
+        if let Some(rule) = bundle.manifest.lineage.get(SPLIT_RULE)
+            && split_rule(io.input("examples"))?.is_some_and(|ours| ours != *rule)
+        {
+            return Ok((Champion::OtherSplits, None));
         }
         let champion = self.answers(&bundle, posts, cx)?;
         let both = |at: usize| candidate[at].is_some() && champion[at].is_some();

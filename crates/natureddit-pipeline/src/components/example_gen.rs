@@ -1,6 +1,7 @@
 //! ExampleGen: labelled posts and extra titles, in splits that share no group.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ClassNames, PostId};
@@ -8,7 +9,7 @@ use natureddit_data::{Dataset, Label, LabelledTitle, Labels, PostRow, Titles};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::write_json;
+use super::{read_json, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
 use crate::examples::{Example, ExampleSource, JudgedPosts, write_parquet, write_split};
@@ -35,6 +36,10 @@ pub struct ExampleGen {
 /// What became of the dataset and the labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExampleCounts {
+    /// What decided on the splits, as text: under another rule, what one has for the test another may have learnt from.
+    /// Empty in examples that were made before it was told.
+    #[serde(default)]
+    pub split_rule: String,
     /// Posts in each split, by class.
     pub posts: BTreeMap<Split, BTreeMap<String, usize>>,
     /// Titles without a photo, all in the training split, by class.
@@ -55,6 +60,12 @@ pub struct ExampleCounts {
     pub titles_without_words: usize,
 }
 
+/// The [rule](ExampleCounts::split_rule) by which examples were split, where it is told.
+pub(super) fn split_rule(examples: &Path) -> anyhow::Result<Option<String>> {
+    let counts: Option<ExampleCounts> = read_json(&examples.join(EXAMPLES_FILE))?;
+    Ok(counts.map(|counts| counts.split_rule).filter(|rule| !rule.is_empty()))
+}
+
 /// A dataset and labels of which no photo can be learnt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no photo of the dataset has a label among {classes}")]
@@ -68,7 +79,7 @@ impl Component for ExampleGen {
         const {
             &ComponentSpec {
                 id: "ExampleGen",
-                version: 3,
+                version: 4,
                 inputs: &[Port::new("dataset", ArtifactType::Dataset), Port::new("labels", ArtifactType::Labels)],
                 outputs: &[Port::new("examples", ArtifactType::Examples)],
             }
@@ -110,13 +121,17 @@ impl Component for ExampleGen {
 type Splits = BTreeMap<Split, Vec<Example>>;
 
 impl ExampleGen {
+    fn split_rule(&self) -> String {
+        json!([self.split_by, self.hash_buckets, self.near_duplicate_distance_max]).to_string()
+    }
+
     fn examples<'a>(
         &self,
         dataset: &Dataset,
         labels: &Labels,
         titles: impl Iterator<Item = &'a LabelledTitle>,
     ) -> (Splits, ExampleCounts) {
-        let mut counts = ExampleCounts::default();
+        let mut counts = ExampleCounts { split_rule: self.split_rule(), ..Default::default() };
         let mut splits = self.posts(dataset, labels, &mut counts);
         let titles = self.titles_learnt(titles, &splits, &mut counts);
         splits.entry(Split::Train).or_default().extend(titles);

@@ -8,17 +8,14 @@ use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, 
 use crate::schema::{SCHEMA_FILE, read_schema};
 
 /// Takes over a schema file as it is, once it is known to be one.
-pub struct ImportSchema {
-    /// The file's name in the folder that is the input.
-    pub file_name: String,
-}
+pub struct ImportSchema;
 
 impl Component for ImportSchema {
     fn spec(&self) -> &'static ComponentSpec {
         const {
             &ComponentSpec {
                 id: "ImportSchema",
-                version: 1,
+                version: 2,
                 inputs: &[Port::new("schema_file", ArtifactType::Schema)],
                 outputs: &[Port::new("schema", ArtifactType::Schema)],
             }
@@ -26,14 +23,14 @@ impl Component for ImportSchema {
     }
 
     fn exec_properties(&self) -> Value {
-        json!({ "file_name": self.file_name })
+        json!({})
     }
 
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
-        let path = io.input("schema_file").join(&self.file_name);
-        let schema = read_schema(&path)?;
+        let path = io.input("schema_file");
+        let schema = read_schema(path)?;
         cx.set_detail("features", schema.features.len());
         // The bytes themselves, so that comments stay.
-        Ok(fs::write_atomic(&io.output("schema").join(SCHEMA_FILE), fs::read(&path)?)?)
+        Ok(fs::write_atomic(&io.output("schema").join(SCHEMA_FILE), fs::read(path)?)?)
     }
 }

@@ -10,6 +10,7 @@ use natureddit_model::{BundleParts, EncoderPair, Features, ModelBundle};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::example_gen::split_rule;
 use super::tuner::{HYPERPARAMETERS_FILE, Tuning};
 use super::{AssetLoader, read_json, read_transformed, write_json};
 use crate::artifact::ArtifactType;
@@ -41,6 +42,9 @@ pub struct Training {
     pub epochs: Vec<Epoch>,
 }
 
+/// What a bundle's lineage calls the rule by which its examples were split.
+pub(super) const SPLIT_RULE: &str = "split_rule";
+
 /// Trains a model.
 pub struct Trainer {
     /// The model's name.
@@ -62,7 +66,7 @@ impl Component for Trainer {
         const {
             &ComponentSpec {
                 id: "Trainer",
-                version: 3,
+                version: 4,
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
@@ -152,6 +156,7 @@ fn lineage(io: &ExecutionIo, config: &TrainerConfig) -> anyhow::Result<BTreeMap<
     for key in ["examples", "transformed_examples", "hyperparameters"] {
         lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
     }
+    lineage.extend(split_rule(io.input("examples"))?.map(|rule| (SPLIT_RULE.to_owned(), rule)));
     Ok(lineage)
 }
 

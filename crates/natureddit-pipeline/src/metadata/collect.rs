@@ -84,7 +84,8 @@ impl Metadata {
     /// # Errors
     /// When the store cannot be read.
     pub fn artifact_at(&mut self, uri: &str) -> Result<Option<ArtifactId>, MetadataError> {
-        let sql = "SELECT CAST(id AS BIGINT) FROM Artifact WHERE uri = $1 ORDER BY id DESC LIMIT 1";
+        // Earlier versions wrote none down for what lay in the project's folder itself.
+        let sql = "SELECT CAST(id AS BIGINT) FROM Artifact WHERE uri = $1 AND uri <> '' ORDER BY id DESC LIMIT 1";
         self.wait(async |db| Ok(db.number(sql, [uri.into()]).await?.map(ArtifactId)))
     }
 

@@ -59,7 +59,9 @@ impl Metadata {
                     .filename(path)
                     .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Normal);
+                    .synchronous(SqliteSynchronous::Normal)
+                    // What is deleted is overwritten, so that a forgotten post is in no free page either.
+                    .pragma("secure_delete", "ON");
                 Self::connect_file(location, &options, true, LOCK_WAIT)
             }
             MetadataLocation::Server(address) => {

@@ -37,6 +37,16 @@ pub struct Dealt<'a> {
 }
 
 impl SplitBy {
+    /// As the settings call it: `group`, `example` or `time`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Example => "example",
+            Self::Time { .. } => "time",
+        }
+    }
+
     /// The split of each example, in their order. Shares are those of the buckets.
     ///
     /// # Panics

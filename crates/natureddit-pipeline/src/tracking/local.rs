@@ -187,7 +187,7 @@ impl LocalStore {
     }
 
     /// Removes the files of runs that name one of these posts, as a report with its photo does, and those that are too long
-    /// to tell; gives how many. What a server has of them stays there.
+    /// to tell, and why a run failed where that names one; gives how many. What a server has of them stays there.
     ///
     /// # Errors
     /// When a file cannot be read or removed.
@@ -200,6 +200,7 @@ impl LocalStore {
         let ids: Vec<String> = posts.iter().map(PostId::to_string).collect();
         let mut removed = 0;
         for id in self.ids()? {
+            removed += self.forget_failure(&id, &ids)?;
             for path in fs::optional(fs::walk(&self.folder(&id).join(ARTIFACTS)))?.unwrap_or_default() {
                 let names_one = match fs::read_limited(&path, RUN_BYTES_MAX) {
                     Ok(bytes) => ids.iter().any(|id| names(&String::from_utf8_lossy(&bytes), id)),
@@ -213,6 +214,20 @@ impl LocalStore {
             }
         }
         Ok(removed)
+    }
+
+    /// Takes out why a run failed if it names one of these posts; 1 where it did.
+    fn forget_failure(&self, run: &str, ids: &[String]) -> Result<usize, FsError> {
+        let path = self.folder(run).join(RUN_FILE);
+        let Some(text) = fs::optional(fs::read_limited(&path, RUN_BYTES_MAX))? else { return Ok(0) };
+        let Ok(mut run) = serde_json::from_slice::<TrackedRun>(&text) else { return Ok(0) };
+        if !run.failure.as_ref().is_some_and(|failure| ids.iter().any(|id| names(failure, id))) {
+            return Ok(0);
+        }
+        run.failure = Some("what it told named a post that was forgotten".to_owned());
+        let Ok(text) = serde_json::to_string_pretty(&run) else { return Ok(0) };
+        fs::write_atomic(&path, text + "\n")?;
+        Ok(1)
     }
 
     /// Held while a run is told of: whoever holds it knows that every other open run was killed.

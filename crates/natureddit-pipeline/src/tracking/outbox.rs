@@ -55,6 +55,8 @@ pub struct Sent {
     pub sent: Vec<String>,
     /// Runs that the server refused, and why.
     pub refused: Vec<(String, String)>,
+    /// What of them could not be sent, or the server does not take.
+    pub left_out: Vec<(String, String)>,
     /// How many runs are still to be sent.
     pub waiting: usize,
     /// Why they are.
@@ -131,7 +133,12 @@ impl Tracking {
         for stored in runs {
             let is_newest = !self.has_newer_version(&stored.run, server)?;
             match server.send(stored, &self.config, is_newest).await {
-                Ok(()) => sent.sent.push(stored.run.id.clone()),
+                Ok(()) => {
+                    let id = &stored.run.id;
+                    let left_out = self.store.sending(id)?.unwrap_or_default().left_out;
+                    sent.left_out.extend(left_out.into_iter().map(|what| (id.clone(), what)));
+                    sent.sent.push(id.clone());
+                }
                 Err(MlflowError::Store(error)) => return Err(error),
                 Err(error) if error.is_final() => {
                     let mut sending = self.store.read(&stored.run.id)?.sending.unwrap_or_default();

@@ -47,6 +47,7 @@ pub fn settings_params(config: &TrainingConfig) -> BTreeMap<String, String> {
         ("out_classes", config.classes.len().to_string()),
         ("classes", config.classes.names().collect::<Vec<_>>().join(",")),
         ("hash_buckets", format!("{}:{}:{}", buckets.train, buckets.eval, buckets.test)),
+        ("split_by", config.split_by.name().to_owned()),
         ("near_duplicate_distance_max", config.near_duplicate_distance_max.to_string()),
     ];
     params.extend(more.map(|(key, value)| (key.to_owned(), value)));

@@ -348,6 +348,19 @@ async fn a_file_that_names_a_forgotten_post_is_gone_and_the_run_goes_without_it(
     assert_eq!(tracking.store.read(&runs[0].id).unwrap().sending.unwrap().left_out, ["evaluation.json: it is gone"]);
 }
 
+#[test]
+fn why_a_run_failed_names_no_forgotten_post() {
+    let (folder, runs) = store(2, true);
+    let store = LocalStore::new(folder.path().join("tracking"));
+    let path = store.read(&runs[1].id).unwrap().composed().parent().unwrap().join("run.json");
+    let failed = TrackedRun { failure: Some("author ann (train abc12, eval abc13)".into()), ..runs[1].clone() };
+    fs::write_atomic(&path, serde_json::to_string(&failed).unwrap()).unwrap();
+    let forget = |id: &str| store.forget(&[id.parse().unwrap()].into()).unwrap();
+    assert_eq!((forget("abc1"), forget("abc12"), forget("abc12")), (0, 1, 0));
+    let expected = Some("what it told named a post that was forgotten".to_owned());
+    assert_eq!(store.read(&runs[1].id).unwrap().run, TrackedRun { failure: expected, ..runs[1].clone() });
+}
+
 #[tokio::test]
 async fn what_was_wiped_out_there_goes_once_more() {
     let server = FakeServer::start("").await;

@@ -60,6 +60,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
                 .hint("make it, or name another; without both settings a self-signed certificate is made");
         }
     }
+    if let Some(file) = config.schema.file.as_deref().filter(|file| !file.is_file()) {
+        return Err(anyhow!("schema.file names {}, which is no file", file.display()))
+            .hint("make it, or name another; without this setting the schema is inferred");
+    }
     session.output.result(&Checked { file: config.file, keys_set: config.keys_set })?;
     Ok(Exit::Ok)
 }

@@ -4,7 +4,7 @@ mod plot;
 mod table;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use console::Term;
@@ -15,7 +15,9 @@ use natureddit_pipeline::{Metadata, Split};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
+use super::out_file::{Kept, OutFile};
 use super::session::Session;
+use super::words::printable;
 use crate::config::Config;
 use crate::wiring;
 
@@ -77,9 +79,13 @@ struct Estimated {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let split = self.split.map(|split| format!(", split {split}")).unwrap_or_default();
-        writeln!(f, "{}{split}", self.source.display())?;
+        writeln!(f, "{}{split}", printable(&self.source.display().to_string()))?;
         table::write(f, &self.statistics, self.width)?;
+        if let Some(separator) = self.other_separator() {
+            writeln!(f, "hint: cells are separated by commas, and the header of this table has {separator}")?;
+        }
         for Estimated { feature, count_error } in &self.estimated {
+            let feature = table::one_line(feature);
             writeln!(
                 f,
                 "{feature} has too many different values to count each: unique is an estimate (standard error 0.4 %), \
@@ -93,18 +99,36 @@ impl fmt::Display for Report {
     }
 }
 
+impl Report {
+    /// What else may have been meant to separate cells, where there is but one column.
+    fn other_separator(&self) -> Option<&'static str> {
+        let [only] = self.statistics.features.as_slice() else { return None };
+        let separators = [(';', "semicolons"), ('\t', "tabs")];
+        separators.into_iter().find_map(|(separator, name)| only.name.contains(separator).then_some(name))
+    }
+}
+
 pub(super) fn run(args: &StatsArgs, session: &Session) -> Result<Exit, CliError> {
+    let out = args.out.as_deref().map(|path| out_file(path, args, session)).transpose()?;
     let mut report = match (&args.table, args.split) {
         (Some(table), _) => of_table(table.clone())?,
         (None, Some(split)) => of_split(&session.config()?, session, split)?,
         (None, None) => of_posts(&session.config()?)?,
     };
     report.plot = args.plot;
-    if let Some(out) = &args.out {
+    if let Some(out) = &out {
         fs::write_atomic(out, statistics_to_bytes(&report.statistics)).map_err(anyhow::Error::from)?;
     }
     session.output.result(&report)?;
     Ok(Exit::Ok)
+}
+
+/// The file to write.
+fn out_file(path: &Path, args: &StatsArgs, session: &Session) -> Result<PathBuf, CliError> {
+    // A table may be summarised outside of any project.
+    let kept = Kept::of(&session.config_or_defaults()?);
+    let file = OutFile { option: "--out", path, example: "FeatureStats.pb" };
+    file.resolve(args.table.as_deref().as_slice(), &kept)
 }
 
 fn of_posts(config: &Config) -> Result<Report, CliError> {

@@ -8,6 +8,7 @@ mod steps;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use natureddit_core::fs;
 use natureddit_data::{Dataset, Labels, Window};
 use natureddit_pipeline::RunOptions;
 use natureddit_sandbox::Truth;
@@ -146,6 +147,8 @@ fn label(share: f64, photos: Option<&Path>, config: &Config, truth: &Truth, sess
     let dataset = Dataset::read(&config.project.data_dir)?;
     let choices = project::write_choices(truth, &dataset, share, &config.project.labels_dir)?;
     import_labels(config, &choices, "demo", session)?;
+    // A copy of the labels would keep what is forgotten.
+    fs::remove_file(&choices)?;
     // An earlier demo in this folder may have labelled more.
     let labels = Labels::read(&config.project.labels_dir)?;
     let (choices, posts) = (labels.latest(), dataset.posts.len());

@@ -48,6 +48,11 @@ impl CliError {
         Self { error: anyhow::Error::msg(message.into()), hints: Vec::new(), exit: Exit::Usage }
     }
 
+    /// As [`CliError::usage`], where a library says why.
+    pub(crate) fn usage_because(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Usage, ..Self::from(error) }
+    }
+
     /// The exit of the program.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

@@ -80,6 +80,9 @@ impl fmt::Display for MetricsTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Metrics { examples, accuracy, macro_f1, macro_f1_interval: [low, high], confidence, ece, brier, .. } =
             self.0;
+        if *examples == 0 {
+            return write!(f, "no test posts: nothing could be judged");
+        }
         let percent = (confidence * 1e6).round() / 1e4;
         write!(f, "{examples} test posts: accuracy {accuracy:.3}, macro-F1 {macro_f1:.3} ")?;
         writeln!(f, "({percent} % interval {low:.3}-{high:.3}), ECE {ece:.3}, Brier {brier:.3}")?;

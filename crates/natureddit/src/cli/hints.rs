@@ -126,7 +126,10 @@ fn of_bundle(error: &BundleError) -> Option<String> {
         BundleError::File(_) | BundleError::Weights(_) => return None,
     };
     let folder = path.parent().unwrap_or(path).display();
-    Some(format!("remove {folder} and run `natureddit run`: it is pushed again"))
+    Some(format!(
+        "`natureddit model rollback` or `natureddit model promote VERSION` makes another version answer; the newest is pushed \
+         again when you remove {folder} and run `natureddit run`, any other is lost for good by that"
+    ))
 }
 
 fn of_store(error: &StoreError) -> Option<&'static str> {

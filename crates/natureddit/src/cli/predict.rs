@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::error::{CliError, Exit, HintExt};
 use super::model::{Answering, pushed_bundle};
+use super::out_file::{Kept, OutFile};
 use super::session::Session;
 use crate::npz::{Array, write_npz};
 use crate::wiring;
@@ -68,6 +69,11 @@ impl fmt::Display for Answer {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
+    let dump_to = args.dump_inputs.as_deref().map(|path| {
+        let file = OutFile { option: "--dump-inputs", path, example: "inputs.npz" };
+        file.resolve(args.image.as_deref().as_slice(), &Kept::of(&config))
+    });
+    let dump_to = dump_to.transpose()?;
     let limits = wiring::input_limits(&config);
     let photo = args.image.as_deref().map(|path| read_photo(path, limits.image.bytes_max)).transpose()?;
     let (version, bundle) = pushed_bundle(&config, args.model_version)?;
@@ -75,7 +81,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let mut predictor = Predictor::load(&bundle, &runtime, &wiring::predictor_options(&config))?;
     let input = ModelInput { text: args.text.as_deref(), image: photo.as_deref() };
     let prepared = [predictor.preprocessor().prepare(&input)?];
-    if let Some(file) = &args.dump_inputs {
+    if let Some(file) = &dump_to {
         dump(&ComposedInputs::new(&prepared, bundle.preprocess()), file)?;
     }
     let answers = predictor.predict(&prepared)?;

@@ -242,7 +242,7 @@ fn event_line(event: &RunEvent<'_>) -> serde_json::Value {
 
 /// Why there was no run; options that make no sense are a mistake of the command line.
 fn told(error: RunError) -> CliError {
-    if error.is_usage() { CliError::usage(error.to_string()) } else { error.into() }
+    if error.is_usage() { CliError::usage_because(error) } else { error.into() }
 }
 
 /// A JSON file of an output of the run; `None` where the component was not selected or left no such file.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{CliError, Exit, HintExt};
 use super::model::{Answering, pushed_bundle};
+use super::out_file::{Kept, OutFile};
 use super::session::Session;
 use crate::config::Config;
 use crate::wiring;
@@ -124,39 +125,15 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// The file to write, where a link leads. Refuses to replace what cannot be made again: the table itself, the settings,
-/// anything in the project's own folders, and what is no file, for a new file would take the place of the device.
+/// The file to write: nothing in the project's own folders, and in a folder that is there.
 fn check_out(args: &Args, config: &Config) -> Result<PathBuf, CliError> {
-    let shown = args.out.display();
-    let out = args.out.canonicalize().ok().or_else(|| place(&args.out));
-    let Some(out) = out else {
-        return Err(anyhow!("--out {shown}: its folder is not there")).hint("make the folder first, or check the path");
-    };
-    let found = fs::optional(fs::metadata(&out))?;
-    if found.map_or(out.is_symlink(), |found| !found.is_file()) {
-        return Err(anyhow!("--out {shown} is no regular file")).hint("name a file: --out scores.csv");
-    }
-    if [Some(args.table.as_path()), config.file.as_deref()]
-        .into_iter()
-        .flatten()
-        .any(|path| place(path) == Some(out.clone()))
-    {
-        return Err(anyhow!("--out {shown} would replace what is read")).hint("name another file");
-    }
-    let project = &config.project;
-    for folder in [&project.data_dir, &project.labels_dir, &project.pipeline_root, &project.models_dir] {
-        if folder.canonicalize().is_ok_and(|folder| out.starts_with(folder)) {
-            return Err(anyhow!("--out {shown} lies in a folder that the project keeps for itself"))
-                .hint("name a file outside of it: --out scores.csv");
-        }
+    let file = OutFile { option: "--out", path: &args.out, example: "scores.csv" };
+    let out = file.resolve(&[args.table.as_path()], &Kept::of(config).and_data(config))?;
+    if !out.parent().is_some_and(Path::is_dir) {
+        return Err(anyhow!("--out {}: its folder is not there", args.out.display()))
+            .hint("make the folder first, or check the path");
     }
     Ok(out)
-}
-
-/// Where a path leads when its folder is followed to its true place; the file itself need not be there.
-fn place(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Some(folder.canonicalize().ok()?.join(path.file_name()?))
 }
 
 fn read_table(path: &Path) -> Result<Vec<Row>, CliError> {

@@ -74,13 +74,19 @@ struct Done {
     server: String,
     #[serde(flatten)]
     sent: Sent,
+    /// What to do about those that could not be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
 }
 
 impl std::fmt::Display for Done {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { server, sent } = self;
+        let Self { server, sent, hint } = self;
         for id in &sent.sent {
             writeln!(f, "{id}  sent")?;
+        }
+        for (id, what) in &sent.left_out {
+            writeln!(f, "{id}  without {what}")?;
         }
         for (id, reason) in &sent.refused {
             writeln!(f, "{id}  refused: {reason}")?;
@@ -92,7 +98,11 @@ impl std::fmt::Display for Done {
             counted(count, "run"),
             counted(waiting, "run"),
             is_or_are(waiting)
-        )
+        )?;
+        if let Some(problem) = &sent.problem {
+            write!(f, "\nnot every run could be sent: {problem}")?;
+        }
+        hint.map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
     }
 }
 
@@ -102,14 +112,10 @@ fn send(tracking: &Tracking, all: bool, config: &Config, session: &Session) -> R
     };
     let which = if all { Which::All } else { Which::Again };
     let sent = wiring::tokio_runtime()?.block_on(tracking.send(which, None))?;
-    let (problem, is_unauthorized) = (sent.problem.clone(), sent.is_unauthorized);
-    let is_refused = !sent.refused.is_empty();
-    session.output.result(&Done { server, sent })?;
-    match problem {
-        Some(problem) => Err(anyhow::anyhow!("not every run could be sent: {problem}")).hint(advice(is_unauthorized)),
-        None if is_refused => Ok(Exit::Failed),
-        None => Ok(Exit::Ok),
-    }
+    let is_whole = sent.problem.is_none() && sent.refused.is_empty();
+    let hint = sent.problem.as_ref().map(|_| advice(sent.is_unauthorized, config));
+    session.output.result(&Done { server, sent, hint })?;
+    Ok(if is_whole { Exit::Ok } else { Exit::Failed })
 }
 
 fn no_server(config: &Config) -> &'static str {
@@ -121,10 +127,13 @@ fn no_server(config: &Config) -> &'static str {
 }
 
 /// What to do when runs could not be sent.
-fn advice(is_unauthorized: bool) -> &'static str {
-    if is_unauthorized {
+fn advice(is_unauthorized: bool, config: &Config) -> &'static str {
+    if is_unauthorized && config.tracking.access.is_some() {
+        "the server refuses the name and password, or the token, of the environment"
+    } else if is_unauthorized {
         "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
     } else {
-        "they are kept: `natureddit tracking send` sends them, and so does the next run that has something to do"
+        "they are kept, and sent by `natureddit tracking send` and by the next run that has something to do, once an MLflow \
+         server answers at that address"
     }
 }

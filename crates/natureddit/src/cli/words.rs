@@ -30,13 +30,18 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A text from elsewhere, such as the name of a file, which must not steer the terminal: control characters but the ends of
-/// lines are shown as `\u{1b}`.
+/// lines, and those that turn the direction of writing, are shown as `\u{1b}`.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| !c.is_control() || c == '\n';
+    let is_plain = |c: char| c == '\n' || !(c.is_control() || turns_writing(c));
     if text.chars().all(is_plain) {
         return Cow::Borrowed(text);
     }
     text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+}
+
+/// Unicode's `Bidi_Control`: with one of these, `gpj.exe` is shown as `exe.jpg`.
+fn turns_writing(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `4.2 s`, `3 min 07 s`, `2 h 05 min`.
@@ -64,6 +69,7 @@ mod tests {
     fn a_name_does_not_steer_the_terminal() {
         assert_eq!(printable("a.jpg: 日本 é\nb"), "a.jpg: 日本 é\nb");
         assert_eq!(printable("a\u{1b}[2J\r\u{9b}1m"), r"a\u{1b}[2J\u{d}\u{9b}1m");
+        assert_eq!(printable("\u{202e}gpj.exe\u{2069}"), r"\u{202e}gpj.exe\u{2069}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn key(path: &str, name: &str, siblings: &Table, example: &Table) -> 
 
 /// The candidate at most a third of whose letters differ, the nearest first; of equals the one of the same length,
 /// since a wrong letter is likelier than a missing one.
-pub(super) fn spelling<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn spelling<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let scored = candidates.map(|candidate| {
         let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());

@@ -91,3 +91,13 @@ fn a_settings_file_that_is_not_there_is_told_with_its_cause() {
 fn a_certificate_that_is_not_there_is_told() {
     assert_snapshot!(check("[serve.tls]\ncert_file = \"tls/c.pem\"\nkey_file = \"tls/k.pem\"\n").snapshot());
 }
+
+#[test]
+fn a_schema_that_is_not_there_is_told() {
+    let settings = "[schema]\nfile = \"schema.pbtxt\"\n";
+    let run = check(settings).run();
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: schema.file names "), "{}", run.stderr);
+    assert!(run.stderr.contains("/schema.pbtxt, which is no file\nhint: make it, "), "{}", run.stderr);
+    assert_eq!(check(settings).file("schema.pbtxt", "").run().code, Some(0));
+}

@@ -73,12 +73,28 @@ fn what_cannot_be_summarised_is_an_error_that_says_what_to_do() {
         words.iter().for_each(|word| assert!(run.stderr.contains(word), "{word}: {}", run.stderr));
     };
     let broken = Natureddit::new().file("t.csv", "a,b\n1,2\n3\n");
-    errors(broken.args(["dataset", "stats", "--table", "t.csv"]), 1, &["error: t.csv: row 2 has 1 cells, not 2"]);
+    let words = ["error: t.csv: row 2 has 1 cells, not 2", "hint: rows are counted without the header"];
+    errors(broken.args(["dataset", "stats", "--table", "t.csv"]), 1, &words);
     let project = || Natureddit::new().file("natureddit.toml", "").args(["dataset", "stats"]);
     errors(project(), 1, &["error: there is no ", "posts.csv", "hint: `natureddit collect --last 1d` makes it"]);
     errors(project().args(["--split", "train"]), 1, &["error: ", "hint: `natureddit run` makes them"]);
     errors(project().args(["--split", "dev"]), 2, &["'dev'", "the splits are train, eval, test"]);
     errors(project().args(["--split", "eval", "--table", "t.csv"]), 2, &["cannot be used with"]);
+}
+
+#[test]
+fn what_else_separates_cells_is_told_and_nothing_turns_the_writing() {
+    let told = |table: &str| {
+        let run = Natureddit::new().file("t.csv", table).args(["dataset", "stats", "--table", "t.csv"]).run();
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stdout
+    };
+    let hint = "hint: cells are separated by commas, and the header of this table has";
+    assert!(told("id;n\na;1\n").contains(&format!("{hint} semicolons\n")));
+    assert!(told("id\tn\na\t1\n").contains(&format!("{hint} tabs\n")));
+    assert!(!told("id,n;m\na,1\n").contains("hint: "));
+    let turned = told("id,\u{2066}n\n\u{202e}gpj.exe,1\n");
+    assert!(turned.contains(r"\u{202e}gpj.exe") && !turned.contains(['\u{202e}', '\u{2066}']), "{turned}");
 }
 
 /// TFDV 1.16.1 and TFX 1.16.0 wrote these files.

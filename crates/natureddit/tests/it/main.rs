@@ -14,6 +14,7 @@ mod killing;
 mod lineage;
 mod models;
 mod natureddit;
+mod out_files;
 mod properties;
 mod running;
 mod the_loop;

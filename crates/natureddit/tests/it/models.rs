@@ -138,6 +138,20 @@ fn a_damaged_version_is_not_promoted() {
 }
 
 #[test]
+fn who_asks_a_damaged_version_is_told_of_the_others_and_what_removing_it_means() {
+    let natureddit = project().file("models/naturedditTI/1/head.safetensors", "half a head");
+    let folder = natureddit.dir().join("models/naturedditTI/1");
+    let Run { code, stderr, .. } = natureddit.args(["predict", "--text", "A fox"]).run();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(
+        stderr.contains("hint: `natureddit model rollback` or `natureddit model promote VERSION` makes"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(&format!("when you remove {} and", folder.display())), "{stderr}");
+    assert!(stderr.contains("any other is lost"), "{stderr}");
+}
+
+#[test]
 fn a_damaged_history_is_told_with_its_line() {
     let good = HISTORY.replace("MANIFEST_1", &"1f".repeat(32));
     let natureddit = project().file("models/naturedditTI/history.jsonl", format!("{good}{{\n"));
@@ -184,6 +198,17 @@ fn what_somebody_chose_answers_until_a_new_model_is_pushed() {
     let told: Vec<&str> = changes.iter().map(|change| change["change"].as_str().unwrap()).collect();
     assert_eq!(told, ["push", "promote", "rollback", "push", "rollback"]);
     assert!(changes[0]["metrics"]["macro_f1"].as_f64().unwrap() > 0.8, "{changes:?}");
+}
+
+#[test]
+fn a_pushed_model_that_may_know_the_test_posts_is_not_compared_with() {
+    let (_folder, dir) = copied();
+    let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
+    let split = "\n[examples.hash_buckets]\ntrain = 7\neval = 1\ntest = 2\n";
+    fs::write(dir.join("natureddit.toml"), format!("{settings}{split}")).unwrap();
+    let evaluation = &run_pipeline(&dir)["evaluation"];
+    assert_eq!(evaluation["champion"], Value::Null, "{evaluation}");
+    assert!(evaluation["reasons"].to_string().contains("split in another way"), "{evaluation}");
 }
 
 #[test]

@@ -41,6 +41,22 @@ fn options_that_make_no_sense_for_the_pipeline_are_usage_errors() {
     assert_eq!(stderr, "error: Evaluator is to be forced and is not selected; selected are Trainer\n");
     let stderr = failed(project().args(["run", "--only", "trainer"]), 2);
     assert!(stderr.starts_with("error: there is no component \"trainer\"; there are ExampleGen, "), "{stderr}");
+    assert!(stderr.ends_with("\nhint: did you mean Trainer?\n"), "{stderr}");
     let stderr = failed(project().args(["run", "--only", "Evaluator"]), 1);
     assert!(stderr.contains("hint: `natureddit run` without --only and --from makes it"), "{stderr}");
+}
+
+#[test]
+fn a_component_that_is_switched_off_is_told_with_its_setting() {
+    let hint = |option: &str, component: &str| {
+        let stderr = failed(project().args(["run", option, component]), 2);
+        stderr.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap_or_default().to_owned()
+    };
+    let tuner = "`[tuner] enabled = true` in natureddit.toml takes Tuner into the pipeline";
+    assert_eq!(hint("--only", "Tuner"), tuner);
+    assert_eq!(hint("--from", "tuner"), tuner);
+    let schema = "`[schema] file = \"schema.pbtxt\"` in natureddit.toml takes ImportSchema into the pipeline";
+    assert_eq!(hint("--force", "ImportSchemaGen"), schema);
+    assert_eq!(hint("--only", "InfraValidater"), "did you mean InfraValidator?");
+    assert_eq!(hint("--only", "Colour"), "");
 }

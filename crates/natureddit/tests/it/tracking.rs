@@ -47,7 +47,15 @@ fn a_failed_run_is_listed_and_waits_for_its_server() {
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     let told = run.stderr.lines().filter(|line| line.contains("tracking: ")).collect::<Vec<_>>();
     assert!(told.len() == 1 && told[0].contains("1 run could not be sent"), "{}", run.stderr);
-    assert!(told[0].contains("`natureddit tracking send` sends them"), "{}", run.stderr);
+    assert!(told[0].contains("`natureddit tracking send`"), "{}", run.stderr);
+    let quiet = command.args(["--quiet"]).run().stderr;
+    assert!(quiet.contains("1 run could not be sent") || quiet.contains("2 runs could not be sent"), "{quiet}");
+
+    let send = ["tracking", "send", "--json"];
+    let send = Natureddit::new().args(send).in_dir(&command.dir()).env("MLFLOW_TRACKING_URI", &uri).run();
+    let sent: serde_json::Value = serde_json::from_str(&send.stdout).unwrap();
+    assert_eq!((send.code, sent["hint"].is_string()), (Some(1), true), "{}", send.stdout);
+    assert!(sent["problem"].as_str().unwrap().contains("failed"), "{sent}");
 
     let list = Natureddit::new().args(["tracking", "list", "--json"]).in_dir(&command.dir()).run();
     let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();

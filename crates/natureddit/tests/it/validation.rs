@@ -44,6 +44,11 @@ fn a_curated_schema_takes_the_place_of_the_inferred_one() {
     assert!(warnings(&report).iter().any(|warning| warning.starts_with(said)), "{report}");
     assert_eq!(warnings(&run_pipeline(&dir)), warnings(&report), "also when it was cached");
 
+    let known = with_assets().in_dir(&dir).args(["lineage", "schema.pbtxt"]).run();
+    assert_eq!(known.code, Some(0), "{}", known.stderr);
+    let unknown = with_assets().in_dir(&dir).args(["lineage", "naturedditTI/99"]).run();
+    assert_eq!(unknown.code, Some(1), "{}", unknown.stdout);
+
     curate(format!("{inferred}feature {{ name: \"gone\" type: INT presence {{ min_count: 1 }} }}\n"));
     let Run { code, stderr, .. } = run(&dir);
     assert_eq!(code, Some(1), "{stderr}");

@@ -62,6 +62,8 @@ pub(super) enum Champion {
     Absent,
     /// It tells other classes apart, so that the two cannot be compared.
     OtherClasses(ClassNames),
+    /// Its examples were split by another rule, so that it may have learnt from the posts that are judged by.
+    OtherSplits,
     /// On the same posts.
     Compared(Box<Comparison>),
 }
@@ -83,6 +85,11 @@ pub(super) fn rulings(
         Champion::OtherClasses(classes) => {
             let why = format!("the pushed model tells {classes} apart and cannot be compared with");
             rulings.push(Ruling::new(Rule::Champion, true, why));
+        }
+        Champion::OtherSplits => {
+            let why = "the pushed model learnt from examples that were split in another way: it may know the test posts and \
+                       is not compared with";
+            rulings.push(Ruling::new(Rule::Champion, true, why.to_owned()));
         }
         Champion::Compared(comparison) => rulings.extend(beside_champion(metrics, comparison, config)),
     }

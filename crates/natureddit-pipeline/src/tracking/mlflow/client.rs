@@ -131,7 +131,9 @@ impl Mlflow {
     pub(super) async fn upload(&self, path: &str, file: &Path) -> Result<(), MlflowError> {
         let url = self.api("mlflow-artifacts", &format!("artifacts/{path}"));
         let request = self.client.upload(UploadMethod::Put, url.as_str(), file);
-        let request = self.authorized(request).total_timeout(self.server.upload_timeout);
+        // A proxy that copies the file on to another place answers when that is done.
+        let timeout = self.server.upload_timeout;
+        let request = self.authorized(request).total_timeout(timeout).upload_silence_max(timeout);
         accepted(&url, request.send().await?).map(|_| ())
     }
 }

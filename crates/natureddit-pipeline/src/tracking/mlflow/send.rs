@@ -137,7 +137,7 @@ impl Errand<'_> {
         let id = run.info.run_id;
         self.sending.artifact_root = Some(artifact_root(&run.info.artifact_uri).unwrap_or_default().to_owned());
         if self.sending.artifact_root.as_deref() == Some("") {
-            self.sending.left_out.push("the files: the server has no artifact proxy".to_owned());
+            self.sending.left_out.push("the files and the model: the server has no artifact proxy".to_owned());
         }
         self.sending.run_id = Some(id.clone());
         self.save()?;

@@ -10,6 +10,18 @@ use natureddit_pipeline::components::example_validator::InvalidExamples;
 use natureddit_pipeline::components::tuner::NothingConverged;
 use natureddit_pipeline::cross_validation::TooManyFolds;
 use natureddit_pipeline::metadata::MetadataError;
+use natureddit_pipeline::statistics::TableError;
+
+use crate::config::{FILE_NAME, nearest_spelling};
+
+/// The components that are in the graph or not as a setting says, and the setting that takes them in.
+const OPTIONAL: &[(&str, &str)] = &[
+    ("BulkInferrer", "[bulk_inferrer] enabled = true"),
+    ("ImportSchema", "[schema] file = \"schema.pbtxt\""),
+    ("InfraValidator", "[infra_validator] enabled = true"),
+    ("SchemaGen", "[schema] file = \"\""),
+    ("Tuner", "[tuner] enabled = true"),
+];
 
 /// The advice for one cause of an error, where there is some.
 pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
@@ -32,7 +44,14 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
         return Some(format!("label more posts, or ask for at most {groups} folds (`--folds`, tuner.folds)"));
     }
     if cause.is::<InvalidExamples>() {
-        return Some("[validator] in natureddit.toml says what stops a run: `columns`, `values` and `leakage`".into());
+        return Some("[validator] in natureddit.toml says what stops a run; with `columns`, `values` or `leakage` = \"warn\" it goes on".into());
+    }
+    if let Some(TableError::Cells { .. }) = cause.downcast_ref::<TableError>() {
+        return Some(
+            "rows are counted without the header and blank lines; cells are separated by commas, and one that holds a comma \
+             or a line break stands in double quotes"
+                .into(),
+        );
     }
     if cause.is::<NothingConverged>() {
         return Some("lower the learning rates of trainer and tuner.search".into());
@@ -46,7 +65,18 @@ fn of_run(error: &RunError) -> Option<String> {
         RunError::NothingToReuse { .. } | RunError::CannotReuse { .. } => {
             Some("`natureddit run` without --only and --from makes it".to_owned())
         }
+        RunError::UnknownComponent { name, known } => of_unknown(name, known),
         _ => None,
+    }
+}
+
+/// What was probably meant by a component that is not in the graph, and how it gets there.
+fn of_unknown(name: &str, known: &[&'static str]) -> Option<String> {
+    let optional = OPTIONAL.iter().map(|&(component, _)| component);
+    let meant = nearest_spelling(name, known.iter().copied().chain(optional))?;
+    match OPTIONAL.iter().find(|&&(component, _)| component == meant && !known.contains(&component)) {
+        Some((component, setting)) => Some(format!("`{setting}` in {FILE_NAME} takes {component} into the pipeline")),
+        None => Some(format!("did you mean {meant}?")),
     }
 }
 

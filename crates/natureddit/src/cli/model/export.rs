@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::pushed_bundle;
 use crate::cli::error::{CliError, HintExt};
+use crate::cli::out_file::{Kept, OutFile};
 use crate::cli::session::Session;
 use crate::cli::words::size;
 use crate::wiring;
@@ -51,6 +52,8 @@ impl fmt::Display for Exported {
 /// Nothing is written that does not answer as the model does.
 pub(super) fn export(args: &Args, session: &Session) -> Result<Exported, CliError> {
     let config = session.config()?;
+    let file = OutFile { option: "--out", path: &args.out, example: "model.onnx" };
+    let out = file.resolve(&[], &Kept::of(&config))?;
     let (version, bundle) = pushed_bundle(&config, args.version)?;
     let onnx = bundle.compose()?;
     let runtime = wiring::load_runtime(&config, &session.output.progress())?;
@@ -59,7 +62,7 @@ pub(super) fn export(args: &Args, session: &Session) -> Result<Exported, CliErro
         return Err(anyhow!("the single file answers otherwise than the model, by {difference}"))
             .hint("this is a mistake in the program: please report it with the output of `natureddit doctor`");
     }
-    fs::write_atomic(&args.out, &onnx)?;
+    fs::write_atomic(&out, &onnx)?;
     Ok(Exported {
         name: bundle.manifest.name.clone(),
         version,

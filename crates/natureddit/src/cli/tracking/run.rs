@@ -60,17 +60,16 @@ impl<'a> RunTracker<'a> {
     pub(in crate::cli) fn finish(mut self, report: &RunReport, runner: &Runner) -> Option<Tracked> {
         let tracking = self.tracking?;
         let began = Instant::now();
-        let output = &self.session.output;
         let id = match self.recorder.take()?.finish(report, runner) {
             Ok(run) => run.map(|run| run.id),
             Err(error) => {
-                output.note(&format!("tracking: the run could not be written down: {error}"));
+                self.warn(&format!("tracking: the run could not be written down: {error}"));
                 None
             }
         };
         let seconds = self.seconds + began.elapsed().as_secs_f64();
         if self.config.tracking.has_unusable_uri && id.is_some() {
-            output.note("tracking: MLFLOW_TRACKING_URI is no http or https address, so the run is kept here only");
+            self.warn("tracking: MLFLOW_TRACKING_URI is no http or https address, so the run is kept here only");
         }
         let sending = Instant::now();
         let sent = match id {
@@ -85,30 +84,39 @@ impl<'a> RunTracker<'a> {
         let time_max = self.config.tracking.send_time_max;
         let sending = async { Ok(tracking.send(Which::Waiting, Some(time_max)).await?) };
         let sent: anyhow::Result<Sent> = wiring::tokio_runtime().and_then(|runtime| runtime.block_on(sending));
-        let output = &self.session.output;
         match sent {
             Ok(sent) => {
-                tell(&sent, &server, |line| output.note(line));
+                self.tell(&sent, &server);
                 Some(sent)
             }
             Err(error) => {
-                output.note(&format!("tracking: {error:#}"));
+                self.warn(&format!("tracking: {error:#}"));
                 None
             }
         }
     }
-}
 
-/// What came of sending, a line each.
-fn tell(sent: &Sent, server: &str, mut note: impl FnMut(&str)) {
-    if !sent.sent.is_empty() {
-        note(&format!("tracking: sent {} to {server}", counted(sent.sent.len() as u64, "run")));
+    /// What came of sending, a line each.
+    fn tell(&self, sent: &Sent, server: &str) {
+        if !sent.sent.is_empty() {
+            let count = counted(sent.sent.len() as u64, "run");
+            self.session.output.note(&format!("tracking: sent {count} to {server}"));
+        }
+        for (id, what) in &sent.left_out {
+            self.warn(&format!("tracking: run {id} was sent without {what}"));
+        }
+        for (id, reason) in &sent.refused {
+            self.warn(&format!("tracking: the server refused run {id}: {reason}"));
+        }
+        if let Some(problem) = &sent.problem {
+            let (waiting, hint) = (counted(sent.waiting as u64, "run"), advice(sent.is_unauthorized, self.config));
+            self.warn(&format!("tracking: {waiting} could not be sent: {problem} (hint: {hint})"));
+        }
     }
-    for (id, reason) in &sent.refused {
-        note(&format!("tracking: the server refused run {id}: {reason}"));
-    }
-    if let Some(problem) = &sent.problem {
-        let waiting = counted(sent.waiting as u64, "run");
-        note(&format!("tracking: {waiting} could not be sent: {problem} (hint: {})", advice(sent.is_unauthorized)));
+
+    /// Tells what is wrong, also to whoever wants to see no progress.
+    fn warn(&self, line: &str) {
+        let output = &self.session.output;
+        if output.is_quiet() { tracing::warn!("{line}") } else { output.note(line) }
     }
 }

@@ -177,6 +177,13 @@ fn worse_than_the_pushed_model_is_refused() {
 }
 
 #[test]
+fn a_pushed_model_that_may_know_the_posts_is_not_compared_with() {
+    let last = rulings(&metrics(100, 0.9), &[], &Champion::OtherSplits, &CONFIG).pop().unwrap();
+    assert_eq!((last.rule, last.met), (Rule::Champion, true));
+    assert!(last.reason().contains("split in another way"), "{}", last.reason());
+}
+
+#[test]
 fn a_loss_that_may_be_chance_counts_unless_the_settings_forgive_it() {
     let config = EvaluatorConfig { champion_p_max: 0.05, ..CONFIG };
     let beside = |p| rulings(&metrics(100, 0.9), &[], &champion(100, 0.9, 0.85, p), &config).pop().unwrap();

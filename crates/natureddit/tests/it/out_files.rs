@@ -1,0 +1,64 @@
+//! Files that commands write: none takes the place of what is read, nor of what a project keeps.
+
+use crate::natureddit::Natureddit;
+
+const TABLE: &str = "id,n\na,1\n";
+
+/// A project, and a table and a photo in its folder.
+fn project() -> Natureddit {
+    let tables = Natureddit::new().file("data/posts.csv", TABLE).file("labels/labels.csv", TABLE).file("t.csv", TABLE);
+    tables.file("natureddit.toml", "").file("models/m/1/x", "").file("pipeline/x", "").file("x.jpg", "a photo")
+}
+
+/// Refused is a usage error that says why, and the file stays as it was.
+fn refused(args: &[&str], out: &str, why: &str) {
+    let mut natureddit = project().arguments(args).args([out]);
+    let file = natureddit.dir().join(out);
+    let before = natureddit_core::fs::read(&file).ok();
+    let run = natureddit.run();
+    assert_eq!(run.code, Some(2), "{args:?} {out}: {}", run.stderr);
+    assert!(run.stderr.starts_with("error: --") && run.stderr.contains(why), "{args:?} {out}: {}", run.stderr);
+    assert!(run.stderr.contains("\nhint: name "), "{args:?} {out}: {}", run.stderr);
+    assert_eq!(natureddit_core::fs::read(&file).ok(), before, "{args:?} {out}");
+}
+
+#[test]
+fn no_command_writes_over_what_it_reads() {
+    refused(&["dataset", "stats", "--table", "t.csv", "--out"], "t.csv", "would replace what is read");
+    refused(&["dataset", "stats", "--table", "t.csv", "--out"], "./data/../t.csv", "would replace what is read");
+    refused(&["predict", "--image", "x.jpg", "--dump-inputs"], "x.jpg", "would replace what is read");
+    let score = ["score", "t.csv", "--images", ".", "--out"];
+    refused(&score, "t.csv", "would replace what is read");
+    refused(&score, "data/scores.csv", "lies in a folder that the project keeps for itself");
+}
+
+#[test]
+fn no_command_writes_over_what_the_project_keeps() {
+    let commands: [&[&str]; 4] = [
+        &["dataset", "stats", "--out"],
+        &["dataset", "stats", "--table", "t.csv", "--out"],
+        &["model", "export", "--out"],
+        &["predict", "--text", "A fox", "--dump-inputs"],
+    ];
+    for command in commands {
+        for file in ["data/posts.csv", "labels/labels.csv", "natureddit.toml"] {
+            refused(command, file, "would replace what the project keeps");
+        }
+        for file in ["models/m/1/x", "models/new.pb", "pipeline/new/x.pb"] {
+            refused(command, file, "lies in a folder that the project keeps for itself");
+        }
+    }
+}
+
+#[test]
+fn elsewhere_statistics_are_written_into_folders_that_are_made() {
+    for out in ["stats.pb", "new/stats.pb", "data/stats.pb"] {
+        let mut natureddit = project().args(["dataset", "stats", "--out", out]);
+        let file = natureddit.dir().join(out);
+        let run = natureddit.run();
+        assert_eq!((run.code, file.is_file()), (Some(0), true), "{out}: {}", run.stderr);
+    }
+    let stats = ["dataset", "stats", "--table", "t.csv", "--out", "models/stats.pb"];
+    let alone = Natureddit::new().file("t.csv", TABLE).args(stats).run();
+    assert_eq!(alone.code, Some(0), "outside of a project: {}", alone.stderr);
+}
