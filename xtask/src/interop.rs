@@ -22,7 +22,7 @@ usage: cargo xtask interop [--light] [--project DIR]
   --project DIR  a project folder with a pushed model (default: one made by `natureddit demo`)
 
 Needs python3 (3.11 or newer) with pip and venv, and git; what is installed is kept in target/interop. Commands of
-natureddit dvc are ended by `kill -9` 10 times each, and a run that is sent to MLflow is broken off 4 times, or as often as
+natureddit dvc are ended by `kill -9` 10 times each, and a run that is sent to MLflow is broken off 3 times, or as often as
 NATUREDDIT_INTEROP_KILLS says.";
 
 /// Tools of others that are installed together.

@@ -48,7 +48,8 @@ fn a_failed_run_is_listed_and_waits_for_its_server() {
     let told = run.stderr.lines().filter(|line| line.contains("tracking: ")).collect::<Vec<_>>();
     assert!(told.len() == 1 && told[0].contains("1 run could not be sent"), "{}", run.stderr);
     assert!(told[0].contains("`natureddit tracking send`"), "{}", run.stderr);
-    let quiet = command.args(["--quiet"]).run().stderr;
+    let mut command = command.args(["--quiet"]);
+    let quiet = command.run().stderr;
     assert!(quiet.contains("1 run could not be sent") || quiet.contains("2 runs could not be sent"), "{quiet}");
 
     let send = ["tracking", "send", "--json"];

@@ -6,7 +6,7 @@ use console::style;
 use natureddit_pipeline::PropertyValue;
 use natureddit_pipeline::metadata::{Lineage, LineageNode, NodeId};
 
-/// A walk, drawn: each node stands once, below where it was met first.
+/// A walk, drawn: each node stands once, below where it was met first; what it is linked with that stands elsewhere is named.
 pub(super) struct Tree<'a>(pub(super) &'a Lineage);
 
 impl fmt::Display for Tree<'_> {
@@ -25,13 +25,21 @@ impl fmt::Display for Tree<'_> {
                 f.write_str(if has_sibling { "├─ " } else { "└─ " })?;
             }
             goes_on.push(has_sibling);
-            line(f, node)?;
+            line(f, node, &linked_elsewhere(nodes, at))?;
         }
         Ok(())
     }
 }
 
-fn line(f: &mut fmt::Formatter<'_>, node: &LineageNode) -> fmt::Result {
+/// What a node is linked with that is not drawn right below it.
+fn linked_elsewhere(nodes: &[LineageNode], at: usize) -> Vec<NodeId> {
+    let node = &nodes[at];
+    let below = nodes[at + 1..].iter().take_while(|after| after.depth > node.depth);
+    let drawn: Vec<NodeId> = below.filter(|after| after.depth == node.depth + 1).map(|after| after.id).collect();
+    node.parents.iter().chain(&node.children).copied().filter(|id| !drawn.contains(id)).collect()
+}
+
+fn line(f: &mut fmt::Formatter<'_>, node: &LineageNode, elsewhere: &[NodeId]) -> fmt::Result {
     if let Some(key) = node.key.as_ref().filter(|_| matches!(node.id, NodeId::Artifact(_))) {
         write!(f, "{key}: ")?;
     }
@@ -45,6 +53,10 @@ fn line(f: &mut fmt::Formatter<'_>, node: &LineageNode) -> fmt::Result {
     let told: Vec<String> = TOLD.iter().filter_map(|told| said(node, told)).collect();
     if !told.is_empty() {
         write!(f, "  {}", style(told.join(", ")).dim())?;
+    }
+    if !elsewhere.is_empty() {
+        let ids: Vec<String> = elsewhere.iter().map(ToString::to_string).collect();
+        write!(f, "  {}", style(format!("(and {}: see there)", ids.join(", "))).dim())?;
     }
     writeln!(f)
 }
@@ -101,7 +113,7 @@ mod tests {
         };
         let execution = |id, depth, name| node(NodeId::Execution(ExecutionId(id)), depth, name, "", &[]);
         let git = ("git_revision", PropertyValue::from("0123456789abcdef"));
-        let nodes = vec![
+        let mut nodes = vec![
             artifact(9, 0, "PushedModel", "", &[("pushed_version", "3".into())]),
             execution(5, 1, "Pusher"),
             artifact(8, 2, "ModelBlessing", "blessing", &[("blessed", true.into())]),
@@ -111,6 +123,7 @@ mod tests {
             execution(3, 3, "Trainer"),
             artifact(1, 4, "Dataset", "dataset", &[git]),
         ];
+        nodes[6].parents = [1, 3].map(|id| NodeId::Artifact(ArtifactId(id))).into();
         let tree = Tree(&Lineage { direction: Direction::Up, nodes }).to_string();
         insta::assert_snapshot!(console::strip_ansi_codes(&tree), @r"
         PushedModel artifact:9  pipeline/PushedModel  version 3
@@ -119,7 +132,7 @@ mod tests {
            │  └─ Evaluator execution:4
            │     └─ examples: Examples artifact:3  pipeline/Examples (removed)
            └─ model: Model artifact:7  pipeline/Model
-              └─ Trainer execution:3
+              └─ Trainer execution:3  (and artifact:3: see there)
                  └─ dataset: Dataset artifact:1  pipeline/Dataset  git 0123456789
         ");
     }
