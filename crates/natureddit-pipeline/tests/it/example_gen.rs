@@ -150,7 +150,7 @@ fn labelled_posts_and_extra_titles_become_examples() {
 
     let one = |class: &str| BTreeMap::from([(class.to_owned(), 1)]);
     let expected = ExampleCounts {
-        split_rule: r#"["group",{"train":8,"eval":1,"test":1},6]"#.to_owned(),
+        split_rule: r#"[{"by":"group"},{"eval":1,"test":1,"train":8},6]"#.to_owned(),
         posts: BTreeMap::from([
             (Split::Train, BTreeMap::from([("fauna".to_owned(), 1), ("flora".to_owned(), 1)])),
             (Split::Eval, one("landscape")),

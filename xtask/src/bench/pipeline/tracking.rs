@@ -62,10 +62,7 @@ fn train(workspace: &Workspace, project: &Path, settings: &str) -> Result<(f64, 
 
 fn write_untracked(project: &Path) -> Result<(), Failure> {
     let settings = read_text(&project.join("natureddit.toml"))?;
-    let untracked = settings.replacen("[tracking]\n", "[tracking]\nenabled = false\n", 1);
-    if untracked == settings {
-        return Err(Failure::new("natureddit.toml has no line `[tracking]`"));
-    }
+    let untracked = settings + "\n[tracking]\nenabled = false\n";
     let path = project.join(UNTRACKED);
     fs::write(&path, untracked).map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))
 }
