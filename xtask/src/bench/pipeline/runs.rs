@@ -1,11 +1,11 @@
 //! `cargo xtask bench pipeline runs`: the whole pipeline on 50,000 examples whose features are in the embedding cache, with
-//! nothing changed, and with one new day of 50 posts.
+//! nothing changed, and with one new day of 50 posts; such a day also on 5,000, to see what the older examples cost.
 //!
 //! The posts are made: small drawings, and features around a centre for each class (`many_examples`, an example of
 //! natureddit-pipeline). What does not depend on how long the Trainer learns is measured: it learns for two epochs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -15,6 +15,9 @@ use crate::json::Json;
 use crate::process::{Failure, run};
 
 const EXAMPLES: u64 = 50_000;
+const FEW_EXAMPLES: u64 = 5_000;
+/// A day is to cost what its own posts cost; this much is noise.
+const GROWTH_MAX: f64 = 1.2;
 const NEW: u64 = 50;
 /// How often the run with nothing changed is timed.
 const UNCHANGED_RUNS: usize = 7;
@@ -28,24 +31,44 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
     run(workspace.natureddit().args(["model", "pull"]))?;
     let build = ["build", "--release", "--locked", "--workspace", "--example", "many_examples"];
     run(&mut workspace.cargo(&build))?;
-    let project = bench.folder.join("runs");
-    fs::create_dir_all(&project).map_err(|error| Failure::new(format!("no folder {}: {error}", project.display())))?;
-    let settings = project.join("natureddit.toml");
-    fs::write(&settings, SETTINGS).map_err(|error| Failure::new(format!("{}: {error}", settings.display())))?;
-
-    add(bench, &project, 0, EXAMPLES, &["cached"])?;
-    let first = Ran::of(bench, &project)?;
-    first.print("the first run");
+    let (project, first) = filled(bench, "runs", EXAMPLES)?;
     let unchanged = unchanged(bench, &project)?;
-    add(bench, &project, EXAMPLES, NEW, &[])?;
-    let new_day = Ran::of(bench, &project)?;
-    new_day.print("one new day of 50 posts");
+    let many_day = new_day(bench, &project, EXAMPLES)?;
+    let (few_project, _) = filled(bench, "runs-few", FEW_EXAMPLES)?;
+    let few_day = new_day(bench, &few_project, FEW_EXAMPLES)?;
+    let growth = many_day.before_trainer() / few_day.before_trainer();
     Ok(vec![
         Figure { name: "50,000 examples, first run", value: first.seconds, unit: "s", bar: Bar::None },
         Figure { name: "50,000 examples, nothing changed", value: unchanged, unit: "s", bar: Bar::Under(0.3) },
-        Figure { name: "50 posts more, up to the Trainer", value: new_day.before_trainer(), unit: "s", bar: Bar::None },
-        Figure { name: "50 posts more, all", value: new_day.seconds, unit: "s", bar: Bar::None },
+        Figure {
+            name: "50 posts more, up to the Trainer",
+            value: many_day.before_trainer(),
+            unit: "s",
+            bar: Bar::None,
+        },
+        Figure { name: "  against 5,000 examples", value: growth, unit: "x", bar: Bar::Under(GROWTH_MAX) },
+        Figure { name: "50 posts more, all", value: many_day.seconds, unit: "s", bar: Bar::None },
     ])
+}
+
+/// A project with so many examples, after its first run.
+fn filled(bench: &Bench, name: &str, examples: u64) -> Result<(PathBuf, Ran), Failure> {
+    let project = bench.folder.join(name);
+    fs::create_dir_all(&project).map_err(|error| Failure::new(format!("no folder {}: {error}", project.display())))?;
+    let settings = project.join("natureddit.toml");
+    fs::write(&settings, SETTINGS).map_err(|error| Failure::new(format!("{}: {error}", settings.display())))?;
+    add(bench, &project, 0, examples, &["cached"])?;
+    let first = Ran::of(bench, &project)?;
+    first.print(&format!("the first run on {examples} examples"));
+    Ok((project, first))
+}
+
+/// The run after a day of new posts.
+fn new_day(bench: &Bench, project: &Path, examples: u64) -> Result<Ran, Failure> {
+    add(bench, project, examples, NEW, &[])?;
+    let ran = Ran::of(bench, project)?;
+    ran.print(&format!("one new day of {NEW} posts on {examples} examples"));
+    Ok(ran)
 }
 
 fn add(bench: &Bench, project: &Path, first: u64, count: u64, more: &[&str]) -> Result<(), Failure> {
