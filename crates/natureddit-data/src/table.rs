@@ -116,6 +116,19 @@ impl TableReader {
         Header { path: &self.path, names: &self.header }
     }
 
+    /// The next records with their lines, at most so many: none at the end. What cannot be read ends them.
+    pub(crate) fn next_many(&mut self, count: usize) -> (Vec<(u64, StringRecord)>, Option<TableError>) {
+        let mut records = Vec::new();
+        while records.len() < count {
+            match self.next() {
+                Some(Ok(row)) => records.push((row.line, row.record.clone())),
+                Some(Err(error)) => return (records, Some(error)),
+                None => break,
+            }
+        }
+        (records, None)
+    }
+
     /// The next record; `None` at the end. After a record that cannot be read comes the one after it.
     pub(crate) fn next(&mut self) -> Option<Result<Row<'_>, TableError>> {
         match self.reader.read_record(&mut self.record) {

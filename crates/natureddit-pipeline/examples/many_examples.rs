@@ -104,6 +104,10 @@ impl Project {
     }
 
     fn write(self) -> anyhow::Result<()> {
+        if let Some((mut photos, mut titles)) = self.caches {
+            photos.keep_keys()?;
+            titles.keep_keys()?;
+        }
         fs::write_atomic(&self.dir.join("data/posts.csv"), self.posts)?;
         Ok(fs::write_atomic(&self.dir.join("labels/labels.csv"), self.labels)?)
     }

@@ -162,6 +162,8 @@ impl ExecutionIo {
 pub struct ExecutionContext {
     /// Where long work reports.
     pub progress: Progress,
+    /// The hashes of files that have not been touched since they were read.
+    pub(crate) files: FileStates,
     pub(crate) outputs: &'static [Port],
     pub(crate) properties: BTreeMap<&'static str, BTreeMap<String, PropertyValue>>,
     pub(crate) details: BTreeMap<String, PropertyValue>,
@@ -169,7 +171,8 @@ pub struct ExecutionContext {
 
 impl ExecutionContext {
     pub(crate) fn new(spec: &ComponentSpec, progress: Progress) -> Self {
-        Self { progress, outputs: spec.outputs, properties: BTreeMap::new(), details: BTreeMap::new() }
+        let files = FileStates::read(Path::new(""), false);
+        Self { progress, files, outputs: spec.outputs, properties: BTreeMap::new(), details: BTreeMap::new() }
     }
 
     /// Sets a property of the artifact made at `output`: `blessed`, `span`, `accuracy`.

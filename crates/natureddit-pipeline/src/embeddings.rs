@@ -5,6 +5,12 @@
 //! whose check does not hold ends the file: it and what follows are cut off, so a torn write costs its own record.
 //!
 //! What was read under larger limits than today's may be over today's, so it counts as not there and is read again.
+//!
+//! Beside it lies `<hash of the encoder>.keys`: the hashes and limits of all records, and what the file looked like (size,
+//! mtime, inode) when they were written down. While it looks so, the file is not read to open it; a record is checked when
+//! it is asked for.
+
+mod keys;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -15,7 +21,9 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, ContentHasher};
 use rayon::prelude::*;
 
+use self::keys::{Key, KeysFile};
 use crate::feature_shards;
+use crate::file_state::read_exact_at;
 
 const MAGIC: &[u8; 8] = b"NRFEAT02";
 const HEADER_LEN: usize = 16;
@@ -52,12 +60,18 @@ impl ReadLimits {
 #[derive(Debug)]
 pub struct EmbeddingCache {
     path: PathBuf,
+    /// To add records.
     file: File,
+    /// To read them.
+    reader: File,
     width: usize,
     limits: ReadLimits,
-    /// The whole file.
-    bytes: Vec<u8>,
-    /// Where in it the record of a content is.
+    keys_file: KeysFile,
+    /// Of every record, in their order.
+    keys: Vec<Key>,
+    /// How many of them are written down.
+    keys_kept: usize,
+    /// Which record has the features of a content that was read under today's limits.
     index: HashMap<[u8; HASH_LEN], usize>,
 }
 
@@ -70,28 +84,14 @@ impl EmbeddingCache {
     pub fn open(dir: &Path, encoder: &ContentHash, width: usize, limits: ReadLimits) -> Result<Self, FsError> {
         fs::create_dir_all(dir)?;
         let path = dir.join(format!("{encoder}.features"));
-        let mut bytes = fs::optional(fs::read(&path))?.unwrap_or_default();
-        let header = [MAGIC.as_slice(), &(width as u64).to_le_bytes()].concat();
-        let mut file = fs::append(&path)?;
-        let repaired = |e: io::Error| FsError::new("repair", &path, e);
-        if bytes.starts_with(&header) {
-            let records = bytes[HEADER_LEN..].par_chunks_exact(record_len(width));
-            let count = records.len();
-            let whole = records.position_first(|record| !is_whole(record)).unwrap_or(count);
-            bytes.truncate(HEADER_LEN + whole * record_len(width));
-            file.set_len(bytes.len() as u64).map_err(repaired)?;
-        } else {
-            file.set_len(0).and_then(|()| file.write_all(&header)).map_err(repaired)?;
-            bytes = header;
-        }
-        let mut cache = Self { path, file, width, limits, bytes, index: HashMap::new() };
-        for at in (HEADER_LEN..cache.bytes.len()).step_by(record_len(width)) {
-            let (hash, read_under) = key(&cache.bytes[at..]);
-            if read_under.are_within(limits) {
-                cache.index.insert(hash, at);
-            }
-        }
-        Ok(cache)
+        let (mut file, reader) = (fs::append(&path)?, fs::open(&path)?);
+        let keys_file = KeysFile::beside(&path);
+        let known = keys_file.read()?.filter(|keys| record_at(keys.len(), width) == file_len(&file));
+        let keys_kept = known.as_ref().map_or(0, Vec::len);
+        let keys = known.map_or_else(|| check_all(&path, &mut file, width), Ok)?;
+        let within = keys.iter().enumerate().filter(|(_, key)| key.limits.are_within(limits));
+        let index = within.map(|(record, key)| (key.content, record)).collect();
+        Ok(Self { path, file, reader, width, limits, keys_file, keys, keys_kept, index })
     }
 
     /// Whether there are features of the content with this hash.
@@ -101,11 +101,21 @@ impl EmbeddingCache {
     }
 
     /// The features of the content with this hash.
-    #[must_use]
-    pub fn get(&self, content: &ContentHash) -> Option<Vec<f32>> {
-        let at = self.index.get(content.as_bytes())? + HASH_LEN + LIMITS_LEN;
-        let (values, _) = self.bytes[at..at + self.width * 4].as_chunks();
-        Some(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    ///
+    /// # Errors
+    /// When they cannot be read or are damaged; then all are checked when the cache is opened next.
+    pub fn get(&self, content: &ContentHash) -> Result<Option<Vec<f32>>, FsError> {
+        let Some(&at) = self.index.get(content.as_bytes()) else { return Ok(None) };
+        let mut record = vec![0; record_len(self.width)];
+        let failed = |error| FsError::new("read", &self.path, error);
+        read_exact_at(&self.reader, &mut record, record_at(at, self.width)).map_err(failed)?;
+        if !is_whole(&record) {
+            self.keys_file.remove()?;
+            let why = "kept features are damaged; run again: what is damaged is then made anew";
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, why)));
+        }
+        let (values, _) = record[HASH_LEN + LIMITS_LEN..record.len() - CHECK_LEN].as_chunks();
+        Ok(Some(values.iter().map(|value| f32::from_le_bytes(*value)).collect()))
     }
 
     /// Adds features; they are on their way to the disk when this returns.
@@ -124,10 +134,54 @@ impl EmbeddingCache {
         let check = check(&record);
         record.extend_from_slice(&check);
         self.file.write_all(&record).map_err(|e| FsError::new("append to", &self.path, e))?;
-        self.index.insert(*content.as_bytes(), self.bytes.len());
-        self.bytes.extend_from_slice(&record);
+        self.index.insert(*content.as_bytes(), self.keys.len());
+        self.keys.push(Key { content: *content.as_bytes(), limits: self.limits });
         Ok(())
     }
+
+    /// Writes down which content the file has, so that it need not be read to be opened again.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn keep_keys(&mut self) -> Result<(), FsError> {
+        if self.keys_kept != self.keys.len() {
+            // What is said to be there must be.
+            self.file.sync_data().map_err(|error| FsError::new("sync", &self.path, error))?;
+            self.keys_file.write(&self.keys)?;
+            self.keys_kept = self.keys.len();
+        }
+        Ok(())
+    }
+}
+
+/// The length of a file; one that cannot be asked has none.
+fn file_len(file: &File) -> u64 {
+    file.metadata().map_or(0, |metadata| metadata.len())
+}
+
+/// Reads all records, cuts off what is damaged, and gives the keys of the others.
+fn check_all(path: &Path, file: &mut File, width: usize) -> Result<Vec<Key>, FsError> {
+    let bytes = fs::read(path)?;
+    let header = [MAGIC.as_slice(), &(width as u64).to_le_bytes()].concat();
+    let repaired = |error: io::Error| FsError::new("repair", path, error);
+    if !bytes.starts_with(&header) {
+        file.set_len(0).and_then(|()| file.write_all(&header)).map_err(repaired)?;
+        return Ok(Vec::new());
+    }
+    let records = bytes[HEADER_LEN..].par_chunks_exact(record_len(width));
+    let count = records.len();
+    let whole = records.position_first(|record| !is_whole(record)).unwrap_or(count);
+    let length = record_at(whole, width);
+    if length != bytes.len() as u64 {
+        file.set_len(length).map_err(repaired)?;
+    }
+    let whole = bytes[HEADER_LEN..].chunks_exact(record_len(width)).take(whole);
+    Ok(whole.map(Key::from_bytes).collect())
+}
+
+/// Where a record begins in the file, in bytes.
+fn record_at(record: usize, width: usize) -> u64 {
+    (HEADER_LEN + record * record_len(width)) as u64
 }
 
 /// Removes the features of content with these hashes from every cache in a folder, and says how many there were. Caches
@@ -142,6 +196,9 @@ pub fn forget(dir: &Path, content: &[ContentHash]) -> Result<u64, FsError> {
         feature_shards::forget(dir)?;
     }
     for path in fs::optional(fs::read_dir(dir))?.unwrap_or_default() {
+        if !gone.is_empty() {
+            KeysFile::beside(&path).remove()?;
+        }
         if gone.is_empty() || path.extension().is_none_or(|extension| extension != "features") {
             continue;
         }
@@ -177,11 +234,6 @@ fn is_whole(record: &[u8]) -> bool {
     check(content) == found
 }
 
-/// Whose features a record has, and under which limits it was read.
-fn key(record: &[u8]) -> ([u8; HASH_LEN], ReadLimits) {
-    (std::array::from_fn(|i| record[i]), ReadLimits::from_bytes(&record[HASH_LEN..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,8 +262,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path(), 5);
         let again = open(folder.path(), 3);
-        assert_eq!(again.get(&ContentHash::of(&[4])), Some(vec![4.0; 3]));
-        assert_eq!(again.get(&ContentHash::of(&[5])), None);
+        assert_eq!(again.get(&ContentHash::of(&[4])).unwrap(), Some(vec![4.0; 3]));
+        assert_eq!(again.get(&ContentHash::of(&[5])).unwrap(), None);
     }
 
     #[test]
@@ -221,10 +273,62 @@ mod tests {
         let gone = [ContentHash::of(&[3]), ContentHash::of(&[0]), ContentHash::of(b"nowhere")];
         assert_eq!(forget(folder.path(), &gone).unwrap(), 2);
         let cache = open(folder.path(), 3);
-        let there: Vec<u8> = (0..5).filter(|&i| cache.get(&ContentHash::of(&[i])).is_some()).collect();
+        let there: Vec<u8> = (0..5).filter(|&i| cache.contains(&ContentHash::of(&[i]))).collect();
         assert_eq!(there, [1, 2, 4]);
         assert_eq!(forget(folder.path(), &gone).unwrap(), 0);
         assert_eq!(forget(&folder.path().join("nowhere"), &gone).unwrap(), 0);
+    }
+
+    /// Writes into a file as a damage does; whether its time tells of it.
+    #[expect(clippy::disallowed_methods, reason = "written in place, as a damage is")]
+    fn damage(path: &Path, at: usize, is_seen: bool) {
+        let modified = fs::metadata(path).unwrap().modified().unwrap();
+        let mut bytes = fs::read(path).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+        let time = if is_seen { modified + std::time::Duration::from_secs(1) } else { modified };
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_looks_as_it_was_left_is_not_read_and_a_damaged_record_is_found_when_it_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = filled(folder.path(), 3);
+        cache.keep_keys().unwrap();
+        let damaged = usize::try_from(record_at(1, 3)).unwrap() + HASH_LEN + LIMITS_LEN;
+        damage(&cache.path, damaged, false);
+        let again = open(folder.path(), 3);
+        assert_eq!((again.keys_kept, again.index.len()), (3, 3), "nothing was read");
+        assert_eq!(again.get(&ContentHash::of(&[2])).unwrap(), Some(vec![2.0; 3]));
+        let error = again.get(&ContentHash::of(&[1])).unwrap_err();
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("run again"), "{error:?}");
+        // What follows a damaged record is made anew as well.
+        assert_eq!(open(folder.path(), 3).index.len(), 1);
+    }
+
+    #[test]
+    fn a_file_or_list_of_keys_that_was_touched_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = filled(folder.path(), 3);
+        cache.keep_keys().unwrap();
+        damage(&cache.path, usize::try_from(record_at(2, 3)).unwrap(), true);
+        assert_eq!(open(folder.path(), 3).index.len(), 2);
+        let mut cache = open(folder.path(), 3);
+        cache.keep_keys().unwrap();
+        damage(&cache.path.with_extension("keys"), 40, false);
+        let again = open(folder.path(), 3);
+        assert_eq!((again.keys_kept, again.index.len()), (0, 2), "the file itself is whole and was read");
+    }
+
+    #[test]
+    fn what_is_forgotten_does_not_stay_in_the_list_of_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = filled(folder.path(), 3);
+        cache.keep_keys().unwrap();
+        let gone = ContentHash::of(&[1]);
+        assert_eq!(forget(folder.path(), &[gone]).unwrap(), 1);
+        assert!(!open(folder.path(), 3).contains(&gone));
+        assert!(!cache.path.with_extension("keys").exists());
     }
 
     #[test]
@@ -264,7 +368,7 @@ mod tests {
             cache.insert(&ContentHash::of(b"new"), &[9.0; 3]).unwrap();
             let again = open(folder.path(), 3);
             prop_assert_eq!(again.index.len(), cache.index.len());
-            prop_assert!((0..whole as u8).all(|i| again.get(&ContentHash::of(&[i])).is_some()));
+            prop_assert!((0..whole as u8).all(|i| matches!(again.get(&ContentHash::of(&[i])), Ok(Some(_)))));
         }
     }
 }

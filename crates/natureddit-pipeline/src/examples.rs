@@ -188,8 +188,7 @@ const AT_ONCE: usize = 4096;
 /// When the file cannot be written.
 pub fn write_split(examples_dir: &Path, split: Split, examples: &[Example]) -> Result<(), ExamplesError> {
     let path = examples_dir.join(split.folder_name()).join(TFRECORD_FILE);
-    let to_bytes = |example| columns::to_features(example).to_bytes();
-    let records = examples.chunks(AT_ONCE).flat_map(|part| part.par_iter().map(to_bytes).collect::<Vec<_>>());
+    let records = examples.chunks(AT_ONCE).flat_map(|part| part.par_iter().map(columns::to_bytes).collect::<Vec<_>>());
     Ok(tfrecord::write(&path, records)?)
 }
 
@@ -249,14 +248,14 @@ mod tests {
     fn the_error_names_the_file_and_the_record() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Split-train").join(TFRECORD_FILE);
-        let good = columns::to_features(&Example::title_alone("a".parse().unwrap(), "A fox".into(), "fauna".into()));
-        let mut bad = good.clone();
-        bad.0.insert("id".into(), Feature::Bytes(vec![b"a/b".to_vec()]));
+        let good = columns::to_bytes(&Example::title_alone("a".parse().unwrap(), "A fox".into(), "fauna".into()));
+        let id: &[u8] = b"a/b";
+        let bad = Features::new([("id", Feature::Bytes([id].into_iter().collect()))]).to_bytes();
         let error = |second: Vec<u8>| {
-            tfrecord::write(&path, [good.to_bytes(), second].into_iter()).unwrap();
+            tfrecord::write(&path, [good.clone(), second].into_iter()).unwrap();
             read_split(folder.path(), Split::Train).unwrap_err()
         };
-        let column = error(bad.to_bytes());
+        let column = error(bad);
         assert_eq!(column.to_string(), format!("{}, record 2: not a labelled post or title", path.display()));
         let source = std::error::Error::source(&column).unwrap().to_string();
         assert!(source.starts_with("id: not a post id"), "{source}");

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::components::{read_json, write_json};
 use crate::examples::{Example, ExampleSource};
-use crate::file_state::link_or_copy;
+use crate::file_state::{FileStates, link_or_copy};
 
 /// Where the rows of a split's examples are.
 const ROWS_FILE: &str = "rows.json";
@@ -95,46 +95,44 @@ pub(crate) struct ShardStore {
 const STORE_FOLDER: &str = "shards";
 
 impl ShardStore {
-    pub(crate) fn open(embeddings: &Path) -> Result<Self, FsError> {
+    /// Opens the store for shards with these keys: all others are removed, and those that are not what was written.
+    pub(crate) fn open(embeddings: &Path, wanted: &[ContentHash], files: &mut FileStates) -> Result<Self, FsError> {
         let folder = embeddings.join(STORE_FOLDER);
         fs::remove_partials(&folder)?;
-        let files = fs::optional(fs::read_dir(&folder))?.unwrap_or_default();
-        let key = |path: PathBuf| Some((names(&path)?.0.to_owned(), path));
-        let known = files.into_iter().filter_map(key).collect();
+        let wanted: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+        let mut known = BTreeMap::new();
+        for path in fs::optional(fs::read_dir(&folder))?.unwrap_or_default() {
+            let Some((key, hash)) = names(&path) else { continue };
+            // A file that was damaged would otherwise come back with every run.
+            if wanted.contains(key) && files.hash_file(&path)?.to_string() == hash {
+                known.insert(key.to_owned(), path);
+            } else {
+                fs::remove_file(&path)?;
+            }
+        }
         Ok(Self { folder, known })
     }
 
-    /// Puts the shard with this key to `path`: the one that is known, where it still is what was written, or a new one.
+    /// Puts the shard with this key to `path`: the one that is known, or a new one.
     pub(crate) fn place(
         &self,
         key: &ContentHash,
         path: &Path,
-        rows: impl FnOnce() -> Vec<Features>,
+        rows: impl FnOnce() -> Result<Vec<Features>, FsError>,
         encoders: &EncoderPair,
     ) -> anyhow::Result<()> {
         let key = key.to_string();
         if let Some(known) = self.known.get(&key) {
-            // A file that was damaged would otherwise come back with every run.
-            let found = fs::optional(ContentHash::of_file(known))?.map(|hash| hash.to_string());
-            if found.as_deref() == names(known).map(|(_, hash)| hash) {
-                fs::create_dir_all(path.parent().context("a shard lies in a folder")?)?;
-                return Ok(link_or_copy(known, path)?);
-            }
-            fs::remove_file(known)?;
+            fs::create_dir_all(path.parent().context("a shard lies in a folder")?)?;
+            return Ok(link_or_copy(known, path)?);
         }
-        write_features(path, &rows(), encoders.image.features, encoders.text.features)?;
+        write_features(path, &rows()?, encoders.image.features, encoders.text.features)?;
         fs::create_dir_all(&self.folder)?;
         let kept = self.folder.join(format!("{key}-{}.safetensors", ContentHash::of_file(path)?));
         if let Err(error) = fs::hard_link(path, &kept, &fs::beside(&kept)) {
             tracing::debug!(%error, "features are written again by the next run: the file system has no hard links");
         }
         Ok(())
-    }
-
-    /// Removes the shards with other keys than these.
-    pub(crate) fn keep_only(&self, keys: &[ContentHash]) -> Result<(), FsError> {
-        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-        self.known.iter().filter(|(key, _)| !keys.contains(key)).try_for_each(|(_, path)| fs::remove_file(path))
     }
 }
 
@@ -187,18 +185,20 @@ mod tests {
     /// Writes the examples of a split; how many shards were made and not found.
     fn write(store: &Path, folder: &Path, examples: &[Example]) -> usize {
         let (encoders, made) = (encoders(), Cell::new(0));
-        let store = ShardStore::open(store).unwrap();
-        let mut keys = Vec::new();
-        for (path, rows) in shards(folder, examples).unwrap() {
+        let shards = shards(folder, examples).unwrap();
+        let key = |(_, rows): &(PathBuf, Vec<&Example>)| {
             let ids: Vec<&str> = rows.iter().map(|example| example.id.as_str()).collect();
-            keys.push(ContentHash::of(ids.join(",").as_bytes()));
+            ContentHash::of(ids.join(",").as_bytes())
+        };
+        let keys: Vec<ContentHash> = shards.iter().map(key).collect();
+        let store = ShardStore::open(store, &keys, &mut FileStates::read(Path::new(""), false)).unwrap();
+        for ((path, rows), key) in shards.iter().zip(&keys) {
             let make = || {
                 made.set(made.get() + 1);
-                rows.iter().map(|example| features(example, &encoders)).collect()
+                Ok(rows.iter().map(|example| features(example, &encoders)).collect())
             };
-            store.place(keys.last().unwrap(), &path, make, &encoders).unwrap();
+            store.place(key, path, make, &encoders).unwrap();
         }
-        store.keep_only(&keys).unwrap();
         made.get()
     }
 

@@ -5,6 +5,8 @@
 //! with `verify`. The table is a cache: a lost or damaged one costs only reading.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -25,7 +27,16 @@ pub struct FileStates {
 }
 
 /// What tells that a file is still the one that was read: size, mtime in nanoseconds, inode.
-type Looks = (u64, u64, u64);
+pub(crate) type Looks = (u64, u64, u64);
+
+/// What a file looks like now.
+pub(crate) fn looks(path: &Path) -> Result<Looks, FsError> {
+    let metadata = fs::metadata(path)?;
+    let mtime = metadata.modified().map_err(|e| FsError::new("inspect", path, e))?;
+    // A time from before 1970 or after 2554 is 0 here: such a file is known by its size and inode alone.
+    let mtime_ns = mtime.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
+    Ok((metadata.len(), mtime_ns, inode(&metadata)))
+}
 
 /// What a file looked like when it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +74,10 @@ impl FileStates {
     /// # Errors
     /// When it cannot be inspected or read; the error says whether it is not there.
     pub fn hash_file(&mut self, path: &Path) -> Result<ContentHash, FsError> {
-        let metadata = fs::metadata(path)?;
-        let mtime = metadata.modified().map_err(|e| FsError::new("inspect", path, e))?;
-        // A time from before 1970 or after 2554 is 0 here: such a file is known by its size and inode alone.
-        let mtime_ns = mtime.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
-        let (size, inode) = (metadata.len(), inode(&metadata));
+        let (size, mtime_ns, inode) = looks(path)?;
         if let Some(known) = self.table.get(path)
             && !self.verify
-            && (known.size, known.mtime_ns, known.inode) == (size, mtime_ns, inode)
+            && known.looks() == (size, mtime_ns, inode)
         {
             return Ok(known.hash);
         }
@@ -176,6 +183,25 @@ pub(crate) fn link_or_copy(from: &Path, to: &Path) -> Result<(), FsError> {
 /// A row of the table; a path that is not UTF-8 has no JSON text and is left out.
 fn table_entry((path, state): (&PathBuf, &FileState)) -> Option<(String, serde_json::Value)> {
     Some((path.to_str()?.to_owned(), serde_json::to_value(state).ok()?))
+}
+
+/// Fills `bytes` from a place in a file that others may be reading too.
+#[cfg(unix)]
+pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+/// Fills `bytes` from a place in a file that others may be reading too.
+#[cfg(windows)]
+pub(crate) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let read = std::os::windows::fs::FileExt::seek_read(file, bytes, at)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        (bytes, at) = (&mut bytes[read..], at + read as u64);
+    }
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry;
 
 use natureddit_core::PostId;
 use natureddit_core::text::normalise_title;
+use rayon::prelude::*;
 
 /// What grouping looks at of one example.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub struct Member<'a> {
 #[must_use]
 pub fn group<'a>(members: &[Member<'a>], distance_max: u32) -> Vec<&'a PostId> {
     let mut sets = DisjointSets::new(members.len());
-    let titles: Vec<String> = members.iter().map(|member| normalise_title(member.title)).collect();
+    let titles: Vec<String> = members.par_iter().map(|member| normalise_title(member.title)).collect();
     join_equal(&mut sets, members.iter().map(|member| Some(member.id)));
     join_equal(&mut sets, members.iter().map(|member| is_person(member.author).then_some(member.author)));
     join_equal(&mut sets, titles.iter().map(|title| (!title.is_empty()).then_some(title)));

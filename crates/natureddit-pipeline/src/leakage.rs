@@ -1,10 +1,12 @@
 //! Whether what belongs together lies in more than one split, so that the model would be judged by what it has learned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::Hash;
 
 use natureddit_core::text::normalise_title;
 use natureddit_image::PerceptualHash;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::examples::Example;
@@ -73,43 +75,61 @@ impl fmt::Display for Leakage {
 /// perceptual hashes differ.
 #[must_use]
 pub fn find_leakage(splits: &BTreeMap<Split, Vec<Example>>, near_duplicate_distance_max: u32) -> Leakage {
-    let all: Vec<(Split, &Example)> =
+    let all: Vec<Placed<'_>> =
         splits.iter().flat_map(|(split, examples)| examples.iter().map(|example| (*split, example))).collect();
+    let titles: Vec<String> = all.par_iter().map(|(_, example)| normalise_title(&example.title)).collect();
     let hashes: Vec<Option<u64>> = all.iter().map(|(_, example)| example.phash.map(PerceptualHash::bits)).collect();
     let photos = near_photos(&hashes, near_duplicate_distance_max);
     let mut leakage = Leakage::default();
-    let Leakage { posts, authors, titles, photos: photo_count, examples } = &mut leakage;
-    *posts = crossing(&all, "post", examples, |_, example| Some((example.id.to_string(), example.id.to_string())));
-    *authors = crossing(&all, "author", examples, |_, example| {
-        is_person(&example.author).then(|| (example.author.clone(), example.author.clone()))
+    let told = &mut leakage.examples;
+    leakage.posts = crossing(&all, "post", told, |_, example| Some((&example.id, example.id.as_str())));
+    leakage.authors = crossing(&all, "author", told, |_, example| {
+        is_person(&example.author).then_some((&example.author, example.author.as_str()))
     });
-    *titles = crossing(&all, "title", examples, |_, example| {
-        let title = normalise_title(&example.title);
-        (!title.is_empty()).then(|| (title.clone(), title))
-    });
-    *photo_count =
-        crossing(&all, "photo", examples, |at, example| hashes[at].map(|_| (photos[at], example.img_name.clone())));
+    leakage.titles =
+        crossing(&all, "title", told, |at, _| Some(titles[at].as_str()).filter(|t| !t.is_empty()).map(|t| (t, t)));
+    leakage.photos =
+        crossing(&all, "photo", told, |at, example| hashes[at].map(|_| (photos[at], example.img_name.as_str())));
     leakage
 }
 
-/// How many keys lie in more than one split; some are told.
-fn crossing<K: Ord>(
-    all: &[(Split, &Example)],
+/// An example and where it lies.
+type Placed<'a> = (Split, &'a Example);
+
+/// How many keys lie in more than one split; some are told, in the order of their keys. `key` gives an example's key and
+/// the name by which it is told.
+fn crossing<'a, K: Copy + Ord + Hash>(
+    all: &[Placed<'a>],
     what: &str,
     told: &mut Vec<Leak>,
-    key: impl Fn(usize, &Example) -> Option<(K, String)>,
+    key: impl Fn(usize, &'a Example) -> Option<(K, &'a str)>,
 ) -> usize {
-    let mut places: BTreeMap<K, (String, BTreeMap<Split, String>)> = BTreeMap::new();
-    for (at, (split, example)) in all.iter().enumerate() {
-        if let Some((key, name)) = key(at, example) {
-            let (_, splits) = places.entry(key).or_insert_with(|| (name, BTreeMap::new()));
+    let keyed =
+        || all.iter().enumerate().filter_map(|(at, (split, example))| Some((key(at, example)?, split, example)));
+    let mut split_of = HashMap::with_capacity(all.len());
+    let mut crossing: BTreeMap<K, (Option<&str>, BTreeMap<Split, String>)> = BTreeMap::new();
+    for ((key, _), split, _) in keyed() {
+        if *split_of.entry(key).or_insert(split) != split {
+            crossing.entry(key).or_default();
+        }
+    }
+    if crossing.is_empty() {
+        return 0;
+    }
+    for ((key, name), split, example) in keyed() {
+        if let Some((first_name, splits)) = crossing.get_mut(&key) {
+            first_name.get_or_insert(name);
             splits.entry(*split).or_insert_with(|| example.id.to_string());
         }
     }
-    let crossing: Vec<_> = places.into_values().filter(|(_, splits)| splits.len() > 1).collect();
     let count = crossing.len();
-    let leaks = crossing.into_iter().take(TOLD_MAX);
-    told.extend(leaks.map(|(name, splits)| Leak { what: what.to_owned(), name, splits }));
+    let leaks = crossing.into_values().take(TOLD_MAX);
+    let leak = |(name, splits): (Option<&str>, _)| Leak {
+        what: what.to_owned(),
+        name: name.unwrap_or_default().to_owned(),
+        splits,
+    };
+    told.extend(leaks.map(leak));
     count
 }
 

@@ -35,9 +35,12 @@ pub struct Shortcut {
 
 /// Probes the columns that say where a post is from and how large its photo is; `None` where a side has no posts.
 #[must_use]
-pub fn probe_shortcuts(train: &[Example], judged: &[Example]) -> Option<Shortcuts> {
-    let posts = |examples: &[Example]| -> Vec<Example> { examples.iter().filter(|e| is_post(e)).cloned().collect() };
-    let (train, judged) = (posts(train), posts(judged));
+pub fn probe_shortcuts<'a>(
+    train: impl IntoIterator<Item = &'a Example>,
+    judged: impl IntoIterator<Item = &'a Example>,
+) -> Option<Shortcuts> {
+    let train: Vec<&Example> = train.into_iter().filter(|example| is_post(example)).collect();
+    let judged: Vec<&Example> = judged.into_iter().filter(|example| is_post(example)).collect();
     let all = train.iter().map(|example| ((), example.choice.as_str()));
     let majority = *majority_by(all).get(&())?;
     if judged.is_empty() {
@@ -65,12 +68,20 @@ pub fn probe_shortcuts(train: &[Example], judged: &[Example]) -> Option<Shortcut
 }
 
 /// A name and how to find its value.
-type Column = (&'static str, fn(&Example) -> String);
+type Column = (&'static str, fn(&Example) -> Value<'_>);
+
+/// The value of a column.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Value<'a> {
+    Text(&'a str),
+    /// Width and height.
+    Size(u32, u32),
+}
 
 const COLUMNS: [Column; 3] = [
-    ("subreddit", |example| example.subreddit.clone()),
-    ("flair", |example| example.flair.clone()),
-    ("photo_size", |example| format!("{}x{}", example.width, example.height)),
+    ("subreddit", |example| Value::Text(&example.subreddit)),
+    ("flair", |example| Value::Text(&example.flair)),
+    ("photo_size", |example| Value::Size(example.width, example.height)),
 ];
 
 fn is_post(example: &Example) -> bool {

@@ -8,13 +8,13 @@ use crate::record::{DropTally, PostTally};
 use crate::table::{Header, Row, TableError, format_utc, parse_utc};
 
 /// A row of one of the tables of a dataset: of a post, and of something of it.
-pub(crate) trait TableRow: Clone + PartialEq {
+pub(crate) trait TableRow: Clone + PartialEq + Send {
     /// The name of the table's file.
     const FILE: &'static str;
     /// Its columns, in order.
     const COLUMNS: &'static [&'static str];
     /// Where they are in a file, whose columns may be in another order.
-    type Columns: Copy;
+    type Columns: Copy + Sync;
     /// What its rows add up to.
     type Tally: Clone + Default + std::fmt::Debug;
 

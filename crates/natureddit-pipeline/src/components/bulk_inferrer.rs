@@ -123,7 +123,7 @@ impl BulkInferrer {
         let head = bundle.head()?;
         let (mut answered, mut skipped) = (Vec::new(), Vec::new());
         for &post in posts {
-            let features = embedding.known.features(&subject(post));
+            let features = embedding.known.features(&subject(post))?;
             match (&features, reasons.get(&post.img_name)) {
                 // By its title alone a post would be told apart worse than it can be.
                 (Features { image: None, .. }, reason) => skipped.push(skip(post, reason.map_or("unreadable", |r| r))),

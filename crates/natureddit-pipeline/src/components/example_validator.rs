@@ -123,9 +123,8 @@ impl ExampleValidator {
             splits.insert(split, found);
         }
         let leakage = find_leakage(examples, config.near_duplicate_distance_max);
-        let judged: Vec<Example> =
-            examples.iter().filter(|(split, _)| **split != Split::Train).flat_map(|(_, all)| all.clone()).collect();
-        let shortcuts = probe_shortcuts(&examples[&Split::Train], &judged);
+        let judged = examples.iter().filter(|(split, _)| **split != Split::Train).flat_map(|(_, all)| all);
+        let shortcuts = probe_shortcuts(&examples[&Split::Train], judged);
         let drift = span::drift(examples, schema, config);
         Validation::new(splits, drift, leakage, shortcuts, config)
     }

@@ -4,6 +4,7 @@ mod brightness;
 
 use std::path::PathBuf;
 
+use natureddit_core::fs::FsError;
 use natureddit_image::ImageLimits;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -56,7 +57,8 @@ impl Component for StatisticsGen {
         let mut brightness = Brightness::open(self)?;
         let unread = brightness.measure_missing(splits.iter().flat_map(|(_, examples)| examples), cx)?;
         splits.par_iter().try_for_each(|(split, examples)| {
-            write_statistics(io.output("statistics"), *split, &summarise(examples, &brightness))
+            let statistics = summarise(examples, &brightness)?;
+            anyhow::Ok(write_statistics(io.output("statistics"), *split, &statistics)?)
         })?;
         cx.set_property("statistics", "split_names", r#"["train", "eval", "test"]"#);
         write_json(&io.output("statistics").join(UNREAD_FILE), &unread)
@@ -77,7 +79,7 @@ const DERIVED: [(&str, FeatureKind, &str, &str); 2] = [
 ];
 
 /// The columns of the examples, and what is derived of them.
-fn summarise(examples: &[Example], brightness: &Brightness<'_>) -> SplitStatistics {
+fn summarise(examples: &[Example], brightness: &Brightness<'_>) -> Result<SplitStatistics, FsError> {
     let mut columns = COLUMNS.map(|column| FeatureAccumulator::new(column.name, kind(column.kind)));
     let mut derived = DERIVED.map(|(name, kind, source, description)| {
         FeatureAccumulator::new(name, kind).derived(Derivation {
@@ -95,7 +97,7 @@ fn summarise(examples: &[Example], brightness: &Brightness<'_>) -> SplitStatisti
             }
         }
         let length = example.title.chars().count();
-        let values = [(length > 0).then_some(length as f64), brightness.of(example).map(f64::from)];
+        let values = [(length > 0).then_some(length as f64), brightness.of(example)?.map(f64::from)];
         for (feature, value) in derived.iter_mut().zip(values) {
             match value {
                 Some(value) => feature.push_number(value),
@@ -104,7 +106,7 @@ fn summarise(examples: &[Example], brightness: &Brightness<'_>) -> SplitStatisti
         }
     }
     let features = columns.into_iter().chain(derived).collect();
-    SplitAccumulator { examples: examples.len() as u64, features }.statistics()
+    Ok(SplitAccumulator { examples: examples.len() as u64, features }.statistics())
 }
 
 fn kind(kind: ColumnKind) -> FeatureKind {

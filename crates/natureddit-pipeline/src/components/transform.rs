@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use natureddit_core::fs::FsError;
 use natureddit_core::{ContentHash, ContentHasher, Progress};
 use natureddit_model::{Embedder, EncoderPair, Features, InputError, InputLimits, ModelInput, Runtime};
 use rayon::prelude::*;
@@ -82,16 +83,13 @@ impl Component for Transform {
         for (split, examples) in &splits {
             files.extend(shards(&io.output("transformed_examples").join(split.folder_name()), examples)?);
         }
-        let (known, store) = (&embedding.known, ShardStore::open(&self.cache_dir)?);
-        let place = |(path, rows): &(PathBuf, Vec<&Example>)| {
-            let subjects: Vec<Subject<'_>> = rows.iter().copied().map(Subject::of).collect();
-            let key = known.key(&subjects, &self.encoders);
-            let features = || subjects.iter().map(|subject| known.features(subject)).collect();
-            store.place(&key, path, features, &self.encoders)?;
-            Ok(key)
-        };
-        let keys: Vec<ContentHash> = files.par_iter().map(place).collect::<anyhow::Result<_>>()?;
-        Ok(store.keep_only(&keys)?)
+        let (known, encoders) = (&embedding.known, &self.encoders);
+        let keys: Vec<ContentHash> = files.par_iter().map(|(_, rows)| known.key(rows, encoders)).collect();
+        let store = ShardStore::open(&self.cache_dir, &keys, &mut cx.files)?;
+        files.par_iter().zip(&keys).try_for_each(|((path, rows), key)| {
+            let features = || rows.iter().map(|example| known.features(&Subject::of(example))).collect();
+            store.place(key, path, features, encoders)
+        })
     }
 
     /// A photo whose file could not be used has features as soon as the file is what it should be.
@@ -175,17 +173,17 @@ pub(super) struct Known {
 
 impl Known {
     /// What is known of a post: none of what is missing or could not be embedded.
-    pub(super) fn features(&self, post: &Subject<'_>) -> Features {
-        let photo = post.sha256.and_then(|hash| self.photos.get(&hash));
-        Features { image: photo, text: self.titles.get(&title_hash(post.title)) }
+    pub(super) fn features(&self, post: &Subject<'_>) -> Result<Features, FsError> {
+        let image = post.sha256.map_or(Ok(None), |hash| self.photos.get(&hash))?;
+        Ok(Features { image, text: self.titles.get(&title_hash(post.title))? })
     }
 
     /// What the features of these posts follow from: which have some, of what, and by which encoders.
-    fn key(&self, posts: &[Subject<'_>], encoders: &EncoderPair) -> ContentHash {
+    fn key(&self, posts: &[&Example], encoders: &EncoderPair) -> ContentHash {
         let mut hasher = ContentHasher::new();
         hasher.part("features of posts, version 1");
         hasher.part(encoders.image_hash().as_bytes()).part(encoders.text_hash().as_bytes());
-        for post in posts {
+        for post in posts.iter().copied().map(Subject::of) {
             let photo = post.sha256.filter(|hash| self.photos.contains(hash));
             let title = Some(title_hash(post.title)).filter(|hash| self.titles.contains(hash));
             for content in [photo, title] {
@@ -238,6 +236,8 @@ impl<'a> Embedding<'a> {
         cx.set_detail("photos_seconds", started.elapsed().as_secs_f64());
         self.embed_titles(&titles.into_iter().collect::<Vec<_>>(), &cx.progress)?;
         cx.set_detail("photos_skipped", skipped.len());
+        self.known.photos.keep_keys()?;
+        self.known.titles.keep_keys()?;
         Ok(skipped)
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::{Example, ExampleSource};
-use crate::wire::example::{Feature, Features};
+use crate::wire::example::{Feature, Features, Values};
 
 /// A column and the kind of its cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,23 +109,26 @@ pub struct ColumnError {
     pub message: String,
 }
 
-/// The example as TFX's CsvExampleGen would write it: a missing cell is an empty list of the column's kind.
-pub(crate) fn to_features(example: &Example) -> Features {
-    let feature = |(column, cell): (Column, Cell<'_>)| {
-        let feature = match (column.kind, cell) {
-            (ColumnKind::Text, Cell::Text(text)) => Feature::Bytes(vec![text.into_owned().into_bytes()]),
-            (ColumnKind::Text, _) => Feature::Bytes(Vec::new()),
-            (ColumnKind::Int, Cell::Int(value)) => Feature::Ints(vec![value]),
-            (ColumnKind::Int, _) => Feature::Ints(Vec::new()),
-        };
-        (column.name.to_owned(), feature)
-    };
-    Features(COLUMNS.into_iter().zip(cells(example)).map(feature).collect())
+/// The bytes of the example as TFX's CsvExampleGen would write it.
+pub(crate) fn to_bytes(example: &Example) -> Vec<u8> {
+    let cells = cells(example);
+    let features = COLUMNS.iter().zip(&cells).map(|(column, cell)| (column.name, feature(column.kind, cell)));
+    Features::new(features).to_bytes()
+}
+
+/// A missing cell is an empty list of the column's kind.
+fn feature<'a>(kind: ColumnKind, cell: &'a Cell<'_>) -> Feature<'a> {
+    match (kind, cell) {
+        (ColumnKind::Text, Cell::Text(text)) => Feature::Bytes(Values::from_buf([text.as_bytes()])),
+        (ColumnKind::Text, _) => Feature::Bytes(Values::new()),
+        (ColumnKind::Int, Cell::Int(value)) => Feature::Ints(Values::from_buf([*value])),
+        (ColumnKind::Int, _) => Feature::Ints(Values::new()),
+    }
 }
 
 /// Reads an example again. Columns it does not know are passed over; one that is not there is missing everywhere.
-pub(super) fn from_features(features: Features) -> Result<Example, ColumnError> {
-    let mut features = Source(features);
+pub(super) fn from_features(features: Features<'_>) -> Result<Example, ColumnError> {
+    let features = Source(features);
     let mut example = Example::title_alone(
         features.parsed("id")?.ok_or_else(|| error("id", "it is missing"))?,
         features.text("title")?,
@@ -134,7 +137,7 @@ pub(super) fn from_features(features: Features) -> Result<Example, ColumnError> 
     example.img_name = features.text("img_name")?;
     example.sha256 = features.parsed("sha256")?;
     example.group = features.text("group")?;
-    example.source = match features.text("source")?.as_str() {
+    example.source = match features.read("source")? {
         "post" => ExampleSource::Post,
         "title" => ExampleSource::Title,
         other => return Err(error("source", format!("neither post nor title: {other:?}"))),
@@ -151,30 +154,34 @@ pub(super) fn from_features(features: Features) -> Result<Example, ColumnError> 
     Ok(example)
 }
 
-struct Source(Features);
+struct Source<'a>(Features<'a>);
 
-impl Source {
+impl<'a> Source<'a> {
     /// The text of a column; empty where it is missing.
-    fn text(&mut self, column: &'static str) -> Result<String, ColumnError> {
-        match self.0.0.remove(column).unwrap_or_default() {
-            Feature::Unset => Ok(String::new()),
+    fn read(&self, column: &'static str) -> Result<&'a str, ColumnError> {
+        match self.0.get(column) {
+            Feature::Unset => Ok(""),
             Feature::Bytes(values) => {
                 let value = one(column, values)?.unwrap_or_default();
-                String::from_utf8(value).map_err(|_| error(column, "not UTF-8"))
+                str::from_utf8(value).map_err(|_| error(column, "not UTF-8"))
             }
             _ => Err(error(column, "not a text")),
         }
     }
 
-    fn parsed<T: FromStr<Err: Display>>(&mut self, column: &'static str) -> Result<Option<T>, ColumnError> {
-        let text = self.text(column)?;
+    fn text(&self, column: &'static str) -> Result<String, ColumnError> {
+        self.read(column).map(str::to_owned)
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&self, column: &'static str) -> Result<Option<T>, ColumnError> {
+        let text = self.read(column)?;
         let parsed = (!text.is_empty()).then(|| text.parse());
         parsed.transpose().map_err(|reason: T::Err| error(column, reason.to_string()))
     }
 
     /// The number of a column; 0 where it is missing.
-    fn int<T: TryFrom<i64>>(&mut self, column: &'static str) -> Result<T, ColumnError> {
-        let value = match self.0.0.remove(column).unwrap_or_default() {
+    fn int<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T, ColumnError> {
+        let value = match self.0.get(column) {
             Feature::Unset => 0,
             Feature::Ints(values) => one(column, values)?.unwrap_or_default(),
             _ => return Err(error(column, "not a whole number")),
@@ -183,11 +190,11 @@ impl Source {
     }
 }
 
-fn one<T>(column: &'static str, values: Vec<T>) -> Result<Option<T>, ColumnError> {
+fn one<T: Copy>(column: &'static str, values: &[T]) -> Result<Option<T>, ColumnError> {
     if values.len() > 1 {
         return Err(error(column, format!("{} values, not one", values.len())));
     }
-    Ok(values.into_iter().next())
+    Ok(values.first().copied())
 }
 
 fn error(column: &'static str, message: impl Into<String>) -> ColumnError {

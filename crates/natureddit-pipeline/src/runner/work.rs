@@ -88,7 +88,9 @@ impl Work {
             self.io.outputs.insert(folder.port.key, folder.partial.clone());
         }
         let mut cx = ExecutionContext::new(self.spec, self.progress.clone());
+        cx.files = self.states.fork();
         component.execute(&self.io, &mut cx)?;
+        self.states.absorb(cx.files);
         let mut outputs = Vec::with_capacity(self.folders.len());
         for OutputFolder { port, partial, last } in &self.folders {
             let hash = self.states.hash_folder(partial)?;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use natureddit_core::ContentHash;
 use serde::Serialize;
 
 use super::{HashBuckets, Split};
 use crate::examples::Example;
-use crate::examples::columns::to_features;
+use crate::examples::columns::to_bytes;
 
 /// What decides on an example's split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +57,7 @@ impl SplitBy {
         match self {
             Self::Group => examples.iter().map(|dealt| buckets.split(&dealt.example.group)).collect(),
             Self::Example => {
-                examples.iter().map(|dealt| buckets.split_of(&to_features(dealt.example).hash())).collect()
+                examples.iter().map(|dealt| buckets.split_of(&ContentHash::of(&to_bytes(dealt.example)))).collect()
             }
             Self::Time { eval_from: Some(eval), test_from: Some(test) } => {
                 examples.iter().map(|dealt| by_boundaries(dealt.group_began, eval, test)).collect()
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn tfx_own_way_goes_by_the_bytes_of_each_example() {
         let one = example("a", "group");
-        let buckets = |example: &Example| BUCKETS.split_of(&to_features(example).hash());
+        let buckets = |example: &Example| BUCKETS.split_of(&ContentHash::of(&to_bytes(example)));
         let examples: Vec<Example> = (0..40).map(|at| example(&format!("p{at}"), "group")).chain([one]).collect();
         let dealt: Vec<Dealt<'_>> = examples.iter().map(|example| Dealt { example, group_began: 0 }).collect();
         let splits = SplitBy::Example.splits(&BUCKETS, &dealt);
@@ -155,8 +156,9 @@ mod tests {
         for split in Split::ALL {
             let folder = shared.join("captures/tfx_out/CsvExampleGen/examples/1").join(split.folder_name());
             for record in tfrecord::read(&folder.join(TFRECORD_FILE)).unwrap() {
-                let features = Features::from_bytes(&record.unwrap()).unwrap();
-                assert_eq!(BUCKETS.split_of(&features.hash()), split, "{features:?}");
+                let record = record.unwrap();
+                let features = Features::from_bytes(&record).unwrap();
+                assert_eq!(BUCKETS.split_of(&ContentHash::of(&features.to_bytes())), split, "{features:?}");
                 *counts.entry(split).or_insert(0) += 1;
             }
         }

@@ -3,28 +3,29 @@
 //! Written by hand, since its bytes decide the split in TFX: Python's deterministic serialisation sorts the map of
 //! features and writes key and value of every entry, also an empty value, which `prost` leaves out.
 
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 
-use natureddit_core::ContentHash;
-
-/// The features of an example by name.
+/// The features of an example by name, in the order of their names.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Features(pub(crate) BTreeMap<String, Feature>);
+pub(crate) struct Features<'a>(SmallVec<[(&'a str, Feature<'a>); 16]>);
 
 /// The values of one column. TFX's CsvExampleGen writes a missing cell as an empty list of the column's kind, and a cell
 /// of a column in which all are missing as [`Feature::Unset`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum Feature {
+pub(crate) enum Feature<'a> {
     /// Of no kind.
     #[default]
     Unset,
     /// Texts or bytes.
-    Bytes(Vec<Vec<u8>>),
+    Bytes(Values<&'a [u8]>),
     /// Numbers with a fraction.
-    Floats(Vec<f32>),
+    Floats(Values<f32>),
     /// Whole numbers.
-    Ints(Vec<i64>),
+    Ints(Values<i64>),
 }
+
+/// Most columns have one value, which then needs no memory of its own.
+pub(crate) type Values<T> = SmallVec<[T; 1]>;
 
 /// Bytes that are no `tf.train.Example`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,72 +51,98 @@ const FIXED64: u64 = 1;
 const BYTES: u64 = 2;
 const FIXED32: u64 = 5;
 
-impl Features {
-    /// The bytes that Python's `SerializeToString(deterministic=True)` gives.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut map = Vec::new();
-        for (name, feature) in &self.0 {
-            let mut entry = Vec::new();
-            put_bytes(&mut entry, 1, name.as_bytes());
-            put_bytes(&mut entry, 2, &feature.to_bytes());
-            put_bytes(&mut map, 1, &entry);
+impl<'a> Features<'a> {
+    /// Of several features of one name the last counts, as in a map on the wire.
+    pub(crate) fn new(features: impl IntoIterator<Item = (&'a str, Feature<'a>)>) -> Self {
+        let mut sorted: SmallVec<[_; 16]> = features.into_iter().collect();
+        sorted.sort_by_key(|(name, _)| *name);
+        let mut features: SmallVec<[(&str, Feature<'_>); 16]> = SmallVec::with_capacity(sorted.len());
+        for (name, feature) in sorted {
+            match features.last_mut() {
+                Some((last, value)) if *last == name => *value = feature,
+                _ => features.push((name, feature)),
+            }
         }
-        let mut example = Vec::with_capacity(map.len() + 4);
-        // An example without features is written without the map, as the field was never set.
-        if !map.is_empty() {
-            put_bytes(&mut example, 1, &map);
-        }
-        example
+        Self(features)
     }
 
-    /// The hash that decides the bucket in TFX's ExampleGen.
-    pub(crate) fn hash(&self) -> ContentHash {
-        ContentHash::of(&self.to_bytes())
+    /// The feature of that name; unset where there is none.
+    pub(crate) fn get(&self, name: &str) -> &Feature<'a> {
+        let found = self.0.binary_search_by_key(&name, |(name, _)| *name);
+        found.map_or(&Feature::Unset, |at| &self.0[at].1)
+    }
+
+    /// The bytes that Python's `SerializeToString(deterministic=True)` gives.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let entry_len = |(name, feature): &(&str, Feature<'_>)| field_len(name.len()) + field_len(feature.len());
+        let map_len: usize = self.0.iter().map(|entry| field_len(entry_len(entry))).sum();
+        let mut bytes = Vec::with_capacity(packed_len(map_len));
+        // An example without features is written without the map, as the field was never set.
+        if map_len > 0 {
+            put_key(&mut bytes, 1, map_len);
+        }
+        for entry in &self.0 {
+            let (name, feature) = entry;
+            put_key(&mut bytes, 1, entry_len(entry));
+            put_bytes(&mut bytes, 1, name.as_bytes());
+            put_key(&mut bytes, 2, feature.len());
+            feature.put(&mut bytes);
+        }
+        bytes
     }
 
     /// Reads the bytes of an example, its features in any order; fields that the message has not are passed over.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut features = BTreeMap::new();
+    pub(crate) fn from_bytes(bytes: &'a [u8]) -> Result<Self> {
+        let mut features: SmallVec<[_; 16]> = SmallVec::new();
         each_field(bytes, |number, field| match number {
             1 => each_field(field.bytes(number)?, |number, field| {
                 if number == 1 {
-                    let (name, feature) = read_entry(field.bytes(number)?)?;
-                    features.insert(name, feature);
+                    features.push(read_entry(field.bytes(number)?)?);
                 }
                 Ok(())
             }),
             _ => Ok(()),
         })?;
-        Ok(Self(features))
+        Ok(Self::new(features))
     }
 }
 
-impl Feature {
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut list = Vec::new();
-        let number = match self {
-            Self::Unset => return list,
-            Self::Bytes(values) => {
-                values.iter().for_each(|value| put_bytes(&mut list, 1, value));
-                1
-            }
-            Self::Floats(values) => {
-                put_packed(&mut list, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-                2
-            }
-            Self::Ints(values) => {
-                let mut packed = Vec::new();
-                values.iter().for_each(|value| put_varint(&mut packed, value.cast_unsigned()));
-                put_packed(&mut list, &packed);
-                3
-            }
-        };
-        let mut feature = Vec::with_capacity(list.len() + 4);
-        put_bytes(&mut feature, number, &list);
-        feature
+impl<'a> Feature<'a> {
+    /// The field of its kind and how many bytes its list has; `None` where it is of no kind.
+    fn list(&self) -> Option<(u64, usize)> {
+        match self {
+            Self::Unset => None,
+            Self::Bytes(values) => Some((1, values.iter().map(|value| field_len(value.len())).sum())),
+            Self::Floats(values) => Some((2, packed_len(values.len() * 4))),
+            Self::Ints(values) => Some((3, packed_len(ints_len(values)))),
+        }
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+    fn len(&self) -> usize {
+        self.list().map_or(0, |(_, length)| field_len(length))
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        if let Some((number, length)) = self.list() {
+            put_key(out, number, length);
+        }
+        match self {
+            Self::Unset => {}
+            Self::Bytes(values) => values.iter().for_each(|value| put_bytes(out, 1, value)),
+            // A list without values is empty; numbers are packed into its only field.
+            Self::Floats(values) if !values.is_empty() => {
+                put_key(out, 1, values.len() * 4);
+                out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            }
+            Self::Ints(values) if !values.is_empty() => {
+                put_key(out, 1, ints_len(values));
+                values.iter().for_each(|value| put_varint(out, value.cast_unsigned()));
+            }
+            Self::Floats(_) | Self::Ints(_) => {}
+        }
+    }
+
+    fn from_bytes(bytes: &'a [u8]) -> Result<Self> {
         let mut feature = Self::Unset;
         each_field(bytes, |number, field| {
             match number {
@@ -130,11 +157,11 @@ impl Feature {
     }
 }
 
-fn read_entry(entry: &[u8]) -> Result<(String, Feature)> {
-    let (mut name, mut feature) = (String::new(), Feature::Unset);
+fn read_entry(entry: &[u8]) -> Result<(&str, Feature<'_>)> {
+    let (mut name, mut feature) = ("", Feature::Unset);
     each_field(entry, |number, field| {
         match number {
-            1 => name = str::from_utf8(field.bytes(number)?).map_err(|_| ExampleBytesError::BadName)?.to_owned(),
+            1 => name = str::from_utf8(field.bytes(number)?).map_err(|_| ExampleBytesError::BadName)?,
             2 => feature = Feature::from_bytes(field.bytes(number)?)?,
             _ => {}
         }
@@ -143,11 +170,11 @@ fn read_entry(entry: &[u8]) -> Result<(String, Feature)> {
     Ok((name, feature))
 }
 
-fn read_texts(list: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut values = Vec::new();
+fn read_texts(list: &[u8]) -> Result<Values<&[u8]>> {
+    let mut values = Values::new();
     each_field(list, |number, field| {
         if number == 1 {
-            values.push(field.bytes(number)?.to_vec());
+            values.push(field.bytes(number)?);
         }
         Ok(())
     })?;
@@ -155,8 +182,8 @@ fn read_texts(list: &[u8]) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Writers pack numbers into one field; readers take them one by one as well.
-fn read_floats(list: &[u8]) -> Result<Vec<f32>> {
-    let mut values = Vec::new();
+fn read_floats(list: &[u8]) -> Result<Values<f32>> {
+    let mut values = Values::new();
     each_field(list, |number, field| {
         match field {
             _ if number != 1 => {}
@@ -175,8 +202,8 @@ fn read_floats(list: &[u8]) -> Result<Vec<f32>> {
     Ok(values)
 }
 
-fn read_ints(list: &[u8]) -> Result<Vec<i64>> {
-    let mut values = Vec::new();
+fn read_ints(list: &[u8]) -> Result<Values<i64>> {
+    let mut values = Values::new();
     each_field(list, |number, field| {
         match field {
             _ if number != 1 => {}
@@ -202,16 +229,32 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 fn put_bytes(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
-    put_varint(out, number << 3 | BYTES);
-    put_varint(out, bytes.len() as u64);
+    put_key(out, number, bytes.len());
     out.extend_from_slice(bytes);
 }
 
+/// What goes before so many bytes of a field.
+fn put_key(out: &mut Vec<u8>, number: u64, length: usize) {
+    put_varint(out, number << 3 | BYTES);
+    put_varint(out, length as u64);
+}
+
+/// How long a field of so many bytes is; the numbers of all fields here take one byte.
+fn field_len(length: usize) -> usize {
+    1 + varint_len(length as u64) + length
+}
+
 /// The list's only field; without values it is not written.
-fn put_packed(list: &mut Vec<u8>, values: &[u8]) {
-    if !values.is_empty() {
-        put_bytes(list, 1, values);
-    }
+fn packed_len(length: usize) -> usize {
+    if length == 0 { 0 } else { field_len(length) }
+}
+
+fn ints_len(values: &[i64]) -> usize {
+    values.iter().map(|value| varint_len(value.cast_unsigned())).sum()
+}
+
+fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// A field of a message as it is on the wire.
@@ -273,33 +316,52 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use natureddit_core::ContentHash;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn feature() -> impl Strategy<Value = Feature> {
-        let list = |values: Vec<f32>| Feature::Floats(values);
-        prop_oneof![
-            Just(Feature::Unset),
-            any::<Vec<Vec<u8>>>().prop_map(Feature::Bytes),
-            proptest::collection::vec(-1e6_f32..1e6, 0..5).prop_map(list),
-            any::<Vec<i64>>().prop_map(Feature::Ints),
-        ]
+    /// A feature that owns its values: its kind, texts, numbers.
+    type Owned = (u8, Vec<Vec<u8>>, Vec<f32>, Vec<i64>);
+
+    fn feature(owned: &Owned) -> Feature<'_> {
+        match owned {
+            (0, ..) => Feature::Unset,
+            (1, texts, ..) => Feature::Bytes(texts.iter().map(Vec::as_slice).collect()),
+            (2, _, numbers, _) => Feature::Floats(numbers.iter().copied().collect()),
+            (_, _, _, numbers) => Feature::Ints(numbers.iter().copied().collect()),
+        }
+    }
+
+    fn owned() -> impl Strategy<Value = Owned> {
+        let floats = proptest::collection::vec(-1e6_f32..1e6, 0..5);
+        (0_u8..4, any::<Vec<Vec<u8>>>(), floats, any::<Vec<i64>>())
     }
 
     proptest! {
         #[test]
         fn features_survive_their_bytes(
-            features in proptest::collection::btree_map(any::<String>(), feature(), 0..6)
+            owned in proptest::collection::btree_map(any::<String>(), owned(), 0..6)
         ) {
-            let features = Features(features);
-            prop_assert_eq!(Features::from_bytes(&features.to_bytes()).unwrap(), features);
+            let features = || Features::new(owned.iter().map(|(name, values)| (name.as_str(), feature(values))));
+            let bytes = features().to_bytes();
+            // The room that was taken is what is needed.
+            prop_assert_eq!(bytes.len(), bytes.capacity());
+            prop_assert_eq!(Features::from_bytes(&bytes).unwrap(), features());
         }
 
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in any::<Vec<u8>>()) {
             let _ = Features::from_bytes(&bytes);
         }
+    }
+
+    #[test]
+    fn of_features_of_one_name_the_last_counts() {
+        let of = |name, value| (name, Feature::Ints([value].into_iter().collect()));
+        let features = Features::new([of("b", 1), of("a", 2), of("b", 3)]);
+        assert_eq!(features, Features::new([of("a", 2), of("b", 3)]));
+        assert_eq!((features.get("b"), features.get("c")), (&of("", 3).1, &Feature::Unset));
     }
 
     const PYTHON: &str = "0a770a170a0562656c6f77120e1a0c0a0affffffffffffffffff010a090a05656d70747912000a0b0a05666c61697212020a0\
@@ -310,26 +372,26 @@ mod tests {
     /// The bytes are those of Python's protobuf 7 with `deterministic=True`, of cells that are there and missing.
     #[test]
     fn the_bytes_are_those_of_python() {
-        let features = [
-            ("title", Feature::Bytes(vec![b"A fox".to_vec()])),
-            ("flair", Feature::Bytes(Vec::new())),
-            ("width", Feature::Ints(vec![300])),
-            ("height", Feature::Ints(Vec::new())),
-            ("ratio", Feature::Floats(vec![0.5])),
+        let text: &[u8] = b"A fox";
+        let features = Features::new([
+            ("title", Feature::Bytes([text].into_iter().collect())),
+            ("flair", Feature::Bytes(Values::new())),
+            ("width", Feature::Ints([300].into_iter().collect())),
+            ("height", Feature::Ints(Values::new())),
+            ("ratio", Feature::Floats([0.5].into_iter().collect())),
             ("empty", Feature::Unset),
-            ("below", Feature::Ints(vec![-1])),
-        ];
-        let features = Features(features.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-        let hex: String = features.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, PYTHON);
-        assert_eq!(features.hash().to_string(), PYTHON_SHA256);
+            ("below", Feature::Ints([-1].into_iter().collect())),
+        ]);
+        let bytes = features.to_bytes();
+        assert_eq!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), PYTHON);
+        assert_eq!(ContentHash::of(&bytes).to_string(), PYTHON_SHA256);
     }
 
     #[test]
     fn numbers_that_are_not_packed_are_read_too() {
         // int64_list { value: 5 value: 300 }, one field each.
         let bytes = [0x1a, 5, 0x08, 5, 0x08, 0xac, 0x02];
-        assert_eq!(Feature::from_bytes(&bytes), Ok(Feature::Ints(vec![5, 300])));
+        assert_eq!(Feature::from_bytes(&bytes), Ok(Feature::Ints([5, 300].into_iter().collect())));
         assert_eq!(Feature::from_bytes(&bytes[..5]), Err(ExampleBytesError::Cut));
     }
 }

@@ -3,13 +3,16 @@
 //! A record is its length (8 bytes, little-endian), the masked CRC-32C of these 8 bytes, the bytes, and their masked
 //! CRC-32C ([TensorFlow's description](https://www.tensorflow.org/tutorials/load_data/tfrecord)).
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use natureddit_core::fs::{self, FsError};
+
+/// What is compressed or uncompressed at once: a call for each of a record's four parts would cost more than the work.
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// Longer records are not read: an example is well under a thousandth of it.
 const RECORD_BYTES_MAX: u64 = 64 << 20;
@@ -66,7 +69,7 @@ pub enum TfRecordError {
 /// When it cannot be written.
 pub(crate) fn write(path: &Path, records: impl Iterator<Item = Vec<u8>>) -> Result<(), FsError> {
     // The lowest level: examples are read more often than moved, and the higher ones save little.
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut gzip = BufWriter::with_capacity(BUFFER_BYTES, GzEncoder::new(Vec::new(), Compression::fast()));
     let failed = |source| FsError::new("compress", path, source);
     for record in records {
         let length = (record.len() as u64).to_le_bytes();
@@ -74,6 +77,7 @@ pub(crate) fn write(path: &Path, records: impl Iterator<Item = Vec<u8>>) -> Resu
             gzip.write_all(bytes).map_err(failed)?;
         }
     }
+    let gzip = gzip.into_inner().map_err(|error| failed(error.into_error()))?;
     fs::write_atomic(path, gzip.finish().map_err(failed)?)
 }
 
@@ -82,8 +86,9 @@ pub(crate) fn write(path: &Path, records: impl Iterator<Item = Vec<u8>>) -> Resu
 /// # Errors
 /// [`TfRecordError`] with the file and the first record that is wrong.
 pub(crate) fn read(path: &Path) -> Result<Records<impl Read + use<>>, TfRecordError> {
-    let file = io::BufReader::with_capacity(1 << 16, fs::open(path)?);
-    Ok(Records { path: path.to_owned(), from: MultiGzDecoder::new(file), record: 0, is_over: false })
+    let file = BufReader::with_capacity(BUFFER_BYTES, fs::open(path)?);
+    let from = BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(file));
+    Ok(Records { path: path.to_owned(), from, record: 0, is_over: false })
 }
 
 /// Records as they are read; after the first error there are no more.

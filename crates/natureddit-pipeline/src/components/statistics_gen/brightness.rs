@@ -46,8 +46,9 @@ impl<'a> Brightness<'a> {
     }
 
     /// 0 (black) to 255 (white); `None` for an example without a photo that can be read.
-    pub(super) fn of(&self, example: &Example) -> Option<f32> {
-        self.cache.get(&example.sha256?)?.first().copied()
+    pub(super) fn of(&self, example: &Example) -> Result<Option<f32>, FsError> {
+        let Some(photo) = &example.sha256 else { return Ok(None) };
+        Ok(self.cache.get(photo)?.and_then(|brightness| brightness.first().copied()))
     }
 
     /// Measures the photos never measured before, and tells which could not be.
@@ -67,6 +68,7 @@ impl<'a> Brightness<'a> {
         cx.set_detail("photos_to_measure", photos.len());
         let mut unread = UnreadPhotos::new();
         if photos.is_empty() {
+            self.cache.keep_keys()?;
             return Ok(unread);
         }
         let photos: Vec<Photo<'_>> = photos.into_iter().collect();
@@ -83,6 +85,7 @@ impl<'a> Brightness<'a> {
             cx.progress.advance(chunk.len() as u64);
         }
         cx.progress.finish();
+        self.cache.keep_keys()?;
         cx.set_detail("photos_unread", unread.len());
         Ok(unread)
     }
