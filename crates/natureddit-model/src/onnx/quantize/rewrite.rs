@@ -139,7 +139,9 @@ impl<'a> Rewriter<'a> {
         let Activation { dequantised, scale, zero, .. } = activation;
         let stored = format!("{value}.quantised");
         self.nodes.push(node("QuantizeLinear", &[float, scale, zero], &stored, None));
-        self.nodes.push(node("DequantizeLinear", &[&stored, scale, zero], dequantised, None));
+        let back = node("DequantizeLinear", &[&stored, scale, zero], dequantised, None);
+        // The node whose result it is may bear the name of the value.
+        self.nodes.push(NodeProto { name: format!("{value}.dequantised"), ..back });
     }
 
     /// The weights and the bias of a convolution, whose input has these steps.

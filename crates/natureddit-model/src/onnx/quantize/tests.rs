@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::graph::{Attribute, GraphBuilder};
 use super::super::proto::{GraphProto, TensorProto};
@@ -11,8 +11,10 @@ fn ranges(seen: &[(&str, f32, f32)]) -> ActivationRanges {
     ranges
 }
 
-/// Each node as `operator inputs -> output`.
+/// Each node as `operator inputs -> output`; no two have one name, which ONNX Runtime refuses.
 fn nodes(graph: &GraphProto) -> Vec<String> {
+    let names: BTreeSet<&str> = graph.node.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names.len(), graph.node.len(), "{names:?}");
     let line = |node: &super::super::proto::NodeProto| {
         format!("{} {} -> {}", node.op_type, node.input.join(" "), node.output.join(" "))
     };
