@@ -7,6 +7,7 @@ use crate::encoder::{BATCH_LEN, EncoderFiles, EncoderPair, Encoders, Features};
 use crate::error::ModelError;
 use crate::input::{InputError, ModelInput};
 use crate::preprocess::{InputLimits, Prepared, Preprocessor};
+use crate::quantization::Precision;
 use crate::runtime::{Runtime, RuntimeError};
 
 /// An encoder pair built from its assets, with the preprocessing that goes with it.
@@ -34,12 +35,33 @@ impl Embedder {
         limits: InputLimits,
         threads: usize,
     ) -> Result<Self, ModelError> {
+        Self::build_at(pair, files, &Precision::default(), runtime, limits, threads)
+    }
+
+    /// As [`Embedder::build`], with the encoders in the form that `precision` says.
+    ///
+    /// # Errors
+    /// Also when the ranges are not those of the encoders.
+    pub fn build_at(
+        pair: &EncoderPair,
+        files: &EncoderFiles,
+        precision: &Precision,
+        runtime: &Runtime,
+        limits: InputLimits,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
         let preprocess = pair.preprocess();
-        let graphs = pair.build(files)?;
+        let graphs = precision.graphs(pair, files)?;
         let open = || Encoders::open(runtime, &graphs, &preprocess, pair.widths(), 1);
         let lanes = in_parallel((0..threads.max(1)).map(|_| open)).into_iter().collect::<Result<_, _>>()?;
         let preprocessor = Preprocessor::read(preprocess, &files.tokenizer, limits)?;
         Ok(Self { preprocessor, lanes })
+    }
+
+    /// How its inputs are prepared.
+    #[must_use]
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
     }
 
     /// The features of each input, in order. An input that cannot be read gets its error and does not disturb the
@@ -120,7 +142,7 @@ fn embed_batches<E>(
 }
 
 /// Runs every piece of work on a thread of its own and gives their results in order.
-fn in_parallel<T: Send>(work: impl Iterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
+pub(crate) fn in_parallel<T: Send>(work: impl Iterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
     thread::scope(|scope| {
         let threads: Vec<_> = work.map(|piece| scope.spawn(piece)).collect();
         let join =

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use natureddit_core::{Asset, ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 
+use crate::error::ModelError;
 use crate::preprocess::{ImagePreprocess, PREPROCESS_VERSION, Prepared, PreprocessConfig, TextPreprocess};
+use crate::quantization::Precision;
 use crate::runtime::{Feed, Graph, Runtime, RuntimeError};
 use crate::weights::WeightsError;
 
@@ -115,10 +117,17 @@ impl EncoderPair {
 
     /// The graphs as ONNX files, built from the weights.
     pub(crate) fn build(&self, files: &EncoderFiles) -> Result<EncoderGraphs, WeightsError> {
-        Ok(EncoderGraphs {
-            image: (self.image.build)(&files.image_weights)?,
-            text: (self.text.build)(&files.text_weights)?,
-        })
+        Ok(EncoderGraphs { image: self.build_image(files)?, text: self.build_text(files)? })
+    }
+
+    /// The graph of the image encoder as an ONNX file.
+    pub(crate) fn build_image(&self, files: &EncoderFiles) -> Result<Vec<u8>, WeightsError> {
+        (self.image.build)(&files.image_weights)
+    }
+
+    /// The graph of the text encoder as an ONNX file.
+    pub(crate) fn build_text(&self, files: &EncoderFiles) -> Result<Vec<u8>, WeightsError> {
+        (self.text.build)(&files.text_weights)
     }
 }
 
@@ -145,7 +154,7 @@ pub struct Features {
 
 /// The encoders, loaded.
 #[derive(Debug)]
-pub(crate) struct Encoders {
+pub struct Encoders {
     image: Graph,
     text: Graph,
     image_size: usize,
@@ -160,6 +169,22 @@ pub(crate) struct Widths {
 }
 
 impl Encoders {
+    /// Builds both graphs from the weights in the form that `precision` says, and loads them to run on so many threads.
+    ///
+    /// # Errors
+    /// [`ModelError`] when a file is not what it should be, the ranges are not those of the encoders, or the runtime refuses
+    /// a graph.
+    pub fn build(
+        pair: &EncoderPair,
+        files: &EncoderFiles,
+        precision: &Precision,
+        runtime: &Runtime,
+        threads: usize,
+    ) -> Result<Self, ModelError> {
+        let graphs = precision.graphs(pair, files)?;
+        Ok(Self::open(runtime, &graphs, &pair.preprocess(), pair.widths(), threads)?)
+    }
+
     pub(crate) fn open(
         runtime: &Runtime,
         graphs: &EncoderGraphs,
@@ -185,7 +210,10 @@ impl Encoders {
     }
 
     /// The features of each prepared input, in order.
-    pub(crate) fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, RuntimeError> {
+    ///
+    /// # Errors
+    /// When a graph cannot be run.
+    pub fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, RuntimeError> {
         let mut features = vec![Features::default(); inputs.len()];
         let photos: Vec<usize> = (0..inputs.len()).filter(|&i| inputs[i].pixels.is_some()).collect();
         for batch in photos.chunks(BATCH_LEN) {

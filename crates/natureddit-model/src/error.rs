@@ -2,6 +2,7 @@
 
 use crate::bundle::BundleError;
 use crate::preprocess::TokenizerError;
+use crate::quantization::QuantizeError;
 use crate::runtime::RuntimeError;
 use crate::weights::WeightsError;
 
@@ -20,4 +21,7 @@ pub enum ModelError {
     /// ONNX Runtime refused.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// An encoder cannot be put into eight bits.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
 }

@@ -15,6 +15,7 @@ pub mod metrics;
 mod onnx;
 mod predictor;
 mod preprocess;
+mod quantization;
 mod runtime;
 pub mod search;
 mod store;
@@ -25,7 +26,8 @@ pub use bundle::{BundleError, BundleParts, Manifest, ModelBundle};
 pub use composed::{ComposeError, ComposedInputs, ComposedModel, composed_difference};
 pub use embedder::Embedder;
 pub use encoder::{
-    EncoderFiles, EncoderPair, Features, ImageEncoder, TextEncoder, image_encoder_from_config, text_encoder_from_config,
+    EncoderFiles, EncoderPair, Encoders, Features, ImageEncoder, TextEncoder, image_encoder_from_config,
+    text_encoder_from_config,
 };
 pub use error::ModelError;
 pub use feature_table::{read_features, write_features};
@@ -33,6 +35,7 @@ pub use head::Head;
 pub use input::{InputError, ModelInput};
 pub use predictor::{Prediction, Predictor, PredictorOptions};
 pub use preprocess::{ImagePreprocess, InputLimits, Prepared, PreprocessConfig, Preprocessor, TextPreprocess};
+pub use quantization::{ActivationRanges, Precision, QuantizeError, calibrate_image, calibrate_text};
 pub use runtime::{Runtime, RuntimeError, onnx_runtime_asset};
 pub use store::{
     ChangeError, ChangeKind, DefaultChange, HISTORY_FILE, HistoryError, LockedModel, ModelVersions, VersionChange,

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{Asset, AssetSource, WheelTag};
 use ort::environment::Environment;
-use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::TensorRef;
 
 /// The library for Linux on x86-64, inside the wheel that PyPI serves.
@@ -137,8 +137,21 @@ pub(crate) enum Feed<'a> {
 impl Graph {
     /// Runs the graph and copies its first output, row-major.
     pub(crate) fn run(&mut self, feeds: &[Feed<'_>]) -> Result<Vec<f32>, RuntimeError> {
+        self.run_with(feeds, |outputs| copy(&outputs[0]))
+    }
+
+    /// Runs the graph and copies all its outputs, which are floats, in the order in which the graph names them.
+    pub(crate) fn run_all(&mut self, feeds: &[Feed<'_>]) -> Result<Vec<Vec<f32>>, RuntimeError> {
+        self.run_with(feeds, |outputs| outputs.values().map(|output| copy(&output)).collect())
+    }
+
+    fn run_with<T>(
+        &mut self,
+        feeds: &[Feed<'_>],
+        take: impl FnOnce(&SessionOutputs<'_>) -> ort::Result<T>,
+    ) -> Result<T, RuntimeError> {
         let failed = |e: ort::Error| RuntimeError::Run(e.to_string());
-        let mut inputs: Vec<(&str, ort::session::SessionInputValue<'_>)> = Vec::with_capacity(feeds.len());
+        let mut inputs: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(feeds.len());
         for feed in feeds {
             inputs.push(match feed {
                 Feed::F32(name, shape, data) => {
@@ -150,7 +163,12 @@ impl Graph {
             });
         }
         let outputs = self.session.run(inputs).map_err(failed)?;
-        let (_shape, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
-        Ok(values.to_vec())
+        take(&outputs).map_err(failed)
     }
+}
+
+/// The values of an output, row-major.
+fn copy(output: &ort::value::DynValue) -> ort::Result<Vec<f32>> {
+    let (_shape, values) = output.try_extract_tensor::<f32>()?;
+    Ok(values.to_vec())
 }

@@ -1,5 +1,8 @@
 //! The real encoders against stored answers, and a bundle from training to prediction.
 
+#[path = "it/quantised.rs"]
+mod quantised;
+
 use std::path::Path;
 use std::process::Command;
 

@@ -78,15 +78,7 @@ impl GraphBuilder {
     /// # Errors
     /// What is wrong with it: something in the file that is not understood would be lost.
     pub(super) fn absorb(&mut self, prefix: &str, onnx: &[u8]) -> Result<Name, String> {
-        let model = ModelProto::decode(onnx).map_err(|e| e.to_string())?;
-        if model.encoded_len() != onnx.len() {
-            return Err("it has parts that this program does not write".to_owned());
-        }
-        let opsets: Vec<_> = model.opset_import.iter().map(|set| (set.domain.as_str(), set.version)).collect();
-        if model.ir_version != IR_VERSION || opsets != [("", OPSET)] {
-            return Err(format!("it is of version {} and operators {opsets:?}", model.ir_version));
-        }
-        let graph = model.graph.ok_or("it has no graph")?;
+        let graph = read(onnx)?;
         let inputs: BTreeSet<String> = graph.input.iter().map(|input| input.name.clone()).collect();
         // An empty name stands for an optional input that is left out.
         let rename = |name: String| match name.is_empty() || inputs.contains(&name) {
@@ -136,15 +128,40 @@ impl GraphBuilder {
             Output::F32(name, shape) => value_info(&name.0, FLOAT, shape),
             Output::I64(name, shape) => value_info(&name.0, INT64, shape),
         }));
-        ModelProto {
-            ir_version: IR_VERSION,
-            producer_name: "natureddit".to_owned(),
-            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-            doc_string: String::new(),
-            graph: Some(self.0),
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-            metadata_props: Vec::new(),
-        }
+        model(self.0)
+    }
+}
+
+/// The graph of a file that this program has written.
+///
+/// # Errors
+/// What is wrong with it: something in the file that is not understood would be lost.
+pub(super) fn read(onnx: &[u8]) -> Result<GraphProto, String> {
+    let model = ModelProto::decode(onnx).map_err(|e| e.to_string())?;
+    if model.encoded_len() != onnx.len() {
+        return Err("it has parts that this program does not write".to_owned());
+    }
+    let opsets: Vec<_> = model.opset_import.iter().map(|set| (set.domain.as_str(), set.version)).collect();
+    if model.ir_version != IR_VERSION || opsets != [("", OPSET)] {
+        return Err(format!("it is of version {} and operators {opsets:?}", model.ir_version));
+    }
+    model.graph.ok_or_else(|| "it has no graph".to_owned())
+}
+
+/// The file of a graph that is finished.
+pub(super) fn write(graph: GraphProto) -> Vec<u8> {
+    model(graph).encode_to_vec()
+}
+
+fn model(graph: GraphProto) -> ModelProto {
+    ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: "natureddit".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        doc_string: String::new(),
+        graph: Some(graph),
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+        metadata_props: Vec::new(),
     }
 }
 
@@ -174,7 +191,7 @@ impl From<Attribute> for AttributeProto {
     }
 }
 
-fn value_info(name: &str, elem_type: i32, shape: &[Option<i64>]) -> ValueInfoProto {
+pub(super) fn value_info(name: &str, elem_type: i32, shape: &[Option<i64>]) -> ValueInfoProto {
     let dimension = |(axis, size): (usize, &Option<i64>)| DimensionProto {
         value: Some(size.map_or_else(|| Dimension::Param(free_size(axis).to_owned()), Dimension::Value)),
     };

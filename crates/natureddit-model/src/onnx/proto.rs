@@ -5,6 +5,9 @@ use prost::Message;
 
 /// `onnx.TensorProto.DataType`: the element types in use.
 pub(super) const FLOAT: i32 = 1;
+pub(super) const UINT8: i32 = 2;
+pub(super) const INT8: i32 = 3;
+pub(super) const INT32: i32 = 6;
 pub(super) const INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]

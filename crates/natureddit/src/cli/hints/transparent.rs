@@ -7,7 +7,9 @@ use natureddit_data::dvc::DvcError;
 use natureddit_data::dvc::pointer::PointerError;
 use natureddit_data::dvc::remote::RemoteError;
 use natureddit_data::{CollectError, DatasetError, TableError};
-use natureddit_model::{BundleError, ChangeError, ComposeError, HistoryError, ModelError, RuntimeError, WeightsError};
+use natureddit_model::{
+    BundleError, ChangeError, ComposeError, HistoryError, ModelError, QuantizeError, RuntimeError, WeightsError,
+};
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::examples::{ExamplesError, TfRecordError};
 use natureddit_pipeline::schema::SchemaError;
@@ -57,7 +59,13 @@ fn of_a_model<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + '
         Some(ModelError::Weights(inner)) => return Some(inner),
         Some(ModelError::Tokenizer(inner)) => return Some(inner),
         Some(ModelError::Runtime(inner)) => return Some(inner),
+        Some(ModelError::Quantize(inner)) => return Some(inner),
         None => {}
+    }
+    match error.downcast_ref::<QuantizeError>() {
+        Some(QuantizeError::Weights(inner)) => return Some(inner),
+        Some(QuantizeError::Runtime(inner)) => return Some(inner),
+        _ => {}
     }
     match error.downcast_ref::<BundleError>() {
         Some(BundleError::File(inner)) => return Some(inner),
