@@ -3,25 +3,27 @@ use super::*;
 /// A side of the made-up photos, in pixels.
 const SIDE: usize = 14;
 
+type Encode = fn(&[Prepared]) -> Result<Vec<Features>, ModelError>;
+
 /// A model without networks: a title's feature is the sum of its tokens, a photo's how bright its first corner of two by two
 /// pixels is. The first class is the likelier the larger either is.
-fn model() -> Asked<impl FnMut(&[Prepared]) -> Result<Vec<Features>, ModelError>, impl Fn(&Features) -> Vec<f32>> {
-    let encode = |inputs: &[Prepared]| {
-        assert!(inputs.len() <= BATCH_LEN, "{} photos are in memory at once", inputs.len());
-        let corner = |pixels: &Vec<f32>| vec![pixels[0] + pixels[1] + pixels[SIDE] + pixels[SIDE + 1]];
-        let sum = |tokens: &Vec<i64>| vec![tokens.iter().sum::<i64>() as f32];
-        let features = |input: &Prepared| Features {
-            image: input.pixels.as_ref().map(corner),
-            text: input.tokens.as_ref().map(sum),
-        };
-        Ok(inputs.iter().map(features).collect())
-    };
-    let answer = |features: &Features| {
-        let score: f32 = [&features.image, &features.text].into_iter().flatten().map(|values| values[0]).sum();
-        let first = 1.0 / (1.0 + (-score).exp());
-        vec![first, 1.0 - first]
-    };
+fn model() -> Asked<Encode, fn(&Features) -> Vec<f32>> {
     Asked { encode, answer }
+}
+
+fn encode(inputs: &[Prepared]) -> Result<Vec<Features>, ModelError> {
+    assert!(inputs.len() <= BATCH_LEN, "{} photos are in memory at once", inputs.len());
+    let corner = |pixels: &Vec<f32>| vec![pixels[0] + pixels[1] + pixels[SIDE] + pixels[SIDE + 1]];
+    let sum = |tokens: &Vec<i64>| vec![tokens.iter().sum::<i64>() as f32];
+    let features =
+        |input: &Prepared| Features { image: input.pixels.as_ref().map(corner), text: input.tokens.as_ref().map(sum) };
+    Ok(inputs.iter().map(features).collect())
+}
+
+fn answer(features: &Features) -> Vec<f32> {
+    let score: f32 = [&features.image, &features.text].into_iter().flatten().map(|values| values[0]).sum();
+    let first = 1.0 / (1.0 + (-score).exp());
+    vec![first, 1.0 - first]
 }
 
 /// A word is a token: `fox` speaks for the first class, `rock` against it, every other says nothing.
