@@ -20,7 +20,7 @@ use crate::split::Split;
 use crate::training_graph::TrainingConfig;
 
 pub use confident_learning::{ConfidentLearning, LikelyWrong};
-pub use conflicts::{Conflict, ConflictKind};
+pub use conflicts::{Conflict, ConflictKind, Conflicting};
 
 /// What was found of the labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use natureddit_core::PostId;
 use natureddit_core::text::normalise_title;
+use natureddit_image::PerceptualHash;
 use serde::Serialize;
 
 use crate::examples::Example;
@@ -44,7 +45,7 @@ pub struct Conflicting {
 /// Every set of posts whose photos differ in at most so many bits from the next, or whose titles are equal, and that have
 /// more than one label; in the order of their first post.
 pub(super) fn conflicts(examples: &[&Example], distance_max: u32) -> Vec<Conflict> {
-    let hashes: Vec<Option<u64>> = examples.iter().map(|example| example.phash.map(|hash| hash.bits())).collect();
+    let hashes: Vec<Option<u64>> = examples.iter().map(|example| example.phash.map(PerceptualHash::bits)).collect();
     // A photo whose hash is not known is a set of its own.
     let photos = near_photos(&hashes, distance_max);
     let titles: Vec<String> = examples.iter().map(|example| normalise_title(&example.title)).collect();
