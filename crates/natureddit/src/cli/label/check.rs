@@ -207,7 +207,7 @@ fauna     40   5.0 %     38      2
 flora     40   0.0 %      0     40
 
 1 label is likely wrong
-  abc  fauna, more likely flora (0.987)  A \\u{1b}[2J rose, very very very very very very very…
+  abc  fauna, more likely flora (0.987)  A \\u{1b}[2J rose, very very very very very very very ve…
 
 1 set of posts that are alike, with different labels
   near-duplicate photos: abc fauna, abd flora  A rose
