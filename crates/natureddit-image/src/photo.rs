@@ -5,7 +5,8 @@ use std::fmt;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
-use image::RgbImage;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use crate::{PerceptualHash, scratch};
 
@@ -64,6 +65,19 @@ impl Photo {
     #[must_use]
     pub fn to_jpeg(&self, quality: u8) -> Vec<u8> {
         encode(self, quality)
+    }
+
+    /// A PNG, which loses nothing: for what is drawn.
+    ///
+    /// # Panics
+    /// When `rgb` has not the length it must have.
+    #[must_use]
+    pub fn to_png(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        PngEncoder::new(&mut bytes)
+            .write_image(&self.rgb, self.width, self.height, ExtendedColorType::Rgb8)
+            .expect(INVARIANT);
+        bytes
     }
 
     /// What the photo looks like, in 64 bits: near for copies that were shrunk or encoded again.
@@ -171,6 +185,13 @@ mod tests {
         assert_eq!(size(photo(100, 50).fit_within(100)), (100, 50));
         assert_eq!(size(photo(5000, 2).fit_within(100)), (100, 1));
         assert_eq!(size(photo(1, 5000).fit_within(100)), (1, 100));
+    }
+
+    #[test]
+    fn a_png_loses_nothing() {
+        let photo = photo(7, 5);
+        let limits = crate::ImageLimits { bytes_max: 1 << 16, pixels_max: 1 << 16 };
+        assert!(crate::decode(&photo.to_png(), &limits).is_ok_and(|read| read == photo));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod composed;
 mod embedder;
 mod encoder;
 mod error;
+mod explain;
 mod feature_table;
 mod head;
 mod input;
@@ -30,6 +31,7 @@ pub use encoder::{
     text_encoder_from_config,
 };
 pub use error::ModelError;
+pub use explain::{ExplainError, ExplainOptions, Explanation, OcclusionMap, WordWeight};
 pub use feature_table::{read_features, write_features};
 pub use head::Head;
 pub use input::{InputError, ModelInput};

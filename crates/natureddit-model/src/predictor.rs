@@ -73,6 +73,11 @@ impl Predictor {
         &self.classes
     }
 
+    /// What explaining an answer asks apart.
+    pub(crate) fn parts(&mut self) -> (&Preprocessor, &mut Encoders, &Head) {
+        (&self.preprocessor, &mut self.encoders, &self.head)
+    }
+
     /// The features of each input, in order.
     ///
     /// # Errors

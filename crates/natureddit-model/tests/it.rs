@@ -9,8 +9,8 @@ use std::process::Command;
 use natureddit_core::{Class, Progress, fs};
 use natureddit_model::train::{Sample, TrainError, TrainerConfig, train_head};
 use natureddit_model::{
-    BundleError, ComposedInputs, ComposedModel, Embedder, Features, InputError, ModelBundle, ModelInput, Predictor,
-    PredictorOptions, Runtime, composed_difference,
+    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, Features, InputError, ModelBundle,
+    ModelInput, Predictor, PredictorOptions, Runtime, composed_difference,
 };
 use natureddit_testkit::{LIMITS, assets, bundle, classes, photo, shared, trainer};
 use serde_json::Value;
@@ -167,6 +167,35 @@ fn one_file_answers_as_the_bundle_whatever_a_post_lacks() {
         assert!(distance(&alone, together) <= 1e-5 && distance(&alone, &expected.probabilities) <= 1e-5);
     }
     assert!(together[0] != together[2] && together[1] != together[2], "what a post has counts: {together:?}");
+}
+
+#[test]
+fn an_answer_is_explained_the_same_way_by_one_thread_and_by_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path(), "shapes");
+    let photo = photo(Class(1), 5);
+    // The title speaks against the photo, so that the answer is not so sure that nothing moves it.
+    let post = ModelInput { text: Some("many round discs"), image: Some(&photo) };
+    let explain = |post: &ModelInput<'_>, threads| {
+        let options = PredictorOptions { limits: LIMITS, threads };
+        let mut predictor = Predictor::load(&bundle, &assets().runtime, &options).unwrap();
+        let explanation = predictor.explain(post, &ExplainOptions::default()).unwrap();
+        let prepared = predictor.preprocessor().prepare(post).unwrap();
+        assert_eq!(explanation.prediction, predictor.predict(&[prepared]).unwrap()[0]);
+        explanation
+    };
+    let (once, again, two) = (explain(&post, 1), explain(&post, 1), explain(&post, 2));
+    assert_eq!(once, again);
+    let (map, other) = (once.photo.unwrap(), two.photo.unwrap());
+    assert_eq!(map.weights.len(), 49);
+    assert!(distance(&map.weights, &other.weights) < TOLERANCE);
+    assert!(map.weights.iter().any(|weight| weight.abs() > 1e-4), "covering a part changes nothing: {map:?}");
+
+    // Without the photo the title decides, and of its words that which names the class.
+    let title = ModelInput { text: Some("a pattern of upright stripes"), image: None };
+    let words = explain(&title, 2).words.unwrap();
+    let decides = words.iter().max_by(|a, b| a.weight.total_cmp(&b.weight)).unwrap();
+    assert_eq!(decides.word, "stripes", "{words:?}");
 }
 
 #[test]

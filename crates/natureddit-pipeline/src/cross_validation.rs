@@ -43,7 +43,7 @@ pub struct TooManyFolds {
 }
 
 /// A labelled example and its features.
-type Row = (Example, Features);
+pub(crate) type Row = (Example, Features);
 
 /// Cross-validates over the posts of `examples` and their features, both folders as the pipeline's components left
 /// them. Titles without a photo are learnt from, except those that tell of a post that judges or stops the training.
@@ -119,6 +119,12 @@ impl FoldScore {
     }
 }
 
+/// A labelled post and what a model says of it that never saw it.
+pub(crate) struct OutOfFold<'a> {
+    pub(crate) example: &'a Example,
+    pub(crate) judged: Judged,
+}
+
 /// Labelled posts, dealt into folds that share no group.
 pub(crate) struct Folds {
     posts: Vec<Row>,
@@ -153,8 +159,35 @@ impl Folds {
         let groups: Vec<&str> = posts.iter().map(|(example, _)| example.group.as_str()).collect();
         let distinct = groups.iter().collect::<HashSet<_>>().len();
         anyhow::ensure!(distinct >= k, TooManyFolds { folds: k, groups: distinct });
+        Ok(Self::deal(posts, titles, k))
+    }
+
+    /// Deals posts; the titles are in no fold.
+    pub(crate) fn deal(posts: Vec<Row>, titles: Vec<Row>, k: usize) -> Self {
+        let groups: Vec<&str> = posts.iter().map(|(example, _)| example.group.as_str()).collect();
         let fold_of = folds(&groups, k);
-        Ok(Self { posts, titles, fold_of, count: k })
+        Self { posts, titles, fold_of, count: k }
+    }
+
+    /// Every post with what a model says of it that saw none of its group; fold by fold.
+    ///
+    /// # Errors
+    /// As [`Folds::judge`].
+    pub(crate) fn out_of_fold(
+        &self,
+        method: &Method<'_>,
+        progress: &Progress,
+    ) -> Result<Vec<OutOfFold<'_>>, TrainError> {
+        progress.start("cross-validating", Some(self.count as u64));
+        let mut all = Vec::with_capacity(self.posts.len());
+        for fold in 0..self.count {
+            let held = self.posts.iter().zip(&self.fold_of).filter(|(_, of)| **of == fold).map(|((post, _), _)| post);
+            // One answer a post, in this order.
+            all.extend(held.zip(self.judge(fold, method)?).map(|(example, judged)| OutOfFold { example, judged }));
+            progress.advance(1);
+        }
+        progress.finish();
+        Ok(all)
     }
 
     /// How many folds there are.

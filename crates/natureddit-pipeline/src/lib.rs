@@ -19,6 +19,7 @@ mod feature_shards;
 pub mod file_state;
 pub mod graph;
 pub mod grouping;
+pub mod label_quality;
 pub mod leakage;
 pub mod metadata;
 pub mod runner;

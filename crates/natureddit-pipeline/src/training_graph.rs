@@ -241,8 +241,9 @@ fn infra_validator(config: &TrainingConfig) -> Option<Node> {
 
 fn pusher(config: &TrainingConfig) -> Node {
     let (models_dir, name, clock) = (config.models_dir.clone(), config.model_name.clone(), config.clock.clone());
-    let node = Node::new(Pusher { models_dir, name, clock })
+    let node = Node::new(Pusher { models_dir, name, data_dir: config.data_dir.clone(), clock })
         .with("model", Input::channel("Trainer", "model"))
+        .with("examples", Input::channel("ExampleGen", "examples"))
         .with("blessing", Input::channel("Evaluator", "blessing"))
         .with("evaluation", Input::channel("Evaluator", "evaluation"));
     match config.infra_validator {

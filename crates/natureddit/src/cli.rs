@@ -14,6 +14,7 @@ mod doctor;
 mod dvc;
 mod error;
 mod evaluation;
+mod features;
 mod forget;
 mod gc;
 mod hints;

@@ -1,7 +1,8 @@
 //! The one place that turns settings into the libraries' own.
 
+mod server;
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use natureddit_net::{Client, ClientConfig, HostMap, Pacing, RetryPolicy};
 use natureddit_pipeline::anomalies::Severity;
 use natureddit_pipeline::components::evaluator::EvaluatorConfig;
 use natureddit_pipeline::components::example_validator::ValidatorConfig;
-use natureddit_pipeline::components::infra_validator::{Candidate, InfraValidatorConfig, ServerProgram};
 use natureddit_pipeline::components::tuner::TunerConfig;
 use natureddit_pipeline::components::{AssetLoader, ModelAssets};
 use natureddit_pipeline::runner::RunnerConfig;
@@ -36,6 +36,8 @@ use natureddit_pipeline::tracking::{self, Credentials, Models, RunContext, Serve
 use natureddit_pipeline::training_graph::TrainingConfig;
 use natureddit_pipeline::{MetadataLocation, Runner};
 use url::{Host, Url};
+
+pub(crate) use server::{server_exam, server_program};
 
 use crate::config::{self, ClassWeights, Config, OnProblem, TrackedModels, TrackingAccess, TunerMethod};
 
@@ -343,54 +345,10 @@ pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
         extra_title_weight: config.trainer.extra_title_weight as f32,
         tuner: tuner(config),
         evaluator: evaluator(config),
-        infra_validator: infra_validator(config)?,
+        infra_validator: server::infra_validator(config)?,
         bulk_inferrer: config.bulk_inferrer,
         assets: asset_loader(config)?,
         clock: Clock::System,
-    })
-}
-
-/// How this program is started as a server with a candidate, and asked.
-fn infra_validator(config: &Config) -> anyhow::Result<Option<(InfraValidatorConfig, ServerProgram)>> {
-    let how = &config.infra_validator;
-    if !how.enabled {
-        return Ok(None);
-    }
-    let settings = config.file.clone().map(|file| ["--config".into(), file.into_os_string()]);
-    let arguments = move |candidate: &Candidate<'_>| {
-        let mut model = OsString::from(format!("{}=", candidate.name));
-        model.push(candidate.bundle);
-        let serve = ["serve", "--json", "--until-stdin-closes", "--address", "127.0.0.1:0", "--models"];
-        let mut arguments: Vec<OsString> = serve.map(OsString::from).into();
-        arguments.extend([model, "--self-signed".into(), candidate.scratch.as_os_str().to_owned()]);
-        arguments.extend(settings.clone().into_iter().flatten());
-        arguments
-    };
-    let server = ServerProgram {
-        program: std::env::current_exe().context("could not find the program that is running")?,
-        arguments: Arc::new(arguments),
-        environment: how.environment.clone(),
-        settings: server_settings(config),
-    };
-    let how = InfraValidatorConfig {
-        start_timeout: how.start_timeout,
-        stop_timeout: how.stop_timeout,
-        response_timeout: how.response_timeout,
-        test_posts_max: how.test_posts_max,
-    };
-    Ok(Some((how, server)))
-}
-
-/// What decides whether a server answers, besides the model. No timeout: a machine that is slow today is none tomorrow.
-fn server_settings(config: &Config) -> serde_json::Value {
-    let (serve, model) = (&config.serve, &config.model);
-    serde_json::json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "body_bytes_max": serve.body_bytes_max,
-        "bodies_bytes_max": serve.bodies_bytes_max,
-        "image_bytes_max": model.image_bytes_max,
-        "image_pixels_max": model.image_pixels_max,
-        "title_bytes_max": model.title_bytes_max,
     })
 }
 

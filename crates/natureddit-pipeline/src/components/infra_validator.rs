@@ -8,6 +8,7 @@
 mod exam;
 mod requests;
 mod server;
+pub mod skew;
 #[cfg(test)]
 mod tests;
 

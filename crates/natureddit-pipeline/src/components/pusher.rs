@@ -1,5 +1,7 @@
 //! Pusher: a model that both validators bless becomes the next version in the model store, and its default.
 
+mod model_card;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use natureddit_core::Clock;
 use natureddit_core::fs::{self, FsError};
+use natureddit_data::DatasetVersion;
 use natureddit_model::{
     ChangeKind, LockedModel, ModelBundle, ModelVersions, VersionChange, manifest_hash, next_version,
     sweep_partial_pushes,
@@ -16,10 +19,14 @@ use serde_json::{Value, json};
 
 use super::evaluator::{EVALUATION_FILE, is_blessed};
 use super::infra_validator::read_infra_blessing;
+use super::trainer::TRAINING_FILE;
 use super::{read_json, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 use crate::file_state::FileStates;
+use model_card::{Counts, ModelCard};
+
+pub use model_card::{MODEL_CARD_FILE, MODEL_CARD_PAGE};
 
 /// The file that says where a model was pushed; absent where it was not blessed.
 pub const PUSHED_FILE: &str = "pushed.json";
@@ -39,6 +46,8 @@ pub struct Pusher {
     pub models_dir: PathBuf,
     /// The model's name.
     pub name: String,
+    /// Where the dataset lies, whose version the model card tells.
+    pub data_dir: PathBuf,
     /// The time of a push, for the model's history.
     pub clock: Clock,
 }
@@ -48,12 +57,13 @@ impl Component for Pusher {
         const {
             &ComponentSpec {
                 id: "Pusher",
-                version: 2,
+                version: 3,
                 inputs: &[
                     Port::new("model", ArtifactType::Model),
                     Port::new("blessing", ArtifactType::ModelBlessing),
                     Port::optional("infra_blessing", ArtifactType::InfraBlessing),
                     Port::optional("evaluation", ArtifactType::ModelEvaluation),
+                    Port::optional("examples", ArtifactType::Examples),
                 ],
                 outputs: &[Port::new("pushed_model", ArtifactType::PushedModel)],
             }
@@ -73,6 +83,7 @@ impl Component for Pusher {
         }
         let metrics = io.optional_input("evaluation").map(metrics).transpose()?.unwrap_or_default();
         let version = self.push(io.input("model"), metrics)?;
+        self.write_model_card(version, io)?;
         cx.set_property("pushed_model", "pushed_version", version.to_string());
         write_json(&io.output("pushed_model").join(PUSHED_FILE), &Pushed { name: self.name.clone(), version })
     }
@@ -126,6 +137,27 @@ impl Pusher {
         let change = ChangeKind::Push;
         locked.record(VersionChange { at, change, version, before, manifest, metrics, reason: None })?;
         Ok(version)
+    }
+
+    /// Writes the model card of a version that has none yet. It is no part of the bundle, so that a push that was killed
+    /// before it is finished by the next run.
+    fn write_model_card(&self, version: u64, io: &ExecutionIo) -> anyhow::Result<()> {
+        let dir = self.models_dir.join(&self.name).join(version.to_string());
+        // A version that was left for another and deleted is not made again.
+        if !is_same_bundle(&dir, io.input("model"))? || ModelCard::is_in(&dir)? {
+            return Ok(());
+        }
+        let evaluation = io.optional_input("evaluation").map(|folder| read_json(&folder.join(EVALUATION_FILE)));
+        let card = ModelCard {
+            manifest: &ModelBundle::read_manifest(&dir)?,
+            version,
+            pushed_at: self.now()?,
+            dataset: DatasetVersion::of(&self.data_dir),
+            counts: io.optional_input("examples").map(Counts::read).transpose()?,
+            training: read_json(&io.input("model").join(TRAINING_FILE))?,
+            evaluation: evaluation.transpose()?.flatten(),
+        };
+        Ok(card.write(&dir)?)
     }
 
     /// To the second.
@@ -191,17 +223,24 @@ pub(crate) fn is_same_bundle(a: &Path, b: &Path) -> Result<bool, FsError> {
 
 #[cfg(test)]
 mod tests {
-    use natureddit_core::{ContentHash, Progress};
+    use natureddit_core::{ClassNames, ContentHash, Progress};
+    use natureddit_model::metrics::{Bootstrap, Metrics, evaluate};
     use natureddit_testkit::tiny_bundle;
 
     use super::*;
     use crate::component::InputFolder;
+    use crate::components::evaluator::Evaluation;
+
+    fn pusher(dir: &Path) -> Pusher {
+        let clock = Clock::fixed(1_800_000_000);
+        Pusher { models_dir: dir.join("models"), name: "m".into(), data_dir: dir.join("data"), clock }
+    }
 
     #[test]
     fn a_push_is_undone_by_its_loss_and_by_a_newer_one() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
-        let pusher = Pusher { models_dir: dir.join("models"), name: "m".into(), clock: Clock::fixed(1_800_000_000) };
+        let pusher = pusher(dir);
         let bundle =
             |path: &str, text: &str| fs::write_atomic(&dir.join(path).join(ModelBundle::MANIFEST), text).unwrap();
         let (model, hash) = (dir.join("model"), ContentHash::of(b"model"));
@@ -225,7 +264,7 @@ mod tests {
     fn a_pushed_file_that_is_gone_or_another_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
-        let pusher = Pusher { models_dir: dir.join("models"), name: "m".into(), clock: Clock::fixed(1_800_000_000) };
+        let pusher = pusher(dir);
         let (model, pushed) = (dir.join("model"), dir.join("models/m/1"));
         for bundle in [&model, &pushed] {
             fs::write_atomic(&bundle.join(ModelBundle::MANIFEST), "B").unwrap();
@@ -246,6 +285,20 @@ mod tests {
         assert_eq!(change(), Some(OutsideChange::Lost(pushed.join("head"))));
     }
 
+    /// A verdict on a model of that macro-F1.
+    fn evaluation() -> Evaluation {
+        let classes = ClassNames::new(["discs", "stripes", "horizon"].map(str::to_owned).to_vec()).unwrap();
+        let nothing = evaluate(&[], &classes, &Bootstrap { samples: 0, confidence: 0.95, seed: 1 });
+        Evaluation {
+            metrics: Metrics { macro_f1: 0.75, ..nothing },
+            slices: Vec::new(),
+            champion: None,
+            blessed: true,
+            reasons: Vec::new(),
+            refused_by: Vec::new(),
+        }
+    }
+
     /// A model store and the models that a pipeline makes.
     struct Store {
         folder: tempfile::TempDir,
@@ -255,8 +308,7 @@ mod tests {
     impl Store {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let (models_dir, name) = (folder.path().join("models"), "m".to_owned());
-            Self { pusher: Pusher { models_dir, name, clock: Clock::fixed(1_800_000_000) }, folder }
+            Self { pusher: pusher(folder.path()), folder }
         }
 
         fn model(&self) -> PathBuf {
@@ -268,8 +320,7 @@ mod tests {
             let dir = self.folder.path().join(format!("run {seed}"));
             tiny_bundle(&dir.join("model"), "m", seed);
             fs::write_atomic(&dir.join("blessing/BLESSED"), "").unwrap();
-            fs::write_atomic(&dir.join("evaluation").join(EVALUATION_FILE), r#"{"metrics":{"macro_f1":0.75}}"#)
-                .unwrap();
+            write_json(&dir.join("evaluation").join(EVALUATION_FILE), &evaluation()).unwrap();
             let inputs = ["model", "blessing", "evaluation"]
                 .map(|key| (key, InputFolder { path: dir.join(key), hash: ContentHash::of(&[seed]) }));
             ExecutionIo { inputs: inputs.into(), outputs: [("pushed_model", dir.join("pushed"))].into() }
@@ -309,7 +360,7 @@ mod tests {
         let versions = ModelVersions::read(&store.model()).unwrap();
         let last = versions.changes().last().unwrap();
         assert_eq!((last.version, last.before, last.at.as_second()), (2, Some(1), 1_800_000_000));
-        assert_eq!(last.metrics, BTreeMap::from([("macro_f1".to_owned(), 0.75)]));
+        assert_eq!((last.metrics["macro_f1"], last.metrics["examples"]), (0.75, 0.0));
         assert_eq!(versions.changes().len(), 2);
     }
 
@@ -347,12 +398,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pushed_model_has_a_card_that_is_no_part_of_its_bundle() {
+        let store = Store::new();
+        let first = store.io(1);
+        store.execute(&first);
+        let card = store.model().join("1").join(MODEL_CARD_FILE);
+        assert!(fs::read_to_string(&card).unwrap().starts_with("# Model card: m 1\n"));
+        assert!(store.model().join("1").join(MODEL_CARD_PAGE).is_file());
+        assert!(ModelBundle::read(&store.model().join("1")).is_ok());
+        // What somebody wrote into it stays, and pushes nothing.
+        fs::write_atomic(&card, "our own words").unwrap();
+        assert_eq!((store.change(&first), store.execute(&first)), (None, Some(1)));
+        assert_eq!(fs::read_to_string(&card).unwrap(), "our own words");
+    }
+
+    #[test]
     fn a_push_that_was_killed_before_it_was_written_down_is_finished() {
         let store = Store::new();
         store.execute(&store.io(1));
         tiny_bundle(&store.model().join("2"), "m", 2);
         assert_eq!(store.default(), Some(1));
         assert_eq!((store.execute(&store.io(2)), store.default()), (Some(2), Some(2)));
+        assert!(store.model().join("2").join(MODEL_CARD_FILE).is_file());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `natureddit label`: what people chose for the posts.
 
+mod check;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -18,9 +20,17 @@ const EXAMPLES: &str = "\
 Examples:
   natureddit label import choices.csv                   a CSV file with the columns id and choice
   natureddit label import choices.csv --by anna         say who chose
-  natureddit label import titles.csv --titles           titles without a photo: id, title, choice";
+  natureddit label import titles.csv --titles           titles without a photo: id, title, choice
+  natureddit label check                                which labels are likely wrong";
 
-/// Import labels
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  natureddit label check                    how many labels are wrong, and which
+  natureddit label check --out check.csv    and a table of them; mend its column choice, then
+  natureddit label import check.csv --by anna
+  natureddit label check --json             every figure and every post";
+
+/// Import labels, and find those that are likely wrong
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(super) struct Args {
@@ -42,6 +52,9 @@ enum Command {
         #[arg(long, conflicts_with = "by")]
         titles: bool,
     },
+    /// Say which labels are likely wrong: by models that did not see the post, and by posts that are alike
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(check::Args),
 }
 
 /// What an import of labels did.
@@ -74,7 +87,13 @@ impl fmt::Display for ImportedTitles {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
-    let Command::Import { file, by, titles } = &args.command;
+    let (file, by, titles) = match &args.command {
+        Command::Import { file, by, titles } => (file, by, titles),
+        Command::Check(args) => {
+            check::run(args, session)?;
+            return Ok(Exit::Ok);
+        }
+    };
     let config = session.config()?;
     if *titles {
         session.output.result(&ImportedTitles(import_titles(&config, file)?))?;

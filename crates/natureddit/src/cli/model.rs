@@ -1,5 +1,6 @@
 //! `natureddit model`: assets, pushed models and which of them answers, cross-validation.
 
+mod card;
 mod change;
 mod cross_validate;
 mod export;
@@ -7,6 +8,9 @@ mod list;
 mod pull;
 mod reference;
 mod show;
+mod verify_skew;
+
+use std::path::Path;
 
 use anyhow::anyhow;
 use clap::Subcommand;
@@ -23,10 +27,12 @@ Examples:
   natureddit model pull                     fetch ONNX Runtime and the encoders, checked by SHA-256
   natureddit model list                     the versions that were pushed, and which of them answers
   natureddit model show 2                   one version: classes, figures, origin, files
+  natureddit model card 2                   its model card: data, quality, limits, licences
   natureddit model promote 1 --reason \"2 confuses foxes and flowers\"
   natureddit model rollback                 back to the version that answered before
   natureddit model export --out model.onnx  the version that answers, as one ONNX file
-  natureddit model cross-validate           how good the method is on all labelled posts";
+  natureddit model cross-validate           how good the method is on all labelled posts
+  natureddit model verify-skew              whether a server answers as the training did";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -39,6 +45,23 @@ Examples:
   natureddit model show 2                   version 2 of the project's model
   natureddit model show naturedditTI/2      version 2 of any model in the store
   natureddit model show --json              the same for a program";
+
+const CARD_EXAMPLES: &str = "\
+Examples:
+  natureddit model card                     of the version that answers, as Markdown
+  natureddit model card naturedditTI/2 > MODEL_CARD.md
+  natureddit model card --json              where it lies, and its text
+
+model_card.html beside it says the same as a page.";
+
+const VERIFY_SKEW_EXAMPLES: &str = "\
+Examples:
+  natureddit model verify-skew              by a server that is started for it
+  natureddit model verify-skew --url https://127.0.0.1:8080
+  natureddit model verify-skew --model 2 --rows 1000 --json
+
+The exit code is 1 where a training row is answered with another label than its stored features
+give, or with a probability that is more than 1e-4 from theirs.";
 
 const PROMOTE_EXAMPLES: &str = "\
 Examples:
@@ -79,6 +102,13 @@ enum Command {
         #[arg(value_name = "[NAME/]VERSION|NAME")]
         model: Option<ModelReference>,
     },
+    /// Print the model card of one version
+    #[command(after_help = CARD_EXAMPLES)]
+    Card {
+        /// A model or one version of it [default: the version of the project's model that answers]
+        #[arg(value_name = "[NAME/]VERSION|NAME")]
+        model: Option<ModelReference>,
+    },
     /// Let another version answer where none is asked for
     #[command(after_help = PROMOTE_EXAMPLES)]
     Promote {
@@ -112,6 +142,9 @@ enum Command {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=100))]
         folds: u16,
     },
+    /// Send training rows through a server and compare with their stored features
+    #[command(after_help = VERIFY_SKEW_EXAMPLES)]
+    VerifySkew(verify_skew::Args),
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
@@ -119,10 +152,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         Command::Pull => pull::run(session)?,
         Command::List => list::run(session)?,
         Command::Show { model } => show::run(model.as_ref(), session)?,
+        Command::Card { model } => card::run(model.as_ref(), session)?,
         Command::Promote { model, reason } => change::promote(model, reason.as_deref(), session)?,
         Command::Rollback { model, to, reason } => change::roll_back(model.as_ref(), *to, reason.as_deref(), session)?,
         Command::Export(args) => session.output.result(&export::export(args, session)?)?,
         Command::CrossValidate { folds } => cross_validate::run(usize::from(*folds), session)?,
+        Command::VerifySkew(args) => return verify_skew::run(args, session),
     }
     Ok(Exit::Ok)
 }
@@ -142,13 +177,19 @@ pub(super) fn pushed_bundle(config: &Config, version: Option<u64>) -> Result<(u6
 
 /// A version of a model and its bundle, checked; the default if none is named.
 fn bundle_of(versions: &ModelVersions, name: &str, version: Option<u64>) -> Result<(u64, ModelBundle), CliError> {
+    let (version, dir) = version_of(versions, name, version)?;
+    Ok((version, ModelBundle::read(dir)?))
+}
+
+/// A version of a model and its folder; the default if none is named.
+fn version_of<'v>(versions: &'v ModelVersions, name: &str, version: Option<u64>) -> Result<(u64, &'v Path), CliError> {
     let chosen = match version {
         Some(version) => versions.get(version).map(|dir| (version, dir)),
         None => versions.default_version(),
     };
     let known = versions.iter().map(|(version, _)| version.to_string()).collect::<Vec<_>>().join(", ");
     match (chosen, version) {
-        (Some((version, dir)), _) => Ok((version, ModelBundle::read(dir)?)),
+        (Some(chosen), _) => Ok(chosen),
         (None, Some(version)) if !known.is_empty() => {
             Err(anyhow!("version {version} of {name} was never pushed")).hint(format!("there is {known}"))
         }

@@ -125,11 +125,16 @@ pub(super) fn start(
     let started = runtime.block_on(Server::start(serve_config(config, session, address), loaded));
     let server = hinted(started, &config.serve.tls)?;
     let url = format!("https://{}", server.address());
-    let certificate = match &config.serve.tls {
+    let certificate = certificate_of(config);
+    Ok((server, Ready { url, models: names.into_iter().collect(), certificate }))
+}
+
+/// The certificate that a server of this project shows.
+pub(super) fn certificate_of(config: &Config) -> PathBuf {
+    match &config.serve.tls {
         TlsConfig::Files { cert, .. } => cert.clone(),
         TlsConfig::SelfSigned { dir, .. } => dir.join(CERTIFICATE_FILE),
-    };
-    Ok((server, Ready { url, models: names.into_iter().collect(), certificate }))
+    }
 }
 
 fn serve_config(config: &Config, session: &Session, address: SocketAddr) -> ServeConfig {

@@ -309,3 +309,38 @@ fn posts_without_a_label_are_answered_by_the_model_in_use() {
     let (inferrer, again) = output(&run_pipeline(&dir), "predictions.csv");
     assert_eq!((&inferrer["reason"]["because"], again), (&"readable".into(), table));
 }
+
+#[test]
+fn a_version_without_a_model_card_is_told_as_that() {
+    assert_snapshot!(project().args(["model", "card", "2"]).snapshot());
+}
+
+#[test]
+fn the_model_card_is_printed_and_shown() {
+    let file = |name: &str| format!("models/naturedditTI/1/{name}");
+    let with_card = || {
+        let card = "# Model card: naturedditTI 1\n\n## Data\n";
+        project().file(&file("MODEL_CARD.md"), card).file(&file("model_card.html"), "<!DOCTYPE html>")
+    };
+    assert_snapshot!("model_card", with_card().args(["model", "card"]).snapshot());
+    assert_snapshot!("model_card_as_json", with_card().args(["model", "card", "naturedditTI/1", "--json"]).snapshot());
+    let shown = with_card().args(["model", "show"]).run();
+    assert!(shown.stdout.contains("model card: ") && shown.stdout.contains("MODEL_CARD.md"), "{}", shown.stdout);
+}
+
+#[test]
+fn what_cannot_be_verified_or_explained_is_a_usage_error() {
+    let usage = |args: &[&str], why: &str| {
+        let run = project().arguments(args).run();
+        assert!(run.code == Some(2) && run.stderr.contains(why), "{args:?}: {}", run.stderr);
+    };
+    usage(&["model", "verify-skew", "--url", "localhost:8080"], "https://");
+    usage(&["model", "verify-skew", "--rows", "0"], "--rows");
+    usage(&["model", "verify-skew", "--certificate", "c.pem"], "--url");
+    usage(&["predict", "--text", "A fox", "--heat-map", "map.png"], "--explain");
+    usage(&["predict", "--text", "A fox", "--explain", "--heat-map", "map.png"], "--image");
+    usage(&["predict", "--text", "A fox", "--explain", "--grid", "1"], "--grid");
+    let picture = ["predict", "--text", "A fox", "--image", "fox.jpg", "--explain", "--heat-map", "map.webp"];
+    usage(&picture, "no name of a picture");
+    usage(&["label", "check", "--out", "labels/labels.csv"], "would replace what the project keeps");
+}

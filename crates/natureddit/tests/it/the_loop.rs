@@ -46,7 +46,7 @@ pub(crate) fn with_assets() -> Natureddit {
 }
 
 /// The program in the project's folder.
-fn in_project() -> Natureddit {
+pub(crate) fn in_project() -> Natureddit {
     with_assets().in_dir(&project().dir)
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn json(run: &Run) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-fn a_photo() -> PathBuf {
+pub(crate) fn a_photo() -> PathBuf {
     let photos = fs::read_dir(project().dir.join("data/images")).unwrap();
     photos.map(|entry| entry.unwrap().path()).min().unwrap()
 }

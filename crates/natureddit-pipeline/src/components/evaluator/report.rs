@@ -16,6 +16,7 @@ use super::verdict::Ruling;
 use super::{Evaluation, EvaluatorConfig};
 
 pub(super) use mistakes::{Mistakes, Photos};
+pub(in crate::components) use style::STYLE;
 
 /// The page in the folder of an evaluation.
 pub const REPORT_FILE: &str = "report.html";
@@ -50,7 +51,7 @@ impl Report<'_> {
                     meta http-equiv="Content-Security-Policy"
                         content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
                     title { "Evaluation of " (self.model) }
-                    style { (PreEscaped(style::STYLE)) (PreEscaped(crate::svg::STYLE)) }
+                    style { (PreEscaped(STYLE)) (PreEscaped(crate::svg::STYLE)) }
                 }
                 body {
                     main {

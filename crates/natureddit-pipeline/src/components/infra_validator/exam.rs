@@ -158,7 +158,7 @@ fn answered(answer: Result<Answer, NetError>) -> Result<Answer, String> {
 }
 
 /// An error with its causes, on one line.
-fn told(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn told(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     brief(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }

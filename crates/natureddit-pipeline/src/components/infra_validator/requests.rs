@@ -114,7 +114,7 @@ pub(super) fn photo_of(example: &Example, images_dir: &Path, bytes_max: u64) -> 
 }
 
 /// The probabilities of a prediction in JSON, in the order of the classes, or what is wrong with it.
-fn prediction(body: &str, classes: &ClassNames) -> Result<Vec<f64>, String> {
+pub(super) fn prediction(body: &str, classes: &ClassNames) -> Result<Vec<f64>, String> {
     let answer: Value = serde_json::from_str(body).map_err(|_| format!("the answer is no JSON: {}", brief(body)))?;
     let told = answer["probabilities"].as_object().map_or(0, serde_json::Map::len);
     let probabilities: Vec<f64> = classes.names().filter_map(|name| answer["probabilities"][name].as_f64()).collect();

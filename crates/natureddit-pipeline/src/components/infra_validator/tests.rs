@@ -9,7 +9,7 @@ use super::exam::{Exam, Verdict};
 use super::*;
 
 /// A server as it should be: what it makes of a request it says by its form alone.
-const GOOD: &str = r#"
+pub(super) const GOOD: &str = r#"
 import http.server, json, os, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, kind, body):
@@ -29,10 +29,10 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 print(json.dumps({"url": "http://127.0.0.1:%d" % server.server_port, "models": ["m"]}, indent=2), flush=True)
 "#;
 
-const STOPS: &str = "sys.stdin.read()\n";
+pub(super) const STOPS: &str = "sys.stdin.read()\n";
 
 /// Whether a Python is there; else the test is skipped aloud.
-fn python() -> bool {
+pub(super) fn python() -> bool {
     let found = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
         // Past the capture of a passing test's output.
@@ -42,7 +42,7 @@ fn python() -> bool {
 }
 
 /// Runs a script as the server; it leaves its number in the file `pid` of its scratch folder.
-fn server(script: &str) -> ServerProgram {
+pub(super) fn server(script: &str) -> ServerProgram {
     let script = format!("import os, sys\nopen(sys.argv[1] + '/pid', 'w').write(str(os.getpid()))\n{script}");
     let script = script.replace("PING", "200");
     let answer = r#"b'{"label": "flora", "probabilities": {"fauna": 0.25, "flora": 0.75}}'"#;
@@ -57,7 +57,7 @@ fn server(script: &str) -> ServerProgram {
     }
 }
 
-const LONG: Duration = Duration::from_secs(30);
+pub(super) const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(300);
 
 fn exam(start_timeout: Duration, stop_timeout: Duration) -> Exam {

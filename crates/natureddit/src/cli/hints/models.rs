@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use natureddit_model::{ChangeError, HistoryError};
+use natureddit_pipeline::components::infra_validator::skew::SkewError;
 
 /// The advice for one cause of an error, where there is some.
 pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
@@ -12,6 +13,9 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
             "mend line {line} of {path}, or remove it: it says which version answered from when on. Without the whole file the \
              newest version answers"
         ));
+    }
+    if let Some(error) = cause.downcast_ref::<SkewError>() {
+        return Some(of_skew(error).to_owned());
     }
     Some(match cause.downcast_ref::<ChangeError>()? {
         ChangeError::NothingPushed { .. } => "`natureddit run` trains, judges and pushes one".to_owned(),
@@ -33,6 +37,18 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
         // The error that it passes on has its own.
         ChangeError::History(_) => return None,
     })
+}
+
+fn of_skew(error: &SkewError) -> &'static str {
+    match error {
+        SkewError::OtherEncoders { .. } => {
+            "`natureddit run` trains a model on the features as they are; --model names another version"
+        }
+        SkewError::NoRow { .. } => "`natureddit dataset validate` says which photos are not there as they were",
+        SkewError::Server { .. } => {
+            "is `natureddit serve` running there, with this certificate? Without --url one is started"
+        }
+    }
 }
 
 fn list(versions: &[u64]) -> String {

@@ -8,7 +8,8 @@ use natureddit_data::dvc::pointer::PointerError;
 use natureddit_data::dvc::remote::RemoteError;
 use natureddit_data::{CollectError, DatasetError, TableError};
 use natureddit_model::{
-    BundleError, ChangeError, ComposeError, HistoryError, ModelError, QuantizeError, RuntimeError, WeightsError,
+    BundleError, ChangeError, ComposeError, ExplainError, HistoryError, ModelError, QuantizeError, RuntimeError,
+    WeightsError,
 };
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::examples::{ExamplesError, TfRecordError};
@@ -54,6 +55,11 @@ fn of_tracking<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 
 }
 
 fn of_a_model<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<ExplainError>() {
+        Some(ExplainError::Input(inner)) => return Some(inner),
+        Some(ExplainError::Model(inner)) => return Some(inner),
+        None => {}
+    }
     match error.downcast_ref::<ModelError>() {
         Some(ModelError::Bundle(inner)) => return Some(inner),
         Some(ModelError::Weights(inner)) => return Some(inner),

@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use anyhow::anyhow;
-use natureddit_pipeline::RunOptions;
 use natureddit_pipeline::cross_validation::{CrossValidation, cross_validate};
-use natureddit_pipeline::training_graph::feature_graph;
 use serde::Serialize;
 
 use crate::cli::error::CliError;
 use crate::cli::evaluation::MetricsTable;
+use crate::cli::features::FeatureFolders;
 use crate::cli::session::Session;
 use crate::wiring;
 
@@ -29,16 +27,7 @@ impl fmt::Display for CrossValidated {
 pub(super) fn run(folds: usize, session: &Session) -> Result<(), CliError> {
     let config = session.config()?;
     let training = wiring::training(&config)?;
-    let graph = feature_graph(&training)?;
-    let progress = session.output.progress();
-    let runner = wiring::pipeline_runner(&config, &session.clock, session.output.progress_of_tasks());
-    let report = runner.run(&graph, &RunOptions::default(), &mut |_| {})?.succeeded()?;
-    let folder = |component: &str, output: &str| {
-        let made = report.component(component).and_then(|component| component.outputs.get(output));
-        made.map(|output| runner.path(&output.uri)).ok_or_else(|| anyhow!("{component} left no {output}"))
-    };
-    let examples = folder("ExampleGen", "examples")?;
-    let transformed = folder("Transform", "transformed_examples")?;
-    let result = cross_validate((&examples, &transformed), folds, &training, &progress)?;
+    let folders = FeatureFolders::bring_up_to_date(&config, &training, session)?;
+    let result = cross_validate(folders.paths(), folds, &training, &session.output.progress())?;
     Ok(session.output.result(&CrossValidated(result))?)
 }

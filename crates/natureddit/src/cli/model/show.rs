@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use natureddit_model::{Manifest, ModelVersions, VersionChange};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::list::ChangeLine;
-use super::{ModelReference, bundle_of};
+use super::{ModelReference, bundle_of, card};
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
 use crate::cli::words::{printable, size};
@@ -22,6 +23,9 @@ struct Shown {
     metrics: BTreeMap<String, f64>,
     /// How it came to answer and how it ceased to, the oldest first.
     changes: Vec<VersionChange>,
+    /// What people must know of it, where it has a model card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_card: Option<PathBuf>,
     #[serde(skip)]
     manifest: Manifest,
     /// The manifest, but that settings in its lineage are JSON and no text that holds some.
@@ -31,7 +35,7 @@ struct Shown {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, default, metrics, changes, manifest, described } = self;
+        let Self { version, default, metrics, changes, model_card, manifest, described } = self;
         let Manifest { name, classes, image_encoder, text_encoder, producer, files, .. } = manifest;
         writeln!(f, "{name} {version}: {classes}")?;
         if *default {
@@ -41,6 +45,9 @@ impl fmt::Display for Shown {
             writeln!(f, "{metric}: {}", (value * 1e4).round() / 1e4)?;
         }
         writeln!(f, "written by {producer}")?;
+        if let Some(card) = model_card {
+            writeln!(f, "model card: {}", card.display())?;
+        }
         for (kind, encoder) in [("photo", image_encoder), ("title", text_encoder)] {
             writeln!(f, "{kind}: {}, {} features, {}", encoder.name, encoder.features, encoder.licence)?;
         }
@@ -85,6 +92,7 @@ pub(super) fn run(model: Option<&ModelReference>, session: &Session) -> Result<(
         default: versions.default_version().is_some_and(|(default, _)| default == version),
         metrics: versions.push_of(version).map(|push| push.metrics.clone()).unwrap_or_default(),
         changes: changes.cloned().collect(),
+        model_card: card::of(bundle.dir()),
         described: described(&bundle.manifest)?,
         manifest: bundle.manifest,
     };

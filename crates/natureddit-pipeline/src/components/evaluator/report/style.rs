@@ -1,7 +1,7 @@
 //! How the page looks: light, dark, and on paper.
 
 /// The page's style sheet; the plots' own is [`crate::svg::STYLE`].
-pub(super) const STYLE: &str = "\
+pub(in crate::components) const STYLE: &str = "\
 :root{--paper:#fff;--card:#f6f8f7;--ink:#17211c;--soft:#5b6861;--line:#dde4e0;--good:#1a7f4b;--bad:#b3261e;\
 --c0:#1b7f79;--c1:#c4581b;--c2:#3f5fbf;--c3:#8a4f9e;--c4:#8c7a00;--c5:#b83a6b}\
 @media screen and (prefers-color-scheme:dark){:root{--paper:#121715;--card:#1b2220;--ink:#e6ece9;--soft:#9fada6;\

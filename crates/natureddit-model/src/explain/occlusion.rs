@@ -1,0 +1,149 @@
+//! The photo with a part of it covered, and what that changed.
+
+use natureddit_image::Photo;
+
+/// How far the answered class's probability falls when a part of the photo is covered with the photo's mean colour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OcclusionMap {
+    /// How many cells there are along each side. The grid covers the whole photo, whatever its shape.
+    pub cells_a_side: usize,
+    /// A weight a cell, -1 to 1, row by row from the top; `cells_a_side * cells_a_side` of them.
+    pub weights: Vec<f32>,
+}
+
+/// Smaller weights are drawn as this one would be: without it a photo on which nothing hangs would be painted with noise.
+const STRONGEST_MIN: f32 = 0.01;
+/// How much of the strongest cell is colour.
+const COLOUR_MAX: f32 = 0.65;
+/// The colours of what speaks for the answer and of what speaks against it; who is colour-blind tells them apart, too.
+const FOR: [f32; 3] = [235.0, 85.0, 0.0];
+const AGAINST: [f32; 3] = [0.0, 90.0, 235.0];
+
+impl OcclusionMap {
+    /// The weights of each row, from the top.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.weights.chunks(self.cells_a_side.max(1))
+    }
+
+    /// Each weight beside the strongest, -1 to 1, for drawing; where all are weaker than 0.01, beside that.
+    #[must_use]
+    pub fn shades(&self) -> Vec<f32> {
+        let strongest = self.weights.iter().fold(STRONGEST_MIN, |strongest, weight| strongest.max(weight.abs()));
+        self.weights.iter().map(|weight| weight / strongest).collect()
+    }
+
+    /// The photo in pale colours with the cells over it: orange what speaks for the answer, blue what speaks against it.
+    #[must_use]
+    pub fn draw_over(&self, photo: &Photo) -> Photo {
+        let shades = self.shades();
+        let cell = |at: usize, side: u32| at * self.cells_a_side / side as usize;
+        let width = photo.width as usize;
+        let mut rgb = photo.rgb.clone();
+        for (at, pixel) in rgb.chunks_exact_mut(3).enumerate() {
+            let place = cell(at / width, photo.height) * self.cells_a_side + cell(at % width, photo.width);
+            let shade = shades.get(place).copied().unwrap_or_default();
+            let (colour, share) = (if shade > 0.0 { FOR } else { AGAINST }, shade.abs() * COLOUR_MAX);
+            let grey = pixel.iter().map(|&value| f32::from(value)).sum::<f32>() / 3.0;
+            for (value, colour) in pixel.iter_mut().zip(colour) {
+                let pale = f32::midpoint(f32::from(*value), grey);
+                *value = (pale + (colour - pale) * share).round() as u8;
+            }
+        }
+        Photo { width: photo.width, height: photo.height, rgb }
+    }
+}
+
+/// A prepared photo of which one cell at a time is covered.
+pub(super) struct Covering<'a> {
+    /// [3, size, size]
+    pixels: &'a [f32],
+    size: usize,
+    cells_a_side: usize,
+    /// Of each channel.
+    mean: [f32; 3],
+}
+
+impl<'a> Covering<'a> {
+    pub(super) fn new(pixels: &'a [f32], cells_a_side: usize) -> Self {
+        let area = pixels.len() / 3;
+        let size = area.isqrt();
+        let mean = |channel: usize| {
+            let plane = &pixels[channel * area..(channel + 1) * area];
+            (plane.iter().map(|&value| f64::from(value)).sum::<f64>() / area.max(1) as f64) as f32
+        };
+        Self { pixels, size, cells_a_side: cells_a_side.clamp(1, size.max(1)), mean: [0, 1, 2].map(mean) }
+    }
+
+    pub(super) fn cells_a_side(&self) -> usize {
+        self.cells_a_side
+    }
+
+    pub(super) fn cells(&self) -> usize {
+        self.cells_a_side * self.cells_a_side
+    }
+
+    /// The pixels with this cell in the mean colour. The cells are counted row by row; each pixel is in one of them.
+    pub(super) fn without(&self, cell: usize) -> Vec<f32> {
+        let Self { size, cells_a_side, .. } = *self;
+        // The first pixel whose cell, rounded down, is this one.
+        let edge = |at: usize| (at * size).div_ceil(cells_a_side);
+        let (row, column) = (cell / cells_a_side, cell % cells_a_side);
+        let mut pixels = self.pixels.to_vec();
+        for (plane, mean) in pixels.chunks_exact_mut(size * size).zip(self.mean) {
+            for line in plane.chunks_exact_mut(size).take(edge(row + 1)).skip(edge(row)) {
+                line[edge(column)..edge(column + 1)].fill(mean);
+            }
+        }
+        pixels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pixel_is_covered_once_and_with_its_channels_mean() {
+        // Seven by seven pixels in three by three cells, which no cell divides evenly.
+        let pixels: Vec<f32> = (0..3 * 49).map(|at| at as f32).collect();
+        let covering = Covering::new(&pixels, 3);
+        let mut covered = vec![0; pixels.len()];
+        for cell in 0..covering.cells() {
+            for (at, (before, after)) in pixels.iter().zip(covering.without(cell)).enumerate() {
+                if after.to_bits() != before.to_bits() {
+                    assert_eq!(after, [24.0, 73.0, 122.0][at / 49]);
+                    covered[at] += 1;
+                }
+            }
+        }
+        // The middle pixel of each channel has the mean already.
+        assert!((0..covered.len()).all(|at| covered[at] == usize::from(at % 49 != 24)), "{covered:?}");
+    }
+
+    #[test]
+    fn a_grid_finer_than_the_pixels_has_a_cell_a_pixel() {
+        let pixels = [0.0; 12];
+        assert_eq!(Covering::new(&pixels, 9).cells_a_side(), 2);
+        assert_eq!(Covering::new(&pixels, 0).cells_a_side(), 1);
+    }
+
+    #[test]
+    fn what_speaks_for_the_answer_is_drawn_orange_and_what_speaks_against_it_blue() {
+        let map = OcclusionMap { cells_a_side: 2, weights: vec![0.5, -0.25, 0.0, 0.001] };
+        let photo = Photo { width: 4, height: 2, rgb: vec![100; 24] };
+        let drawn = map.draw_over(&photo);
+        let pixel = |x: usize, y: usize| &drawn.rgb[(y * 4 + x) * 3..][..3];
+        assert_eq!((pixel(0, 0), pixel(1, 0)), (&[188, 90, 35][..], &[188, 90, 35][..]));
+        assert_eq!((pixel(2, 0), pixel(3, 0)), (&[68, 97, 144][..], &[68, 97, 144][..]));
+        assert_eq!(pixel(0, 1), [100; 3]);
+        assert_eq!((drawn.width, drawn.height), (4, 2));
+    }
+
+    #[test]
+    fn noise_is_not_drawn_as_if_it_were_a_finding() {
+        let map = OcclusionMap { cells_a_side: 1, weights: vec![1e-6] };
+        assert!(map.shades()[0] < 1e-3);
+        let map = OcclusionMap { cells_a_side: 1, weights: vec![-0.2] };
+        assert_eq!(map.shades(), [-1.0]);
+    }
+}
