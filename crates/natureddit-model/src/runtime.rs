@@ -130,13 +130,13 @@ pub(crate) struct Graph {
 
 /// One input of a graph: its name, shape and values.
 pub(crate) enum Feed<'a> {
-    F32(&'static str, Vec<usize>, &'a [f32]),
-    I64(&'static str, Vec<usize>, &'a [i64]),
+    F32(&'a str, Vec<usize>, &'a [f32]),
+    I64(&'a str, Vec<usize>, &'a [i64]),
 }
 
 impl Graph {
-    /// Runs the graph and copies its first output, row-major.
-    pub(crate) fn run(&mut self, feeds: &[Feed<'_>]) -> Result<Vec<f32>, RuntimeError> {
+    /// Runs the graph and copies the output of that name, row-major.
+    pub(crate) fn run(&mut self, feeds: &[Feed<'_>], output: &str) -> Result<Vec<f32>, RuntimeError> {
         let failed = |e: ort::Error| RuntimeError::Run(e.to_string());
         let mut inputs: Vec<(&str, ort::session::SessionInputValue<'_>)> = Vec::with_capacity(feeds.len());
         for feed in feeds {
@@ -150,7 +150,9 @@ impl Graph {
             });
         }
         let outputs = self.session.run(inputs).map_err(failed)?;
-        let (_shape, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
+        let found =
+            outputs.get(output).ok_or_else(|| RuntimeError::Run(format!("the graph has no output {output}")))?;
+        let (_shape, values) = found.try_extract_tensor::<f32>().map_err(failed)?;
         Ok(values.to_vec())
     }
 }

@@ -1,5 +1,7 @@
 //! The real encoders against stored answers, and a bundle from training to prediction.
 
+mod encoders;
+
 use std::path::Path;
 use std::process::Command;
 

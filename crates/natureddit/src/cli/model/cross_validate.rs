@@ -28,7 +28,7 @@ impl fmt::Display for CrossValidated {
 
 pub(super) fn run(folds: usize, session: &Session) -> Result<(), CliError> {
     let config = session.config()?;
-    let training = wiring::training(&config)?;
+    let training = wiring::training(&config, &session.output.progress())?;
     let graph = feature_graph(&training)?;
     let progress = session.output.progress();
     let runner = wiring::pipeline_runner(&config, &session.clock, session.output.progress_of_tasks());
