@@ -35,9 +35,11 @@ pub(crate) struct Peer {
     is_light: bool,
 }
 
-const PEERS: [Peer; 8] = [
+const PEERS: [Peer; 9] = [
     Peer { name: "clients", checks: &["check_serve.py", "check_table.py"], is_light: true },
     Peer { name: "onnx", checks: &["check_onnx.py"], is_light: true },
+    // PyTorch has gigabytes.
+    Peer { name: "encoders", checks: &["check_encoders.py"], is_light: false },
     Peer { name: "dvc", checks: &["check_dvc.py"], is_light: true },
     Peer { name: "mlmd", checks: &["check_mlmd.py"], is_light: true },
     Peer { name: "reddit", checks: &["check_praw.py"], is_light: true },

@@ -14,7 +14,9 @@ use crate::colour::{ColourModel, ToSrgb};
 use crate::jpeg::Jpeg;
 use crate::photo::{fitting, grey_resized};
 use crate::planes::SmallPlanes;
-use crate::{Format, ImageError, ImageLimits, PerceptualHash, Photo, baseline, gif, pixels, png, scratch, webp};
+use crate::{
+    Format, ImageError, ImageLimits, PerceptualHash, Photo, Square, baseline, gif, pixels, png, scratch, webp,
+};
 
 /// The longest side of a photo: what is longer could not be stored as JPEG.
 const SIDE_MAX: u32 = u16::MAX as u32;
@@ -64,6 +66,14 @@ pub fn decode_resized(bytes: &[u8], limits: &ImageLimits, width: u32, height: u3
     Opened::new(bytes, limits)?.decode(Size::Exactly { width, height })
 }
 
+/// As [`decode_resized`], as a square.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_square(bytes: &[u8], limits: &ImageLimits, square: &Square) -> Result<Photo, ImageError> {
+    Opened::new(bytes, limits)?.decode(Size::Square(*square))
+}
+
 /// The header, and what the whole photo looks like, in 64 bits: as [`Photo::perceptual_hash`] (at
 /// most 4 of them differ) but in less time, for of most JPEG files only the brightness is made into pixels. All of the
 /// file is read all the same.
@@ -85,6 +95,7 @@ pub(crate) enum Size {
     },
     /// By [`Photo::fit_within`].
     Within(u32),
+    Square(Square),
 }
 
 /// A file whose header is read and within the limits.
@@ -211,7 +222,7 @@ impl<'a> Opened<'a> {
         let turned = |(width, height)| if orientation >= 5 { (height, width) } else { (width, height) };
         let stored = turned((width, height));
         let target = match size {
-            Size::Full => stored,
+            Size::Full | Size::Square(_) => stored,
             Size::Exactly { width, height } => turned((width, height)),
             Size::Within(long_side_max) => fitting(stored, long_side_max),
         };
@@ -223,8 +234,10 @@ impl<'a> Opened<'a> {
             }
             Decoder::Other(decoder) => decode_other(decoder, format)?,
         };
-        let photo = photo.into_resized(target.0, target.1);
-        let mut photo = turn(photo, orientation);
+        let mut photo = match size {
+            Size::Square(square) => square.cut(turn(square.resize(photo), orientation)),
+            _ => turn(photo.into_resized(target.0, target.1), orientation),
+        };
         if let Some(to_srgb) = to_srgb {
             to_srgb.apply(&mut photo.rgb);
         }

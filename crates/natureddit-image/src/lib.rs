@@ -25,16 +25,18 @@ mod planes;
 mod png;
 mod resize;
 mod scratch;
+mod square;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
 mod webp;
 
-pub use decode::{ImageInfo, decode, decode_resized, examine, inspect};
+pub use decode::{ImageInfo, decode, decode_resized, decode_square, examine, inspect};
 pub use error::ImageError;
 pub use format::Format;
 pub use normalise::{Normalised, normalise};
 pub use perceptual_hash::{ParsePerceptualHashError, PerceptualHash};
 pub use photo::Photo;
+pub use square::{Filter, Square};
 
 /// What a photo may cost, checked before anything is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! manifest.json         this format's version, model name, classes, encoders, lineage, SHA-256 and size of each file
 //! labels.json           {"0": "fauna", ...}, TorchServe's index_to_name form
 //! preprocess.json       what decides the tensors the encoders see
-//! image_encoder.onnx    pixels [n, 3, 224, 224] -> features
+//! image_encoder.onnx    pixels [n, 3, size, size] -> features
 //! text_encoder.onnx     input_ids, attention_mask [n, tokens] -> embedding
 //! tokenizer.json        Hugging Face tokenizers
 //! head.safetensors      standardisation and the linear layer
@@ -17,7 +17,7 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ClassNames, ContentHash};
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::{EncoderFiles, EncoderPair};
+use crate::encoder::{EncoderFiles, EncoderPair, EncoderPorts, Ports, Widths};
 use crate::error::ModelError;
 use crate::head::Head;
 use crate::preprocess::PreprocessConfig;
@@ -71,6 +71,9 @@ pub struct EncoderRecord {
     pub hash: ContentHash,
     /// The licence of its weights.
     pub licence: String,
+    /// How the values of its graph are called; nothing for a graph that this program built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Ports>,
 }
 
 /// A file as the manifest names it.
@@ -170,22 +173,25 @@ impl ModelBundle {
         write_json(&dir.join(PREPROCESS), &preprocess)?;
         fs::write_atomic(&dir.join(IMAGE_ENCODER), &graphs.image).map_err(BundleError::from)?;
         fs::write_atomic(&dir.join(TEXT_ENCODER), &graphs.text).map_err(BundleError::from)?;
-        fs::copy(&parts.files.tokenizer, &dir.join(TOKENIZER)).map_err(BundleError::from)?;
+        let tokenizer = parts.encoders.tokenizer(parts.files)?;
+        fs::write_atomic(&dir.join(TOKENIZER), tokenizer).map_err(BundleError::from)?;
         parts.head.write(&dir.join(HEAD))?;
 
-        let EncoderPair { image, text, .. } = *parts.encoders;
-        let record = |name: &str, features, hash, licence: &str| EncoderRecord {
+        let EncoderPair { image, text, .. } = parts.encoders;
+        let record = |name: &str, features, hash, licence: &str, ports: Option<&Ports>| EncoderRecord {
             name: name.to_owned(),
             features,
             hash,
             licence: licence.to_owned(),
+            ports: ports.cloned(),
         };
+        let (image_hash, text_hash) = (parts.encoders.image_hash(), parts.encoders.text_hash());
         let manifest = Manifest {
             format: FORMAT,
             name: parts.name.to_owned(),
             classes: parts.classes.clone(),
-            image_encoder: record(image.name, image.features, parts.encoders.image_hash(), image.weights.licence),
-            text_encoder: record(text.name, text.features, parts.encoders.text_hash(), text.weights.licence),
+            image_encoder: record(&image.name, image.features, image_hash, &image.licence, image.ports()),
+            text_encoder: record(&text.name, text.features, text_hash, &text.licence, text.ports()),
             lineage: parts.lineage,
             producer: concat!("natureddit ", env!("CARGO_PKG_VERSION")).to_owned(),
             files: FILES.iter().map(|name| file_record(dir, name)).collect::<Result<_, _>>()?,
@@ -263,6 +269,16 @@ impl ModelBundle {
 
     pub(crate) fn graphs(&self) -> (PathBuf, PathBuf) {
         (self.dir.join(IMAGE_ENCODER), self.dir.join(TEXT_ENCODER))
+    }
+
+    /// How many features the graphs give, and how their values are called.
+    pub(crate) fn widths_and_ports(&self) -> (Widths, EncoderPorts) {
+        let Manifest { image_encoder: image, text_encoder: text, .. } = &self.manifest;
+        let ports = EncoderPorts {
+            image: image.ports.clone().unwrap_or_else(Ports::built_image),
+            text: text.ports.clone().unwrap_or_else(Ports::built_text),
+        };
+        (Widths { image: image.features, text: text.features }, ports)
     }
 
     pub(crate) fn tokenizer(&self) -> PathBuf {

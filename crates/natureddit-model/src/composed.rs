@@ -130,11 +130,12 @@ impl ComposedModel {
     /// When the graph cannot be run on these inputs.
     pub fn predict(&mut self, inputs: &ComposedInputs) -> Result<Vec<Vec<f32>>, RuntimeError> {
         let posts = inputs.tokens_shape[0];
-        let output = self.0.run(&[
+        let feeds = [
             Feed::F32("pixels", inputs.pixels_shape.to_vec(), &inputs.pixels),
             Feed::I64("input_ids", inputs.tokens_shape.to_vec(), &inputs.input_ids),
             Feed::I64("attention_mask", inputs.tokens_shape.to_vec(), &inputs.attention_mask),
-        ])?;
+        ];
+        let output = self.0.run(&feeds, "probabilities")?;
         Ok(output.chunks(output.len().div_ceil(posts.max(1)).max(1)).map(<[f32]>::to_vec).collect())
     }
 }

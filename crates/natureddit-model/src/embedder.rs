@@ -1,5 +1,6 @@
 //! Features for training: many inputs at once, on every core.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -52,9 +53,9 @@ impl Embedder {
     ) -> Result<Self, ModelError> {
         let preprocess = pair.preprocess();
         let graphs = precision.graphs(pair, files)?;
-        let open = || Encoders::open(runtime, &graphs, &preprocess, pair.widths(), 1);
+        let open = || Encoders::open(runtime, &graphs, &preprocess, (pair.widths(), pair.ports()), 1);
         let lanes = in_parallel((0..threads.max(1)).map(|_| open)).into_iter().collect::<Result<_, _>>()?;
-        let preprocessor = Preprocessor::read(preprocess, &files.tokenizer, limits)?;
+        let preprocessor = Preprocessor::new(preprocess, &pair.tokenizer(files)?, Path::new(&pair.text.name), limits)?;
         Ok(Self { preprocessor, lanes })
     }
 

@@ -1,18 +1,33 @@
-//! The pretrained networks that turn photos and titles into features. One file a network; named in `from_config`.
+//! The networks that turn photos and titles into features. One file a network or a form they come in.
 
-mod efficientnet_lite0;
+mod bert;
+mod config_file;
+mod efficientnet_lite;
+mod error;
 mod minilm_l6_v2;
+mod onnx_file;
+mod resnet;
+mod run;
+mod source;
+mod spec;
+mod tokenizer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use natureddit_core::{Asset, ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 
-use crate::error::ModelError;
-use crate::preprocess::{ImagePreprocess, PREPROCESS_VERSION, Prepared, PreprocessConfig, TextPreprocess};
-use crate::quantization::Precision;
-use crate::runtime::{Feed, Graph, Runtime, RuntimeError};
+use crate::onnx::{self, Bert, EfficientNetLite, ResNet};
+use crate::preprocess::{ImagePreprocess, PREPROCESS_VERSION, PreprocessConfig, TextPreprocess};
 use crate::weights::WeightsError;
+pub use error::EncoderError;
+pub use onnx_file::{OnnxImageEncoder, OnnxTextEncoder};
+pub use run::Encoders;
+pub(crate) use run::{EncoderGraphs, EncoderPorts, Widths};
+pub use source::EncoderFiles;
+use source::{HashedFile, TokenizerSource, WeightsSource};
+pub use spec::{EncoderSource, EncoderSpec, TextPooling};
 
 /// Raised whenever the graphs built from the same weights would answer otherwise.
 const GRAPH_VERSION: u32 = 1;
@@ -20,94 +35,266 @@ const GRAPH_VERSION: u32 = 1;
 /// How many photos or titles go through an encoder at once.
 pub(crate) const BATCH_LEN: usize = 16;
 
+/// The licence of weights that come without one.
+const LICENCE_UNKNOWN: &str = "not stated";
+/// What stands in its place where weights are nobody's work.
+const LICENCE_RANDOM: &str = "none needed: random weights";
+
 /// A network that turns pixels into features.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ImageEncoder {
     /// Its name in the config.
-    pub name: &'static str,
+    pub name: String,
     /// How many features a photo gets.
     pub features: usize,
-    /// Its weights.
-    pub weights: &'static Asset,
-    preprocess: fn() -> ImagePreprocess,
-    build: fn(&Path) -> Result<Vec<u8>, WeightsError>,
+    /// The licence of its weights, an SPDX expression where it is known.
+    pub licence: String,
+    preprocess: ImagePreprocess,
+    graph: ImageGraph,
+}
+
+/// What the graph of an image encoder is made from.
+#[derive(Clone, Debug)]
+enum ImageGraph {
+    EfficientNetLite(EfficientNetLite, WeightsSource),
+    ResNet(ResNet, WeightsSource),
+    Onnx(HashedFile, Ports),
 }
 
 /// A network that turns tokens into an embedding.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TextEncoder {
     /// Its name in the config.
-    pub name: &'static str,
+    pub name: String,
     /// How many features a title gets.
     pub features: usize,
-    /// Its weights.
-    pub weights: &'static Asset,
-    /// Its tokenizer.
-    pub tokenizer: &'static Asset,
-    build: fn(&Path) -> Result<Vec<u8>, WeightsError>,
+    /// The licence of its weights, an SPDX expression where it is known.
+    pub licence: String,
+    tokenizer: TokenizerSource,
+    /// The most tokens it has places for.
+    tokens_max: usize,
+    graph: TextGraph,
 }
 
-/// The image encoder of that name.
+/// What the graph of a text encoder is made from.
+#[derive(Clone, Debug)]
+enum TextGraph {
+    Bert(Bert, WeightsSource),
+    Onnx(HashedFile, Ports),
+}
+
+/// How the values are called that go into a graph and come out of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ports {
+    /// The pixels; or the token ids, their mask and, where it is asked for, the kinds of the tokens.
+    pub inputs: Vec<String>,
+    /// The features, [batch, features].
+    pub output: String,
+}
+
+impl Ports {
+    fn new(inputs: &[&str], output: &str) -> Self {
+        Self { inputs: inputs.iter().map(|&name| name.to_owned()).collect(), output: output.to_owned() }
+    }
+
+    /// Those of the image graphs that this program builds.
+    pub(crate) fn built_image() -> Self {
+        Self::new(&["pixels"], "features")
+    }
+
+    /// Those of the text graphs that this program builds.
+    pub(crate) fn built_text() -> Self {
+        Self::new(&["input_ids", "attention_mask"], "embedding")
+    }
+}
+
+/// The image encoder of that name, whose weights are pinned.
 #[must_use]
-pub fn image_encoder_from_config(name: &str) -> Option<&'static ImageEncoder> {
-    [&efficientnet_lite0::ENCODER].into_iter().find(|encoder| encoder.name == name)
+pub fn image_encoder_from_config(name: &str) -> Option<ImageEncoder> {
+    efficientnet_lite::named(name)
 }
 
-/// The text encoder of that name.
+/// The text encoder of that name, whose weights are pinned.
 #[must_use]
-pub fn text_encoder_from_config(name: &str) -> Option<&'static TextEncoder> {
-    [&minilm_l6_v2::ENCODER].into_iter().find(|encoder| encoder.name == name)
+pub fn text_encoder_from_config(name: &str) -> Option<TextEncoder> {
+    (name == minilm_l6_v2::NAME).then(minilm_l6_v2::encoder)
 }
 
-/// The two encoders of a model and how their inputs are prepared, before any file is read.
-#[derive(Clone, Copy, Debug)]
+impl ImageEncoder {
+    /// The names of [`image_encoder_from_config`].
+    pub const NAMES: [&str; 2] = efficientnet_lite::NAMES;
+    /// The networks there are with random weights.
+    pub const RANDOM: [&str; 5] =
+        ["resnet-18", "resnet-34", "resnet-50", efficientnet_lite::NAMES[0], efficientnet_lite::NAMES[1]];
+
+    /// The encoder of a folder as Hugging Face's libraries save it: `config.json`, `model.safetensors` (or
+    /// `pytorch_model.bin`) and, unless it is that of ResNet, `preprocessor_config.json`. Of the family `resnet`.
+    ///
+    /// # Errors
+    /// [`EncoderError`] when a file is missing or says what is not understood. The weights are hashed, not parsed.
+    pub fn from_folder(name: &str, folder: &Path) -> Result<Self, EncoderError> {
+        resnet::from_folder(name, folder)
+    }
+
+    /// A network of [`ImageEncoder::RANDOM`] with weights that follow from the seed; no file is needed.
+    ///
+    /// # Errors
+    /// [`EncoderError::NoArchitecture`] for another name.
+    pub fn random(name: &str, architecture: &str, seed: u64) -> Result<Self, EncoderError> {
+        let found = resnet::random(name, architecture, seed);
+        found
+            .or_else(|| efficientnet_lite::random(name, architecture, seed))
+            .ok_or_else(|| EncoderError::no_architecture(architecture, &Self::RANDOM))
+    }
+
+    /// An ONNX file with declared preprocessing.
+    ///
+    /// # Errors
+    /// [`EncoderError`] when the file has not the inputs and outputs that are declared.
+    pub fn from_onnx(declared: &OnnxImageEncoder) -> Result<Self, EncoderError> {
+        onnx_file::image(declared)
+    }
+
+    pub(crate) fn build(&self, files: &EncoderFiles) -> Result<Vec<u8>, WeightsError> {
+        match &self.graph {
+            ImageGraph::EfficientNetLite(scale, weights) => onnx::efficientnet_lite(scale, &weights.read(files)?),
+            ImageGraph::ResNet(sizes, weights) => {
+                let weights = weights.read(files)?.renamed(resnet::tensor_name);
+                onnx::resnet(sizes, &weights)
+            }
+            ImageGraph::Onnx(file, _) => file.read(),
+        }
+    }
+
+    /// What decides the graph. Of what is pinned the hash alone does, as it did before there was anything else.
+    fn identity(&self) -> Vec<String> {
+        match &self.graph {
+            ImageGraph::EfficientNetLite(_, WeightsSource::Asset(asset)) => vec![asset.sha256.to_owned()],
+            ImageGraph::EfficientNetLite(scale, weights) => vec![format!("{scale:?}"), weights.identity()],
+            ImageGraph::ResNet(sizes, weights) => vec![format!("{sizes:?}"), weights.identity()],
+            ImageGraph::Onnx(file, ports) => vec![format!("{ports:?}"), file.identity()],
+        }
+    }
+
+    fn assets(&self) -> Option<&'static Asset> {
+        match &self.graph {
+            ImageGraph::EfficientNetLite(_, weights) | ImageGraph::ResNet(_, weights) => weights.asset(),
+            ImageGraph::Onnx(..) => None,
+        }
+    }
+
+    /// What is written into a bundle: none for what this program builds.
+    pub(crate) fn ports(&self) -> Option<&Ports> {
+        if let ImageGraph::Onnx(_, ports) = &self.graph { Some(ports) } else { None }
+    }
+}
+
+impl TextEncoder {
+    /// The names of [`text_encoder_from_config`].
+    pub const NAMES: [&str; 1] = [minilm_l6_v2::NAME];
+    /// The networks there are with random weights.
+    pub const RANDOM: [&str; 1] = ["bert-tiny"];
+
+    /// The encoder of a folder as Hugging Face's libraries save it: `config.json`, `model.safetensors` (or
+    /// `pytorch_model.bin`) and `tokenizer.json` (or `vocab.txt`). Of the family `bert`.
+    ///
+    /// # Errors
+    /// [`EncoderError`] when a file is missing or says what is not understood. The weights are hashed, not parsed.
+    pub fn from_folder(name: &str, folder: &Path, pooling: TextPooling) -> Result<Self, EncoderError> {
+        bert::from_folder(name, folder, pooling)
+    }
+
+    /// A network of [`TextEncoder::RANDOM`] with weights that follow from the seed and a small vocabulary of letters and
+    /// pairs of letters; no file is needed.
+    ///
+    /// # Errors
+    /// [`EncoderError::NoArchitecture`] for another name.
+    pub fn random(name: &str, architecture: &str, seed: u64, pooling: TextPooling) -> Result<Self, EncoderError> {
+        bert::random(name, architecture, seed, pooling)
+    }
+
+    /// An ONNX file with its tokenizer.
+    ///
+    /// # Errors
+    /// [`EncoderError`] when the file has not the inputs and outputs that are declared.
+    pub fn from_onnx(declared: &OnnxTextEncoder) -> Result<Self, EncoderError> {
+        onnx_file::text(declared)
+    }
+
+    pub(crate) fn build(&self, files: &EncoderFiles) -> Result<Vec<u8>, WeightsError> {
+        match &self.graph {
+            TextGraph::Bert(sizes, weights) => {
+                let weights = weights.read(files)?.renamed(bert::tensor_name);
+                onnx::bert(sizes, &weights)
+            }
+            TextGraph::Onnx(file, _) => file.read(),
+        }
+    }
+
+    /// What decides the graph and the tokens.
+    fn identity(&self) -> Vec<String> {
+        let mut parts = match &self.graph {
+            TextGraph::Bert(_, WeightsSource::Asset(asset)) => vec![asset.sha256.to_owned()],
+            TextGraph::Bert(sizes, weights) => vec![format!("{sizes:?}"), weights.identity()],
+            TextGraph::Onnx(file, ports) => vec![format!("{ports:?}"), file.identity()],
+        };
+        parts.push(self.tokenizer.identity());
+        parts
+    }
+
+    fn assets(&self) -> impl Iterator<Item = &'static Asset> {
+        let weights = match &self.graph {
+            TextGraph::Bert(_, weights) => weights.asset(),
+            TextGraph::Onnx(..) => None,
+        };
+        weights.into_iter().chain(self.tokenizer.asset())
+    }
+
+    /// What is written into a bundle: none for what this program builds.
+    pub(crate) fn ports(&self) -> Option<&Ports> {
+        if let TextGraph::Onnx(_, ports) = &self.graph { Some(ports) } else { None }
+    }
+}
+
+/// The two encoders of a model and how their inputs are prepared; cheap to clone.
+#[derive(Clone, Debug)]
 pub struct EncoderPair {
     /// For photos.
-    pub image: &'static ImageEncoder,
+    pub image: Arc<ImageEncoder>,
     /// For titles.
-    pub text: &'static TextEncoder,
-    /// The most tokens a title may have.
+    pub text: Arc<TextEncoder>,
+    /// The most tokens a title may have; an encoder with places for fewer gets fewer.
     pub title_tokens_max: usize,
 }
 
-/// Where the assets of an [`EncoderPair`] lie.
-#[derive(Clone, Debug)]
-pub struct EncoderFiles {
-    /// The image encoder's weights.
-    pub image_weights: PathBuf,
-    /// The text encoder's weights.
-    pub text_weights: PathBuf,
-    /// The text encoder's tokenizer.
-    pub tokenizer: PathBuf,
-}
-
 impl EncoderPair {
+    /// What has to be pulled before the encoders can be built; nothing for encoders from files and from a seed.
+    #[must_use]
+    pub fn assets(&self) -> Vec<&'static Asset> {
+        self.image.assets().into_iter().chain(self.text.assets()).collect()
+    }
+
     /// How inputs of this pair are prepared.
     #[must_use]
     pub fn preprocess(&self) -> PreprocessConfig {
         PreprocessConfig {
             version: PREPROCESS_VERSION,
-            image: (self.image.preprocess)(),
-            text: TextPreprocess { tokens_max: self.title_tokens_max },
+            image: self.image.preprocess.clone(),
+            text: TextPreprocess { tokens_max: self.title_tokens_max.min(self.text.tokens_max) },
         }
     }
 
     /// What decides the features of a photo: the same hash and the same photo give the same features.
     #[must_use]
     pub fn image_hash(&self) -> ContentHash {
-        let config = self.preprocess();
-        let mut hasher = fingerprint("image", config.version);
-        hasher.part(self.image.weights.sha256).part(format!("{:?}", config.image));
-        hasher.finish()
+        fingerprint("image", self.image.identity(), format!("{:?}", self.image.preprocess))
     }
 
     /// What decides the features of a title.
     #[must_use]
     pub fn text_hash(&self) -> ContentHash {
-        let config = self.preprocess();
-        let mut hasher = fingerprint("text", config.version);
-        hasher.part(self.text.weights.sha256).part(self.text.tokenizer.sha256).part(format!("{:?}", config.text));
-        hasher.finish()
+        fingerprint("text", self.text.identity(), format!("{:?}", self.preprocess().text))
     }
 
     /// How many features the graphs give.
@@ -115,32 +302,32 @@ impl EncoderPair {
         Widths { image: self.image.features, text: self.text.features }
     }
 
+    /// How the values of the graphs are called.
+    pub(crate) fn ports(&self) -> EncoderPorts {
+        EncoderPorts {
+            image: self.image.ports().cloned().unwrap_or_else(Ports::built_image),
+            text: self.text.ports().cloned().unwrap_or_else(Ports::built_text),
+        }
+    }
+
     /// The graphs as ONNX files, built from the weights.
     pub(crate) fn build(&self, files: &EncoderFiles) -> Result<EncoderGraphs, WeightsError> {
-        Ok(EncoderGraphs { image: self.build_image(files)?, text: self.build_text(files)? })
+        Ok(EncoderGraphs { image: self.image.build(files)?, text: self.text.build(files)? })
     }
 
-    /// The graph of the image encoder as an ONNX file.
-    pub(crate) fn build_image(&self, files: &EncoderFiles) -> Result<Vec<u8>, WeightsError> {
-        (self.image.build)(&files.image_weights)
-    }
-
-    /// The graph of the text encoder as an ONNX file.
-    pub(crate) fn build_text(&self, files: &EncoderFiles) -> Result<Vec<u8>, WeightsError> {
-        (self.text.build)(&files.text_weights)
+    /// The content of the tokenizer's file.
+    pub(crate) fn tokenizer(&self, files: &EncoderFiles) -> Result<Vec<u8>, WeightsError> {
+        self.text.tokenizer.read(files)
     }
 }
 
-fn fingerprint(kind: &str, preprocess_version: u32) -> ContentHasher {
+fn fingerprint(kind: &str, identity: Vec<String>, preprocess: String) -> ContentHash {
     let mut hasher = ContentHasher::new();
-    hasher.part(kind).part(GRAPH_VERSION.to_le_bytes()).part(preprocess_version.to_le_bytes());
-    hasher
-}
-
-/// The two encoders as ONNX files.
-pub(crate) struct EncoderGraphs {
-    pub(crate) image: Vec<u8>,
-    pub(crate) text: Vec<u8>,
+    hasher.part(kind).part(GRAPH_VERSION.to_le_bytes()).part(PREPROCESS_VERSION.to_le_bytes());
+    for part in identity {
+        hasher.part(part);
+    }
+    hasher.part(preprocess).finish()
 }
 
 /// What the encoders say of a post; a part is `None` where the post has no photo or no title.
@@ -152,130 +339,5 @@ pub struct Features {
     pub text: Option<Vec<f32>>,
 }
 
-/// The encoders, loaded.
-#[derive(Debug)]
-pub struct Encoders {
-    image: Graph,
-    text: Graph,
-    image_size: usize,
-    widths: Widths,
-}
-
-/// How many features a photo and a title get.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Widths {
-    pub(crate) image: usize,
-    pub(crate) text: usize,
-}
-
-impl Encoders {
-    /// Builds both graphs from the weights in the form that `precision` says, and loads them to run on so many threads.
-    ///
-    /// # Errors
-    /// [`ModelError`] when a file is not what it should be, the ranges are not those of the encoders, or the runtime refuses
-    /// a graph.
-    pub fn build(
-        pair: &EncoderPair,
-        files: &EncoderFiles,
-        precision: &Precision,
-        runtime: &Runtime,
-        threads: usize,
-    ) -> Result<Self, ModelError> {
-        let graphs = precision.graphs(pair, files)?;
-        Ok(Self::open(runtime, &graphs, &pair.preprocess(), pair.widths(), threads)?)
-    }
-
-    pub(crate) fn open(
-        runtime: &Runtime,
-        graphs: &EncoderGraphs,
-        preprocess: &PreprocessConfig,
-        widths: Widths,
-        threads: usize,
-    ) -> Result<Self, RuntimeError> {
-        let image = runtime.open("image encoder", &graphs.image, threads)?;
-        let text = runtime.open("text encoder", &graphs.text, threads)?;
-        Ok(Self { image, text, image_size: preprocess.image.size as usize, widths })
-    }
-
-    pub(crate) fn open_files(
-        runtime: &Runtime,
-        (image, text): (&Path, &Path),
-        preprocess: &PreprocessConfig,
-        widths: Widths,
-        threads: usize,
-    ) -> Result<Self, RuntimeError> {
-        let image = runtime.open_file(image, threads)?;
-        let text = runtime.open_file(text, threads)?;
-        Ok(Self { image, text, image_size: preprocess.image.size as usize, widths })
-    }
-
-    /// The features of each prepared input, in order.
-    ///
-    /// # Errors
-    /// When a graph cannot be run.
-    pub fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, RuntimeError> {
-        let mut features = vec![Features::default(); inputs.len()];
-        let photos: Vec<usize> = (0..inputs.len()).filter(|&i| inputs[i].pixels.is_some()).collect();
-        for batch in photos.chunks(BATCH_LEN) {
-            for (&at, values) in batch.iter().zip(self.encode_photos(inputs, batch)?) {
-                features[at].image = Some(values);
-            }
-        }
-        let length = |i: usize| inputs[i].tokens.as_ref().map_or(0, Vec::len);
-        let mut titles: Vec<usize> = (0..inputs.len()).filter(|&i| length(i) > 0).collect();
-        // Titles of like length share a batch, so that little of it is padding.
-        titles.sort_by_key(|&i| length(i));
-        for batch in titles.chunks(BATCH_LEN) {
-            for (&at, values) in batch.iter().zip(self.encode_titles(inputs, batch)?) {
-                features[at].text = Some(values);
-            }
-        }
-        Ok(features)
-    }
-
-    fn encode_photos(&mut self, inputs: &[Prepared], batch: &[usize]) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        let mut pixels = Vec::with_capacity(batch.len() * 3 * self.image_size * self.image_size);
-        batch.iter().filter_map(|&i| inputs[i].pixels.as_ref()).for_each(|p| pixels.extend_from_slice(p));
-        let shape = vec![batch.len(), 3, self.image_size, self.image_size];
-        let output = self.image.run(&[Feed::F32("pixels", shape, &pixels)])?;
-        rows(&output, batch.len(), self.widths.image)
-    }
-
-    fn encode_titles(&mut self, inputs: &[Prepared], batch: &[usize]) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        let tokens: Vec<&[i64]> = batch.iter().filter_map(|&i| inputs[i].tokens.as_deref()).collect();
-        let length = tokens.iter().map(|t| t.len()).max().unwrap_or(0);
-        let mut ids = vec![0; batch.len() * length];
-        let mut mask = vec![0; batch.len() * length];
-        for (row, title) in tokens.iter().enumerate() {
-            let start = row * length;
-            ids[start..start + title.len()].copy_from_slice(title);
-            mask[start..start + title.len()].fill(1);
-        }
-        let shape = vec![batch.len(), length];
-        let feeds = [Feed::I64("input_ids", shape.clone(), &ids), Feed::I64("attention_mask", shape, &mask)];
-        let output = self.text.run(&feeds)?;
-        rows(&output, batch.len(), self.widths.text)
-    }
-}
-
-/// The features of each input; a graph that gives others than it should is not cut to fit.
-fn rows(output: &[f32], count: usize, width: usize) -> Result<Vec<Vec<f32>>, RuntimeError> {
-    if width == 0 || output.len() != count * width {
-        let reason = format!("{} values for {count} inputs with {width} features each", output.len());
-        return Err(RuntimeError::Run(reason));
-    }
-    Ok(output.chunks_exact(width).map(<[f32]>::to_vec).collect())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_graph_gives_what_was_promised() {
-        assert_eq!(rows(&[1.0, 2.0, 3.0, 4.0], 2, 2).unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
-        let error = rows(&[1.0, 2.0, 3.0, 4.0], 2, 3).unwrap_err();
-        assert_eq!(error.to_string(), "inference failed: 4 values for 2 inputs with 3 features each");
-        assert!(rows(&[], 2, 0).is_err());
-    }
-}
+mod tests;

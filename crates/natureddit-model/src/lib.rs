@@ -27,7 +27,8 @@ pub use bundle::{BundleError, BundleParts, Manifest, ModelBundle};
 pub use composed::{ComposeError, ComposedInputs, ComposedModel, composed_difference};
 pub use embedder::Embedder;
 pub use encoder::{
-    EncoderFiles, EncoderPair, Encoders, Features, ImageEncoder, TextEncoder, image_encoder_from_config,
+    EncoderError, EncoderFiles, EncoderPair, EncoderSource, EncoderSpec, Encoders, Features, ImageEncoder,
+    OnnxImageEncoder, OnnxTextEncoder, Ports, TextEncoder, TextPooling, image_encoder_from_config,
     text_encoder_from_config,
 };
 pub use error::ModelError;
@@ -36,7 +37,9 @@ pub use feature_table::{read_features, write_features};
 pub use head::Head;
 pub use input::{InputError, ModelInput};
 pub use predictor::{Prediction, Predictor, PredictorOptions};
-pub use preprocess::{ImagePreprocess, InputLimits, Prepared, PreprocessConfig, Preprocessor, TextPreprocess};
+pub use preprocess::{
+    Channels, ImagePreprocess, InputLimits, Prepared, PreprocessConfig, Preprocessor, ResizeFilter, TextPreprocess,
+};
 pub use quantization::{ActivationRanges, Precision, QuantizeError, calibrate_image, calibrate_text};
 pub use runtime::{Runtime, RuntimeError, onnx_runtime_asset};
 pub use store::{

@@ -1,14 +1,19 @@
 //! ONNX files, written without Python: the messages, a graph builder, the graphs of the encoders, and their form in eight bits.
 
+mod batch_norm;
 mod bert;
 mod compose;
 mod efficientnet;
 mod graph;
+mod header;
 mod proto;
 mod quantize;
+mod resnet;
 
-pub(crate) use bert::{Bert, bert};
+pub(crate) use bert::{Bert, Pooling, bert};
 pub(crate) use compose::{ComposeProblem, compose};
-pub(crate) use efficientnet::efficientnet_lite0;
+pub(crate) use efficientnet::{EfficientNetLite, efficientnet_lite};
+pub(crate) use header::{Header, Value, ValueType};
 pub use quantize::ActivationRanges;
 pub(crate) use quantize::{Observer, QuantizeProblem, quantize};
+pub(crate) use resnet::{Block, ResNet, resnet};

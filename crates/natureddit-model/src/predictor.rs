@@ -3,7 +3,7 @@
 use natureddit_core::{Class, ClassNames};
 
 use crate::bundle::ModelBundle;
-use crate::encoder::{Encoders, Features, Widths};
+use crate::encoder::{Encoders, Features};
 use crate::error::ModelError;
 use crate::head::Head;
 use crate::preprocess::{InputLimits, Prepared, Preprocessor};
@@ -53,10 +53,9 @@ impl Predictor {
     /// [`ModelError`] naming the file that is not usable.
     pub fn load(bundle: &ModelBundle, runtime: &Runtime, options: &PredictorOptions) -> Result<Self, ModelError> {
         let (image, text) = bundle.graphs();
-        let widths =
-            Widths { image: bundle.manifest.image_encoder.features, text: bundle.manifest.text_encoder.features };
         let preprocess = bundle.preprocess();
-        let encoders = Encoders::open_files(runtime, (&image, &text), preprocess, widths, options.threads)?;
+        let encoders =
+            Encoders::open_files(runtime, (&image, &text), preprocess, bundle.widths_and_ports(), options.threads)?;
         let preprocessor = Preprocessor::read(preprocess.clone(), &bundle.tokenizer(), options.limits)?;
         Ok(Self { preprocessor, encoders, head: bundle.head()?, classes: bundle.manifest.classes.clone() })
     }

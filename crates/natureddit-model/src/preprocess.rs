@@ -6,10 +6,11 @@ mod text;
 use std::path::Path;
 use std::sync::Arc;
 
+use natureddit_core::fs;
 use natureddit_image::ImageLimits;
 use serde::{Deserialize, Serialize};
 
-pub use image::ImagePreprocess;
+pub use image::{Channels, ImagePreprocess, ResizeFilter};
 pub use text::TextPreprocess;
 pub(crate) use text::TokenizerError;
 
@@ -19,8 +20,6 @@ use crate::input::{InputError, ModelInput};
 /// need: its bundles are still read and see photos in their true colours, for they are the ones to beat.
 pub(crate) const PREPROCESS_VERSION: u32 = 2;
 const OLDEST_VERSION: u32 = 1;
-/// More than any encoder sees; a config may come with a bundle from elsewhere, and decides what is allocated.
-const SIZE_MAX: u32 = 1024;
 /// A title has at least one token beside the two special ones, and BERT has no more places than these.
 const TOKENS: std::ops::RangeInclusive<usize> = 3..=512;
 
@@ -39,16 +38,11 @@ pub struct PreprocessConfig {
 impl PreprocessConfig {
     /// Why this config cannot be followed.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let Self { version, image: ImagePreprocess { size, mean, scale }, text: TextPreprocess { tokens_max } } = self;
+        let Self { version, image, text: TextPreprocess { tokens_max } } = self;
         if !(OLDEST_VERSION..=PREPROCESS_VERSION).contains(version) {
             return Err(format!("preprocessing version {version} is not {OLDEST_VERSION} to {PREPROCESS_VERSION}"));
         }
-        if !(1..=SIZE_MAX).contains(size) {
-            return Err(format!("image.size is {size} and must be 1 to {SIZE_MAX}"));
-        }
-        if !mean.is_finite() || !scale.is_normal() {
-            return Err(format!("image.mean is {mean} and image.scale {scale}, by which no pixel can be normalised"));
-        }
+        image.check()?;
         if !TOKENS.contains(tokens_max) {
             return Err(format!("text.tokens_max is {tokens_max} and must be {} to {}", TOKENS.start(), TOKENS.end()));
         }
@@ -90,7 +84,17 @@ impl Preprocessor {
         tokenizer: &Path,
         limits: InputLimits,
     ) -> Result<Self, TokenizerError> {
-        let tokenizer = text::read_tokenizer(tokenizer, &config.text)?;
+        Self::new(config, &fs::read(tokenizer)?, tokenizer, limits)
+    }
+
+    /// As [`Preprocessor::read`], from the tokenizer's bytes; `named` is what errors call it.
+    pub(crate) fn new(
+        config: PreprocessConfig,
+        tokenizer: &[u8],
+        named: &Path,
+        limits: InputLimits,
+    ) -> Result<Self, TokenizerError> {
+        let tokenizer = text::tokenizer(tokenizer, named, &config.text)?;
         Ok(Self(Arc::new(Inner { config, tokenizer, limits })))
     }
 
@@ -122,7 +126,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_followed_is_refused() {
-        let image = ImagePreprocess { size: 224, mean: 127.0, scale: 128.0 };
+        let (mean, scale) = (Channels::Same(127.0), Channels::Same(128.0));
+        let image = ImagePreprocess { size: 224, mean, scale, short_side: None, filter: ResizeFilter::Bilinear };
         let good = PreprocessConfig { version: PREPROCESS_VERSION, image, text: TextPreprocess { tokens_max: 64 } };
         assert_eq!(good.check(), Ok(()));
         let refused = |change: fn(&mut PreprocessConfig)| {
@@ -134,8 +139,11 @@ mod tests {
         assert_eq!(refused(|c| c.version = 3), "preprocessing version 3 is not 1 to 2");
         assert_eq!(refused(|c| c.image.size = 4_000_000_000), "image.size is 4000000000 and must be 1 to 1024");
         assert_eq!(refused(|c| c.image.size = 0), "image.size is 0 and must be 1 to 1024");
-        assert!(refused(|c| c.image.scale = 0.0).contains("image.scale 0"));
-        assert!(refused(|c| c.image.mean = f32::NAN).contains("image.mean is NaN"));
+        assert!(refused(|c| c.image.scale = Channels::Same(0.0)).contains("image.scale 0"));
+        assert!(
+            refused(|c| c.image.mean = Channels::Each([0.0, f32::NAN, 0.0])).contains("image.mean is [0.0, NaN, 0.0]")
+        );
+        assert_eq!(refused(|c| c.image.short_side = Some(223)), "image.short_side is 223 and must be 224 to 1024");
         assert_eq!(refused(|c| c.text.tokens_max = 1), "text.tokens_max is 1 and must be 3 to 512");
         assert_eq!(refused(|c| c.text.tokens_max = 513), "text.tokens_max is 513 and must be 3 to 512");
     }

@@ -85,7 +85,7 @@ impl Precision {
     /// # Errors
     /// When the weights are not usable, or the ranges are not those of this encoder.
     pub fn image_graph(&self, pair: &EncoderPair, files: &EncoderFiles) -> Result<Vec<u8>, QuantizeError> {
-        apply(IMAGE, pair.build_image(files)?, self.image.as_ref())
+        apply(IMAGE, pair.image.build(files)?, self.image.as_ref())
     }
 
     /// The text encoder, as [`Precision::image_graph`].
@@ -93,7 +93,7 @@ impl Precision {
     /// # Errors
     /// The same.
     pub fn text_graph(&self, pair: &EncoderPair, files: &EncoderFiles) -> Result<Vec<u8>, QuantizeError> {
-        apply(TEXT, pair.build_text(files)?, self.text.as_ref())
+        apply(TEXT, pair.text.build(files)?, self.text.as_ref())
     }
 
     /// Both.
@@ -134,7 +134,7 @@ pub fn calibrate_image(
     threads: usize,
 ) -> Result<ActivationRanges, QuantizeError> {
     let side = pair.preprocess().image.size as usize;
-    let graph = pair.build_image(files)?;
+    let graph = pair.image.build(files)?;
     let photos = inputs.filter_map(|input| input.pixels);
     calibrate(IMAGE, &graph, runtime, photos, threads, |graph, pixels: &Vec<f32>| {
         graph.run_all(&[Feed::F32("pixels", vec![1, 3, side, side], pixels)])
@@ -153,7 +153,7 @@ pub fn calibrate_text(
     inputs: impl Iterator<Item = Prepared> + Send,
     threads: usize,
 ) -> Result<ActivationRanges, QuantizeError> {
-    let graph = pair.build_text(files)?;
+    let graph = pair.text.build(files)?;
     let titles = inputs.filter_map(|input| input.tokens).filter(|tokens| !tokens.is_empty());
     calibrate(TEXT, &graph, runtime, titles, threads, |graph, ids: &Vec<i64>| {
         let (shape, mask) = (vec![1, ids.len()], vec![1; ids.len()]);

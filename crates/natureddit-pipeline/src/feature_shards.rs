@@ -152,6 +152,7 @@ pub(crate) fn forget(embeddings: &Path) -> Result<(), FsError> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Arc;
 
     use natureddit_model::{image_encoder_from_config, text_encoder_from_config};
 
@@ -160,7 +161,7 @@ mod tests {
     fn encoders() -> EncoderPair {
         let image = image_encoder_from_config("efficientnet_lite0").unwrap();
         let text = text_encoder_from_config("all-MiniLM-L6-v2").unwrap();
-        EncoderPair { image, text, title_tokens_max: 64 }
+        EncoderPair { image: Arc::new(image), text: Arc::new(text), title_tokens_max: 64 }
     }
 
     fn post(id: &str, created: &str) -> Example {

@@ -133,7 +133,7 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
 
 fn transform(config: &TrainingConfig) -> Transform {
     Transform {
-        encoders: config.encoders,
+        encoders: config.encoders.clone(),
         images_dir: config.data_dir.join("images"),
         cache_dir: config.pipeline_root.join("embeddings"),
         limits: config.limits,
@@ -145,7 +145,7 @@ fn transform(config: &TrainingConfig) -> Transform {
 fn tuner(config: &TrainingConfig, tuner_config: &TunerConfig) -> Node {
     let tuner = Tuner {
         classes: config.classes.clone(),
-        encoders: config.encoders,
+        encoders: config.encoders.clone(),
         trainer: config.trainer.clone(),
         extra_title_weight: config.extra_title_weight,
         config: tuner_config.clone(),
@@ -190,7 +190,7 @@ fn trainer(config: &TrainingConfig) -> Node {
     let trainer = Trainer {
         name: config.model_name.clone(),
         classes: config.classes.clone(),
-        encoders: config.encoders,
+        encoders: config.encoders.clone(),
         config: config.trainer.clone(),
         extra_title_weight: config.extra_title_weight,
         assets: config.assets.clone(),
@@ -207,7 +207,7 @@ fn trainer(config: &TrainingConfig) -> Node {
 fn evaluator(config: &TrainingConfig) -> Node {
     let evaluator = Evaluator {
         classes: config.classes.clone(),
-        encoders: config.encoders,
+        encoders: config.encoders.clone(),
         config: config.evaluator.clone(),
         images_dir: config.data_dir.join("images"),
         limits: config.limits,
@@ -226,7 +226,7 @@ fn infra_validator(config: &TrainingConfig) -> Option<Node> {
     let (how, server) = config.infra_validator.clone()?;
     let infra_validator = InfraValidator {
         name: config.model_name.clone(),
-        encoders: config.encoders,
+        encoders: config.encoders.clone(),
         config: how,
         images_dir: config.data_dir.join("images"),
         image_bytes_max: config.limits.image.bytes_max,

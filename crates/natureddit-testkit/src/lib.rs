@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use natureddit_core::{Asset, Class, ClassNames, ContentHash, Progress, fs};
@@ -61,17 +61,25 @@ pub fn assets() -> &'static Assets {
     static ASSETS: OnceLock<Assets> = OnceLock::new();
     ASSETS.get_or_init(|| {
         let pair = EncoderPair {
-            image: image_encoder_from_config("efficientnet_lite0").expect("the default image encoder"),
-            text: text_encoder_from_config("all-MiniLM-L6-v2").expect("the default text encoder"),
+            image: Arc::new(image_encoder_from_config("efficientnet_lite0").expect("the default image encoder")),
+            text: Arc::new(text_encoder_from_config("all-MiniLM-L6-v2").expect("the default text encoder")),
             title_tokens_max: 64,
         };
-        let library = onnx_runtime_asset().expect("a runtime for this processor");
-        let wanted = [library, pair.image.weights, pair.text.weights, pair.text.tokenizer];
-        let paths: [PathBuf; 4] = pull(&wanted).try_into().expect("a path for each");
-        let [library, image_weights, text_weights, tokenizer] = paths;
+        let library = pull(&[onnx_runtime_asset().expect("a runtime for this processor")]).remove(0);
         let runtime = Runtime::load(&library).expect("the runtime loads");
-        Assets { runtime, library, pair, files: EncoderFiles { image_weights, text_weights, tokenizer } }
+        let files = encoder_files(&pair);
+        Assets { runtime, library, pair, files }
     })
+}
+
+/// What encoders need, pulled if need be.
+///
+/// # Panics
+/// As [`assets`].
+#[must_use]
+pub fn encoder_files(pair: &EncoderPair) -> EncoderFiles {
+    let wanted = pair.assets();
+    EncoderFiles::new(wanted.iter().copied().zip(pull(&wanted)))
 }
 
 /// Where the assets are kept: the program's own default, so that tests and program pull them once.

@@ -10,6 +10,7 @@ mod check;
 mod collect;
 mod document;
 mod dvc;
+mod encoders;
 mod environment;
 mod error;
 mod evaluator;
@@ -40,6 +41,7 @@ pub use assets::AssetsConfig;
 pub use check::parse_moment;
 pub use collect::{CollectConfig, SourceName};
 pub use dvc::{AwsKeys, AwsProfiles, DvcConfig};
+pub use encoders::{ImageEncoderConfig, TextEncoderConfig};
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use evaluator::EvaluatorConfig;
@@ -175,7 +177,7 @@ impl Config {
         let raw: RawConfig = document.merged_onto(example()?).try_into().map_err(ConfigError::BuiltIn)?;
         let checker = Checker { document, root, environment };
         let project = ProjectConfig::check(raw.project, &checker)?;
-        let model = ModelConfig::check(raw.model, &checker)?;
+        let model = ModelConfig::check(raw.model, &raw.encoders, &checker)?;
         let tracking = TrackingConfig::check(raw.tracking, (&project.name, &model.name), &checker)?;
         Ok(Self {
             file: None,

@@ -1,5 +1,6 @@
 //! The one place that turns settings into the libraries' own.
 
+mod encoders;
 mod server;
 
 use std::collections::BTreeMap;
@@ -17,17 +18,13 @@ use natureddit_data::{DatasetVersion, git_revision};
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
 use natureddit_model::search::{SearchMethod, SearchSpace};
-use natureddit_model::{
-    EncoderFiles, EncoderPair, InputLimits, PredictorOptions, Runtime, image_encoder_from_config, onnx_runtime_asset,
-    text_encoder_from_config,
-};
+use natureddit_model::{InputLimits, PredictorOptions, Runtime, onnx_runtime_asset};
 use natureddit_net::assets::{AssetConfig, AssetStore};
 use natureddit_net::{Client, ClientConfig, HostMap, Pacing, RetryPolicy};
 use natureddit_pipeline::anomalies::Severity;
 use natureddit_pipeline::components::evaluator::EvaluatorConfig;
 use natureddit_pipeline::components::example_validator::ValidatorConfig;
 use natureddit_pipeline::components::tuner::TunerConfig;
-use natureddit_pipeline::components::{AssetLoader, ModelAssets};
 use natureddit_pipeline::runner::RunnerConfig;
 use natureddit_pipeline::schema::infer::InferConfig;
 use natureddit_pipeline::schema::validate::Severities;
@@ -39,6 +36,7 @@ use url::{Host, Url};
 
 pub(crate) use server::{server_exam, server_program};
 
+pub(crate) use self::encoders::{encoders, missing_repos, training_assets};
 use crate::config::{self, ClassWeights, Config, OnProblem, TrackedModels, TrackingAccess, TunerMethod};
 
 /// A machine for which no ONNX Runtime is pinned.
@@ -148,37 +146,9 @@ pub(crate) fn asset_store(config: &Config) -> anyhow::Result<AssetStore> {
     })?)
 }
 
-/// The encoders the settings name.
-pub(crate) fn encoders(config: &Config) -> anyhow::Result<EncoderPair> {
-    let model = &config.model;
-    Ok(EncoderPair {
-        image: image_encoder_from_config(model.image_encoder).context("the image encoder is not known")?,
-        text: text_encoder_from_config(model.text_encoder).context("the text encoder is not known")?,
-        title_tokens_max: model.title_tokens_max,
-    })
-}
-
 /// ONNX Runtime's library, which prediction needs.
 pub(crate) fn runtime_asset() -> Result<&'static Asset, UnsupportedMachine> {
     onnx_runtime_asset().ok_or(UnsupportedMachine)
-}
-
-/// Every asset that training needs: the runtime, both encoders' weights, the tokenizer.
-pub(crate) fn training_assets(config: &Config) -> anyhow::Result<[&'static Asset; 4]> {
-    let EncoderPair { image, text, .. } = encoders(config)?;
-    Ok([runtime_asset()?, image.weights, text.weights, text.tokenizer])
-}
-
-/// Pulls what is missing of the training assets when it is called.
-pub(crate) fn asset_loader(config: &Config) -> anyhow::Result<AssetLoader> {
-    let store = asset_store(config)?;
-    let wanted = training_assets(config)?;
-    Ok(Arc::new(move |progress| {
-        let paths = tokio_runtime()?.block_on(store.pull_all(&wanted, progress))?;
-        let [runtime, image_weights, text_weights, tokenizer]: [PathBuf; 4] =
-            paths.try_into().ok().context("a path for every asset")?;
-        Ok(ModelAssets { runtime, encoders: EncoderFiles { image_weights, text_weights, tokenizer } })
-    }))
 }
 
 /// ONNX Runtime, pulled if need be and loaded.
@@ -314,8 +284,10 @@ pub(crate) fn run_context(config: &Config, training: &TrainingConfig) -> RunCont
 }
 
 /// What the components of the pipeline need to know.
-pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
+pub(crate) fn training(config: &Config, progress: &Progress) -> anyhow::Result<TrainingConfig> {
     let Config { project, examples, model, .. } = config;
+    let encoders = encoders(config, progress)?;
+    let assets = encoders::asset_loader(config, &encoders)?;
     let buckets = examples.hash_buckets;
     Ok(TrainingConfig {
         classes: project.classes.clone(),
@@ -338,7 +310,7 @@ pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
         schema: infer_schema(config),
         validator: validator(config),
         near_duplicate_distance_max: examples.near_duplicate_distance_max,
-        encoders: encoders(config)?,
+        encoders,
         limits: input_limits(config),
         threads: threads(config),
         trainer: trainer(config),
@@ -347,7 +319,7 @@ pub(crate) fn training(config: &Config) -> anyhow::Result<TrainingConfig> {
         evaluator: evaluator(config),
         infra_validator: server::infra_validator(config)?,
         bulk_inferrer: config.bulk_inferrer,
-        assets: asset_loader(config)?,
+        assets,
         clock: Clock::System,
     })
 }

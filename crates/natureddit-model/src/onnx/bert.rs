@@ -1,11 +1,12 @@
-//! A BERT encoder with mean pooling: `input_ids`, `attention_mask` [batch, sequence] -> `embedding` [batch, width],
-//! of length 1. Architecture: Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>; pooling: Reimers and Gurevych
+//! A BERT encoder: `input_ids`, `attention_mask` [batch, sequence] -> `embedding` [batch, width].
+//! Architecture: Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>; pooling: Reimers and Gurevych
 //! 2019, <https://arxiv.org/abs/1908.10084>. Token types are all zero, so their embedding is added to the positions.
 
 use super::graph::{Attribute, GraphBuilder, Name};
-use crate::weights::{Tensors, WeightsError, expect};
+use crate::weights::{Weights, WeightsError};
 
 /// The sizes of the network, as in its `config.json`.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bert {
     pub(crate) layers: usize,
     pub(crate) width: usize,
@@ -13,14 +14,29 @@ pub(crate) struct Bert {
     pub(crate) feed_forward: usize,
     pub(crate) vocabulary: usize,
     pub(crate) positions: usize,
+    /// Kinds of tokens: the first and the second sentence.
+    pub(crate) kinds: usize,
+    /// What layer norms add to the variance.
+    pub(crate) epsilon: f32,
+    pub(crate) pooling: Pooling,
 }
 
-const LAYER_NORM_EPSILON: f32 = 1e-12;
+/// What becomes of the tokens' vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    /// Their mean, brought to length 1.
+    Mean,
+    /// The first one, that of `[CLS]`.
+    Cls,
+    /// The first one through the layer that was trained for it, and tanh: `pooler_output`.
+    Pooler,
+}
+
 /// What a masked position gets before the softmax: far below every score, and finite.
 const MASKED: f32 = -1e9;
 
 /// Builds the graph from tensors named as in Hugging Face's `BertModel` without a prefix.
-pub(crate) fn bert(sizes: &Bert, weights: &Tensors) -> Result<Vec<u8>, WeightsError> {
+pub(crate) fn bert(sizes: &Bert, weights: &Weights) -> Result<Vec<u8>, WeightsError> {
     let mut network = Network { graph: GraphBuilder::new("bert"), weights, sizes };
     let ids = network.graph.input_i64("input_ids", &[None, None]);
     let mask = network.graph.input_i64("attention_mask", &[None, None]);
@@ -31,13 +47,17 @@ pub(crate) fn bert(sizes: &Bert, weights: &Tensors) -> Result<Vec<u8>, WeightsEr
     for layer in 0..sizes.layers {
         x = network.layer(&format!("encoder.layer.{layer}"), &x, &penalty)?;
     }
-    let embedding = network.pool(&x, &mask);
+    let embedding = match sizes.pooling {
+        Pooling::Mean => network.mean(&x, &mask),
+        Pooling::Cls => network.first("embedding", &x),
+        Pooling::Pooler => network.pooler(&x)?,
+    };
     Ok(network.graph.finish(&embedding, &[None, Some(sizes.width as i64)]))
 }
 
 struct Network<'a> {
     graph: GraphBuilder,
-    weights: &'a Tensors,
+    weights: &'a Weights,
     sizes: &'a Bert,
 }
 
@@ -54,9 +74,9 @@ impl Network<'_> {
 
     fn embeddings(&mut self, ids: &Name) -> Result<Name, WeightsError> {
         let width = self.sizes.width;
-        let words = expect(self.weights, "embeddings.word_embeddings.weight", &[self.sizes.vocabulary, width])?;
-        let places = expect(self.weights, "embeddings.position_embeddings.weight", &[self.sizes.positions, width])?;
-        let kinds = expect(self.weights, "embeddings.token_type_embeddings.weight", &[2, width])?;
+        let words = self.weights.tensor("embeddings.word_embeddings.weight", &[self.sizes.vocabulary, width])?;
+        let places = self.weights.tensor("embeddings.position_embeddings.weight", &[self.sizes.positions, width])?;
+        let kinds = self.weights.tensor("embeddings.token_type_embeddings.weight", &[self.sizes.kinds, width])?;
         let first_kind = kinds.data[..width].iter().cycle();
         let places: Vec<f32> = places.data.iter().zip(first_kind).map(|(place, kind)| place + kind).collect();
 
@@ -124,8 +144,8 @@ impl Network<'_> {
         outputs: usize,
         scale: f32,
     ) -> Result<Name, WeightsError> {
-        let weight = expect(self.weights, &format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = expect(self.weights, &format!("{name}.bias"), &[outputs])?;
+        let weight = self.weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = self.weights.tensor(&format!("{name}.bias"), &[outputs])?;
         let mut transposed = Vec::with_capacity(weight.data.len());
         for input in 0..inputs {
             transposed.extend((0..outputs).map(|output| weight.data[output * inputs + input] * scale));
@@ -139,16 +159,30 @@ impl Network<'_> {
 
     fn layer_norm(&mut self, name: &str, x: &Name) -> Result<Name, WeightsError> {
         let width = self.sizes.width;
-        let gain = &expect(self.weights, &format!("{name}.weight"), &[width])?.data;
-        let shift = &expect(self.weights, &format!("{name}.bias"), &[width])?.data;
-        let gain = self.graph.weight(&format!("{name}.weight"), &[width], gain);
-        let shift = self.graph.weight(&format!("{name}.bias"), &[width], shift);
-        let attributes = vec![Attribute::Int("axis", -1), Attribute::Float("epsilon", LAYER_NORM_EPSILON)];
+        let gain = self.weights.tensor(&format!("{name}.weight"), &[width])?;
+        let shift = self.weights.tensor(&format!("{name}.bias"), &[width])?;
+        let gain = self.graph.weight(&format!("{name}.weight"), &[width], &gain.data);
+        let shift = self.graph.weight(&format!("{name}.bias"), &[width], &shift.data);
+        let attributes = vec![Attribute::Int("axis", -1), Attribute::Float("epsilon", self.sizes.epsilon)];
         Ok(self.graph.node("LayerNormalization", name, &[x, &gain, &shift], attributes))
     }
 
+    /// [batch, width]: the vector of the first token.
+    fn first(&mut self, name: &str, x: &Name) -> Name {
+        // A single index and not a list of one, so that the axis goes.
+        let first = self.graph.integer("first.index", 0);
+        self.graph.node("Gather", name, &[x, &first], vec![Attribute::Int("axis", 1)])
+    }
+
+    fn pooler(&mut self, x: &Name) -> Result<Name, WeightsError> {
+        let width = self.sizes.width;
+        let first = self.first("pooler.first", x);
+        let dense = self.linear("pooler.dense", &first, width, width, 1.0)?;
+        Ok(self.graph.node("Tanh", "embedding", &[&dense], vec![]))
+    }
+
     /// Mean over the tokens of the mask, then length 1.
-    fn pool(&mut self, x: &Name, mask: &Name) -> Name {
+    fn mean(&mut self, x: &Name, mask: &Name) -> Name {
         let last = self.graph.integers("pool.last", &[2]);
         let mask = self.graph.node("Unsqueeze", "pool.mask", &[mask, &last], vec![]);
         let kept = self.graph.node("Mul", "pool.kept", &[x, &mask], vec![]);

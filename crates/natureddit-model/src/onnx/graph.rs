@@ -54,6 +54,11 @@ impl GraphBuilder {
         self.initializer(name, INT64, &[values.len()], raw)
     }
 
+    /// A constant integer without a dimension.
+    pub(super) fn integer(&mut self, name: &str, value: i64) -> Name {
+        self.initializer(name, INT64, &[], value.to_le_bytes().to_vec())
+    }
+
     fn initializer(&mut self, name: &str, data_type: i32, shape: &[usize], raw_data: Vec<u8>) -> Name {
         let dims = shape.iter().map(|&size| size as i64).collect();
         self.0.initializer.push(TensorProto { dims, data_type, name: name.to_owned(), raw_data });

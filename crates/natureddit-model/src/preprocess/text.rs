@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use natureddit_core::fs::{self, FsError};
+use natureddit_core::fs::FsError;
 use serde::{Deserialize, Serialize};
 use tokenizers::{Tokenizer, TruncationParams};
 
@@ -32,8 +32,8 @@ pub enum TokenizerError {
     },
 }
 
-pub(super) fn read_tokenizer(path: &Path, config: &TextPreprocess) -> Result<Tokenizer, TokenizerError> {
-    let bytes = fs::read(path)?;
+/// The tokenizer of a file's content; `path` is what errors call it.
+pub(super) fn tokenizer(bytes: &[u8], path: &Path, config: &TextPreprocess) -> Result<Tokenizer, TokenizerError> {
     let failed = |reason: String| TokenizerError::Format { path: path.to_owned(), reason };
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| failed(e.to_string()))?;
     let truncation = TruncationParams { max_length: config.tokens_max, ..TruncationParams::default() };

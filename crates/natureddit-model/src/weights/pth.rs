@@ -1,25 +1,31 @@
-//! The legacy PyTorch weights file (before the zip form): four pickles, a list of storage keys, then per
-//! storage an `int64` count and raw little-endian values. Tensors are strided views of the storages.
+//! PyTorch's weights files. The legacy form: four pickles, a list of storage keys, then per storage an `int64` count and
+//! raw little-endian values. The form since 1.6: a ZIP archive of one pickle, `data.pkl`, and a file of raw little-endian
+//! values a storage, `data/<key>`. Tensors are strided views of the storages in both.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::io::{Cursor, Read};
 
-use natureddit_core::fs;
+use zip::ZipArchive;
 
 use super::pickle::{Global, Value, read_pickle};
-use super::{Tensor, Tensors, WeightsError};
+use super::{Tensor, Tensors};
 
 /// The first pickle of every legacy file, as the little-endian digits of 0x1950a86a20f9469cfc6c.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const PROTOCOL: i64 = 1001;
 
-/// Every `f32` tensor of a legacy `.pth` state dict, made contiguous; integer tensors (batch counts) are left out.
-pub(crate) fn read_pth(path: &Path) -> Result<Tensors, WeightsError> {
-    let bytes = fs::read(path)?;
-    parse(&bytes).map_err(|reason| WeightsError::format(path, reason))
+/// How a ZIP archive begins.
+const ZIP: &[u8] = b"PK\x03\x04";
+/// The pickle of a state dict is a few hundred bytes a tensor.
+const PICKLE_BYTES_MAX: u64 = 16 << 20;
+
+/// Every `f32` tensor of a state dict in either form, made contiguous; integer tensors (batch counts) are left out.
+pub(super) fn parse_pth(bytes: &[u8]) -> Result<Tensors, String> {
+    if bytes.starts_with(ZIP) { parse_zip(bytes) } else { parse_legacy(bytes) }
 }
 
-fn parse(bytes: &[u8]) -> Result<Tensors, String> {
+fn parse_legacy(bytes: &[u8]) -> Result<Tensors, String> {
     let (magic, rest) = read_pickle(bytes)?;
     if magic != Value::Long(MAGIC.to_vec()) {
         return Err("it is not a legacy PyTorch file".to_owned());
@@ -34,14 +40,59 @@ fn parse(bytes: &[u8]) -> Result<Tensors, String> {
     let views = float_views(state)?;
     let floats: HashSet<&str> = views.iter().map(|view| view.storage.as_str()).collect();
     let storages = read_storages(keys, rest, &floats)?;
-    // Each tensor may be as large as its storage, and any number of them may look at the same one.
+    gather(&views, &storages)
+}
+
+fn parse_zip(bytes: &[u8]) -> Result<Tensors, String> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
+    let names = archive.file_names().filter_map(Result::ok);
+    let pickles = names.map(Cow::into_owned).find(|name| name.ends_with("/data.pkl"));
+    let name = pickles.ok_or("it has no data.pkl")?;
+    let folder = name.trim_end_matches("data.pkl").to_owned();
+    let order = format!("{folder}byteorder");
+    if archive.index_for_name(&order).is_some() && entry(&mut archive, &order, 16)? != b"little" {
+        return Err("its numbers are not little-endian".to_owned());
+    }
+    let pickle = entry(&mut archive, &name, PICKLE_BYTES_MAX)?;
+    let views = float_views(read_pickle(&pickle)?.0)?;
+    let mut storages = HashMap::new();
+    for View { storage, .. } in &views {
+        if !storages.contains_key(storage) {
+            // Stored as it is, never compressed: no entry is larger than the file.
+            let raw = entry(&mut archive, &format!("{folder}data/{storage}"), bytes.len() as u64)?;
+            storages.insert(storage.clone(), floats(&raw));
+        }
+    }
+    gather(&views, &storages)
+}
+
+fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let entry = archive.by_name(name).map_err(|e| format!("{name}: {e}"))?;
+    let mut content = Vec::new();
+    entry.take(bytes_max + 1).read_to_end(&mut content).map_err(|e| format!("{name}: {e}"))?;
+    if content.len() as u64 > bytes_max {
+        return Err(format!("its {name} is larger than {bytes_max} bytes"));
+    }
+    Ok(content)
+}
+
+fn floats(raw: &[u8]) -> Vec<f32> {
+    raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
+fn gather(views: &[View], storages: &HashMap<String, Vec<f32>>) -> Result<Tensors, String> {
+    // Each tensor may be as large as its storage, and any number of them may look at the same one; that two do is usual,
+    // for words may be embedded and predicted by the same numbers.
     let stored: usize = storages.values().map(Vec::len).sum();
     let named = views.iter().try_fold(0_usize, |sum, view| sum.checked_add(view.count()?));
-    if named.is_none_or(|named| named > stored) {
+    if named.is_none_or(|named| named > stored.saturating_mul(SHARED_MAX)) {
         return Err("its tensors have more values than the file holds".to_owned());
     }
-    views.iter().map(|view| Ok((view.name.clone(), view.gather(&storages)?))).collect()
+    views.iter().map(|view| Ok((view.name.clone(), view.gather(storages)?))).collect()
 }
+
+/// How often each value of a file may be a tensor's, on average.
+const SHARED_MAX: usize = 2;
 
 /// A tensor as the state dict describes it: a window on a storage.
 struct View {
@@ -132,7 +183,7 @@ fn sizes(values: &[Value], name: &str) -> Result<Vec<usize>, String> {
 }
 
 /// The storages in the order of `keys`; a storage no float tensor looks at holds 8-byte integers and is skipped.
-fn read_storages(keys: Value, mut rest: &[u8], floats: &HashSet<&str>) -> Result<HashMap<String, Vec<f32>>, String> {
+fn read_storages(keys: Value, mut rest: &[u8], wanted: &HashSet<&str>) -> Result<HashMap<String, Vec<f32>>, String> {
     let Value::List(keys) = keys else {
         return Err("the storage keys are not a list".to_owned());
     };
@@ -144,12 +195,11 @@ fn read_storages(keys: Value, mut rest: &[u8], floats: &HashSet<&str>) -> Result
         let cut = || format!("the file ends in storage {key}");
         let (count, after) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
         let count = usize::try_from(i64::from_le_bytes(*count)).map_err(|_| format!("storage {key} is negative"))?;
-        let is_float = floats.contains(key.as_str());
+        let is_float = wanted.contains(key.as_str());
         let length = count.checked_mul(if is_float { 4 } else { 8 }).ok_or_else(cut)?;
         let (raw, after) = after.split_at_checked(length).ok_or_else(cut)?;
         if is_float {
-            let values = raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            storages.insert(key, values);
+            storages.insert(key, floats(raw));
         }
         rest = after;
     }
@@ -158,11 +208,55 @@ fn read_storages(keys: Value, mut rest: &[u8], floats: &HashSet<&str>) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Write;
+
     use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same tensor in the newer form.
+    fn zipped(byte_order: &str) -> Vec<u8> {
+        let mut pickle = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
+        pickle.extend(tensor("w"));
+        pickle.extend(b"u.");
+        let values: Vec<u8> = (0..6_u8).flat_map(|v| f32::from(v).to_le_bytes()).collect();
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        for (name, content) in [("data.pkl", &pickle[..]), ("byteorder", byte_order.as_bytes()), ("data/7", &values)] {
+            archive.start_file(format!("weights/{name}"), stored).unwrap();
+            archive.write_all(content).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn the_newer_form_is_read_too() {
+        assert_eq!(parse_pth(&zipped("little")).unwrap(), parse_pth(&transposed()).unwrap());
+        assert_eq!(parse_pth(&zipped("big")).unwrap_err(), "its numbers are not little-endian");
+    }
+
+    #[test]
+    fn an_archive_cut_anywhere_is_an_error() {
+        let file = zipped("little");
+        for end in (0..file.len()).step_by(7) {
+            assert!(parse_pth(&file[..end]).is_err(), "cut at {end}");
+        }
+    }
 
     fn text(value: &str) -> Vec<u8> {
         [b"X", (value.len() as u32).to_le_bytes().as_slice(), value.as_bytes()].concat()
+    }
+
+    /// A name, and a tensor in storage 7.
+    fn tensor(name: &str) -> Vec<u8> {
+        let mut item = text(name);
+        item.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        item.extend(text("storage"));
+        item.extend(b"ctorch\nFloatStorage\n");
+        item.extend(text("7"));
+        item.extend(text("cpu"));
+        item.extend(b"K\x06NtQK\x00K\x02K\x03\x86K\x01K\x02\x86\x89ccollections\nOrderedDict\n)RtR");
+        item
     }
 
     /// A file with one 2 x 3 tensor `w` whose strides are those of its transpose.
@@ -175,15 +269,7 @@ mod tests {
         let mut file = [b"\x80\x02\x8a\x0a".as_slice(), &MAGIC, b"."].concat();
         file.extend(b"\x80\x02M\xe9\x03.\x80\x02}.");
         file.extend(b"\x80\x02ccollections\nOrderedDict\n)R(");
-        for name in names {
-            file.extend(text(name));
-            file.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
-            file.extend(text("storage"));
-            file.extend(b"ctorch\nFloatStorage\n");
-            file.extend(text("7"));
-            file.extend(text("cpu"));
-            file.extend(b"K\x06NtQK\x00K\x02K\x03\x86K\x01K\x02\x86\x89ccollections\nOrderedDict\n)RtR");
-        }
+        names.iter().for_each(|name| file.extend(tensor(name)));
         file.extend(b"u.\x80\x02](");
         file.extend(text("7"));
         file.extend(b"e.");
@@ -194,12 +280,12 @@ mod tests {
 
     #[test]
     fn one_storage_cannot_be_read_again_and_again() {
-        assert_eq!(parse(&file(&["v", "w"])).unwrap_err(), "its tensors have more values than the file holds");
+        assert_eq!(parse_pth(&file(&["u", "v", "w"])).unwrap_err(), "its tensors have more values than the file holds");
     }
 
     #[test]
     fn strides_are_followed() {
-        let tensors = parse(&transposed()).unwrap();
+        let tensors = parse_pth(&transposed()).unwrap();
         assert_eq!(tensors["w"], Tensor { shape: vec![2, 3], data: vec![0.0, 2.0, 4.0, 1.0, 3.0, 5.0] });
     }
 
@@ -207,7 +293,7 @@ mod tests {
     fn a_file_cut_anywhere_is_an_error() {
         let file = transposed();
         for end in 0..file.len() {
-            assert!(parse(&file[..end]).is_err(), "cut at {end}");
+            assert!(parse_pth(&file[..end]).is_err(), "cut at {end}");
         }
     }
 
@@ -224,7 +310,7 @@ mod tests {
             let mut file = transposed();
             let at = at % file.len();
             file[at] = byte;
-            let _ = parse(&file);
+            let _ = parse_pth(&file);
         }
     }
 }

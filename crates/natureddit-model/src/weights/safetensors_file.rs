@@ -8,12 +8,29 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{Tensor, Tensors, WeightsError};
 
-/// Every `f32` tensor of the file; tensors of other types (position ids) are left out.
+/// Every `f32` tensor of the file; tensors of integers (position ids) are left out.
 pub(crate) fn read_safetensors(path: &Path) -> Result<Tensors, WeightsError> {
     let bytes = fs::read(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| WeightsError::format(path, e.to_string()))?;
-    let floats = file.tensors().into_iter().filter(|(_, view)| view.dtype() == Dtype::F32);
-    Ok(floats.map(|(name, view)| (name, tensor(&view))).collect())
+    parse_safetensors(&bytes).map_err(|reason| WeightsError::format(path, reason))
+}
+
+/// As [`read_safetensors`].
+pub(super) fn parse_safetensors(bytes: &[u8]) -> Result<Tensors, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.tensors() {
+        match view.dtype() {
+            Dtype::F32 => drop(tensors.insert(name, tensor(&view))),
+            // To leave these out would say later that they are missing.
+            other @ (Dtype::F16 | Dtype::BF16 | Dtype::F64) => {
+                return Err(format!(
+                    "its tensor {name} is of type {other:?}, and only F32 is read: save it as float32"
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(tensors)
 }
 
 fn tensor(view: &TensorView<'_>) -> Tensor {
@@ -50,6 +67,11 @@ mod tests {
         ]);
         write_safetensors(&path, &tensors).unwrap();
         assert_eq!(read_safetensors(&path).unwrap(), tensors);
+
+        let half = TensorView::new(Dtype::F16, vec![1], &[0, 0]).unwrap();
+        fs::write_atomic(&path, safetensors::serialize([("h".to_owned(), half)], None).unwrap()).unwrap();
+        let told = read_safetensors(&path).unwrap_err().to_string();
+        assert!(told.contains("its tensor h is of type F16, and only F32 is read"), "{told}");
 
         fs::write_atomic(&path, b"<html>").unwrap();
         assert!(matches!(read_safetensors(&path), Err(WeightsError::Format { .. })));

@@ -33,6 +33,23 @@ pub enum AssetError {
         #[source]
         source: FsError,
     },
+    /// A file of a repository on the hub cannot be had.
+    #[error("could not pull {url}")]
+    Repo {
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: Box<SourceError>,
+    },
+    /// The record of a repository's hashes cannot be read or written.
+    #[error("{path} is not valid: {reason}", path = path.display())]
+    Pins {
+        /// The record.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file of the right name with another content.
     #[error("{path} has the SHA-256 {found}, not {expected}", path = path.display())]
     Mismatch {
@@ -57,6 +74,8 @@ impl AssetError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Unreachable { hint, .. } => Some(hint),
+            Self::Repo { source, .. } => Some(repo_hint(source)),
+            Self::Pins { .. } => Some("remove the folder it is in: its files are pulled and pinned again"),
             Self::Mismatch { .. } => Some("remove the file, or replace it by the right one"),
             Self::Storage { source, .. } | Self::Fs(source) => storage_hint(source),
             Self::Client(_) => None,
@@ -66,6 +85,20 @@ impl AssetError {
     pub(super) fn unreachable(asset: &Asset, attempts: Vec<Attempt>) -> Self {
         let hint = hint(asset, &attempts);
         Self::Unreachable { name: asset.name, attempts, hint }
+    }
+}
+
+fn repo_hint(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::WrongContent { .. } => {
+            "the repository has changed since it was first used; to take the new one, remove its folder below assets/hub in \
+             assets.cache_dir"
+        }
+        SourceError::Status { .. } => "check the name of the encoder, and whether its repository has weights",
+        _ => {
+            "connect to the network, or put the repository's files into a folder and name that, as a folder that begins with \
+             \"./\" or \"/\", in the place of its name"
+        }
     }
 }
 

@@ -196,7 +196,7 @@ impl Known {
 
 impl<'a> Embedding<'a> {
     pub(super) fn open(transform: &'a Transform) -> anyhow::Result<Self> {
-        let EncoderPair { image, text, .. } = transform.encoders;
+        let EncoderPair { image, text, .. } = &transform.encoders;
         let dir = &transform.cache_dir;
         let InputLimits { image: photo, text_bytes_max } = transform.limits;
         let photo = ReadLimits { bytes_max: photo.bytes_max, pixels_max: photo.pixels_max };
@@ -317,7 +317,7 @@ mod tests {
         let image = image_encoder_from_config("efficientnet_lite0").unwrap();
         let text = text_encoder_from_config("all-MiniLM-L6-v2").unwrap();
         Transform {
-            encoders: EncoderPair { image, text, title_tokens_max: 64 },
+            encoders: EncoderPair { image: Arc::new(image), text: Arc::new(text), title_tokens_max: 64 },
             images_dir: dir.join("images"),
             cache_dir: dir.join("embeddings"),
             limits: InputLimits {

@@ -41,8 +41,8 @@ pub fn settings_params(config: &TrainingConfig) -> BTreeMap<String, String> {
     let buckets = config.hash_buckets;
     let more = [
         ("model_name", config.model_name.clone()),
-        ("image_encoder", config.encoders.image.name.to_owned()),
-        ("text_encoder", config.encoders.text.name.to_owned()),
+        ("image_encoder", config.encoders.image.name.clone()),
+        ("text_encoder", config.encoders.text.name.clone()),
         ("title_tokens_max", config.encoders.title_tokens_max.to_string()),
         ("out_classes", config.classes.len().to_string()),
         ("classes", config.classes.names().collect::<Vec<_>>().join(",")),

@@ -75,7 +75,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         steps.run("start a simulated Reddit", || corpus::start_sandbox(&settings, photos, args, session, &runtime))?;
     let config = steps.run("make the project", || project::make(&args.dir, &reddit, photos, session))?;
     steps.run("pull the encoders", || {
-        let wanted = wiring::training_assets(&config)?;
+        let encoders = wiring::encoders(&config, &session.output.progress())?;
+        let wanted = wiring::training_assets(&encoders)?;
         let store = wiring::asset_store(&config)?;
         runtime.block_on(store.pull_all(&wanted, &session.output.progress()))?;
         Ok(())

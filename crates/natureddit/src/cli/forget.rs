@@ -101,7 +101,7 @@ impl<'a> Forgetting<'a> {
         let folder = config.project.pipeline_root.join("embeddings");
         let features =
             embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
-        let graph = training_graph(&wiring::training(config)?)?;
+        let graph = training_graph(&wiring::training(config, &Progress::silent())?)?;
         let removed = runner.forget(&graph, ids, &held).context("outputs of the pipeline still hold them")?;
         let tracked =
             LocalStore::new(wiring::tracking_dir(config)).forget(ids).context("tracked runs still hold them")?;

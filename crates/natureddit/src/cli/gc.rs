@@ -71,7 +71,7 @@ impl fmt::Display for Shown {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
-    let graph = training_graph(&wiring::training(&config)?)?;
+    let graph = training_graph(&wiring::training(&config, &session.output.progress())?)?;
     let runner = wiring::pipeline_runner(&config, &session.clock, |_| Progress::silent());
     let options = CollectOptions {
         keep: args.older_than.unwrap_or(config.pipeline.keep),

@@ -148,7 +148,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     };
     let config = session.config()?;
     if args.plan {
-        let graph = training_graph(&wiring::training(&config)?)?;
+        let graph = training_graph(&wiring::training(&config, &session.output.progress())?)?;
         let plan = wiring::pipeline_runner(&config, &session.clock, session.output.progress_of_tasks())
             .plan(&graph, &options)
             .map_err(told)?;
@@ -162,7 +162,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 
 /// Runs the pipeline of a project.
 pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Session) -> Result<Ran, CliError> {
-    let training = wiring::training(config)?;
+    let training = wiring::training(config, &session.output.progress())?;
     let graph = training_graph(&training)?;
     let runner = wiring::pipeline_runner(config, &session.clock, session.output.progress_of_tasks());
     let runner = wiring::with_revision(runner, config);

@@ -33,7 +33,10 @@ pub(super) struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     /// The checks of one table's keys.
-    pub(super) fn table(&'a self, path: &'static str) -> TableChecker<'a> {
+    pub(super) fn table<'t>(&'t self, path: &'t str) -> TableChecker<'t>
+    where
+        'a: 't,
+    {
         TableChecker { checker: self, path }
     }
 }
@@ -41,7 +44,7 @@ impl<'a> Checker<'a> {
 /// The checks of one table's keys.
 pub(super) struct TableChecker<'a> {
     checker: &'a Checker<'a>,
-    path: &'static str,
+    path: &'a str,
 }
 
 impl TableChecker<'_> {
@@ -94,12 +97,18 @@ impl TableChecker<'_> {
         if let Some((_, meant)) = words.iter().find(|(word, _)| *word == text) {
             return Ok(*meant);
         }
-        let quoted: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        Err(self.none_of(key, text, &words))
+    }
+
+    /// The error of a text that is none of these words.
+    pub(super) fn none_of(&self, key: &str, text: &str, words: &[&str]) -> ConfigError {
+        let quoted: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
         let mut error = self.bad(key, text, quoted.join(" or "));
         if let ConfigError::BadValue { nearest, .. } = &mut error {
-            *nearest = nearest::spelling(text, words.iter().map(|(word, _)| *word));
+            *nearest = nearest::spelling(text, words.iter().copied()).map(Box::from);
         }
-        Err(error)
+        error
     }
 
     /// A name that is safe as a folder and in an address.

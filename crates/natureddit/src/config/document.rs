@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::error::Place;
-use super::{ConfigError, nearest};
+use super::{ConfigError, encoders, nearest};
 
 /// Tables whose keys are the user's own; their values are texts.
 const OPEN_TABLES: [&str; 1] = ["net.host_map"];
@@ -57,9 +57,18 @@ impl Document {
 
     /// The values of `base`, replaced by those the file sets.
     pub(super) fn merged_onto(&self, mut base: Table) -> Table {
+        if let Some(Value::Table(declared)) = self.table.get(encoders::TABLE) {
+            let examples = declared.keys().map(|name| (name.clone(), Value::Table(encoder_example())));
+            base.insert(encoders::TABLE.to_owned(), Value::Table(examples.collect()));
+        }
         merge(&mut base, &self.table);
         base
     }
+}
+
+/// What an encoder of the user's is where he does not say it.
+fn encoder_example() -> Table {
+    toml::from_str(encoders::EXAMPLE).unwrap_or_default()
 }
 
 fn merge(base: &mut Table, over: &Table) {
@@ -92,6 +101,9 @@ impl Comparison<'_> {
                 Some(expected) => self.value(&key, line, value.get_ref(), expected),
                 None if OPEN_TABLES.contains(&path) => {
                     self.value(&key, line, value.get_ref(), &Value::String(String::new()));
+                }
+                None if path == encoders::TABLE => {
+                    self.value(&key, line, value.get_ref(), &Value::Table(encoder_example()));
                 }
                 None => {
                     let nearest = nearest::key(path, name.get_ref(), example, self.example);

@@ -70,7 +70,7 @@ pub enum ConfigError {
         /// The range, the list of choices or the form it must have.
         must_be: String,
         /// The choice that was probably meant.
-        nearest: Option<&'static str>,
+        nearest: Option<Box<str>>,
     },
     /// A folder has no default because nobody is logged in.
     #[error("{key} is not set and there is no home folder to take its default from")]

@@ -1,8 +1,11 @@
 //! `[model]`: what the model is called and made of, and what it takes.
 
+use std::collections::BTreeMap;
+
 use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS};
-use super::raw::RawModel;
+use super::encoders::{Declared, ImageEncoderConfig, TextEncoderConfig};
+use super::raw::{RawEncoder, RawModel};
 
 /// The checked `[model]`.
 #[derive(Clone, Debug)]
@@ -10,9 +13,9 @@ pub struct ModelConfig {
     /// The model's name in addresses and folders.
     pub name: String,
     /// The encoder of photos.
-    pub image_encoder: &'static str,
+    pub image_encoder: ImageEncoderConfig,
     /// The encoder of titles.
-    pub text_encoder: &'static str,
+    pub text_encoder: TextEncoderConfig,
     /// The largest photo, in bytes.
     pub image_bytes_max: u64,
     /// The most pixels of a photo.
@@ -24,14 +27,17 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    pub(super) fn check(raw: RawModel, checker: &Checker<'_>) -> Result<Self, ConfigError> {
-        const IMAGE_ENCODER: &str = "efficientnet_lite0";
-        const TEXT_ENCODER: &str = "all-MiniLM-L6-v2";
+    pub(super) fn check(
+        raw: RawModel,
+        encoders: &BTreeMap<String, RawEncoder>,
+        checker: &Checker<'_>,
+    ) -> Result<Self, ConfigError> {
         let at = checker.table("model");
+        let declared = Declared { encoders, checker };
         Ok(Self {
             name: at.name("name", &raw.name)?,
-            image_encoder: at.one_of("image_encoder", &raw.image_encoder, &[(IMAGE_ENCODER, IMAGE_ENCODER)])?,
-            text_encoder: at.one_of("text_encoder", &raw.text_encoder, &[(TEXT_ENCODER, TEXT_ENCODER)])?,
+            image_encoder: declared.image(&at, &raw.image_encoder)?,
+            text_encoder: declared.text(&at, &raw.text_encoder)?,
             image_bytes_max: at.integer("image_bytes_max", raw.image_bytes_max, BYTES)?,
             image_pixels_max: at.integer("image_pixels_max", raw.image_pixels_max, PIXELS)?,
             title_bytes_max: at.integer("title_bytes_max", raw.title_bytes_max, 1..=1_000_000)?,

@@ -21,6 +21,7 @@ pub(super) struct RawConfig {
     pub(super) schema: RawSchema,
     pub(super) validator: RawValidator,
     pub(super) model: RawModel,
+    pub(super) encoders: BTreeMap<String, RawEncoder>,
     pub(super) trainer: RawTrainer,
     pub(super) tuner: RawTuner,
     pub(super) evaluator: RawEvaluator,
@@ -189,6 +190,27 @@ pub(super) struct RawModel {
     pub(super) image_pixels_max: i64,
     pub(super) title_bytes_max: i64,
     pub(super) title_tokens_max: i64,
+}
+
+/// What is left out is as in [`super::encoders::EXAMPLE`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEncoder {
+    pub(super) file: String,
+    pub(super) output: String,
+    pub(super) features: i64,
+    pub(super) licence: String,
+    pub(super) input: String,
+    pub(super) size: i64,
+    pub(super) short_side: i64,
+    pub(super) filter: String,
+    pub(super) mean: Vec<f64>,
+    pub(super) std: Vec<f64>,
+    pub(super) tokenizer: String,
+    pub(super) input_ids: String,
+    pub(super) attention_mask: String,
+    pub(super) token_type_ids: String,
+    pub(super) tokens_max: i64,
 }
 
 #[derive(Deserialize)]

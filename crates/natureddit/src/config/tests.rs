@@ -151,10 +151,59 @@ fn keys_that_must_agree_are_compared() {
         ("[project]\nclasses = [\"a\"]", "needs at least two classes"),
         ("[net.host_map]\n\"http://x\" = \"http://y\"", "line 2: must be set for a host name"),
         ("[net.host_map]\n\"i.redd.it\" = \"y\"", "line 2: must be an address"),
+        ("[model]\nimage_encoder = \"lite\"", "must be \"efficientnet_lite0\" or \"efficientnet_lite2\""),
+        ("[model]\ntext_encoder = \"efficientnet_lite0\"", "line 2: must be \"all-MiniLM-L6-v2\""),
+        ("[model]\nimage_encoder = \"random:resnet-19\"", "line 2: must be \"random:resnet-18\" or"),
+        ("[model]\ntext_encoder = \"a/b?pooling=max\"", "line 2: must be without the option"),
+        ("[encoders.c]\nsise = 224", "unknown key \"encoders.c.sise\" in natureddit.toml line 2"),
+        ("[encoders]\nc = 1", "encoders.c in natureddit.toml line 2 must be a table"),
+        ("[encoders.c]\nsize = \"224\"", "encoders.c.size in natureddit.toml line 2 must be an integer"),
+        (
+            "[encoders.c]\nfile = \"c.onnx\"\nsize = 2000\n[model]\nimage_encoder = \"c\"",
+            "encoders.c.size = 2000 in natureddit.toml line 3: must be from 1 to 1024",
+        ),
+        (
+            "[encoders.c]\nfile = \"c.onnx\"\nsize = 8\nstd = [58.4, 57.1, 57.4]\n[model]\nimage_encoder = \"c\"",
+            "line 4: must be three shares of 255",
+        ),
+        (
+            "[encoders.c]\nfile = \"c.onnx\"\n[model]\ntext_encoder = \"c\"",
+            "encoders.c.tokenizer = \"\" in natureddit.toml: must be a path",
+        ),
     ];
     for (text, part) in cases {
         let told = error(text);
         assert!(told.contains(part), "{told:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn an_encoder_has_a_name_a_place_or_a_table_of_its_own() {
+    let model = parse("[model]\nimage_encoder = \"./resnet\"\ntext_encoder = \"prajjwal1/bert-tiny?pooling=cls\"")
+        .unwrap()
+        .model;
+    match (model.image_encoder, model.text_encoder) {
+        (ImageEncoderConfig::Spec(image), TextEncoderConfig::Spec(text)) => {
+            assert_eq!(image.source, natureddit_model::EncoderSource::Folder("/project/./resnet".into()));
+            assert_eq!(text.pooling, natureddit_model::TextPooling::Cls);
+        }
+        others => panic!("{others:?}"),
+    }
+    let text = "[encoders.clip]\nfile = \"clip.onnx\"\nsize = 224\nshort_side = 224\nfilter = \"bicubic\"\nmean = [0, 0.5, 1]\n\
+                [encoders.words]\nfile = \"/w.onnx\"\ntokenizer = \"t.json\"\noutput = \"o\"\n\
+                [model]\nimage_encoder = \"clip\"\ntext_encoder = \"words\"";
+    let model = parse(text).unwrap().model;
+    match (model.image_encoder, model.text_encoder) {
+        (ImageEncoderConfig::Onnx(image), TextEncoderConfig::Onnx(text)) => {
+            assert_eq!(
+                (image.file.as_path(), image.output, image.features),
+                (Path::new("/project/clip.onnx"), None, None)
+            );
+            assert_eq!((image.preprocess.size, image.preprocess.short_side), (224, Some(224)));
+            assert_eq!(image.preprocess.mean.values(), [0.0, 127.5, 255.0]);
+            assert_eq!((text.file.as_path(), text.ids.as_str(), text.kinds), (Path::new("/w.onnx"), "input_ids", None));
+        }
+        others => panic!("{others:?}"),
     }
 }
 

@@ -5,6 +5,7 @@ mod fixture;
 mod hub;
 #[cfg(unix)]
 mod index;
+mod repo;
 mod site;
 #[cfg(unix)]
 mod wheel;

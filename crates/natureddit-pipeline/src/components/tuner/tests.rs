@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use natureddit_core::{ContentHash, PostId};
 use natureddit_model::{Features, image_encoder_from_config, text_encoder_from_config, write_features};
@@ -52,7 +53,7 @@ fn tuner() -> Tuner {
     let text = text_encoder_from_config("all-MiniLM-L6-v2").unwrap();
     Tuner {
         classes: ClassNames::new(["fauna", "flora"].map(str::to_owned).to_vec()).unwrap(),
-        encoders: EncoderPair { image, text, title_tokens_max: 64 },
+        encoders: EncoderPair { image: Arc::new(image), text: Arc::new(text), title_tokens_max: 64 },
         trainer: TrainerConfig {
             epochs_max: 15,
             batch_size: 16,

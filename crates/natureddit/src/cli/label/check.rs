@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<(), CliError> {
     let config = session.config()?;
     let out = args.out.as_deref().map(|path| OutFile { option: "--out", path, example: "check.csv" });
     let out = out.map(|out| out.resolve(&[], &Kept::of(&config).and_data(&config))).transpose()?;
-    let training = wiring::training(&config)?;
+    let training = wiring::training(&config, &session.output.progress())?;
     let folders = FeatureFolders::bring_up_to_date(&config, &training, session)?;
     let quality = check_labels(folders.paths(), usize::from(args.folds), &training, &session.output.progress())?;
     if quality.posts == 0 {

@@ -26,7 +26,7 @@ impl fmt::Display for CrossValidated {
 
 pub(super) fn run(folds: usize, session: &Session) -> Result<(), CliError> {
     let config = session.config()?;
-    let training = wiring::training(&config)?;
+    let training = wiring::training(&config, &session.output.progress())?;
     let folders = FeatureFolders::bring_up_to_date(&config, &training, session)?;
     let result = cross_validate(folders.paths(), folds, &training, &session.output.progress())?;
     Ok(session.output.result(&CrossValidated(result))?)

@@ -35,11 +35,12 @@ impl fmt::Display for Pulled {
 
 pub(super) fn run(session: &Session) -> Result<(), CliError> {
     let config = session.config_or_defaults()?;
-    let wanted = wiring::training_assets(&config)?;
+    let encoders = wiring::encoders(&config, &session.output.progress())?;
+    let wanted = wiring::training_assets(&encoders)?;
     let store = wiring::asset_store(&config)?;
     let paths = wiring::tokio_runtime()?.block_on(async {
         let paths = store.pull_all(&wanted, &session.output.progress()).await?;
-        for asset in wanted {
+        for asset in &wanted {
             store.verify(asset).await?;
         }
         anyhow::Ok(paths)

@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let model = args.model.as_ref().unwrap_or(&project);
     let versions = ModelVersions::read(&model.folder(&config))?;
     let (version, bundle) = bundle_of(&versions, model.name(&config), model.version)?;
-    let training = wiring::training(&config)?;
+    let training = wiring::training(&config, &session.output.progress())?;
     let folders = FeatureFolders::bring_up_to_date(&config, &training, session)?;
     let exam = wiring::server_exam(&config);
     let images_dir = config.project.data_dir.join("images");

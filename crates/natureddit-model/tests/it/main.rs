@@ -1,6 +1,6 @@
 //! The real encoders against stored answers, and a bundle from training to prediction.
 
-#[path = "it/quantised.rs"]
+mod encoders;
 mod quantised;
 
 use std::path::Path;
