@@ -117,8 +117,8 @@ fn with_flips(one_in: Option<usize>) -> (LabelQuality, BTreeSet<String>) {
         (post(at, classes.name(Class(given))), Features { image: None, text: Some(text) })
     };
     let pair = EncoderPair {
-        image: image_encoder_from_config("efficientnet_lite0").unwrap(),
-        text: text_encoder_from_config("all-MiniLM-L6-v2").unwrap(),
+        image: image_encoder_from_config("efficientnet_lite0").unwrap().into(),
+        text: text_encoder_from_config("all-MiniLM-L6-v2").unwrap().into(),
         title_tokens_max: 64,
     };
     let trainer = TrainerConfig { weight_decay: 0.1, ..trainer() };

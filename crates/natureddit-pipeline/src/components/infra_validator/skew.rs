@@ -317,8 +317,8 @@ mod tests {
 
     fn encoders() -> EncoderPair {
         EncoderPair {
-            image: image_encoder_from_config("efficientnet_lite0").unwrap(),
-            text: text_encoder_from_config("all-MiniLM-L6-v2").unwrap(),
+            image: image_encoder_from_config("efficientnet_lite0").unwrap().into(),
+            text: text_encoder_from_config("all-MiniLM-L6-v2").unwrap().into(),
             title_tokens_max: 64,
         }
     }
