@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use natureddit_core::fs::FsError;
 
 pub(crate) use pth::read_pth;
-pub(crate) use safetensors_file::{read_safetensors, write_safetensors};
+pub(crate) use safetensors_file::{read_described, read_safetensors, write_described, write_safetensors};
 
 /// A dense tensor: row-major `data`, as many values as the product of `shape`.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! The safetensors format, through the library of that name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use natureddit_core::fs;
@@ -11,10 +11,26 @@ use super::{Tensor, Tensors, WeightsError};
 /// Every `f32` tensor of the file; tensors of other types (position ids) are left out.
 pub(crate) fn read_safetensors(path: &Path) -> Result<Tensors, WeightsError> {
     let bytes = fs::read(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| WeightsError::format(path, e.to_string()))?;
+    floats(path, &bytes)
+}
+
+fn floats(path: &Path, bytes: &[u8]) -> Result<Tensors, WeightsError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| WeightsError::format(path, e.to_string()))?;
     let floats = file.tensors().into_iter().filter(|(_, view)| view.dtype() == Dtype::F32);
     Ok(floats.map(|(name, view)| (name, tensor(&view))).collect())
 }
+
+/// What [`write_described`] wrote.
+pub(crate) fn read_described(path: &Path) -> Result<(Tensors, String), WeightsError> {
+    let bytes = fs::read(path)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| WeightsError::format(path, e.to_string()))?;
+    let description = header.metadata().as_ref().and_then(|described| described.get(DESCRIPTION)).cloned();
+    let description = description.ok_or_else(|| WeightsError::format(path, "it has no description"))?;
+    Ok((floats(path, &bytes)?, description))
+}
+
+/// The entry of the file's metadata that holds a description.
+const DESCRIPTION: &str = "natureddit";
 
 fn tensor(view: &TensorView<'_>) -> Tensor {
     let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
@@ -23,6 +39,15 @@ fn tensor(view: &TensorView<'_>) -> Tensor {
 
 /// Writes the tensors in name order, so that equal tensors give equal bytes.
 pub(crate) fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), WeightsError> {
+    write(path, tensors, None)
+}
+
+/// As [`write_safetensors`], with a text that goes with the tensors.
+pub(crate) fn write_described(path: &Path, tensors: &Tensors, description: &str) -> Result<(), WeightsError> {
+    write(path, tensors, Some(HashMap::from([(DESCRIPTION.to_owned(), description.to_owned())])))
+}
+
+fn write(path: &Path, tensors: &Tensors, metadata: Option<HashMap<String, String>>) -> Result<(), WeightsError> {
     let bytes: BTreeMap<&str, Vec<u8>> = tensors
         .iter()
         .map(|(name, t)| (name.as_str(), t.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
@@ -32,7 +57,7 @@ pub(crate) fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), We
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), &bytes[name.as_str()]);
         views.push((name.clone(), view.map_err(|e| WeightsError::format(path, e.to_string()))?));
     }
-    let file = safetensors::serialize(views, None).map_err(|e| WeightsError::format(path, e.to_string()))?;
+    let file = safetensors::serialize(views, metadata).map_err(|e| WeightsError::format(path, e.to_string()))?;
     Ok(fs::write_atomic(path, file)?)
 }
 
