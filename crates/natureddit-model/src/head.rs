@@ -1,9 +1,8 @@
-//! The fusion head: one linear layer over the standardised features of photo and title.
+//! The fusion head: one or two layers over the standardised features of photo and title.
 
-use std::path::Path;
+mod file;
 
 use crate::encoder::Features;
-use crate::weights::{Tensor, Tensors, WeightsError, expect, read_safetensors, write_safetensors};
 
 /// Mean and deviation of each feature of one modality over the training rows that have it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,27 +36,53 @@ impl Standard {
     }
 }
 
-/// A linear classifier over `[photo features, title features, photo missing, title missing]`; a missing modality is
-/// all zeros, its mean, and sets its flag.
+/// `weight x + bias`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Dense {
+    /// [outputs, inputs], row-major.
+    pub(crate) weight: Vec<f32>,
+    /// [outputs].
+    pub(crate) bias: Vec<f32>,
+}
+
+impl Dense {
+    fn apply(&self, row: &[f32]) -> Vec<f32> {
+        let weights = self.weight.chunks_exact(row.len().max(1));
+        weights.zip(&self.bias).map(|(weights, bias)| dot(row, weights) + bias).collect()
+    }
+
+    pub(crate) fn inputs(&self) -> usize {
+        self.weight.len() / self.bias.len().max(1)
+    }
+}
+
+/// A classifier over `[photo features, title features, photo missing, title missing]`; a missing modality is all zeros,
+/// its mean, and sets its flag. Linear, or with a hidden layer of rectified units.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
     pub(crate) image: Standard,
     pub(crate) text: Standard,
-    /// [classes, inputs], row-major.
-    pub(crate) weight: Vec<f32>,
-    /// [classes].
-    pub(crate) bias: Vec<f32>,
+    /// `None` for a linear head.
+    pub(crate) hidden: Option<Dense>,
+    /// From the hidden layer, or from the input row where there is none, to a score for each class.
+    pub(crate) output: Dense,
+    /// What the scores are divided by, positive; 1 where none was fitted.
+    pub(crate) temperature: f32,
 }
 
 impl Head {
-    /// How many numbers the linear layer takes: both modalities and the two flags.
+    /// How many numbers the first layer takes: both modalities and the two flags.
     pub(crate) fn inputs(image: &Standard, text: &Standard) -> usize {
         image.mean.len() + text.mean.len() + 2
     }
 
-    /// The input row of the linear layer.
-    pub(crate) fn row(image: &Standard, text: &Standard, photo: Option<&[f32]>, title: Option<&[f32]>) -> Vec<f32> {
-        let mut row = vec![0.0; Self::inputs(image, text)];
+    /// Fills the input row of the first layer, which is all zeros before.
+    pub(crate) fn fill_row(
+        (image, text): (&Standard, &Standard),
+        photo: Option<&[f32]>,
+        title: Option<&[f32]>,
+        row: &mut [f32],
+    ) {
         let (photo_part, rest) = row.split_at_mut(image.mean.len());
         let (title_part, missing) = rest.split_at_mut(text.mean.len());
         match photo {
@@ -68,58 +93,47 @@ impl Head {
             Some(values) => text.apply(values, title_part),
             None => missing[1] = 1.0,
         }
-        row
+    }
+
+    /// The score of each class, before the temperature.
+    pub(crate) fn scores(&self, features: &Features) -> Vec<f32> {
+        let mut row = vec![0.0; Self::inputs(&self.image, &self.text)];
+        let standards = (&self.image, &self.text);
+        Self::fill_row(standards, features.image.as_deref(), features.text.as_deref(), &mut row);
+        let Some(hidden) = &self.hidden else { return self.output.apply(&row) };
+        let mut units = hidden.apply(&row);
+        units.iter_mut().for_each(|unit| *unit = unit.max(0.0));
+        self.output.apply(&units)
     }
 
     /// The probability of each class; they sum to 1.
     #[must_use]
     pub fn probabilities(&self, features: &Features) -> Vec<f32> {
-        let row = Self::row(&self.image, &self.text, features.image.as_deref(), features.text.as_deref());
-        let score = |(weights, bias): (&[f32], &f32)| row.iter().zip(weights).map(|(x, w)| x * w).sum::<f32>() + bias;
-        softmax(self.weight.chunks_exact(row.len()).zip(&self.bias).map(score).collect())
+        softmax(self.scores(features).into_iter().map(|score| score / self.temperature).collect())
     }
 
-    /// Writes the head as safetensors.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), WeightsError> {
-        let flat = |data: &Vec<f32>| Tensor { shape: vec![data.len()], data: data.clone() };
-        let classes = self.bias.len();
-        let weight = Tensor { shape: vec![classes, self.weight.len() / classes], data: self.weight.clone() };
-        let tensors = [
-            ("image.mean", flat(&self.image.mean)),
-            ("image.deviation", flat(&self.image.deviation)),
-            ("text.mean", flat(&self.text.mean)),
-            ("text.deviation", flat(&self.text.deviation)),
-            ("weight", weight),
-            ("bias", flat(&self.bias)),
-        ];
-        write_safetensors(path, &tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect())
+    /// What the scores are divided by before they become probabilities (Guo et al. 2017,
+    /// <https://arxiv.org/abs/1706.04599>); 1 where none was fitted.
+    #[must_use]
+    pub fn temperature(&self) -> f32 {
+        self.temperature
     }
+}
 
-    /// Reads a head of `classes` over encoders with so many features.
-    pub(crate) fn read(path: &Path, classes: usize, image: usize, text: usize) -> Result<Self, WeightsError> {
-        let tensors = read_safetensors(path)?;
-        // From such a value on every answer would be no number.
-        let wrong = |(name, tensor): &(&String, &Tensor)| {
-            let least = if name.ends_with(".deviation") { f32::MIN_POSITIVE } else { f32::MIN };
-            tensor.data.iter().any(|value| !(least..=f32::MAX).contains(value))
-        };
-        if let Some((name, _)) = tensors.iter().find(wrong) {
-            return Err(WeightsError::Format {
-                path: path.to_owned(),
-                reason: format!("{name} has a value that is not finite, or a deviation that is not positive"),
-            });
+/// So many sums run beside each other: one alone waits for each addition before the next.
+const LANES: usize = 16;
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
         }
-        let standard = |tensors: &Tensors, name: &str, width: usize| -> Result<Standard, WeightsError> {
-            let part = |part: &str| expect(tensors, &format!("{name}.{part}"), &[width]).map(|t| t.data.clone());
-            Ok(Standard { mean: part("mean")?, deviation: part("deviation")? })
-        };
-        Ok(Self {
-            image: standard(&tensors, "image", image)?,
-            text: standard(&tensors, "text", text)?,
-            weight: expect(&tensors, "weight", &[classes, image + text + 2])?.data.clone(),
-            bias: expect(&tensors, "bias", &[classes])?.data.clone(),
-        })
     }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
 }
 
 /// `exp(x) / sum(exp(x))`, shifted by the maximum so that nothing overflows.
@@ -135,47 +149,54 @@ fn softmax(mut scores: Vec<f32>) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    fn head() -> Head {
+    fn standards() -> (Standard, Standard) {
         let standard = |mean: f32| Standard { mean: vec![mean], deviation: vec![2.0] };
+        (standard(1.0), standard(0.0))
+    }
+
+    fn linear() -> Head {
+        let (image, text) = standards();
         let weight = vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 3.0, 0.0];
-        Head { image: standard(1.0), text: standard(0.0), weight, bias: vec![0.0, 0.0] }
+        Head { image, text, hidden: None, output: Dense { weight, bias: vec![0.0, 0.0] }, temperature: 1.0 }
     }
 
     #[test]
     fn a_missing_photo_is_its_mean_and_a_flag() {
-        let with = head().probabilities(&Features { image: Some(vec![1.0]), text: Some(vec![0.0]) });
+        let with = linear().probabilities(&Features { image: Some(vec![1.0]), text: Some(vec![0.0]) });
         assert_eq!(with, [0.5, 0.5]);
-        let without = head().probabilities(&Features { image: None, text: Some(vec![0.0]) });
+        let without = linear().probabilities(&Features { image: None, text: Some(vec![0.0]) });
         assert!((without[1] / without[0] - 3.0_f32.exp()).abs() < 1e-3);
     }
 
     #[test]
-    fn a_head_that_would_answer_with_no_number_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("head.safetensors");
-        let breaks: [fn(&mut Head); 3] =
-            [|h| h.weight[3] = f32::NAN, |h| h.bias[0] = f32::INFINITY, |h| h.text.deviation[0] = 0.0];
-        for (break_it, name) in breaks.into_iter().zip(["weight", "bias", "text.deviation"]) {
-            let mut head = head();
-            break_it(&mut head);
-            head.write(&path).unwrap();
-            let error = Head::read(&path, 2, 1, 1).unwrap_err().to_string();
-            assert!(error.contains(&format!(": {name} has a value")), "{error}");
-        }
+    fn a_hidden_unit_counts_only_what_is_above_zero() {
+        let (image, text) = standards();
+        // One unit follows the photo, the other its opposite.
+        let hidden = Dense { weight: vec![1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0], bias: vec![0.0, 0.5] };
+        let output = Dense { weight: vec![1.0, 0.0, 0.0, 1.0], bias: vec![0.0, 0.25] };
+        let head = Head { image, text, hidden: Some(hidden), output, temperature: 1.0 };
+        let scores = |photo: f32| head.scores(&Features { image: Some(vec![photo]), text: Some(vec![0.0]) });
+        assert_eq!(scores(7.0), [3.0, 0.25]);
+        assert_eq!(scores(-3.0), [0.0, 2.75]);
+    }
+
+    #[test]
+    fn a_temperature_changes_how_sure_an_answer_is_and_not_which() {
+        let features = Features { image: Some(vec![5.0]), text: Some(vec![0.0]) };
+        let of = |temperature| Head { temperature, ..linear() }.probabilities(&features);
+        let (sharp, plain, soft) = (of(0.5), of(1.0), of(2.0));
+        assert!(sharp[0] > plain[0] && plain[0] > soft[0] && soft[0] > 0.5);
+        assert!((soft[0] / soft[1] - 1.0_f32.exp()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_dot_product_is_the_sum_of_the_products() {
+        let (a, b): (Vec<f32>, Vec<f32>) = (0..37).map(|i| (i as f32, (i % 5) as f32 - 2.0)).unzip();
+        assert_eq!(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum::<f32>());
     }
 
     #[test]
     fn large_scores_do_not_overflow() {
         assert_eq!(softmax(vec![1000.0, 0.0]), [1.0, 0.0]);
-    }
-
-    #[test]
-    fn a_head_survives_its_file_and_a_wrong_width_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("head.safetensors");
-        head().write(&path).unwrap();
-        assert_eq!(Head::read(&path, 2, 1, 1).unwrap(), head());
-        let error = Head::read(&path, 2, 4, 1).unwrap_err().to_string();
-        assert_eq!(error, "weights lack image.mean with shape [4], found Some([1])");
     }
 }

@@ -20,21 +20,34 @@ pub struct HyperParameters {
     pub text_dropout: f64,
     /// As [`TrainerConfig::batch_size`].
     pub batch_size: usize,
+    /// As [`TrainerConfig::label_smoothing`].
+    #[serde(default)]
+    pub label_smoothing: f64,
 }
 
 impl HyperParameters {
     /// Those of a configuration.
     #[must_use]
     pub fn of(config: &TrainerConfig) -> Self {
-        let TrainerConfig { learning_rate, weight_decay, image_dropout, text_dropout, batch_size, .. } = *config;
-        Self { learning_rate, weight_decay, image_dropout, text_dropout, batch_size }
+        let TrainerConfig {
+            learning_rate, weight_decay, image_dropout, text_dropout, batch_size, label_smoothing, ..
+        } = *config;
+        Self { learning_rate, weight_decay, image_dropout, text_dropout, batch_size, label_smoothing }
     }
 
     /// The configuration with these in place of its own.
     #[must_use]
     pub fn apply(self, config: &TrainerConfig) -> TrainerConfig {
-        let Self { learning_rate, weight_decay, image_dropout, text_dropout, batch_size } = self;
-        TrainerConfig { learning_rate, weight_decay, image_dropout, text_dropout, batch_size, ..config.clone() }
+        let Self { learning_rate, weight_decay, image_dropout, text_dropout, batch_size, label_smoothing } = self;
+        TrainerConfig {
+            learning_rate,
+            weight_decay,
+            image_dropout,
+            text_dropout,
+            batch_size,
+            label_smoothing,
+            ..config.clone()
+        }
     }
 
     /// Whether some examples keep both photo and title.
@@ -59,6 +72,8 @@ pub struct SearchSpace {
     pub text_dropout: Vec<f64>,
     /// Of [`HyperParameters::batch_size`].
     pub batch_size: Vec<usize>,
+    /// Of [`HyperParameters::label_smoothing`].
+    pub label_smoothing: Vec<f64>,
 }
 
 /// Which points of a grid are tried.
@@ -111,13 +126,14 @@ impl SearchSpace {
         trials
     }
 
-    fn sizes(&self) -> [usize; 5] {
+    fn sizes(&self) -> [usize; 6] {
         [
             self.learning_rate.len(),
             self.weight_decay.len(),
             self.image_dropout.len(),
             self.text_dropout.len(),
             self.batch_size.len(),
+            self.label_smoothing.len(),
         ]
         .map(|size| size.max(1))
     }
@@ -130,13 +146,14 @@ impl SearchSpace {
             *place = at % size;
             at /= size;
         }
-        let [learning_rate, weight_decay, image_dropout, text_dropout, batch_size] = places;
+        let [learning_rate, weight_decay, image_dropout, text_dropout, batch_size, label_smoothing] = places;
         HyperParameters {
             learning_rate: *self.learning_rate.get(learning_rate).unwrap_or(&configured.learning_rate),
             weight_decay: *self.weight_decay.get(weight_decay).unwrap_or(&configured.weight_decay),
             image_dropout: *self.image_dropout.get(image_dropout).unwrap_or(&configured.image_dropout),
             text_dropout: *self.text_dropout.get(text_dropout).unwrap_or(&configured.text_dropout),
             batch_size: *self.batch_size.get(batch_size).unwrap_or(&configured.batch_size),
+            label_smoothing: *self.label_smoothing.get(label_smoothing).unwrap_or(&configured.label_smoothing),
         }
     }
 }
@@ -144,6 +161,7 @@ impl SearchSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::HeadKind;
 
     fn configured() -> TrainerConfig {
         TrainerConfig {
@@ -153,6 +171,8 @@ mod tests {
             weight_decay: 0.01,
             image_dropout: 0.1,
             text_dropout: 0.2,
+            label_smoothing: 0.0,
+            head: HeadKind::Linear,
             class_weights: true,
             patience: 3,
             seed: 1,
@@ -166,6 +186,7 @@ mod tests {
             image_dropout: vec![0.1, 0.8],
             text_dropout: vec![],
             batch_size: vec![32, 64],
+            label_smoothing: vec![],
         }
     }
 

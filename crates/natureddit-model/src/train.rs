@@ -1,20 +1,51 @@
-//! Training of the fusion head on cached features: weighted softmax regression, AdamW, cosine schedule, modality
-//! dropout, early stopping on the eval split. Everything random comes from one seed.
+//! Training of the fusion head on cached features: softmax regression or one hidden layer, AdamW, cosine schedule, modality
+//! dropout, early stopping and a temperature by the eval split. Everything random comes from one seed, and the number of
+//! threads changes no bit of the outcome.
 
+mod adam_w;
+mod checkpoint;
+mod network;
+mod rows;
+mod temperature;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use burn::module::{Module, Param};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Tensor, TensorData};
-use natureddit_core::{Class, ClassNames, Progress};
+use burn::tensor::Device;
+use natureddit_core::{Class, ClassNames, ContentHash, Progress};
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+pub use checkpoint::Checkpoints;
+pub use temperature::{CALIBRATION_ROWS_MIN, Calibration};
+
 use crate::encoder::{EncoderPair, Features};
-use crate::head::{Head, Standard};
+use crate::head::Head;
+use adam_w::AdamW;
+use network::Network;
+use rows::{Rows, Watched};
+
+/// Which layers a head has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// One: softmax regression.
+    #[default]
+    Linear,
+    /// Two, with dropout before them and rectified units between.
+    Mlp {
+        /// How many hidden units.
+        hidden: usize,
+        /// The share of inputs that is set to zero in training.
+        dropout: f64,
+    },
+}
 
 /// How the head is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +62,13 @@ pub struct TrainerConfig {
     pub image_dropout: f64,
     /// The share of rows with both whose title is hidden.
     pub text_dropout: f64,
+    /// How much of each row's weight is spread evenly over all classes (Szegedy et al. 2016,
+    /// <https://arxiv.org/abs/1512.00567>, section 7); 0 for none. Eval losses are taken without it.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Which layers the head has.
+    #[serde(default)]
+    pub head: HeadKind,
     /// Rows count by the inverse frequency of their class.
     pub class_weights: bool,
     /// Passes without a better eval loss before training stops.
@@ -58,17 +96,21 @@ pub struct Epoch {
     /// The share of the training rows that were answered right, each as the pass saw it: with dropout, and before the step
     /// that learnt from it. All rows count alike.
     pub train_accuracy: f64,
-    /// Mean loss over the eval rows; `None` when there are none.
+    /// Mean loss over the eval rows, whole and with parts hidden as often as in training; `None` when there are none.
     pub eval_loss: Option<f64>,
-    /// The share of the eval rows that are answered right after the pass; `None` when there are none.
+    /// The share of the eval rows that are answered right after the pass, with nothing hidden; `None` when there are none.
     pub eval_accuracy: Option<f64>,
 }
 
 /// A trained head and how it came about.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// The head of the best epoch.
+    /// The head of the best epoch, with its temperature.
     pub head: Head,
+    /// How the temperature was fitted; `None` with fewer eval rows than [`CALIBRATION_ROWS_MIN`], and it is 1 then.
+    pub calibration: Option<Calibration>,
+    /// Whether training was stopped before its time. It goes on when it is called again with the same checkpoint.
+    pub stopped: bool,
     /// Every epoch, in order.
     pub epochs: Vec<Epoch>,
     /// The epoch the head is from, counted from 0.
@@ -77,215 +119,240 @@ pub struct Trained {
     pub epoch_ends: Vec<Duration>,
 }
 
-/// Why there is nothing to train on.
+/// Why nothing was learnt.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TrainError {
     /// A class without a row cannot be learnt.
     #[error("no training row of class {0:?}")]
     ClassMissing(String),
-    /// A loss that is not a number: the rate is too high or a feature is not finite.
+    /// A feature that is no number is of a broken encoder or file. The row is not left out in silence: where one is broken
+    /// others may be.
+    #[error("the {part} features of row {row} of the {split} split are not all finite numbers")]
+    NotFinite {
+        /// Which rows: `train` or `eval`.
+        split: &'static str,
+        /// The row's place among them, counted from 0.
+        row: usize,
+        /// Which features: `photo` or `title`.
+        part: &'static str,
+    },
+    /// A loss that is not a number: the rate is too high.
     #[error("training diverged in epoch {0}")]
     Diverged(usize),
 }
 
-#[derive(Module, Debug)]
-struct Linear {
-    /// [inputs, classes].
-    weight: Param<Tensor<2>>,
-    /// [1, classes].
-    bias: Param<Tensor<2>>,
+/// Who watches a training, and may stop it.
+#[derive(Clone, Copy, Debug)]
+pub struct Control<'a> {
+    /// Is told of every epoch.
+    pub progress: &'a Progress,
+    /// Once it is set, training ends after the epoch under way, and what was best so far is returned.
+    pub stop: Option<&'a AtomicBool>,
+    /// Where training is kept while it lasts.
+    pub checkpoints: Option<&'a Checkpoints>,
 }
 
-impl Linear {
-    /// Zeros: the loss is convex, so any start ends alike, and this one needs no seed.
-    fn zeros(inputs: usize, classes: usize, device: &Device) -> Self {
-        Self {
-            weight: Param::from_tensor(Tensor::zeros([inputs, classes], device)),
-            bias: Param::from_tensor(Tensor::zeros([1, classes], device)),
-        }
+impl<'a> Control<'a> {
+    /// Nobody stops it, and nothing is kept.
+    #[must_use]
+    pub fn new(progress: &'a Progress) -> Self {
+        Self { progress, stop: None, checkpoints: None }
     }
 
-    /// Weighted mean cross-entropy, and the scores it comes from: [rows, classes].
-    fn loss(&self, batch: &Batch, device: &Device) -> (Tensor<1>, Tensor<2>) {
-        let rows = batch.weights.len();
-        let classes = self.bias.dims()[1];
-        let inputs =
-            Tensor::<2>::from_data(TensorData::new(batch.inputs.clone(), [rows, batch.inputs.len() / rows]), device);
-        let targets = Tensor::<2>::from_data(TensorData::new(batch.targets.clone(), [rows, classes]), device);
-        let scores = inputs.matmul(self.weight.val()) + self.bias.val();
-        // A target row holds the row's weight at its class, so the sum is already weighted.
-        let total: f32 = batch.weights.iter().sum();
-        ((log_softmax(scores.clone(), 1) * targets).sum().neg() / total, scores)
-    }
-
-    /// Loss and accuracy on rows that are not learnt from.
-    fn judge(&self, batch: &Batch, device: &Device) -> (f64, f64) {
-        let (loss, scores) = self.loss(batch, device);
-        (f64::from(floats(loss)[0]), batch.right(scores) as f64 / batch.classes.len() as f64)
-    }
-
-    fn head(&self, image: &Standard, text: &Standard) -> Head {
-        let [inputs, classes] = self.weight.dims();
-        let columns = floats(self.weight.val());
-        let weight = (0..classes).flat_map(|class| (0..inputs).map(move |input| (class, input)));
-        let weight = weight.map(|(class, input)| columns[input * classes + class]).collect();
-        Head { image: image.clone(), text: text.clone(), weight, bias: floats(self.bias.val()) }
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 }
 
-/// Rows as the linear layer takes them.
-struct Batch {
-    inputs: Vec<f32>,
-    targets: Vec<f32>,
-    weights: Vec<f32>,
-    classes: Vec<Class>,
+/// All that a training is between two epochs.
+struct State {
+    network: Network,
+    optimizer: AdamW,
+    rng: ChaCha8Rng,
+    epochs: Vec<Epoch>,
+    epoch_ends: Vec<Duration>,
+    best: Option<Best>,
 }
 
-impl Batch {
-    /// How many rows have their highest score at their class.
-    fn right(&self, scores: Tensor<2>) -> usize {
-        let width = self.targets.len() / self.classes.len().max(1);
-        let scores = floats(scores);
-        let rows = scores.chunks_exact(width.max(1)).zip(&self.classes);
-        rows.filter(|(scores, class)| best(scores) == class.0).count()
-    }
+/// The parameters of the best epoch.
+struct Best {
+    epoch: usize,
+    loss: f64,
+    parameters: Vec<Vec<f32>>,
 }
 
-/// Trains a head for `classes` over the features of `encoders`.
+/// Trains a head for `classes` over the features of `encoders`. With the same rows, settings and seed it is the same head to
+/// the last bit.
+///
+/// A class with one row is learnt. Without eval rows the last epoch is the one kept, and no temperature is fitted.
 ///
 /// # Errors
-/// [`TrainError::ClassMissing`] when a class has no training row; [`TrainError::Diverged`] when the loss stops being
-/// a number.
+/// [`TrainError::ClassMissing`] when a class has no training row; [`TrainError::NotFinite`] for a row with a feature that is
+/// no number or infinite; [`TrainError::Diverged`] when the loss stops being a number.
 pub fn train_head(
     train: &[Sample<'_>],
     eval: &[Sample<'_>],
     classes: &ClassNames,
     encoders: &EncoderPair,
     config: &TrainerConfig,
-    progress: &Progress,
+    control: &Control<'_>,
 ) -> Result<Trained, TrainError> {
-    let class_weights = class_weights(train, classes, config.class_weights)?;
-    let image = Standard::measure(train.iter().filter_map(|s| s.features.image.as_deref()), encoders.image.features);
-    let text = Standard::measure(train.iter().filter_map(|s| s.features.text.as_deref()), encoders.text.features);
-    let rows = Rows { image: &image, text: &text, class_weights: &class_weights };
+    check_finite("train", train)?;
+    check_finite("eval", eval)?;
+    let rows = Rows::measure(train, classes, encoders, config)?;
+    let mut state = State::new(config, rows.inputs(), classes.len());
+    let kept = control.checkpoints.map(|kept| (kept, checkpoint::identity(&rows, [train, eval], config)));
+    if let Some((checkpoints, training)) = kept {
+        checkpoints.resume(training, &mut state);
+    }
+    let stopped = state.run(&Splits { train, eval, rows: &rows }, config, control, kept)?;
+    let State { mut network, epochs, epoch_ends, best, .. } = state;
+    let Some(best) = best else { return Err(TrainError::Diverged(0)) };
+    network.parameters = best.parameters;
+    let mut head = network.head(&rows);
+    let calibration = temperature::calibrate(&head, eval);
+    head.temperature = calibration.map_or(1.0, |fitted| fitted.temperature);
+    Ok(Trained { head, calibration, stopped, epochs, best_epoch: best.epoch, epoch_ends })
+}
 
-    let device = Device::default().autodiff();
-    let mut model = Linear::zeros(Head::inputs(&image, &text), classes.len(), &device);
-    let mut optimizer: ModuleOptimizer = AdamWConfig::new().with_weight_decay(config.weight_decay).init();
-    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-    let mut order: Vec<usize> = (0..train.len()).collect();
-    let eval_batch = rows.batch(eval.iter(), &mut None);
-
-    let (mut epochs, mut epoch_ends, began) = (Vec::new(), Vec::new(), Instant::now());
-    let mut best: Option<(f64, usize, Head)> = None;
-    progress.start("training the head", Some(config.epochs_max as u64));
-    for epoch in 0..config.epochs_max {
-        let rate = learning_rate(config, epoch);
-        order.shuffle(&mut rng);
-        let (mut total, mut right) = (0.0, 0);
-        for indices in order.chunks(config.batch_size) {
-            let dropout = Dropout { image: config.image_dropout, text: config.text_dropout, rng: &mut rng };
-            let batch = rows.batch(indices.iter().map(|&i| &train[i]), &mut Some(dropout));
-            let (loss, scores) = model.loss(&batch, &device);
-            total += f64::from(floats(loss.clone())[0]) * indices.len() as f64;
-            right += batch.right(scores);
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            model = optimizer.step(rate, model, gradients);
-        }
-        let judged_by = (!eval.is_empty()).then(|| model.judge(&eval_batch, &device));
-        let done = Epoch {
-            train_loss: total / train.len() as f64,
-            train_accuracy: right as f64 / train.len() as f64,
-            eval_loss: judged_by.map(|(loss, _)| loss),
-            eval_accuracy: judged_by.map(|(_, accuracy)| accuracy),
-        };
-        let judged = done.eval_loss.unwrap_or(done.train_loss);
-        if !judged.is_finite() {
-            return Err(TrainError::Diverged(epoch));
-        }
-        epochs.push(done);
-        epoch_ends.push(began.elapsed());
-        progress.advance(1);
-        // Without eval rows there is nothing to stop by: the last epoch is the one kept.
-        if eval.is_empty() || best.as_ref().is_none_or(|(loss, ..)| judged < *loss) {
-            best = Some((judged, epoch, model.head(&image, &text)));
-        } else if best.as_ref().is_some_and(|(_, at, _)| epoch - at >= config.patience) {
-            break;
+fn check_finite(split: &'static str, samples: &[Sample<'_>]) -> Result<(), TrainError> {
+    for (row, Sample { features, .. }) in samples.iter().enumerate() {
+        let broken = |part: &Option<Vec<f32>>| part.iter().flatten().any(|value| !value.is_finite());
+        if let Some((_, part)) =
+            [(&features.image, "photo"), (&features.text, "title")].into_iter().find(|p| broken(p.0))
+        {
+            return Err(TrainError::NotFinite { split, row, part });
         }
     }
-    progress.finish();
-    let (_, best_epoch, head) = best.ok_or(TrainError::Diverged(0))?;
-    Ok(Trained { head, epochs, best_epoch, epoch_ends })
+    Ok(())
 }
+
+/// What is learnt from and what is watched.
+struct Splits<'a> {
+    train: &'a [Sample<'a>],
+    eval: &'a [Sample<'a>],
+    rows: &'a Rows,
+}
+
+impl State {
+    fn new(config: &TrainerConfig, inputs: usize, classes: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let network = Network::new(config.head, inputs, classes, &mut rng);
+        let optimizer = AdamW::new(&network.parameters);
+        Self { network, optimizer, rng, epochs: Vec::new(), epoch_ends: Vec::new(), best: None }
+    }
+
+    /// Trains until it is over, and says whether it was stopped before.
+    fn run(
+        &mut self,
+        splits: &Splits<'_>,
+        config: &TrainerConfig,
+        control: &Control<'_>,
+        kept: Option<(&Checkpoints, ContentHash)>,
+    ) -> Result<bool, TrainError> {
+        let eval = splits.rows.watched(splits.eval, config);
+        let (before, began) = (self.epoch_ends.last().copied().unwrap_or_default(), Instant::now());
+        control.progress.start("training the head", Some(config.epochs_max as u64));
+        control.progress.advance(self.epochs.len() as u64);
+        let mut stopped = false;
+        while !stopped && !self.is_over(config, splits) {
+            self.epoch(splits, &eval, config)?;
+            self.epoch_ends.push(before + began.elapsed());
+            control.progress.advance(1);
+            stopped = control.is_stopped() && !self.is_over(config, splits);
+            if let Some((checkpoints, training)) = kept
+                && (stopped || self.epochs.len().is_multiple_of(checkpoints.every_epochs.max(1)))
+                && let Err(error) = checkpoints.write(training, self)
+            {
+                tracing::warn!(%error, "the training is not kept, and would begin anew if it were interrupted");
+            }
+        }
+        if let Some((checkpoints, _)) = kept.filter(|_| !stopped)
+            && let Err(error) = checkpoints.remove()
+        {
+            tracing::warn!(%error, "the checkpoint of a training that has ended stays");
+        }
+        control.progress.finish();
+        Ok(stopped)
+    }
+
+    /// Whether all epochs were run, or the eval rows have been answered no better for long enough.
+    fn is_over(&self, config: &TrainerConfig, splits: &Splits<'_>) -> bool {
+        let done = self.epochs.len();
+        let waited = self.best.as_ref().map_or(0, |best| done - 1 - best.epoch);
+        done >= config.epochs_max || (!splits.eval.is_empty() && waited >= config.patience)
+    }
+
+    /// One pass over the training rows, and one over the eval rows.
+    fn epoch(&mut self, splits: &Splits<'_>, eval: &Watched, config: &TrainerConfig) -> Result<(), TrainError> {
+        let epoch = self.epochs.len();
+        let (train_loss, train_accuracy) = self.pass(splits, config, learning_rate(config, epoch));
+        let judged = (!splits.eval.is_empty()).then(|| {
+            let [whole, hidden] = [&eval.whole, &eval.hidden].map(|rows| self.network.judge(rows, &Device::default()));
+            (whole.loss + hidden.loss, whole.right)
+        });
+        let done = Epoch {
+            train_loss,
+            train_accuracy,
+            eval_loss: judged.map(|(loss, _)| loss / (eval.whole.weight + eval.hidden.weight)),
+            eval_accuracy: judged.map(|(_, right)| right as f64 / splits.eval.len() as f64),
+        };
+        let loss = done.eval_loss.unwrap_or(train_loss);
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged(epoch));
+        }
+        self.epochs.push(done);
+        // Without eval rows there is nothing to choose by: the last epoch is the one kept.
+        if splits.eval.is_empty() || self.best.as_ref().is_none_or(|best| loss < best.loss) {
+            self.best = Some(Best { epoch, loss, parameters: self.network.parameters.clone() });
+        }
+        Ok(())
+    }
+
+    /// Learns from each training row once; gives the mean loss and the share that was answered right.
+    fn pass(&mut self, splits: &Splits<'_>, config: &TrainerConfig, rate: f64) -> (f64, f64) {
+        let device = Device::default().autodiff();
+        // Anew from the rows' own order, so that a checkpoint need not keep the last one.
+        let mut order: Vec<usize> = (0..splits.train.len()).collect();
+        order.shuffle(&mut self.rng);
+        let (mut loss, mut right) = (0.0, 0);
+        let Self { network, optimizer, rng, .. } = self;
+        let prepare = |places: &[usize]| {
+            let samples = places.iter().map(|&at| &splits.train[at]);
+            splits.rows.noisy(samples, config, rng)
+        };
+        in_advance(order.chunks(config.batch_size), prepare, |batch| {
+            let rows = batch.classes.len() as f64;
+            let (outcome, gradients) = network.learn(batch, &device);
+            loss += outcome.loss * rows;
+            right += outcome.right;
+            optimizer.step(&mut network.parameters, &gradients, rate as f32, config.weight_decay);
+        });
+        let rows = splits.train.len() as f64;
+        (loss / rows, right as f64 / rows)
+    }
+}
+
+/// Consumes what is made of each item, in order, while another thread makes what comes next: to gather and standardise rows takes
+/// about as long as to learn from them.
+fn in_advance<I: Send, T: Send>(
+    items: impl Iterator<Item = I> + Send,
+    make: impl FnMut(I) -> T + Send,
+    consume: impl FnMut(T),
+) {
+    let (sender, receiver) = mpsc::sync_channel(MADE_IN_ADVANCE);
+    thread::scope(|scope| {
+        // The receiver is gone only where its thread panicked.
+        scope.spawn(move || items.map(make).try_for_each(|made| sender.send(made)));
+        receiver.into_iter().for_each(consume);
+    });
+}
+
+/// So many batches wait to be learnt from.
+const MADE_IN_ADVANCE: usize = 4;
 
 /// From the configured rate to zero along half a cosine.
 fn learning_rate(config: &TrainerConfig, epoch: usize) -> f64 {
     let done = epoch as f64 / config.epochs_max as f64;
     config.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
-}
-
-/// Rows over (classes times rows of the class), as in scikit-learn's `balanced`; all 1 when switched off.
-fn class_weights(train: &[Sample<'_>], classes: &ClassNames, balanced: bool) -> Result<Vec<f32>, TrainError> {
-    let mut mass = vec![0.0_f32; classes.len()];
-    train.iter().for_each(|sample| mass[sample.class.0] += sample.weight);
-    if let Some(class) = classes.classes().find(|class| mass[class.0] <= 0.0) {
-        return Err(TrainError::ClassMissing(classes.name(class).to_owned()));
-    }
-    let total: f32 = mass.iter().sum();
-    Ok(mass.iter().map(|m| if balanced { total / (classes.len() as f32 * m) } else { 1.0 }).collect())
-}
-
-struct Dropout<'a> {
-    image: f64,
-    text: f64,
-    rng: &'a mut ChaCha8Rng,
-}
-
-impl Dropout<'_> {
-    /// Hides at most one modality, and only where both are there.
-    fn apply<'f>(&mut self, features: &'f Features) -> (Option<&'f [f32]>, Option<&'f [f32]>) {
-        let (photo, title) = (features.image.as_deref(), features.text.as_deref());
-        let draw: f64 = self.rng.random();
-        match (photo, title) {
-            (Some(_), Some(_)) if draw < self.image => (None, title),
-            (Some(_), Some(_)) if draw < self.image + self.text => (photo, None),
-            both => both,
-        }
-    }
-}
-
-struct Rows<'a> {
-    image: &'a Standard,
-    text: &'a Standard,
-    class_weights: &'a [f32],
-}
-
-impl Rows<'_> {
-    fn batch<'s>(&self, samples: impl Iterator<Item = &'s Sample<'s>>, dropout: &mut Option<Dropout<'_>>) -> Batch {
-        let mut batch = Batch { inputs: Vec::new(), targets: Vec::new(), weights: Vec::new(), classes: Vec::new() };
-        for sample in samples {
-            let (photo, title) = match dropout {
-                Some(dropout) => dropout.apply(sample.features),
-                None => (sample.features.image.as_deref(), sample.features.text.as_deref()),
-            };
-            batch.inputs.extend(Head::row(self.image, self.text, photo, title));
-            let weight = sample.weight * self.class_weights[sample.class.0];
-            let start = batch.targets.len();
-            batch.targets.resize(start + self.class_weights.len(), 0.0);
-            batch.targets[start + sample.class.0] = weight;
-            batch.weights.push(weight);
-            batch.classes.push(sample.class);
-        }
-        batch
-    }
-}
-
-/// Where the highest score is; of equal ones the first, as an answer has it.
-fn best(scores: &[f32]) -> usize {
-    (0..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best })
-}
-
-/// The values of a tensor, row-major.
-fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
 }

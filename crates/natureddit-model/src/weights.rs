@@ -14,7 +14,7 @@ use natureddit_core::fs::{self, FsError};
 
 use pth::parse_pth;
 use safetensors_file::parse_safetensors;
-pub(crate) use safetensors_file::{read_safetensors, write_safetensors};
+pub(crate) use safetensors_file::{read_described, read_safetensors, write_described, write_safetensors};
 use seeded::seeded;
 
 /// A dense tensor: row-major `data`, as many values as the product of `shape`.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use natureddit_core::{ClassNames, ContentHash, Progress};
 use natureddit_model::metrics::{Judged, Metrics, evaluate, macro_f1};
-use natureddit_model::train::{TrainError, TrainerConfig, train_head};
+use natureddit_model::train::{Control, TrainError, TrainerConfig, train_head};
 use natureddit_model::{EncoderPair, Features, Prediction};
 use serde::Serialize;
 
@@ -204,7 +204,8 @@ impl Folds {
         let fold = Fold::new(fold, &self.fold_of, &self.posts, &self.titles);
         let train = labelled_samples(fold.train.iter().copied(), classes, extra_title_weight);
         let eval = labelled_samples(fold.eval.iter().copied(), classes, extra_title_weight);
-        let trained = train_head(&train, &eval, classes, encoders, trainer, &Progress::silent())?;
+        let silent = Progress::silent();
+        let trained = train_head(&train, &eval, classes, encoders, trainer, &Control::new(&silent))?;
         let judge = |(example, features): &&Row| {
             let truth = classes.class(&example.choice)?;
             let prediction = Prediction::new(trained.head.probabilities(features));

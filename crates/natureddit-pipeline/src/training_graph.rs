@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use natureddit_core::{ClassNames, Clock};
 use natureddit_data::DatasetVersion;
-use natureddit_model::train::TrainerConfig;
+use natureddit_model::train::{Checkpoints, TrainerConfig};
 use natureddit_model::{EncoderPair, InputLimits, ModelBundle, ModelVersions};
 
 use crate::artifact::PropertyValue;
@@ -65,6 +65,8 @@ pub struct TrainingConfig {
     pub trainer: TrainerConfig,
     /// How much a title without a photo counts beside a whole post.
     pub extra_title_weight: f32,
+    /// Training is kept after every so many epochs, to go on from when it is interrupted; 0 never.
+    pub checkpoint_every_epochs: usize,
     /// Which settings of training are searched for; `None`: those of `trainer` are taken.
     pub tuner: Option<TunerConfig>,
     /// What a model must reach.
@@ -187,12 +189,15 @@ fn dataset_version(dataset: &External) -> BTreeMap<String, PropertyValue> {
 }
 
 fn trainer(config: &TrainingConfig) -> Node {
+    let path = config.pipeline_root.join("checkpoints").join("head.safetensors");
+    let every_epochs = config.checkpoint_every_epochs;
     let trainer = Trainer {
         name: config.model_name.clone(),
         classes: config.classes.clone(),
         encoders: config.encoders.clone(),
         config: config.trainer.clone(),
         extra_title_weight: config.extra_title_weight,
+        checkpoints: (every_epochs > 0).then_some(Checkpoints { path, every_epochs }),
         assets: config.assets.clone(),
     };
     let node = Node::new(trainer)

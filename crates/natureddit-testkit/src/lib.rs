@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use image::{ImageFormat, Rgb, RgbImage};
 use natureddit_core::{Asset, Class, ClassNames, ContentHash, Progress, fs};
 use natureddit_image::ImageLimits;
-use natureddit_model::train::{Sample, TrainerConfig, train_head};
+use natureddit_model::train::{Control, HeadKind, Sample, TrainerConfig, train_head};
 use natureddit_model::{
     BundleParts, Embedder, EncoderFiles, EncoderPair, Features, InputLimits, ModelBundle, ModelInput, Runtime,
     image_encoder_from_config, onnx_runtime_asset, text_encoder_from_config,
@@ -134,6 +134,15 @@ pub fn classes() -> ClassNames {
 /// When the assets or the folder do not do.
 #[must_use]
 pub fn bundle(dir: &Path, name: &str) -> ModelBundle {
+    bundle_of(dir, name, &trainer(), false)
+}
+
+/// As [`bundle`], trained so; `calibrated` has the temperature of its answers fitted, on the rows it learnt from.
+///
+/// # Panics
+/// When the assets or the folder do not do.
+#[must_use]
+pub fn bundle_of(dir: &Path, name: &str, config: &TrainerConfig, calibrated: bool) -> ModelBundle {
     let Assets { runtime, pair, files, .. } = assets();
     let mut embedder = Embedder::build(pair, files, runtime, LIMITS, 2).expect("the encoders load");
     let classes = classes();
@@ -152,7 +161,8 @@ pub fn bundle(dir: &Path, name: &str) -> ModelBundle {
         .zip(&rows)
         .map(|(features, (class, _))| Sample { features, class: *class, weight: 1.0 })
         .collect();
-    let trained = train_head(&samples, &[], &classes, pair, &trainer(), &Progress::silent()).expect("a trained head");
+    let (eval, progress) = (if calibrated { samples.as_slice() } else { &[] }, Progress::silent());
+    let trained = train_head(&samples, eval, &classes, pair, config, &Control::new(&progress)).expect("a trained head");
     let lineage = BTreeMap::from([("made_by".to_owned(), "testkit".to_owned())]);
     let parts = BundleParts { name, classes: &classes, encoders: pair, files, head: &trained.head, lineage };
     ModelBundle::write(dir, parts).expect("a bundle")
@@ -221,6 +231,8 @@ pub fn trainer() -> TrainerConfig {
         weight_decay: 0.01,
         image_dropout: 0.2,
         text_dropout: 0.2,
+        label_smoothing: 0.0,
+        head: HeadKind::Linear,
         class_weights: true,
         patience: 10,
         seed: 7,

@@ -17,6 +17,7 @@ use natureddit_data::{DatasetVersion, git_revision};
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
 use natureddit_model::search::{SearchMethod, SearchSpace};
+use natureddit_model::train::{HeadKind, TrainerConfig};
 use natureddit_model::{InputLimits, PredictorOptions, Runtime, onnx_runtime_asset};
 use natureddit_net::assets::{AssetConfig, AssetStore};
 use natureddit_net::{Client, ClientConfig, HostMap, Pacing, RetryPolicy};
@@ -36,7 +37,7 @@ use url::{Host, Url};
 pub(crate) use server::{server_exam, server_program};
 
 pub(crate) use self::encoders::{encoders, missing_repos, training_assets};
-use crate::config::{self, ClassWeights, Config, OnProblem, TrackedModels, TrackingAccess, TunerMethod};
+use crate::config::{self, ClassWeights, Config, HeadLayers, OnProblem, TrackedModels, TrackingAccess, TunerMethod};
 
 /// A machine for which no ONNX Runtime is pinned.
 #[derive(Debug, thiserror::Error)]
@@ -314,6 +315,7 @@ pub(crate) fn training(config: &Config, progress: &Progress) -> anyhow::Result<T
         threads: threads(config),
         trainer: trainer(config),
         extra_title_weight: config.trainer.extra_title_weight as f32,
+        checkpoint_every_epochs: config.trainer.checkpoint_every_epochs,
         tuner: tuner(config),
         evaluator: evaluator(config),
         infra_validator: server::infra_validator(config)?,
@@ -356,15 +358,20 @@ fn validator(config: &Config) -> ValidatorConfig {
     }
 }
 
-fn trainer(config: &Config) -> natureddit_model::train::TrainerConfig {
+fn trainer(config: &Config) -> TrainerConfig {
     let trainer = &config.trainer;
-    natureddit_model::train::TrainerConfig {
+    TrainerConfig {
         epochs_max: trainer.epochs_max,
         batch_size: trainer.batch_size,
         learning_rate: trainer.learning_rate,
         weight_decay: trainer.weight_decay as f32,
         image_dropout: trainer.image_dropout,
         text_dropout: trainer.text_dropout,
+        label_smoothing: trainer.label_smoothing,
+        head: match trainer.head {
+            HeadLayers::Linear => HeadKind::Linear,
+            HeadLayers::Mlp => HeadKind::Mlp { hidden: trainer.hidden_units, dropout: trainer.hidden_dropout },
+        },
         class_weights: trainer.class_weights == ClassWeights::Balanced,
         patience: trainer.early_stopping_patience,
         seed: trainer.seed,
@@ -413,6 +420,7 @@ fn tuner(config: &Config) -> Option<TunerConfig> {
             image_dropout: search.image_dropout,
             text_dropout: search.text_dropout,
             batch_size: search.batch_size,
+            label_smoothing: search.label_smoothing,
         },
     })
 }

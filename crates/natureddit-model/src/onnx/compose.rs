@@ -5,7 +5,7 @@
 //! attention mask of zeros. Either part is then what the head takes for a missing one: zeros and its flag.
 
 use super::graph::{Attribute, GraphBuilder, Name, Output};
-use crate::head::{Head, Standard};
+use crate::head::{Dense, Head, Standard};
 
 /// ONNX's number of the type `bool`.
 const BOOL: i64 = 9;
@@ -44,15 +44,37 @@ pub(crate) fn compose(
     let title = standardised(&mut graph, "head.text", &title, &no_title, &head.text);
     let parts = [&photo, &title, &no_photo, &no_title];
     let row = graph.node("Concat", "head.row", &parts, vec![Attribute::Int("axis", 1)]);
-    let classes = head.bias.len();
-    let weight = graph.weight("head.weight", &[classes, head.weight.len() / classes.max(1)], &head.weight);
-    let bias = graph.weight("head.bias", &[classes], &head.bias);
-    let scores = graph.node("Gemm", "head.scores", &[&row, &weight, &bias], vec![Attribute::Int("transB", 1)]);
+    let classes = head.output.bias.len();
+    let scores = scores(&mut graph, row, head);
     let probabilities = graph.node("Softmax", "probabilities", &[&scores], vec![Attribute::Int("axis", 1)]);
     let first_best = vec![Attribute::Int("axis", 1), Attribute::Int("keepdims", 0)];
     let class = graph.node("ArgMax", "class", &[&probabilities], first_best);
     let outputs = [Output::F32(&probabilities, &[None, i64::try_from(classes).ok()]), Output::I64(&class, &[None])];
     graph.finish_described(&outputs, doc, properties).map_err(ComposeProblem::TooLarge)
+}
+
+/// [batch, classes]: what the softmax is taken of.
+fn scores(graph: &mut GraphBuilder, row: Name, head: &Head) -> Name {
+    let row = match &head.hidden {
+        None => row,
+        Some(hidden) => {
+            let units = dense(graph, ["head.hidden", "head.hidden.weight", "head.hidden.bias"], &row, hidden);
+            graph.node("Relu", "head.units", &[&units], vec![])
+        }
+    };
+    let scores = dense(graph, ["head.scores", "head.weight", "head.bias"], &row, &head.output);
+    if head.temperature == 1.0 {
+        return scores;
+    }
+    let temperature = graph.weight("head.temperature", &[], &[head.temperature]);
+    graph.node("Div", "head.scaled", &[&scores, &temperature], vec![])
+}
+
+/// A layer named by the first name, its weight and bias by the others.
+fn dense(graph: &mut GraphBuilder, [name, weight, bias]: [&str; 3], row: &Name, layer: &Dense) -> Name {
+    let weight = graph.weight(weight, &[layer.bias.len(), layer.inputs()], &layer.weight);
+    let bias = graph.weight(bias, &[layer.bias.len()], &layer.bias);
+    graph.node("Gemm", name, &[row, &weight, &bias], vec![Attribute::Int("transB", 1)])
 }
 
 /// [batch, 1]: 1 where a pixel is not a number, else 0.
@@ -94,7 +116,8 @@ mod tests {
 
     fn head() -> Head {
         let standard = || Standard { mean: vec![0.0], deviation: vec![1.0] };
-        Head { image: standard(), text: standard(), weight: vec![0.0; 8], bias: vec![0.0; 2] }
+        let output = Dense { weight: vec![0.0; 8], bias: vec![0.0; 2] };
+        Head { image: standard(), text: standard(), hidden: None, output, temperature: 1.0 }
     }
 
     fn encoder(input: &str) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! The safetensors format, through the library of that name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use natureddit_core::fs;
@@ -33,6 +33,19 @@ pub(super) fn parse_safetensors(bytes: &[u8]) -> Result<Tensors, String> {
     Ok(tensors)
 }
 
+/// What [`write_described`] wrote.
+pub(crate) fn read_described(path: &Path) -> Result<(Tensors, String), WeightsError> {
+    let bytes = fs::read(path)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| WeightsError::format(path, e.to_string()))?;
+    let description = header.metadata().as_ref().and_then(|described| described.get(DESCRIPTION)).cloned();
+    let description = description.ok_or_else(|| WeightsError::format(path, "it has no description"))?;
+    let tensors = parse_safetensors(&bytes).map_err(|reason| WeightsError::format(path, reason))?;
+    Ok((tensors, description))
+}
+
+/// The entry of the file's metadata that holds a description.
+const DESCRIPTION: &str = "natureddit";
+
 fn tensor(view: &TensorView<'_>) -> Tensor {
     let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     Tensor { shape: view.shape().to_vec(), data }
@@ -40,6 +53,15 @@ fn tensor(view: &TensorView<'_>) -> Tensor {
 
 /// Writes the tensors in name order, so that equal tensors give equal bytes.
 pub(crate) fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), WeightsError> {
+    write(path, tensors, None)
+}
+
+/// As [`write_safetensors`], with a text that goes with the tensors.
+pub(crate) fn write_described(path: &Path, tensors: &Tensors, description: &str) -> Result<(), WeightsError> {
+    write(path, tensors, Some(HashMap::from([(DESCRIPTION.to_owned(), description.to_owned())])))
+}
+
+fn write(path: &Path, tensors: &Tensors, metadata: Option<HashMap<String, String>>) -> Result<(), WeightsError> {
     let bytes: BTreeMap<&str, Vec<u8>> = tensors
         .iter()
         .map(|(name, t)| (name.as_str(), t.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
@@ -49,7 +71,7 @@ pub(crate) fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), We
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), &bytes[name.as_str()]);
         views.push((name.clone(), view.map_err(|e| WeightsError::format(path, e.to_string()))?));
     }
-    let file = safetensors::serialize(views, None).map_err(|e| WeightsError::format(path, e.to_string()))?;
+    let file = safetensors::serialize(views, metadata).map_err(|e| WeightsError::format(path, e.to_string()))?;
     Ok(fs::write_atomic(path, file)?)
 }
 

@@ -6,13 +6,13 @@ mod quantised;
 use std::path::Path;
 use std::process::Command;
 
-use natureddit_core::{Class, Progress, fs};
-use natureddit_model::train::{Sample, TrainError, TrainerConfig, train_head};
+use natureddit_core::{Class, fs};
+use natureddit_model::train::{HeadKind, TrainerConfig};
 use natureddit_model::{
-    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, Features, InputError, ModelBundle,
-    ModelInput, Predictor, PredictorOptions, Runtime, composed_difference,
+    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, Features, InputError, InputLimits,
+    ModelBundle, ModelInput, Predictor, PredictorOptions, Runtime, composed_difference,
 };
-use natureddit_testkit::{LIMITS, assets, bundle, classes, photo, shared, trainer};
+use natureddit_testkit::{LIMITS, assets, bundle, bundle_of, classes, photo, shared, trainer};
 use serde_json::Value;
 
 /// The published agreement between ONNX Runtime in Python and ours.
@@ -81,6 +81,36 @@ fn a_long_title_is_cut_after_its_tokens_and_no_sooner() {
     assert!(distance(&short, &whole) > 1e-4);
 }
 
+#[test]
+fn a_title_of_ten_thousand_characters_is_refused_within_its_limit_and_cut_where_it_is_allowed() {
+    let title = "tree ".repeat(2_000);
+    let inputs = [ModelInput { text: Some(&title), image: None }, ModelInput { text: Some("a tree"), image: None }];
+    let answers = embedder().embed(&inputs).unwrap();
+    let refused = matches!(answers[0], Err(InputError::TextTooLong { bytes: 10_000, bytes_max: 4096 }));
+    assert!(refused && answers[1].is_ok(), "{answers:?}");
+
+    let assets = assets();
+    let limits = InputLimits { text_bytes_max: 10_000, ..LIMITS };
+    let mut patient = Embedder::build(&assets.pair, &assets.files, &assets.runtime, limits, 2).unwrap();
+    let long = patient.embed(&inputs[..1]).unwrap().remove(0).unwrap().text.unwrap();
+    let short = "tree ".repeat(62);
+    let cut =
+        patient.embed(&[ModelInput { text: Some(&short), image: None }]).unwrap().remove(0).unwrap().text.unwrap();
+    assert!(distance(&long, &cut) < 1e-5);
+}
+
+#[test]
+fn an_empty_title_counts_as_none() {
+    let photo = photo(Class(0), 2);
+    for text in ["", " \t\n\u{a0}"] {
+        let inputs =
+            [ModelInput { text: Some(text), image: None }, ModelInput { text: Some(text), image: Some(&photo) }];
+        let answers = embedder().embed(&inputs).unwrap();
+        assert!(matches!(answers[0], Err(InputError::Empty)));
+        assert!(answers[1].as_ref().is_ok_and(|features| features.text.is_none() && features.image.is_some()));
+    }
+}
+
 /// The first values of "Bullfrog at the reserve, Wisconsin", computed with Python's onnxruntime from the same weights.
 #[test]
 fn a_known_title_has_its_known_embedding() {
@@ -144,16 +174,24 @@ fn a_bundle_learns_is_written_read_and_answers() {
 
 #[test]
 fn one_file_answers_as_the_bundle_whatever_a_post_lacks() {
-    let folder = tempfile::tempdir().unwrap();
-    let bundle = bundle(folder.path(), "shapes");
+    let mlp = TrainerConfig { head: HeadKind::Mlp { hidden: 40, dropout: 0.1 }, ..trainer() };
+    for (config, calibrated) in [(trainer(), false), (trainer(), true), (mlp, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let bundle = bundle_of(folder.path(), "shapes", &config, calibrated);
+        assert_eq!(bundle.head().unwrap().temperature() != 1.0, calibrated);
+        one_file_answers_as(&bundle);
+    }
+}
+
+fn one_file_answers_as(bundle: &ModelBundle) {
     let onnx = bundle.compose().unwrap();
     assert!(onnx == bundle.compose().unwrap(), "the same bundle gives the same bytes");
     let options = PredictorOptions { limits: LIMITS, threads: 2 };
-    let difference = composed_difference(&bundle, &onnx, &assets().runtime, &options).unwrap();
+    let difference = composed_difference(bundle, &onnx, &assets().runtime, &options).unwrap();
     assert!(difference <= 1e-5, "off by {difference}");
 
     // The same three posts in one batch and alone, where the title has no padding.
-    let mut predictor = predictor(&bundle);
+    let mut predictor = predictor(bundle);
     let mut composed = ComposedModel::load(&onnx, &assets().runtime, 2).unwrap();
     let photo = photo(Class(1), 5);
     let (text, image) = (Some("the horizon between sky and ground"), Some(photo.as_slice()));
@@ -251,45 +289,6 @@ fn a_manifest_cannot_lead_elsewhere_or_promise_another_size() {
     let wide = read(&|manifest| manifest["image_encoder"]["features"] = u64::MAX.into()).unwrap();
     let options = PredictorOptions { limits: LIMITS, threads: 1 };
     assert!(Predictor::load(&wide, &assets().runtime, &options).is_err());
-}
-
-fn toy_features(count: usize) -> Vec<Features> {
-    let row = |i: usize| {
-        let mut image = vec![0.1; 1280];
-        image[i % 3] = 2.0 + (i / 3) as f32 * 0.01;
-        Features { image: Some(image), text: None }
-    };
-    (0..count).map(row).collect()
-}
-
-fn samples(features: &[Features]) -> Vec<Sample<'_>> {
-    features.iter().enumerate().map(|(i, features)| Sample { features, class: Class(i % 3), weight: 1.0 }).collect()
-}
-
-#[test]
-fn training_twice_gives_the_same_head() {
-    // So many rows a step that the multiplication is shared among threads.
-    let config = TrainerConfig { batch_size: 256, ..trainer() };
-    let features = toy_features(600);
-    let rows = samples(&features);
-    let train =
-        || train_head(&rows[..540], &rows[540..], &classes(), &assets().pair, &config, &Progress::silent()).unwrap();
-    let (one, two) = (train(), train());
-    assert_eq!(one.head, two.head);
-    assert_eq!(one.epochs, two.epochs);
-    let (first, last) = (one.epochs[0], one.epochs.last().unwrap());
-    assert!(last.eval_loss.unwrap() < first.eval_loss.unwrap());
-    assert_eq!(one.epoch_ends.len(), one.epochs.len());
-    // The rows are easily told apart; in the first step nothing is known of them.
-    assert!(first.train_accuracy > 0.3 && last.train_accuracy > 0.95 && last.eval_accuracy == Some(1.0), "{last:?}");
-}
-
-#[test]
-fn a_class_without_a_row_is_named() {
-    let features = toy_features(30);
-    let rows: Vec<Sample<'_>> = samples(&features).into_iter().filter(|sample| sample.class != Class(1)).collect();
-    let trained = train_head(&rows, &[], &classes(), &assets().pair, &trainer(), &Progress::silent());
-    assert_eq!(trained.unwrap_err(), TrainError::ClassMissing("stripes".to_owned()));
 }
 
 /// Runs the test below in a process of its own, where no runtime is loaded yet, and gives what it printed.

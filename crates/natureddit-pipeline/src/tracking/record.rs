@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, is_plain_name};
 use natureddit_model::ModelBundle;
-use natureddit_model::train::TrainerConfig;
+use natureddit_model::train::{HeadKind, TrainerConfig};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -56,6 +56,10 @@ pub fn settings_params(config: &TrainingConfig) -> BTreeMap<String, String> {
 
 fn trainer_params(config: &TrainerConfig, extra_title_weight: f32) -> BTreeMap<String, String> {
     let class_weights = if config.class_weights { "balanced" } else { "none" };
+    let (head, hidden_units, dropout) = match config.head {
+        HeadKind::Linear => ("linear", 0, 0.0),
+        HeadKind::Mlp { hidden, dropout } => ("mlp", hidden, dropout),
+    };
     let params = [
         ("n_epochs", config.epochs_max.to_string()),
         ("batch_size", config.batch_size.to_string()),
@@ -64,6 +68,10 @@ fn trainer_params(config: &TrainerConfig, extra_title_weight: f32) -> BTreeMap<S
         ("opt_weight_decay", config.weight_decay.to_string()),
         ("image_dropout", config.image_dropout.to_string()),
         ("text_dropout", config.text_dropout.to_string()),
+        ("label_smoothing", config.label_smoothing.to_string()),
+        ("head", head.to_owned()),
+        ("hidden_units", hidden_units.to_string()),
+        ("hidden_dropout", dropout.to_string()),
         ("class_weights", class_weights.to_owned()),
         ("early_stopping_patience", config.patience.to_string()),
         ("extra_title_weight", extra_title_weight.to_string()),
@@ -208,13 +216,10 @@ fn training_metrics(training: &Training, told: &Told<'_>, report: &RunReport) ->
         ("train_rows", training.train_rows),
         ("validation_rows", training.eval_rows),
     ];
-    let metric = |(key, value): (&str, usize)| Metric {
-        key: key.into(),
-        value: value as f64,
-        timestamp_ms: told.ended_ms,
-        step: 0,
-    };
-    metrics.extend(whole.map(metric));
+    let fitted = training.calibration.map(|fitted| ("temperature", f64::from(fitted.temperature)));
+    let whole = whole.map(|(key, count)| (key, count as f64)).into_iter().chain(fitted);
+    let timestamp_ms = told.ended_ms;
+    metrics.extend(whole.map(|(key, value)| Metric { key: key.into(), value, timestamp_ms, step: 0 }));
     metrics
 }
 

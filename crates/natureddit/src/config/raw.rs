@@ -222,9 +222,14 @@ pub(super) struct RawTrainer {
     pub(super) weight_decay: f64,
     pub(super) text_dropout: f64,
     pub(super) image_dropout: f64,
+    pub(super) head: String,
+    pub(super) hidden_units: i64,
+    pub(super) hidden_dropout: f64,
+    pub(super) label_smoothing: f64,
     pub(super) class_weights: String,
     pub(super) early_stopping_patience: i64,
     pub(super) extra_title_weight: f64,
+    pub(super) checkpoint_every_epochs: i64,
     pub(super) seed: i64,
 }
 
@@ -246,6 +251,7 @@ pub(super) struct RawSearch {
     pub(super) image_dropout: Vec<f64>,
     pub(super) text_dropout: Vec<f64>,
     pub(super) batch_size: Vec<i64>,
+    pub(super) label_smoothing: Vec<f64>,
 }
 
 #[derive(Deserialize)]

@@ -15,10 +15,21 @@ pub enum ClassWeights {
     None,
 }
 
+/// Which layers the head has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadLayers {
+    /// One.
+    Linear,
+    /// A hidden one before it.
+    Mlp,
+}
+
 /// What a learning rate may be.
 pub(super) const LEARNING_RATE: RangeInclusive<f64> = 1e-9..=1.0;
 /// What a batch may hold.
 pub(super) const BATCH_SIZE: RangeInclusive<i64> = 1..=65_536;
+/// What label smoothing may be: at 1 a label would say nothing.
+pub(super) const LABEL_SMOOTHING: RangeInclusive<f64> = 0.0..=0.9;
 
 /// The checked `[trainer]`.
 #[derive(Clone, Debug)]
@@ -35,12 +46,22 @@ pub struct TrainerConfig {
     pub text_dropout: f64,
     /// The share of examples whose photo is hidden.
     pub image_dropout: f64,
+    /// Which layers the head has.
+    pub head: HeadLayers,
+    /// The units of the hidden layer, where there is one.
+    pub hidden_units: usize,
+    /// The share of inputs that is dropped before the hidden layer, 0 to 0.9.
+    pub hidden_dropout: f64,
+    /// How much of a label is spread over all classes, 0 to 0.9.
+    pub label_smoothing: f64,
     /// How much the examples of a class count.
     pub class_weights: ClassWeights,
     /// Epochs without a better result before training stops.
     pub early_stopping_patience: usize,
     /// How much a title without a photo counts beside a whole post, 0 to 1.
     pub extra_title_weight: f64,
+    /// Training is kept after every so many epochs; 0 never.
+    pub checkpoint_every_epochs: usize,
     /// Where random numbers start.
     pub seed: u64,
 }
@@ -49,6 +70,7 @@ impl TrainerConfig {
     pub(super) fn check(raw: RawTrainer, checker: &Checker<'_>) -> Result<Self, ConfigError> {
         const CLASS_WEIGHTS: [(&str, ClassWeights); 2] =
             [("balanced", ClassWeights::Balanced), ("none", ClassWeights::None)];
+        const HEADS: [(&str, HeadLayers); 2] = [("linear", HeadLayers::Linear), ("mlp", HeadLayers::Mlp)];
         let at = checker.table("trainer");
         let text_dropout = at.number("text_dropout", raw.text_dropout, SHARE)?;
         let image_dropout = at.number("image_dropout", raw.image_dropout, SHARE)?;
@@ -63,9 +85,14 @@ impl TrainerConfig {
             weight_decay: at.number("weight_decay", raw.weight_decay, SHARE)?,
             text_dropout,
             image_dropout,
+            head: at.one_of("head", &raw.head, &HEADS)?,
+            hidden_units: at.integer("hidden_units", raw.hidden_units, 1..=8_192)?,
+            hidden_dropout: at.number("hidden_dropout", raw.hidden_dropout, 0.0..=0.9)?,
+            label_smoothing: at.number("label_smoothing", raw.label_smoothing, LABEL_SMOOTHING)?,
             class_weights: at.one_of("class_weights", &raw.class_weights, &CLASS_WEIGHTS)?,
             early_stopping_patience: at.integer("early_stopping_patience", raw.early_stopping_patience, 1..=10_000)?,
             extra_title_weight: at.number("extra_title_weight", raw.extra_title_weight, SHARE)?,
+            checkpoint_every_epochs: at.integer("checkpoint_every_epochs", raw.checkpoint_every_epochs, 0..=10_000)?,
             seed: at.integer("seed", raw.seed, 0..=i64::MAX)?,
         })
     }

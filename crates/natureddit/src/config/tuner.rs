@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::ConfigError;
 use super::check::{Checker, SHARE, TableChecker};
 use super::raw::{RawSearch, RawTuner};
-use super::trainer::{BATCH_SIZE, LEARNING_RATE};
+use super::trainer::{BATCH_SIZE, LABEL_SMOOTHING, LEARNING_RATE};
 
 /// Which points of the search are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Search {
     pub text_dropout: Vec<f64>,
     /// Of `trainer.batch_size`.
     pub batch_size: Vec<usize>,
+    /// Of `trainer.label_smoothing`.
+    pub label_smoothing: Vec<f64>,
 }
 
 /// The most values of one setting.
@@ -81,6 +83,7 @@ impl Search {
             image_dropout: numbers("image_dropout", raw.image_dropout, SHARE)?,
             text_dropout: numbers("text_dropout", raw.text_dropout, SHARE)?,
             batch_size: sizes.collect::<Result<_, _>>()?,
+            label_smoothing: numbers("label_smoothing", raw.label_smoothing, LABEL_SMOOTHING)?,
         })
     }
 
@@ -92,6 +95,7 @@ impl Search {
             self.image_dropout.len(),
             self.text_dropout.len(),
             self.batch_size.len(),
+            self.label_smoothing.len(),
         ];
         counts.into_iter().map(|count| count.max(1)).product()
     }

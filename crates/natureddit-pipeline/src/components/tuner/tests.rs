@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use natureddit_core::{ContentHash, PostId};
+use natureddit_model::train::HeadKind;
 use natureddit_model::{Features, image_encoder_from_config, text_encoder_from_config, write_features};
 
 use super::*;
@@ -11,7 +12,14 @@ use crate::examples::{Example, ExampleSource, write_split};
 use crate::feature_shards::shards;
 
 fn hyperparameters(learning_rate: f64) -> HyperParameters {
-    HyperParameters { learning_rate, weight_decay: 0.0, image_dropout: 0.0, text_dropout: 0.0, batch_size: 8 }
+    HyperParameters {
+        learning_rate,
+        weight_decay: 0.0,
+        image_dropout: 0.0,
+        text_dropout: 0.0,
+        batch_size: 8,
+        label_smoothing: 0.0,
+    }
 }
 
 fn trial(learning_rate: f64, score: Option<(f64, f64)>) -> Trial {
@@ -62,6 +70,8 @@ fn tuner() -> Tuner {
             weight_decay: 0.0,
             image_dropout: 0.0,
             text_dropout: 0.0,
+            label_smoothing: 0.0,
+            head: HeadKind::Linear,
             class_weights: true,
             patience: 15,
             seed: 7,
@@ -77,6 +87,7 @@ fn tuner() -> Tuner {
                 image_dropout: vec![],
                 text_dropout: vec![],
                 batch_size: vec![],
+                label_smoothing: vec![],
             },
         },
     }

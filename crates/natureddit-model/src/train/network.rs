@@ -1,0 +1,151 @@
+//! The layers of a head while they learn.
+
+use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::HeadKind;
+use super::rows::{Batch, Rows};
+use crate::head::{Dense, Head};
+
+/// Weight [inputs, outputs] and bias [1, outputs] of each layer in turn, as plain row-major numbers: a step of the
+/// optimiser changes them in place, and a checkpoint keeps them as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Network {
+    shapes: Vec<[usize; 2]>,
+    pub(super) parameters: Vec<Vec<f32>>,
+}
+
+/// So many rows are judged at once: more would only need more memory.
+const JUDGED_AT_ONCE: usize = 1_024;
+
+/// What a batch says of a network.
+pub(super) struct Outcome {
+    /// The cross-entropy: the weighted mean where it is learnt from, the weighted sum where it is judged.
+    pub(super) loss: f64,
+    /// How many rows were answered right.
+    pub(super) right: usize,
+}
+
+impl Network {
+    /// A network that knows nothing: every row gets equal scores. A linear one begins at zero, as its loss is convex and any
+    /// start ends alike; a hidden layer begins at random (He et al. 2015, <https://arxiv.org/abs/1502.01852>, equation 10,
+    /// for uniform numbers), or all its units would learn the same.
+    pub(super) fn new(kind: HeadKind, inputs: usize, classes: usize, rng: &mut ChaCha8Rng) -> Self {
+        let shapes = match kind {
+            HeadKind::Linear => vec![[inputs, classes], [1, classes]],
+            HeadKind::Mlp { hidden, .. } => vec![[inputs, hidden], [1, hidden], [hidden, classes], [1, classes]],
+        };
+        let mut parameters: Vec<Vec<f32>> = shapes.iter().map(|[rows, columns]| vec![0.0; rows * columns]).collect();
+        if let HeadKind::Mlp { .. } = kind {
+            let bound = (6.0 / inputs as f32).sqrt();
+            parameters[0].iter_mut().for_each(|value| *value = rng.random_range(-bound..bound));
+        }
+        Self { shapes, parameters }
+    }
+
+    /// Whether these could be its parameters.
+    pub(super) fn fits(&self, parameters: &[Vec<f32>]) -> bool {
+        let sizes = |parameters: &[Vec<f32>]| parameters.iter().map(Vec::len).collect::<Vec<_>>();
+        sizes(&self.parameters) == sizes(parameters)
+    }
+
+    fn inputs(&self) -> usize {
+        self.shapes[0][0]
+    }
+
+    fn tensors(&self, device: &Device) -> Vec<Tensor<2>> {
+        let tensor = |(values, shape): (&Vec<f32>, &[usize; 2])| {
+            Tensor::from_data(TensorData::new(values.clone(), *shape), device)
+        };
+        self.parameters.iter().zip(&self.shapes).map(tensor).collect()
+    }
+
+    /// The gradient of the loss by each parameter.
+    pub(super) fn learn(&self, batch: Batch, device: &Device) -> (Outcome, Vec<Vec<f32>>) {
+        let Batch { inputs, targets, classes, weight } = batch;
+        let rows = classes.len();
+        let parameters: Vec<Tensor<2>> = self.tensors(device).into_iter().map(Tensor::require_grad).collect();
+        let targets = Tensor::<2>::from_data(TensorData::new(targets, [rows, self.classes()]), device);
+        let scores = forward(&parameters, Tensor::from_data(TensorData::new(inputs, [rows, self.inputs()]), device));
+        // A target row holds the row's weight, so that the sum is already weighted.
+        let loss = (log_softmax(scores.clone(), 1) * targets).sum().neg() / weight as f32;
+        let gradients = loss.backward();
+        let gradient = |parameter: &Tensor<2>| match parameter.grad(&gradients) {
+            Some(gradient) => floats(gradient),
+            None => panic!("the loss does not depend on a parameter"),
+        };
+        let outcome = Outcome { loss: f64::from(floats(loss)[0]), right: right(&floats(scores), &classes) };
+        (outcome, parameters.iter().map(gradient).collect())
+    }
+
+    /// Loss and right answers on rows that are not learnt from. The sums are made here, in order: over many rows the backend
+    /// would add in the order in which its threads happen to end.
+    pub(super) fn judge(&self, batch: &Batch, device: &Device) -> Outcome {
+        let (inputs, classes, chunk) = (self.inputs(), self.classes(), JUDGED_AT_ONCE);
+        let parameters = self.tensors(device);
+        let (mut total, mut hits) = (0.0, 0);
+        let rows = batch.inputs.chunks(chunk * inputs).zip(batch.targets.chunks(chunk * classes));
+        for ((inputs_of, targets), truth) in rows.zip(batch.classes.chunks(chunk)) {
+            let data = TensorData::new(inputs_of.to_vec(), [truth.len(), inputs]);
+            let scores = floats(forward(&parameters, Tensor::from_data(data, device)));
+            hits += right(&scores, truth);
+            let losses = scores.chunks_exact(classes).zip(targets.chunks_exact(classes));
+            total += losses.map(|(scores, targets)| cross_entropy(scores, targets)).sum::<f64>();
+        }
+        Outcome { loss: total, right: hits }
+    }
+
+    fn classes(&self) -> usize {
+        self.shapes[self.shapes.len() - 1][1]
+    }
+
+    /// As a head, without a temperature.
+    pub(super) fn head(&self, rows: &Rows) -> Head {
+        let layers = self.parameters.chunks_exact(2).zip(self.shapes.chunks_exact(2));
+        let mut layers: Vec<Dense> = layers
+            .map(|(values, shapes)| {
+                let [inputs, outputs] = shapes[0];
+                let places = (0..outputs).flat_map(|output| (0..inputs).map(move |input| input * outputs + output));
+                Dense { weight: places.map(|at| values[0][at]).collect(), bias: values[1].clone() }
+            })
+            .collect();
+        let output = layers.pop().unwrap_or(Dense { weight: vec![], bias: vec![] });
+        let (image, text) = (rows.image.clone(), rows.text.clone());
+        Head { image, text, hidden: layers.pop(), output, temperature: 1.0 }
+    }
+}
+
+/// The scores: [rows, classes].
+fn forward(parameters: &[Tensor<2>], inputs: Tensor<2>) -> Tensor<2> {
+    let mut values = inputs;
+    for (at, layer) in parameters.chunks_exact(2).enumerate() {
+        let inputs = if at == 0 { values } else { relu(values) };
+        values = inputs.matmul(layer[0].clone()) + layer[1].clone();
+    }
+    values
+}
+
+/// `-sum over classes of target * ln softmax(score)`.
+fn cross_entropy(scores: &[f32], targets: &[f32]) -> f64 {
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = scores.iter().map(|score| f64::from(score - top).exp()).sum();
+    let terms = scores.iter().zip(targets);
+    terms.map(|(score, target)| f64::from(*target) * (sum.ln() - f64::from(score - top))).sum()
+}
+
+/// How many rows have their highest score at their class; of equal ones the first counts, as an answer has it.
+fn right(scores: &[f32], classes: &[usize]) -> usize {
+    let best = |scores: &[f32]| (0..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best });
+    let rows = scores.chunks_exact((scores.len() / classes.len().max(1)).max(1)).zip(classes);
+    rows.filter(|(scores, class)| best(scores) == **class).count()
+}
+
+/// The values of a tensor, row-major.
+fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    match tensor.into_data().try_into_vec() {
+        Ok(values) => values,
+        Err(error) => panic!("a tensor of 32-bit floats holds something else: {error:?}"),
+    }
+}
