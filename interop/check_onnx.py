@@ -106,13 +106,16 @@ class Bundle:
         return run_graph(self.text_encoder, input_ids=ids, attention_mask=numpy.ones_like(ids))
 
     def probabilities(self, text, photo):
-        """The linear head over `[photo features, title features, photo missing, title missing]`, standardised."""
+        """The head over `[photo features, title features, photo missing, title missing]`, standardised."""
         parts = []
         for name, given, features in [("image", photo, self.image_features), ("text", text, self.text_features)]:
             mean, deviation = self.head[f"{name}.mean"], self.head[f"{name}.deviation"]
             parts.append((features(given) - mean) / deviation if given else numpy.zeros_like(mean))
         row = numpy.concatenate([*parts, [photo is None, text is None]])
+        if "hidden.weight" in self.head:
+            row = numpy.maximum(self.head["hidden.weight"] @ row + self.head["hidden.bias"], 0)
         scores = self.head["weight"] @ row + self.head["bias"]
+        scores /= self.head.get("temperature", 1)
         exponents = numpy.exp(scores - scores.max())
         return dict(zip(self.classes, (exponents / exponents.sum()).tolist()))
 

@@ -50,11 +50,13 @@ impl Head {
             };
             Ok(Dense { weight: part("weight", &[outputs, inputs])?, bias: part("bias", &[outputs])? })
         };
-        let inputs = image + text + 2;
+        let (image, text) = (standard("image", image)?, standard("text", text)?);
+        // Only now is it known that the widths are those of numbers that are there, and no claim of a manifest.
+        let inputs = Self::inputs(&image, &text);
         let units = tensors.get("hidden.bias").map(|bias| bias.data.len());
         Ok(Self {
-            image: standard("image", image)?,
-            text: standard("text", text)?,
+            image,
+            text,
             hidden: units.map(|units| dense("hidden.", units, inputs)).transpose()?,
             output: dense("", classes, units.unwrap_or(inputs))?,
             temperature: match tensors.contains_key("temperature") {

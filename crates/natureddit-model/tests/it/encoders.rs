@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use image::{ImageFormat, Rgb, RgbImage};
 use natureddit_core::{Class, fs};
-use natureddit_model::train::{Sample, train_head};
+use natureddit_model::train::{Control, Sample, train_head};
 use natureddit_model::{
     BundleParts, Channels, Embedder, EncoderFiles, EncoderPair, Features, ImageEncoder, ImagePreprocess, ModelBundle,
     ModelInput, OnnxImageEncoder, OnnxTextEncoder, Predictor, PredictorOptions, ResizeFilter, TextEncoder, TextPooling,
@@ -227,7 +227,8 @@ fn write_bundle(dir: &Path, pair: &EncoderPair) -> (ModelBundle, Vec<Features>) 
     let samples: Vec<Sample<'_>> =
         rows.map(|(i, features)| Sample { features, class: Class(i % 3), weight: 1.0 }).collect();
     let classes = classes();
-    let trained = train_head(&samples, &[], &classes, pair, &trainer(), &natureddit_core::Progress::silent()).unwrap();
+    let progress = natureddit_core::Progress::silent();
+    let trained = train_head(&samples, &[], &classes, pair, &trainer(), &Control::new(&progress)).unwrap();
     let parts = BundleParts {
         name: "foreign",
         classes: &classes,

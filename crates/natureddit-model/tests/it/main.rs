@@ -9,8 +9,8 @@ use std::process::Command;
 use natureddit_core::{Class, fs};
 use natureddit_model::train::{HeadKind, TrainerConfig};
 use natureddit_model::{
-    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, Features, InputError, InputLimits,
-    ModelBundle, ModelInput, Predictor, PredictorOptions, Runtime, composed_difference,
+    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, InputError, InputLimits, ModelBundle,
+    ModelInput, Predictor, PredictorOptions, Runtime, composed_difference,
 };
 use natureddit_testkit::{LIMITS, assets, bundle, bundle_of, classes, photo, shared, trainer};
 use serde_json::Value;
