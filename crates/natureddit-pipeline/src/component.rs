@@ -171,7 +171,7 @@ pub struct ExecutionContext {
 
 impl ExecutionContext {
     pub(crate) fn new(spec: &ComponentSpec, progress: Progress) -> Self {
-        let files = FileStates::read(Path::new(""), false);
+        let files = FileStates::empty();
         Self { progress, files, outputs: spec.outputs, properties: BTreeMap::new(), details: BTreeMap::new() }
     }
 

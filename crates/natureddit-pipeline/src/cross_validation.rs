@@ -56,12 +56,7 @@ pub fn cross_validate(
     config: &TrainingConfig,
     progress: &Progress,
 ) -> anyhow::Result<CrossValidation> {
-    let method = Method {
-        classes: &config.classes,
-        encoders: &config.encoders,
-        trainer: &config.trainer,
-        extra_title_weight: config.extra_title_weight,
-    };
+    let method = Method::of(config);
     let folds = Folds::read(folders, &Split::ALL, k, &config.classes, &config.encoders)?;
     let mut all = Vec::with_capacity(folds.posts.len());
     let mut scores = Vec::with_capacity(k);
@@ -96,6 +91,18 @@ pub(crate) struct Method<'a> {
     pub(crate) encoders: &'a EncoderPair,
     pub(crate) trainer: &'a TrainerConfig,
     pub(crate) extra_title_weight: f32,
+}
+
+impl<'a> Method<'a> {
+    /// As the pipeline trains.
+    pub(crate) fn of(config: &'a TrainingConfig) -> Self {
+        Self {
+            classes: &config.classes,
+            encoders: &config.encoders,
+            trainer: &config.trainer,
+            extra_title_weight: config.extra_title_weight,
+        }
+    }
 }
 
 /// How a model did on the posts of a fold.

@@ -69,6 +69,17 @@ impl FileStates {
         Self { table_path: table_path.to_owned(), verify, table, by_inode, changed: false }
     }
 
+    /// A table that knows no file.
+    pub(crate) fn empty() -> Self {
+        Self {
+            table_path: PathBuf::new(),
+            verify: false,
+            table: BTreeMap::new(),
+            by_inode: HashMap::new(),
+            changed: false,
+        }
+    }
+
     /// The hash of a file's content.
     ///
     /// # Errors

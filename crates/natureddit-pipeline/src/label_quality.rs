@@ -87,12 +87,7 @@ pub fn check_labels(
     config: &TrainingConfig,
     progress: &Progress,
 ) -> anyhow::Result<LabelQuality> {
-    let method = Method {
-        classes: &config.classes,
-        encoders: &config.encoders,
-        trainer: &config.trainer,
-        extra_title_weight: config.extra_title_weight,
-    };
+    let method = Method::of(config);
     let folds = Folds::read(folders, &Split::ALL, k, &config.classes, &config.encoders)?;
     let judged = folds.out_of_fold(&method, progress)?;
     Ok(quality_of(&judged, &method, k, config.near_duplicate_distance_max))
