@@ -6,7 +6,11 @@ use unicode_normalization::UnicodeNormalization;
 /// `[4000x3000]` (unless nothing else is left), letters and digits only, single spaces.
 #[must_use]
 pub fn normalise_title(title: &str) -> String {
-    let folded: String = title.nfkc().flat_map(char::to_lowercase).collect();
+    // Most titles are plain English, which NFKC leaves as it is.
+    let folded = match title.is_ascii() {
+        true => title.to_ascii_lowercase(),
+        false => title.nfkc().flat_map(char::to_lowercase).collect(),
+    };
     let bare = words(&without_brackets(&folded));
     if bare.is_empty() { words(&folded) } else { bare }
 }
@@ -42,8 +46,14 @@ fn without_brackets(text: &str) -> String {
 }
 
 fn words(text: &str) -> String {
-    let spaced = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    spaced.collect::<Vec<_>>().join(" ")
+    let mut spaced = String::with_capacity(text.len());
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        if !spaced.is_empty() {
+            spaced.push(' ');
+        }
+        spaced.push_str(word);
+    }
+    spaced
 }
 
 #[cfg(test)]
@@ -74,6 +84,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn plain_english_is_normalised_as_all_else(title in "[ -~]{0,60}") {
+            let folded: String = title.nfkc().flat_map(char::to_lowercase).collect();
+            prop_assert_eq!(title.to_ascii_lowercase(), folded);
+        }
+
         #[test]
         fn normalising_twice_changes_nothing(title in ".{0,60}") {
             let once = normalise_title(&title);

@@ -138,9 +138,9 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError`] with the file and line of the first thing that is wrong.
     pub fn read(dir: &Path) -> Result<Self, DatasetError> {
-        let posts: BTreeMap<_, PostRow> = read_unique(&dir.join(POSTS_FILE))?;
-        let dropped: BTreeMap<_, DroppedPost> = read_unique(&dir.join(DROPPED_FILE))?;
-        let posts = posts.into_iter().map(|((id, img_name), row)| (PhotoKey { id, img_name }, row)).collect();
+        let posts = read_unique(&dir.join(POSTS_FILE), PostRow::photo_key)?;
+        let dropped: BTreeMap<_, DroppedPost> =
+            read_unique(&dir.join(DROPPED_FILE), |row: &DroppedPost| (row.id.clone(), row.media_id.clone()))?;
         let (tombstones, record) = (Tombstones::read(dir)?, read_record(dir)?);
         let mut dataset = Self { posts, dropped: BTreeMap::new(), tombstones, record };
         // Both files cannot change at one moment: a crash in between leaves a photo in both.
@@ -214,39 +214,48 @@ pub(crate) fn lock(dir: &Path) -> Result<Lock, DatasetError> {
     lock.ok_or_else(|| DatasetError::Locked { folder: dir.to_owned() })
 }
 
-/// So many rows are read from their text on all cores before the next are.
+/// So many rows are read from their text on all cores while the next are read from the file.
 const ROWS_AT_ONCE: usize = 4096;
 
-/// Reads a table in which no row is twice; one that is not there has no rows.
-fn read_unique<R: TableRow>(path: &Path) -> Result<BTreeMap<(PostId, String), R>, TableError> {
-    let Some(mut table) = TableReader::open(path, STREAM_BYTES_MAX)? else { return Ok(BTreeMap::new()) };
-    let columns = R::columns(table.header())?;
-    let mut rows: Vec<(u64, (PostId, String), R)> = Vec::new();
-    loop {
-        let (records, error) = table.next_many(ROWS_AT_ONCE);
-        let read = |(line, record): &(u64, StringRecord)| {
-            let value = R::read(Row::new(path, *line, record), columns)?;
-            let (id, of_it) = value.key();
-            Ok((*line, (id.clone(), of_it.to_owned()), value))
-        };
-        let read: Vec<Result<_, TableError>> = records.par_iter().map(read).collect();
-        for row in read {
-            rows.push(row?);
-        }
-        match error {
-            Some(error) => return Err(error),
-            None if records.is_empty() => break,
-            None => {}
-        }
-    }
-    // Mostly they are in order; then this only looks.
-    rows.sort_by(|(_, one, _), (_, other, _)| one.cmp(other));
-    let twice = rows.windows(2).filter(|pair| pair[0].1 == pair[1].1).min_by_key(|pair| pair[1].0);
-    if let Some([_, (line, (id, of_it), _)]) = twice {
+/// Reads a table in which no row is twice, by what `key` makes of the rows; one that is not there has no rows.
+fn read_unique<R: TableRow, K: Ord>(path: &Path, key: impl Fn(&R) -> K) -> Result<BTreeMap<K, R>, TableError> {
+    let mut rows: Vec<Option<(u64, R)>> = read_rows(path)?.into_iter().map(Some).collect();
+    let key_at = |at: usize| rows[at].as_ref().map(|(_, row)| row.key());
+    // Rows are large, so that only their places are sorted; mostly they are in order.
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by(|&one, &other| key_at(one).cmp(&key_at(other)));
+    let twice = order.windows(2).filter(|pair| key_at(pair[0]) == key_at(pair[1])).map(|pair| pair[1]).min();
+    if let Some((line, row)) = twice.and_then(|at| rows[at].as_ref()) {
+        let (id, of_it) = row.key();
         let problem = format!("the post {id} is there twice with {of_it:?}");
         return Err(TableError::Line { path: path.to_owned(), line: *line, problem });
     }
-    Ok(rows.into_iter().map(|(_, key, value)| (key, value)).collect())
+    Ok(order.into_iter().filter_map(|at| rows[at].take()).map(|(_, row)| (key(&row), row)).collect())
+}
+
+/// The rows of a table in their order, each with its line.
+fn read_rows<R: TableRow>(path: &Path) -> Result<Vec<(u64, R)>, TableError> {
+    let Some(mut table) = TableReader::open(path, STREAM_BYTES_MAX)? else { return Ok(Vec::new()) };
+    let columns = R::columns(table.header())?;
+    let read = |(line, record): &(u64, StringRecord)| {
+        Ok::<_, TableError>((*line, R::read(Row::new(path, *line, record), columns)?))
+    };
+    let (mut rows, mut error) = (Vec::new(), None);
+    let [mut records, mut next] = [const { Vec::new() }; 2];
+    loop {
+        // Nothing is read behind what could not be.
+        next.resize_with(if error.is_none() { ROWS_AT_ONCE } else { 0 }, Default::default);
+        let (read, filled): (Vec<Result<_, TableError>>, _) =
+            rayon::join(|| records.par_iter().map(read).collect(), || table.fill(&mut next));
+        for row in read {
+            rows.push(row?);
+        }
+        error = error.or(filled.err());
+        std::mem::swap(&mut records, &mut next);
+        if records.is_empty() {
+            return error.map_or(Ok(rows), Err);
+        }
+    }
 }
 
 #[cfg(test)]

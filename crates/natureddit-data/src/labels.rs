@@ -1,7 +1,7 @@
 //! `labels.csv`: who chose which class for a photo of a post, and when. Lines are only ever added; of several for one photo
 //! the last counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError, Lock};
@@ -161,7 +161,7 @@ impl Labels {
 
 /// The choice that counts for each photo.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choices<'a>(BTreeMap<(&'a PostId, &'a str), &'a Label>);
+pub struct Choices<'a>(HashMap<(&'a PostId, &'a str), &'a Label>);
 
 impl<'a> Choices<'a> {
     /// The choice for the photo of a row. A photo that was fetched again may have another extension; and a choice that
@@ -178,7 +178,7 @@ impl<'a> Choices<'a> {
         self.0.get(&(id, row.stem())).or_else(|| self.0.get(&(id, ""))).copied()
     }
 
-    /// The posts for whose photos there are choices; one with several comes several times.
+    /// The posts for whose photos there are choices, in any order; one with several comes several times.
     pub fn posts(&self) -> impl Iterator<Item = &'a PostId> {
         self.0.keys().map(|(id, _)| *id)
     }

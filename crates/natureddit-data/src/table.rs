@@ -116,17 +116,20 @@ impl TableReader {
         Header { path: &self.path, names: &self.header }
     }
 
-    /// The next records with their lines, at most so many: none at the end. What cannot be read ends them.
-    pub(crate) fn next_many(&mut self, count: usize) -> (Vec<(u64, StringRecord)>, Option<TableError>) {
-        let mut records = Vec::new();
-        while records.len() < count {
-            match self.next() {
-                Some(Ok(row)) => records.push((row.line, row.record.clone())),
-                Some(Err(error)) => return (records, Some(error)),
-                None => break,
+    /// Reads the next records with their lines over those of `records`, as many as it has room for; fewer at the end. What
+    /// cannot be read ends them.
+    pub(crate) fn fill(&mut self, records: &mut Vec<(u64, StringRecord)>) -> Result<(), TableError> {
+        for at in 0..records.len() {
+            let (line, record) = &mut records[at];
+            match self.reader.read_record(record) {
+                Ok(true) => *line = record.position().map_or(0, csv::Position::line) + self.line_offset,
+                ended => {
+                    records.truncate(at);
+                    return ended.map(drop).map_err(|error| line_error(&self.path, &error, self.line_offset));
+                }
             }
         }
-        (records, None)
+        Ok(())
     }
 
     /// The next record; `None` at the end. After a record that cannot be read comes the one after it.

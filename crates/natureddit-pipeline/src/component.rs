@@ -29,6 +29,7 @@ use natureddit_core::{ContentHash, Progress};
 use serde_json::Value;
 
 use crate::artifact::{ArtifactType, PropertyValue};
+use crate::examples::KeptExamples;
 use crate::file_state::FileStates;
 
 /// What a component is: constant, one a type.
@@ -164,6 +165,8 @@ pub struct ExecutionContext {
     pub progress: Progress,
     /// The hashes of files that have not been touched since they were read.
     pub(crate) files: FileStates,
+    /// The examples that this run has written or read.
+    pub(crate) examples: KeptExamples,
     pub(crate) outputs: &'static [Port],
     pub(crate) properties: BTreeMap<&'static str, BTreeMap<String, PropertyValue>>,
     pub(crate) details: BTreeMap<String, PropertyValue>,
@@ -171,8 +174,8 @@ pub struct ExecutionContext {
 
 impl ExecutionContext {
     pub(crate) fn new(spec: &ComponentSpec, progress: Progress) -> Self {
-        let files = FileStates::empty();
-        Self { progress, files, outputs: spec.outputs, properties: BTreeMap::new(), details: BTreeMap::new() }
+        let (files, examples) = (FileStates::empty(), KeptExamples::default());
+        Self { progress, files, examples, outputs: spec.outputs, properties: BTreeMap::new(), details: BTreeMap::new() }
     }
 
     /// Sets a property of the artifact made at `output`: `blessed`, `span`, `accuracy`.

@@ -1,7 +1,9 @@
-//! Labelled examples, and where they lie: a gzip TFRecord of `tf.train.Example` a split, as TFX has them.
+//! Labelled examples, and where they lie: gzip TFRecords of `tf.train.Example`, as TFX has them.
 
 pub mod columns;
+mod kept;
 mod parquet;
+mod shards;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,13 +12,12 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ContentHash, PostId};
 use natureddit_image::PerceptualHash;
-use rayon::prelude::*;
 
 use crate::split::Split;
-use crate::wire::example::Features;
-use crate::wire::tfrecord;
 pub use crate::wire::{ExampleBytesError, TfRecordError};
 use columns::ColumnError;
+pub(crate) use kept::KeptExamples;
+pub use shards::{read_split, write_split};
 
 /// A labelled post with its photo, or a labelled title alone. Its fields are the [columns](columns::COLUMNS) of the
 /// file, a text that is empty and a number of a title alone that is 0 a missing cell.
@@ -148,49 +149,8 @@ pub enum ExamplesError {
     },
 }
 
-/// The file of a split in an Examples artifact, below its folder: the only shard of one.
-pub const TFRECORD_FILE: &str = "data_tfrecord-00000-of-00001.gz";
-
 /// The same examples for tools that read tables, where the settings ask for it.
 pub const PARQUET_FILE: &str = "data_parquet-00000-of-00001.parquet";
-
-/// The examples of one split of an Examples artifact.
-///
-/// # Errors
-/// When `Split-<name>/data_tfrecord-00000-of-00001.gz` is not there, damaged, or holds something else.
-pub fn read_split(examples_dir: &Path, split: Split) -> Result<Vec<Example>, ExamplesError> {
-    let path = examples_dir.join(split.folder_name()).join(TFRECORD_FILE);
-    let parse = |(at, bytes): (usize, Vec<u8>)| {
-        let record = at + 1;
-        let features = Features::from_bytes(&bytes).map_err(|source| {
-            let path = path.clone();
-            ExamplesError::Bytes { path, record, source }
-        })?;
-        columns::from_features(features).map_err(|source| ExamplesError::Column { path: path.clone(), record, source })
-    };
-    let mut records = tfrecord::read(&path)?.enumerate().map(|(at, bytes)| Ok((at, bytes?)));
-    let mut examples = Vec::new();
-    loop {
-        let part: Vec<(usize, Vec<u8>)> = records.by_ref().take(AT_ONCE).collect::<Result<_, TfRecordError>>()?;
-        if part.is_empty() {
-            return Ok(examples);
-        }
-        examples.extend(part.into_par_iter().map(parse).collect::<Result<Vec<_>, _>>()?);
-    }
-}
-
-/// So many examples are turned into bytes or read from them on all cores before the next are.
-const AT_ONCE: usize = 4096;
-
-/// Writes the examples of one split, in their order.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_split(examples_dir: &Path, split: Split, examples: &[Example]) -> Result<(), ExamplesError> {
-    let path = examples_dir.join(split.folder_name()).join(TFRECORD_FILE);
-    let records = examples.chunks(AT_ONCE).flat_map(|part| part.par_iter().map(columns::to_bytes).collect::<Vec<_>>());
-    Ok(tfrecord::write(&path, records)?)
-}
 
 /// Writes the examples of one split as Parquet as well, one column a column, missing cells as null.
 ///
@@ -207,7 +167,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::example::Feature;
 
     fn example() -> impl Strategy<Value = Example> {
         let source = prop_oneof![Just(ExampleSource::Post), Just(ExampleSource::Title)];
@@ -242,24 +201,5 @@ mod tests {
             write_split(folder.path(), Split::Eval, &examples).unwrap();
             prop_assert_eq!(read_split(folder.path(), Split::Eval).unwrap(), examples);
         }
-    }
-
-    #[test]
-    fn the_error_names_the_file_and_the_record() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("Split-train").join(TFRECORD_FILE);
-        let good = columns::to_bytes(&Example::title_alone("a".parse().unwrap(), "A fox".into(), "fauna".into()));
-        let id: &[u8] = b"a/b";
-        let bad = Features::new([("id", Feature::Bytes([id].into_iter().collect()))]).to_bytes();
-        let error = |second: Vec<u8>| {
-            tfrecord::write(&path, [good.clone(), second].into_iter()).unwrap();
-            read_split(folder.path(), Split::Train).unwrap_err()
-        };
-        let column = error(bad);
-        assert_eq!(column.to_string(), format!("{}, record 2: not a labelled post or title", path.display()));
-        let source = std::error::Error::source(&column).unwrap().to_string();
-        assert!(source.starts_with("id: not a post id"), "{source}");
-        let bytes = error(vec![0x0a, 9]).to_string();
-        assert_eq!(bytes, format!("{}, record 2: not a tf.train.Example", path.display()));
     }
 }

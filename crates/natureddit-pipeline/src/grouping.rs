@@ -39,14 +39,15 @@ pub fn group<'a>(members: &[Member<'a>], distance_max: u32) -> Vec<&'a PostId> {
     let hashes: Vec<Option<u64>> = members.iter().map(|member| member.perceptual_hash).collect();
     join_near(&mut sets, &hashes, distance_max);
     let age = |at: usize| (members[at].created_utc, members[at].id);
-    let mut oldest: HashMap<usize, usize> = HashMap::new();
+    // By the set's root, the oldest of its members seen so far.
+    let mut oldest: Vec<Option<usize>> = vec![None; members.len()];
     for at in 0..members.len() {
-        let first = oldest.entry(sets.find(at)).or_insert(at);
+        let first = oldest[sets.find(at)].get_or_insert(at);
         if age(at) < age(*first) {
             *first = at;
         }
     }
-    (0..members.len()).map(|at| members[oldest[&sets.find(at)]].id).collect()
+    (0..members.len()).map(|at| members[oldest[sets.find(at)].unwrap_or(at)].id).collect()
 }
 
 /// Whether a name is that of one person: an empty one and those in brackets (`[deleted]`) are not.
@@ -56,7 +57,7 @@ pub(crate) fn is_person(author: &str) -> bool {
 
 /// Joins the members with equal keys; `None` joins nothing.
 fn join_equal<K: std::hash::Hash + Eq>(sets: &mut DisjointSets, keys: impl Iterator<Item = Option<K>>) {
-    let mut first = HashMap::new();
+    let mut first = HashMap::with_capacity(sets.parents.len());
     for (at, key) in keys.enumerate() {
         let Some(key) = key else { continue };
         match first.entry(key) {
@@ -89,16 +90,43 @@ fn join_near(sets: &mut DisjointSets, hashes: &[Option<u64>], distance_max: u32)
 /// each hash is compared only with those that share such a chunk.
 fn near_pairs(hashes: &[(u64, usize)], distance_max: u32, mut found: impl FnMut(usize, usize)) {
     let flips = flips(distance_max / CHUNKS);
-    for chunk in 0..CHUNKS {
-        let mut buckets: Vec<Vec<(u64, usize)>> = vec![Vec::new(); 1 << 16];
+    let pairs = |chunk| {
+        let buckets = Buckets::new(hashes, chunk);
+        let mut pairs = Vec::new();
         for &(hash, at) in hashes {
             for flip in &flips {
-                let near = &buckets[usize::from(chunk_of(hash, chunk) ^ flip)];
-                let close = near.iter().filter(|(other, _)| (hash ^ other).count_ones() <= distance_max);
-                close.for_each(|&(_, other)| found(other, at));
+                let near = buckets.of(chunk_of(hash, chunk) ^ flip).iter();
+                let close = near.filter(|(other, _)| *other < hash && (hash ^ other).count_ones() <= distance_max);
+                pairs.extend(close.map(|&(_, other)| (other, at)));
             }
-            buckets[usize::from(chunk_of(hash, chunk))].push((hash, at));
         }
+        pairs
+    };
+    let pairs: Vec<Vec<(usize, usize)>> = (0..CHUNKS).into_par_iter().map(pairs).collect();
+    pairs.into_iter().flatten().for_each(|(one, other)| found(one, other));
+}
+
+/// Hashes by one of their chunks, all in one list: many small ones would be all over the memory.
+struct Buckets {
+    hashes: Vec<(u64, usize)>,
+    /// Where those with a chunk begin, and with the one after it.
+    starts: Vec<usize>,
+}
+
+impl Buckets {
+    fn new(hashes: &[(u64, usize)], chunk: u32) -> Self {
+        let mut hashes = hashes.to_vec();
+        hashes.sort_by_key(|(hash, _)| chunk_of(*hash, chunk));
+        let mut starts = vec![0; (1 << 16) + 1];
+        hashes.iter().for_each(|(hash, _)| starts[usize::from(chunk_of(*hash, chunk)) + 1] += 1);
+        for chunk in 1..starts.len() {
+            starts[chunk] += starts[chunk - 1];
+        }
+        Self { hashes, starts }
+    }
+
+    fn of(&self, chunk: u16) -> &[(u64, usize)] {
+        &self.hashes[self.starts[usize::from(chunk)]..self.starts[usize::from(chunk) + 1]]
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use natureddit_core::text::normalise_title;
 use natureddit_image::PerceptualHash;
@@ -74,7 +75,7 @@ impl fmt::Display for Leakage {
 /// Looks for what lies in more than one split. Photos are near duplicates when at most so many of the 64 bits of their
 /// perceptual hashes differ.
 #[must_use]
-pub fn find_leakage(splits: &BTreeMap<Split, Vec<Example>>, near_duplicate_distance_max: u32) -> Leakage {
+pub fn find_leakage(splits: &BTreeMap<Split, Arc<[Example]>>, near_duplicate_distance_max: u32) -> Leakage {
     let all: Vec<Placed<'_>> =
         splits.iter().flat_map(|(split, examples)| examples.iter().map(|example| (*split, example))).collect();
     let titles: Vec<String> = all.par_iter().map(|(_, example)| normalise_title(&example.title)).collect();
@@ -139,7 +140,7 @@ mod tests {
     use crate::examples::ExampleSource;
 
     /// Posts as (split, id, author, title, perceptual hash).
-    fn splits(posts: &[(Split, &str, &str, &str, &str)]) -> BTreeMap<Split, Vec<Example>> {
+    fn splits(posts: &[(Split, &str, &str, &str, &str)]) -> BTreeMap<Split, Arc<[Example]>> {
         let mut splits: BTreeMap<Split, Vec<Example>> = BTreeMap::new();
         for &(split, id, author, title, phash) in posts {
             splits.entry(split).or_default().push(Example {
@@ -150,7 +151,7 @@ mod tests {
                 ..Example::title_alone(id.parse().unwrap(), title.into(), "fauna".into())
             });
         }
-        splits
+        splits.into_iter().map(|(split, posts)| (split, posts.into())).collect()
     }
 
     #[test]

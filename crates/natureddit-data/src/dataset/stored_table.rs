@@ -58,7 +58,7 @@ impl<R: TableRow> StoredTable<R> {
         table.layout = table.compare(rows)?;
         if table.layout.is_none() {
             // Somebody else wrote it in another order or another form: it is written anew.
-            let rows: BTreeMap<Key, R> = read_unique(&table.path)?;
+            let rows: BTreeMap<Key, R> = read_unique(&table.path, key)?;
             table.changes = rows.into_iter().map(|(key, row)| (key, Some(row))).collect();
         }
         Ok(table)

@@ -1,11 +1,12 @@
 //! ExampleGen: labelled posts and extra titles, in splits that share no group.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use natureddit_core::text::normalise_title;
 use natureddit_core::{ClassNames, PostId};
 use natureddit_data::{Dataset, Label, LabelledTitle, Labels, PostRow, Titles};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -97,22 +98,23 @@ impl Component for ExampleGen {
     }
 
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
-        let dataset = Dataset::read(io.input("dataset"))?;
-        let labels = Labels::read(io.input("labels"))?;
+        let (dataset, labels) = rayon::join(|| Dataset::read(io.input("dataset")), || Labels::read(io.input("labels")));
+        let (dataset, labels) = (dataset?, labels?);
         let titles = Titles::read(io.input("labels"))?;
         let (splits, counts) = self.examples(&dataset, &labels, titles.all());
         let posts: usize = counts.posts.values().flat_map(BTreeMap::values).sum();
         anyhow::ensure!(posts > 0, NothingLabelled { classes: self.classes.clone() });
-        for split in Split::ALL {
-            write_split(io.output("examples"), split, &splits[&split])?;
+        set_properties(cx, &splits);
+        for (split, examples) in splits {
+            write_split(io.output("examples"), split, &examples)?;
             if self.parquet {
-                write_parquet(io.output("examples"), split, &splits[&split])?;
+                write_parquet(io.output("examples"), split, &examples)?;
             }
-            cx.set_detail(split.name(), splits[&split].len());
+            cx.set_detail(split.name(), examples.len());
+            cx.examples.keep(io.output("examples"), split, examples.into())?;
         }
         cx.set_detail("titles_dropped", counts.titles_dropped);
         cx.set_detail("titles_of_other_classes", counts.titles_of_other_classes);
-        set_properties(cx, &splits);
         write_json(&io.output("examples").join(EXAMPLES_FILE), &counts)
     }
 }
@@ -146,20 +148,18 @@ impl ExampleGen {
         let groups = group(&members, self.near_duplicate_distance_max);
         let created: HashMap<&PostId, i64> = rows.iter().map(|row| (&row.post.id, row.post.created_utc)).collect();
         let choices = labels.latest();
-        let mut labelled = Vec::new();
+        counts.labels_without_post = choices.posts().filter(|id| !created.contains_key(id)).count();
+        let mut chosen = Vec::new();
         for (row, group) in rows.into_iter().zip(groups) {
-            let Some(label) = choices.label_of(row) else {
-                counts.posts_unlabelled += 1;
-                continue;
-            };
-            if self.classes.class(&label.choice).is_none() {
-                counts.labels_of_other_classes += 1;
-                continue;
+            match choices.label_of(row) {
+                None => counts.posts_unlabelled += 1,
+                Some(label) if self.classes.class(&label.choice).is_none() => counts.labels_of_other_classes += 1,
+                Some(label) => chosen.push((row, label, group)),
             }
-            labelled.push((example(row, label, group), created[group]));
         }
-        counts.labels_without_post = choices.posts().filter(|id| !dataset.has_post(id)).count();
-        counts.groups = labelled.iter().map(|(example, _)| &example.group).collect::<BTreeSet<_>>().len();
+        let labelled = chosen.into_par_iter().map(|(row, label, group)| (example(row, label, group), created[group]));
+        let labelled: Vec<(Example, i64)> = labelled.collect();
+        counts.groups = labelled.iter().map(|(example, _)| &example.group).collect::<HashSet<_>>().len();
         self.dealt(labelled, counts)
     }
 

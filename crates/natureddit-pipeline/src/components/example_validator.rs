@@ -5,6 +5,7 @@ mod report;
 mod span;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use super::write_json;
 use crate::anomalies::{Anomalies, Comparison, Severity, write_anomalies};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
-use crate::examples::{Example, read_split};
+use crate::examples::Example;
 use crate::leakage::find_leakage;
 use crate::schema::validate::{Severities, compare, validate};
 use crate::schema::{SCHEMA_FILE, Schema, read_schema};
@@ -81,7 +82,7 @@ impl Component for ExampleValidator {
         let (mut statistics, mut examples) = (BTreeMap::new(), BTreeMap::new());
         for split in Split::ALL {
             statistics.insert(split, read_statistics(io.input("statistics"), split)?);
-            examples.insert(split, read_split(io.input("examples"), split)?);
+            examples.insert(split, cx.examples.read(io.input("examples"), split)?);
         }
         let validation = self.judge(&schema, &statistics, &examples);
         for (split, anomalies) in &validation.splits {
@@ -103,7 +104,7 @@ impl ExampleValidator {
         &self,
         schema: &Schema,
         statistics: &BTreeMap<Split, SplitStatistics>,
-        examples: &BTreeMap<Split, Vec<Example>>,
+        examples: &BTreeMap<Split, Arc<[Example]>>,
     ) -> Validation {
         let config = &self.config;
         let environment = config.environment.as_deref();
@@ -123,8 +124,8 @@ impl ExampleValidator {
             splits.insert(split, found);
         }
         let leakage = find_leakage(examples, config.near_duplicate_distance_max);
-        let judged = examples.iter().filter(|(split, _)| **split != Split::Train).flat_map(|(_, all)| all);
-        let shortcuts = probe_shortcuts(&examples[&Split::Train], judged);
+        let judged = examples.iter().filter(|(split, _)| **split != Split::Train).flat_map(|(_, all)| all.iter());
+        let shortcuts = probe_shortcuts(examples[&Split::Train].iter(), judged);
         let drift = span::drift(examples, schema, config);
         Validation::new(splits, drift, leakage, shortcuts, config)
     }

@@ -3,6 +3,7 @@
 mod brightness;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use natureddit_core::fs::FsError;
 use natureddit_image::ImageLimits;
@@ -14,8 +15,8 @@ use super::photo::first_readable;
 use super::{read_json, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
-use crate::examples::columns::{COLUMNS, Cell, ColumnKind, cells};
-use crate::examples::{Example, read_split};
+use crate::examples::Example;
+use crate::examples::columns::{COLUMNS, Cell, Column, ColumnKind};
 use crate::file_state::FileStates;
 use crate::split::Split;
 use crate::statistics::{
@@ -50,12 +51,10 @@ impl Component for StatisticsGen {
     }
 
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
-        let splits: Vec<(Split, Vec<Example>)> = Split::ALL
-            .into_iter()
-            .map(|split| Ok((split, read_split(io.input("examples"), split)?)))
-            .collect::<anyhow::Result<_>>()?;
+        let read = |split| Ok((split, cx.examples.read(io.input("examples"), split)?));
+        let splits: Vec<(Split, Arc<[Example]>)> = Split::ALL.into_iter().map(read).collect::<anyhow::Result<_>>()?;
         let mut brightness = Brightness::open(self)?;
-        let unread = brightness.measure_missing(splits.iter().flat_map(|(_, examples)| examples), cx)?;
+        let unread = brightness.measure_missing(splits.iter().flat_map(|(_, examples)| examples.iter()), cx)?;
         splits.par_iter().try_for_each(|(split, examples)| {
             let statistics = summarise(examples, &brightness)?;
             anyhow::Ok(write_statistics(io.output("statistics"), *split, &statistics)?)
@@ -72,41 +71,57 @@ impl Component for StatisticsGen {
     }
 }
 
-/// What is derived of examples: its name, its kind, of which column, and in words.
-const DERIVED: [(&str, FeatureKind, &str, &str); 2] = [
-    ("title_length", FeatureKind::Int, "title", "characters of the title"),
-    ("brightness", FeatureKind::Float, "img_name", "mean brightness of the photo, 0 (black) to 255 (white)"),
-];
-
 /// The columns of the examples, and what is derived of them.
 fn summarise(examples: &[Example], brightness: &Brightness<'_>) -> Result<SplitStatistics, FsError> {
-    let mut columns = COLUMNS.map(|column| FeatureAccumulator::new(column.name, kind(column.kind)));
-    let mut derived = DERIVED.map(|(name, kind, source, description)| {
-        FeatureAccumulator::new(name, kind).derived(Derivation {
-            deriver: "natureddit".to_owned(),
-            description: description.to_owned(),
-            sources: vec![source.to_owned()],
-        })
-    });
+    // Feature by feature, on all cores.
+    let (columns, (length, brightness)) = rayon::join(
+        || COLUMNS.par_iter().map(|column| summarise_column(examples, column)).collect::<Vec<_>>(),
+        || rayon::join(|| summarise_title_length(examples), || summarise_brightness(examples, brightness)),
+    );
+    let features = columns.into_iter().chain([length, brightness?]).collect();
+    Ok(SplitAccumulator { examples: examples.len() as u64, features }.statistics())
+}
+
+fn summarise_column(examples: &[Example], column: &Column) -> FeatureAccumulator {
+    let mut feature = FeatureAccumulator::new(column.name, kind(column.kind));
     for example in examples {
-        for (feature, cell) in columns.iter_mut().zip(cells(example)) {
-            match cell {
-                Cell::Missing => feature.push_missing(),
-                Cell::Int(number) => feature.push_number(number as f64),
-                Cell::Text(text) => feature.push_text(text.as_bytes()),
-            }
-        }
-        let length = example.title.chars().count();
-        let values = [(length > 0).then_some(length as f64), brightness.of(example)?.map(f64::from)];
-        for (feature, value) in derived.iter_mut().zip(values) {
-            match value {
-                Some(value) => feature.push_number(value),
-                None => feature.push_missing(),
-            }
+        match (column.cell)(example) {
+            Cell::Missing => feature.push_missing(),
+            Cell::Int(number) => feature.push_number(number as f64),
+            Cell::Text(text) => feature.push_text(text.as_bytes()),
         }
     }
-    let features = columns.into_iter().chain(derived).collect();
-    Ok(SplitAccumulator { examples: examples.len() as u64, features }.statistics())
+    feature
+}
+
+fn summarise_title_length(examples: &[Example]) -> FeatureAccumulator {
+    let mut feature = derived("title_length", FeatureKind::Int, "title", "characters of the title");
+    for example in examples {
+        let length = example.title.chars().count();
+        push(&mut feature, (length > 0).then_some(length as f64));
+    }
+    feature
+}
+
+fn summarise_brightness(examples: &[Example], brightness: &Brightness<'_>) -> Result<FeatureAccumulator, FsError> {
+    let description = "mean brightness of the photo, 0 (black) to 255 (white)";
+    let mut feature = derived("brightness", FeatureKind::Float, "img_name", description);
+    for example in examples {
+        push(&mut feature, brightness.of(example)?.map(f64::from));
+    }
+    Ok(feature)
+}
+
+fn derived(name: &str, kind: FeatureKind, source: &str, description: &str) -> FeatureAccumulator {
+    let (deriver, description) = ("natureddit".to_owned(), description.to_owned());
+    FeatureAccumulator::new(name, kind).derived(Derivation { deriver, description, sources: vec![source.to_owned()] })
+}
+
+fn push(feature: &mut FeatureAccumulator, value: Option<f64>) {
+    match value {
+        Some(value) => feature.push_number(value),
+        None => feature.push_missing(),
+    }
 }
 
 fn kind(kind: ColumnKind) -> FeatureKind {

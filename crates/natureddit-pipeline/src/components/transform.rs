@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use natureddit_core::fs::FsError;
@@ -15,7 +16,7 @@ use super::{AssetLoader, read_json, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 use crate::embeddings::{EmbeddingCache, ReadLimits};
-use crate::examples::{Example, read_split};
+use crate::examples::Example;
 use crate::feature_shards::{ShardStore, shards};
 use crate::file_state::FileStates;
 use crate::split::Split;
@@ -71,12 +72,10 @@ impl Component for Transform {
     }
 
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
-        let splits: Vec<(Split, Vec<Example>)> = Split::ALL
-            .into_iter()
-            .map(|split| Ok((split, read_split(io.input("examples"), split)?)))
-            .collect::<anyhow::Result<_>>()?;
+        let read = |split| Ok((split, cx.examples.read(io.input("examples"), split)?));
+        let splits: Vec<(Split, Arc<[Example]>)> = Split::ALL.into_iter().map(read).collect::<anyhow::Result<_>>()?;
         let mut embedding = Embedding::open(self)?;
-        let examples = splits.iter().flat_map(|(_, examples)| examples);
+        let examples = splits.iter().flat_map(|(_, examples)| examples.iter());
         let skipped = embedding.embed_missing(examples.map(Subject::of), cx)?;
         write_json(&io.output("transformed_examples").join(SKIPPED_FILE), &skipped)?;
         let mut files = Vec::new();
@@ -304,7 +303,6 @@ fn title_hash(title: &str) -> ContentHash {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Arc;
 
     use natureddit_core::fs;
     use natureddit_model::{image_encoder_from_config, text_encoder_from_config};

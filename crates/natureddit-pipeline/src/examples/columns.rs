@@ -9,12 +9,15 @@ use super::{Example, ExampleSource};
 use crate::wire::example::{Feature, Features, Values};
 
 /// A column and the kind of its cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Column {
     /// Its name.
     pub name: &'static str,
     /// What its cells are.
     pub kind: ColumnKind,
+    /// The cell of an example. A text that is empty is missing, as in TFX's CsvExampleGen; so is a number that a title
+    /// without a photo cannot have.
+    pub cell: fn(&Example) -> Cell<'_>,
 }
 
 /// What the cells of a column are.
@@ -37,66 +40,57 @@ pub enum Cell<'a> {
     Int(i64),
 }
 
-const fn text(name: &'static str) -> Column {
-    Column { name, kind: ColumnKind::Text }
+const fn text(name: &'static str, cell: fn(&Example) -> Cell<'_>) -> Column {
+    Column { name, kind: ColumnKind::Text, cell }
 }
 
-const fn int(name: &'static str) -> Column {
-    Column { name, kind: ColumnKind::Int }
+const fn int(name: &'static str, cell: fn(&Example) -> Cell<'_>) -> Column {
+    Column { name, kind: ColumnKind::Int, cell }
 }
 
-/// Every column, in the order of [`cells`].
+/// Every column, in the order of the table.
 pub const COLUMNS: [Column; 16] = [
-    text("id"),
-    text("title"),
-    text("img_name"),
-    text("sha256"),
-    text("choice"),
-    text("group"),
-    text("source"),
-    text("author"),
-    text("subreddit"),
-    text("flair"),
-    int("created_utc"),
-    int("over_18"),
-    int("width"),
-    int("height"),
-    text("phash"),
-    text("label_source"),
+    text("id", |example| borrowed(example.id.as_str())),
+    text("title", |example| borrowed(&example.title)),
+    text("img_name", |example| borrowed(&example.img_name)),
+    text("sha256", |example| owned(example.sha256)),
+    text("choice", |example| borrowed(&example.choice)),
+    text("group", |example| borrowed(&example.group)),
+    text("source", |example| borrowed(source_name(example.source))),
+    text("author", |example| borrowed(&example.author)),
+    text("subreddit", |example| borrowed(&example.subreddit)),
+    text("flair", |example| borrowed(&example.flair)),
+    int("created_utc", |example| number(example, example.created_utc)),
+    int("over_18", |example| number(example, example.over_18.into())),
+    int("width", |example| number(example, example.width.into())),
+    int("height", |example| number(example, example.height.into())),
+    text("phash", |example| owned(example.phash)),
+    text("label_source", |example| borrowed(&example.label_source)),
 ];
 
-/// The cells of an example, in the order of [`COLUMNS`]. A text that is empty is missing, as in TFX's CsvExampleGen; so is
-/// a number that a title without a photo cannot have.
+/// The cells of an example, in the order of [`COLUMNS`].
 #[must_use]
-pub fn cells(example: &Example) -> [Cell<'_>; 16] {
-    let is_alone = example.source == ExampleSource::Title;
-    let number = |value: i64| if is_alone && value == 0 { Cell::Missing } else { Cell::Int(value) };
-    let source = match example.source {
+pub fn cells(example: &Example) -> [Cell<'_>; COLUMNS.len()] {
+    COLUMNS.map(|column| (column.cell)(example))
+}
+
+fn source_name(source: ExampleSource) -> &'static str {
+    match source {
         ExampleSource::Post => "post",
         ExampleSource::Title => "title",
-    };
-    [
-        borrowed(example.id.as_str()),
-        borrowed(&example.title),
-        borrowed(&example.img_name),
-        example.sha256.map_or(Cell::Missing, |hash| Cell::Text(hash.to_string().into())),
-        borrowed(&example.choice),
-        borrowed(&example.group),
-        borrowed(source),
-        borrowed(&example.author),
-        borrowed(&example.subreddit),
-        borrowed(&example.flair),
-        number(example.created_utc),
-        number(example.over_18.into()),
-        number(example.width.into()),
-        number(example.height.into()),
-        example.phash.map_or(Cell::Missing, |hash| Cell::Text(hash.to_string().into())),
-        borrowed(&example.label_source),
-    ]
+    }
 }
 
 fn borrowed(text: &str) -> Cell<'_> {
     if text.is_empty() { Cell::Missing } else { Cell::Text(text.into()) }
+}
+
+fn owned<'a>(value: Option<impl Display>) -> Cell<'a> {
+    value.map_or(Cell::Missing, |value| Cell::Text(value.to_string().into()))
+}
+
+fn number(example: &Example, value: i64) -> Cell<'static> {
+    if example.source == ExampleSource::Title && value == 0 { Cell::Missing } else { Cell::Int(value) }
 }
 
 /// A cell that is not as in a labelled post or title.

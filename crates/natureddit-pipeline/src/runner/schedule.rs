@@ -179,7 +179,7 @@ impl Session<'_> {
         task: &Task<'g>,
         id: ExecutionId,
     ) -> Result<(), RunError> {
-        let mut work = Work::new(self.runner, task, id, self.states.fork());
+        let mut work = Work::new(self, task, id);
         let (component, sender) = (task.node.component.as_ref(), sender.clone());
         let name = task.spec.id.to_owned();
         let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {

@@ -8,6 +8,7 @@ use super::inputs::Task;
 use super::{RunError, RunOptions, Runner};
 use crate::cache::StaleReason;
 use crate::component::OutsideChange;
+use crate::examples::KeptExamples;
 use crate::file_state::FileStates;
 use crate::metadata::{FinishedExecution, Metadata, StoredArtifact};
 
@@ -16,6 +17,7 @@ pub(super) struct Session<'a> {
     pub(super) runner: &'a Runner,
     pub(super) metadata: Metadata,
     pub(super) states: FileStates,
+    pub(super) examples: KeptExamples,
     /// The outputs that later components read, by component and key.
     pub(super) available: BTreeMap<&'static str, BTreeMap<String, StoredArtifact>>,
     options: &'a RunOptions,
@@ -24,7 +26,8 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(runner: &'a Runner, options: &'a RunOptions, metadata: Metadata) -> Self {
         let states = FileStates::read(&runner.layout.file_states(), options.verify);
-        Self { runner, metadata, states, available: BTreeMap::new(), options }
+        let (examples, available) = (KeptExamples::default(), BTreeMap::new());
+        Self { runner, metadata, states, examples, available, options }
     }
 
     /// Writes what is to be remembered and closes the store.

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use natureddit_core::{Progress, fs};
 
-use super::Runner;
 use super::inputs::Task;
 use super::layout::Layout;
+use super::session::Session;
 use crate::artifact::{ExecutionId, PropertyValue};
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+use crate::examples::KeptExamples;
 use crate::file_state::FileStates;
 use crate::metadata::ArtifactRecord;
 
@@ -47,18 +48,21 @@ pub(super) struct Work {
     layout: Layout,
     progress: Progress,
     states: FileStates,
+    examples: KeptExamples,
 }
 
 impl Work {
-    pub(super) fn new(runner: &Runner, task: &Task<'_>, id: ExecutionId, states: FileStates) -> Self {
-        let (layout, spec) = (runner.layout.clone(), task.spec);
+    pub(super) fn new(session: &Session<'_>, task: &Task<'_>, id: ExecutionId) -> Self {
+        let (layout, spec) = (session.runner.layout.clone(), task.spec);
         let folder = |port: &'static Port| OutputFolder {
             port,
             partial: layout.partial(spec.id, port.key, id),
             last: layout.output(spec.id, port.key, id),
         };
         let folders = spec.outputs.iter().map(folder).collect();
-        Self { spec, io: task.io(), folders, layout, progress: (runner.progress_of.0)(spec.id), states }
+        let progress = (session.runner.progress_of.0)(spec.id);
+        let (states, examples) = (session.states.fork(), session.examples.clone());
+        Self { spec, io: task.io(), folders, layout, progress, states, examples }
     }
 
     pub(super) fn into_states(self) -> FileStates {
@@ -89,6 +93,7 @@ impl Work {
         }
         let mut cx = ExecutionContext::new(self.spec, self.progress.clone());
         cx.files = self.states.fork();
+        cx.examples = self.examples.clone();
         component.execute(&self.io, &mut cx)?;
         self.states.absorb(cx.files);
         let mut outputs = Vec::with_capacity(self.folders.len());

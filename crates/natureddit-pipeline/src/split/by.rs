@@ -110,7 +110,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::examples::TFRECORD_FILE;
     use crate::wire::example::Features;
     use crate::wire::tfrecord;
 
@@ -155,7 +154,7 @@ mod tests {
         let mut counts = BTreeMap::new();
         for split in Split::ALL {
             let folder = shared.join("captures/tfx_out/CsvExampleGen/examples/1").join(split.folder_name());
-            for record in tfrecord::read(&folder.join(TFRECORD_FILE)).unwrap() {
+            for record in tfrecord::read(&folder.join("data_tfrecord-00000-of-00001.gz")).unwrap() {
                 let record = record.unwrap();
                 let features = Features::from_bytes(&record).unwrap();
                 assert_eq!(BUCKETS.split_of(&ContentHash::of(&features.to_bytes())), split, "{features:?}");

@@ -1,6 +1,7 @@
 //! Drift: the posts of the newest days against those of as many days before.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ValidatorConfig;
 use super::report::Drift;
@@ -18,9 +19,9 @@ use crate::statistics::{
 const SECONDS_A_DAY: i64 = 86_400;
 
 /// Compares the newest span of all splits together with the one before.
-pub(super) fn drift(examples: &BTreeMap<Split, Vec<Example>>, schema: &Schema, config: &ValidatorConfig) -> Drift {
+pub(super) fn drift(examples: &BTreeMap<Split, Arc<[Example]>>, schema: &Schema, config: &ValidatorConfig) -> Drift {
     let posts: Vec<&Example> =
-        examples.values().flatten().filter(|example| example.source == ExampleSource::Post).collect();
+        examples.values().flat_map(|all| all.iter()).filter(|example| example.source == ExampleSource::Post).collect();
     let day = |example: &Example| example.created_utc.div_euclid(SECONDS_A_DAY);
     let span = posts.iter().map(|post| day(post)).max().unwrap_or_default();
     let days = i64::from(config.drift_days);

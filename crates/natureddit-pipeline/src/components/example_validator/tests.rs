@@ -93,7 +93,8 @@ fn run(
     let mut cx = ExecutionContext::new(component.spec(), Progress::silent());
     let result = component.execute(&io, &mut cx).map(|()| {
         let statistics = Split::ALL.map(|split| (split, read_statistics(&path("statistics"), split).unwrap())).into();
-        ExampleValidator { config }.judge(&schema, &statistics, examples)
+        let examples = examples.iter().map(|(&split, examples)| (split, examples.as_slice().into())).collect();
+        ExampleValidator { config }.judge(&schema, &statistics, &examples)
     });
     (folder, result)
 }
