@@ -98,7 +98,11 @@ impl Predictor {
             encode: |inputs: &[Prepared]| Ok(encoders.encode(inputs)?),
             answer: |features: &Features| head.probabilities(features),
         };
-        asked.explain(&prepared, input.text, tokenise, options)
+        let mut explanation = asked.explain(&prepared, input.text, tokenise, options)?;
+        if let Some(map) = &mut explanation.photo {
+            map.middle = preprocessor.image().middle();
+        }
+        Ok(explanation)
     }
 }
 
@@ -175,7 +179,7 @@ where
                 weights.push(self.weight(whole, &without));
             }
         }
-        Ok(OcclusionMap { cells_a_side: covering.cells_a_side(), weights })
+        Ok(OcclusionMap { cells_a_side: covering.cells_a_side(), weights, middle: None })
     }
 
     fn weight(&self, whole: &Whole, without: &Features) -> f32 {

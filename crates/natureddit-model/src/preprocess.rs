@@ -98,6 +98,11 @@ impl Preprocessor {
         Ok(Self(Arc::new(Inner { config, tokenizer, limits })))
     }
 
+    /// How photos are prepared.
+    pub(crate) fn image(&self) -> &ImagePreprocess {
+        &self.0.config.image
+    }
+
     /// Decodes and resizes the photo and tokenises the title. A title of white space counts as none.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ pub mod example_gen;
 pub mod example_validator;
 pub mod import_schema;
 pub mod infra_validator;
+mod page;
 mod photo;
 pub mod pusher;
 pub mod schema_gen;

@@ -5,10 +5,13 @@ use natureddit_image::Photo;
 /// How far the answered class's probability falls when a part of the photo is covered with the photo's mean colour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OcclusionMap {
-    /// How many cells there are along each side. The grid covers the whole photo, whatever its shape.
+    /// How many cells there are along each side.
     pub cells_a_side: usize,
     /// A weight a cell, -1 to 1, row by row from the top; `cells_a_side * cells_a_side` of them.
     pub weights: Vec<f32>,
+    /// What the grid covers: the square in the middle whose side is this share of the photo's short side; `None`: all of the
+    /// photo, whatever its shape.
+    pub middle: Option<f32>,
 }
 
 /// Smaller weights are drawn as this one would be: without it a photo on which nothing hangs would be painted with noise.
@@ -36,12 +39,11 @@ impl OcclusionMap {
     #[must_use]
     pub fn draw_over(&self, photo: &Photo) -> Photo {
         let shades = self.shades();
-        let cell = |at: usize, side: u32| at * self.cells_a_side / side as usize;
         let width = photo.width as usize;
         let mut rgb = photo.rgb.clone();
         for (at, pixel) in rgb.chunks_exact_mut(3).enumerate() {
-            let place = cell(at / width, photo.height) * self.cells_a_side + cell(at % width, photo.width);
-            let shade = shades.get(place).copied().unwrap_or_default();
+            let cell = self.cell((at % width, at / width), (width, photo.height as usize));
+            let shade = cell.and_then(|cell| shades.get(cell)).copied().unwrap_or_default();
             let (colour, share) = (if shade > 0.0 { FOR } else { AGAINST }, shade.abs() * COLOUR_MAX);
             let grey = pixel.iter().map(|&value| f32::from(value)).sum::<f32>() / 3.0;
             for (value, colour) in pixel.iter_mut().zip(colour) {
@@ -50,6 +52,17 @@ impl OcclusionMap {
             }
         }
         Photo { width: photo.width, height: photo.height, rgb }
+    }
+
+    /// The cell of a pixel of a photo of these sides; `None` for one that the encoder does not see.
+    fn cell(&self, (x, y): (usize, usize), (width, height): (usize, usize)) -> Option<usize> {
+        let along = |at: usize, side: usize| {
+            let seen = self.middle.map_or(side as f32, |share| share * width.min(height) as f32);
+            let from_start = at as f32 + 0.5 - (side as f32 - seen) / 2.0;
+            let is_seen = (0.0..seen).contains(&from_start);
+            is_seen.then(|| (from_start / seen * self.cells_a_side as f32) as usize)
+        };
+        Some(along(y, height)? * self.cells_a_side + along(x, width)?)
     }
 }
 
@@ -129,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_speaks_for_the_answer_is_drawn_orange_and_what_speaks_against_it_blue() {
-        let map = OcclusionMap { cells_a_side: 2, weights: vec![0.5, -0.25, 0.0, 0.001] };
+        let map = OcclusionMap { cells_a_side: 2, weights: vec![0.5, -0.25, 0.0, 0.001], middle: None };
         let photo = Photo { width: 4, height: 2, rgb: vec![100; 24] };
         let drawn = map.draw_over(&photo);
         let pixel = |x: usize, y: usize| &drawn.rgb[(y * 4 + x) * 3..][..3];
@@ -140,10 +153,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_encoder_does_not_see_keeps_its_colour() {
+        let map = OcclusionMap { cells_a_side: 2, weights: vec![1.0; 4], middle: Some(0.5) };
+        let photo = Photo { width: 8, height: 4, rgb: vec![100; 96] };
+        let drawn = map.draw_over(&photo);
+        let coloured = (0..32).filter(|at| drawn.rgb[at * 3..][..3] != [100; 3]);
+        // Two by two pixels in the middle of eight by four.
+        assert_eq!(coloured.collect::<Vec<_>>(), [8 + 3, 8 + 4, 16 + 3, 16 + 4]);
+        let [first, last] = [(3, 1), (4, 2)].map(|pixel| map.cell(pixel, (8, 4)));
+        assert_eq!((first, last), (Some(0), Some(3)));
+    }
+
+    #[test]
     fn noise_is_not_drawn_as_if_it_were_a_finding() {
-        let map = OcclusionMap { cells_a_side: 1, weights: vec![1e-6] };
+        let map = OcclusionMap { cells_a_side: 1, weights: vec![1e-6], middle: None };
         assert!(map.shades()[0] < 1e-3);
-        let map = OcclusionMap { cells_a_side: 1, weights: vec![-0.2] };
+        let map = OcclusionMap { cells_a_side: 1, weights: vec![-0.2], middle: None };
         assert_eq!(map.shades(), [-1.0]);
     }
 }

@@ -64,7 +64,7 @@ fn the_word_that_decides_has_the_largest_weight_and_one_against_it_a_negative_on
 #[test]
 fn the_corner_that_decides_has_the_only_weight() {
     let Explanation { prediction, words, photo } = explain(None, Some(photo()));
-    let OcclusionMap { cells_a_side, weights } = photo.unwrap();
+    let OcclusionMap { cells_a_side, weights, .. } = photo.unwrap();
     assert_eq!((cells_a_side, weights.len(), words), (7, 49, None));
     assert!(weights[0] > 0.3, "{weights:?}");
     assert!(weights[1..].iter().all(|weight| *weight == 0.0), "{weights:?}");

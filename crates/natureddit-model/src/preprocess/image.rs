@@ -112,6 +112,11 @@ impl ImagePreprocess {
         Ok(())
     }
 
+    /// The side of the square that is cut out of the middle, as a share of the photo's short side.
+    pub(crate) fn middle(&self) -> Option<f32> {
+        self.short_side.map(|short_side| self.size as f32 / short_side.max(self.size) as f32)
+    }
+
     pub(super) fn pixels(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Vec<f32>, ImageError> {
         let filter = match self.filter {
             ResizeFilter::Bilinear => Filter::Bilinear,

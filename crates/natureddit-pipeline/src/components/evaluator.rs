@@ -24,7 +24,6 @@ use report::{Mistakes, Photos, Report};
 use verdict::{Champion, Ruling, rulings};
 
 pub use report::REPORT_FILE;
-pub(super) use report::STYLE;
 pub use slices::{Slice, SliceKind};
 pub use verdict::Rule;
 

@@ -6,17 +6,16 @@ mod charts;
 mod figures;
 mod mistakes;
 mod slices;
-mod style;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use natureddit_core::ClassNames;
 use natureddit_model::metrics::Judged;
 
 use super::verdict::Ruling;
 use super::{Evaluation, EvaluatorConfig};
+use crate::components::page::page;
 
 pub(super) use mistakes::{Mistakes, Photos};
-pub(in crate::components) use style::STYLE;
 
 /// The page in the folder of an evaluation.
 pub const REPORT_FILE: &str = "report.html";
@@ -41,33 +40,17 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// The page.
     pub(super) fn render(&self) -> String {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    meta http-equiv="Content-Security-Policy"
-                        content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-                    title { "Evaluation of " (self.model) }
-                    style { (PreEscaped(STYLE)) (PreEscaped(crate::svg::STYLE)) }
-                }
-                body {
-                    main {
-                        (self.header())
-                        (self.verdict())
-                        (figures::section(self))
-                        (figures::classes_section(self))
-                        (charts::section(self))
-                        (slices::section(&self.evaluation.slices, self.config))
-                        (mistakes::section(self.mistakes))
-                        (self.footer())
-                    }
-                }
-            }
+        let body = html! {
+            (self.header())
+            (self.verdict())
+            (figures::section(self))
+            (figures::classes_section(self))
+            (charts::section(self))
+            (slices::section(&self.evaluation.slices, self.config))
+            (mistakes::section(self.mistakes))
+            (self.footer())
         };
-        page.into_string()
+        page(&format!("Evaluation of {}", self.model), true, &body)
     }
 
     fn header(&self) -> Markup {

@@ -46,6 +46,9 @@ struct Map {
     cells_a_side: usize,
     /// Row by row from the top.
     weights: Vec<Vec<f32>>,
+    /// The grid covers the square in the middle whose side is this share of the photo's short side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    middle: Option<f32>,
     #[serde(skip)]
     shades: Vec<f32>,
 }
@@ -61,6 +64,7 @@ impl Explained {
         let map = |map: &OcclusionMap| Map {
             cells_a_side: map.cells_a_side,
             weights: map.rows().map(<[f32]>::to_vec).collect(),
+            middle: map.middle,
             shades: map.shades(),
         };
         Self {
@@ -81,7 +85,8 @@ impl fmt::Display for Explained {
             words.iter().try_for_each(|word| word.write(f, width))?;
         }
         if let Some(map) = photo {
-            writeln!(f, "\nthe photo: how far it falls when the part is covered")?;
+            let part = if map.middle.is_some() { "the middle of the photo, which the model sees" } else { "the photo" };
+            writeln!(f, "\n{part}: how far it falls when the part is covered")?;
             map.write(f)?;
         }
         heat_map.as_ref().map_or(Ok(()), |file| writeln!(f, "heat map: {}", file.display()))
@@ -176,7 +181,7 @@ mod tests {
         Explanation {
             prediction: Prediction { class: Class(0), probabilities: vec![0.9, 0.1] },
             words: Some(vec![word("A", 0, -0.004), word("fox,", 2, 0.512), word("雪", 7, 0.0)]),
-            photo: Some(OcclusionMap { cells_a_side: 2, weights: vec![0.5, 0.02, -0.12, 0.2] }),
+            photo: Some(OcclusionMap { cells_a_side: 2, weights: vec![0.5, 0.02, -0.12, 0.2], middle: None }),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::html;
 
-use crate::components::evaluator::STYLE;
+use crate::components::page::page;
 
 /// A title and what stands below it.
 pub(super) struct Document {
@@ -37,34 +37,21 @@ impl Document {
 
     /// A page without script that fetches nothing.
     pub(super) fn html(&self) -> String {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                    title { (self.title) }
-                    style { (PreEscaped(STYLE)) }
+        let body = html! {
+            h1 { (self.title) }
+            @for block in &self.blocks {
+                @match block {
+                    Block::Heading(text) => h2 { (text) },
+                    Block::Text(text) => p { (text) },
+                    Block::List(items) => ul { @for item in items { li { (item) } } },
+                    Block::Table { header, rows } => div.scroll { table {
+                        thead { tr { @for cell in header { th scope="col" { (cell) } } } }
+                        tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+                    } },
                 }
-                body { main {
-                    h1 { (self.title) }
-                    @for block in &self.blocks {
-                        @match block {
-                            Block::Heading(text) => h2 { (text) },
-                            Block::Text(text) => p { (text) },
-                            Block::List(items) => ul { @for item in items { li { (item) } } },
-                            Block::Table { header, rows } => div.scroll { table {
-                                thead { tr { @for cell in header { th scope="col" { (cell) } } } }
-                                tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
-                            } },
-                        }
-                    }
-                } }
             }
         };
-        page.into_string()
+        page(&self.title, false, &body)
     }
 }
 

@@ -1,7 +1,32 @@
-//! How the page looks: light, dark, and on paper.
+//! The pages among artifacts: no script, nothing fetched.
 
-/// The page's style sheet; the plots' own is [`crate::svg::STYLE`].
-pub(in crate::components) const STYLE: &str = "\
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// A whole page. `plots`: those of [`crate::svg`] and pictures within the page are shown as well.
+pub(super) fn page(title: &str, plots: bool, body: &Markup) -> String {
+    let policy = match plots {
+        true => "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+        false => "default-src 'none'; style-src 'unsafe-inline'",
+    };
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                title { (title) }
+                style { (PreEscaped(STYLE)) @if plots { (PreEscaped(crate::svg::STYLE)) } }
+            }
+            body { main { (body) } }
+        }
+    };
+    page.into_string()
+}
+
+/// Light, dark, and on paper.
+const STYLE: &str = "\
 :root{--paper:#fff;--card:#f6f8f7;--ink:#17211c;--soft:#5b6861;--line:#dde4e0;--good:#1a7f4b;--bad:#b3261e;\
 --c0:#1b7f79;--c1:#c4581b;--c2:#3f5fbf;--c3:#8a4f9e;--c4:#8c7a00;--c5:#b83a6b}\
 @media screen and (prefers-color-scheme:dark){:root{--paper:#121715;--card:#1b2220;--ink:#e6ece9;--soft:#9fada6;\
