@@ -172,7 +172,7 @@ impl Trainer {
 
 /// What the model was made from: the settings, and the inputs by content.
 fn lineage(io: &ExecutionIo, config: &TrainerConfig) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut lineage = BTreeMap::from([("trainer".to_owned(), serde_json::to_value(config)?.to_string())]);
+    let mut lineage = BTreeMap::from([("trainer".to_owned(), serde_json::to_string(config)?)]);
     for key in ["examples", "transformed_examples", "hyperparameters"] {
         lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
     }
