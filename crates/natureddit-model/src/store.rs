@@ -44,13 +44,18 @@ pub fn version_of(folder: &Path) -> Option<u64> {
     name.parse().ok().filter(|version: &u64| version.to_string() == name)
 }
 
-/// The version that the next push becomes: one above everything named by a number, whatever is in it.
+/// The version that the next push becomes: one above everything named by a number, whatever is in it, and above every
+/// version that was ever pushed, for its number names that model for ever.
 ///
 /// # Errors
-/// When the folder cannot be listed, or something is named by the highest number there is.
-pub fn next_version(model: &Path) -> Result<u64, FsError> {
-    let Some((newest, path)) = numbered(model)?.pop_last() else { return Ok(1) };
-    newest.checked_add(1).ok_or_else(|| FsError::new("go above", &path, io::Error::other("no higher version exists")))
+/// When the folder cannot be listed or its history not read, or something is named by the highest number there is.
+pub fn next_version(model: &Path) -> Result<u64, HistoryError> {
+    let there = numbered(model)?.into_keys().next_back();
+    let pushed = history::read(model)?.iter().map(|change| change.version).max();
+    let Some(newest) = there.max(pushed) else { return Ok(1) };
+    let none =
+        || FsError::new("go above", &model.join(newest.to_string()), io::Error::other("no higher version exists"));
+    Ok(newest.checked_add(1).ok_or_else(none)?)
 }
 
 /// Removes what a killed push left in a model's folder. Nobody else may be pushing there.
@@ -114,6 +119,14 @@ mod tests {
         assert_eq!(next_version(&store.path().join("nowhere")).unwrap(), 1);
         fs::write_atomic(&store.path().join("8"), "a file").unwrap();
         assert_eq!(next_version(store.path()).unwrap(), 9);
+    }
+
+    #[test]
+    fn the_number_of_a_version_that_is_gone_is_not_used_again() {
+        let store = store(&["1", "2"]);
+        let pushed = r#"{"at":"2026-11-29T12:00:00Z","change":"push","version":7}"#;
+        fs::write_atomic(&store.path().join(HISTORY_FILE), format!("{pushed}\n")).unwrap();
+        assert_eq!(next_version(store.path()).unwrap(), 8);
     }
 
     #[test]

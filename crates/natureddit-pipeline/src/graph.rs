@@ -260,6 +260,17 @@ impl Graph {
         }
         found
     }
+
+    /// All that come before these components, directly or not, but for these themselves.
+    pub(crate) fn upstream(&self, components: &BTreeSet<&'static str>) -> BTreeSet<&'static str> {
+        let mut found = components.clone();
+        for node in self.nodes.iter().rev() {
+            if found.contains(node.spec().id) {
+                found.extend(node.before());
+            }
+        }
+        &found - components
+    }
 }
 
 fn check_inputs(node: &Node) -> Result<(), GraphError> {
@@ -370,6 +381,7 @@ mod tests {
         let order: Vec<_> = graph.specs().map(|spec| spec.id).collect();
         assert_eq!(order, ["Gen", "Check", "Trainer", "Pusher"]);
         assert_eq!(graph.downstream("Check"), BTreeSet::from(["Check", "Pusher", "Trainer"]));
+        assert_eq!(graph.upstream(&BTreeSet::from(["Pusher"])), BTreeSet::from(["Check", "Gen", "Trainer"]));
         let error = Graph::new(vec![node(&GEN), trainer().after("Check")]).err().unwrap().to_string();
         assert_eq!(error, "Trainer is to come after Check, which is not in the graph");
         let both = Graph::new(vec![node(&GEN), trainer().after("Check"), check().after("Trainer")]).err();

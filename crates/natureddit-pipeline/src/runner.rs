@@ -12,6 +12,7 @@ mod inputs;
 mod layout;
 mod plan;
 mod report;
+mod reuse;
 mod schedule;
 mod session;
 mod work;
@@ -49,9 +50,9 @@ pub struct RunnerConfig {
 /// What to run, and what not to believe.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// Only this component; the others' latest outputs are taken as they are.
+    /// Only this component, on the others' latest outputs, which must go together.
     pub only: Option<String>,
-    /// This component and all that read from it; the others' latest outputs are taken as they are.
+    /// This component and all that come after it, on the others' latest outputs, which must go together.
     pub from: Option<String>,
     /// Components that run even where nothing changed.
     pub force: BTreeSet<String>,
@@ -98,6 +99,24 @@ pub enum RunError {
         from: &'static str,
         /// What is wrong with it.
         reason: StaleReason,
+    },
+    /// A part of the pipeline was asked for, and what comes before it ended badly.
+    #[error("{from} comes before {component}, and failed when it last ran")]
+    FailedBefore {
+        /// The component that was to run.
+        component: &'static str,
+        /// The component that failed.
+        from: &'static str,
+    },
+    /// A part of the pipeline was asked for, and what comes before it does not go together.
+    #[error("{component} was last run on other {key} than {from} has made since")]
+    OutOfStep {
+        /// A component that is left out.
+        component: &'static str,
+        /// Its input.
+        key: &'static str,
+        /// The component whose output that is.
+        from: &'static str,
     },
     /// An external input could not be looked up.
     #[error("could not look up the input {key:?} of {component}")]

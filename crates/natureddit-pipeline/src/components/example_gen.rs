@@ -114,6 +114,7 @@ impl Component for ExampleGen {
             cx.examples.keep(io.output("examples"), split, examples.into())?;
         }
         cx.set_detail("titles_dropped", counts.titles_dropped);
+        cx.set_detail("labels_of_other_classes", counts.labels_of_other_classes);
         cx.set_detail("titles_of_other_classes", counts.titles_of_other_classes);
         write_json(&io.output("examples").join(EXAMPLES_FILE), &counts)
     }

@@ -38,7 +38,7 @@ pub struct Training {
     pub train_rows: usize,
     /// How many rows were watched to stop in time.
     pub eval_rows: usize,
-    /// The epoch the model is from, counted from 0.
+    /// The epoch the model is from, counted from 1.
     pub best_epoch: usize,
     /// How the temperature was fitted; `None` where the eval rows are too few, and answers are as sure as training left them.
     #[serde(default)]
@@ -76,7 +76,7 @@ impl Component for Trainer {
         const {
             &ComponentSpec {
                 id: "Trainer",
-                version: 5,
+                version: 6,
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
@@ -123,7 +123,7 @@ impl Component for Trainer {
             extra_title_weight: self.extra_title_weight,
             train_rows: train.len(),
             eval_rows: eval.len(),
-            best_epoch: trained.best_epoch,
+            best_epoch: trained.best_epoch + 1,
             calibration: trained.calibration,
             unknown_labels,
             epochs: trained.epochs.clone(),
@@ -149,7 +149,7 @@ fn tell(trained: &Trained, (train_rows, eval_rows): (usize, usize), cx: &mut Exe
     cx.set_detail("train_rows", train_rows);
     cx.set_detail("eval_rows", eval_rows);
     cx.set_detail("epochs", trained.epochs.len());
-    cx.set_detail("best_epoch", trained.best_epoch);
+    cx.set_detail("best_epoch", trained.best_epoch + 1);
     cx.set_detail("train_loss", best.train_loss);
     if let Some(loss) = best.eval_loss {
         cx.set_detail("eval_loss", loss);

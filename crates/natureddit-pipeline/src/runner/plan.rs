@@ -77,6 +77,7 @@ impl fmt::Display for RunPlan {
 impl Session<'_> {
     /// What a run of the selected components would do.
     pub(super) fn plan(&mut self, graph: &Graph, selected: &BTreeSet<&'static str>) -> Result<RunPlan, RunError> {
+        self.check_left_out(graph, selected)?;
         let mut open = BTreeSet::new();
         let mut components = Vec::with_capacity(graph.nodes.len());
         for node in &graph.nodes {

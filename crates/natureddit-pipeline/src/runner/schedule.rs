@@ -83,6 +83,7 @@ impl Session<'_> {
         watch: &mut dyn FnMut(RunEvent<'_>),
     ) -> Result<RunReport, RunError> {
         let began = Instant::now();
+        self.check_left_out(graph, selected)?;
         let run = self.begin(graph, selected)?;
         let (running, over, settled) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let mut board = Board { graph, run, running, over, settled, failure: None };

@@ -212,7 +212,7 @@ fn training_metrics(training: &Training, told: &Told<'_>, report: &RunReport) ->
         metrics.extend(figures.into_iter().filter_map(metric));
     }
     let whole = [
-        ("best_epoch", training.best_epoch + 1),
+        ("best_epoch", training.best_epoch),
         ("train_rows", training.train_rows),
         ("validation_rows", training.eval_rows),
     ];

@@ -3,7 +3,7 @@
 use natureddit_core::fs;
 use natureddit_pipeline::{Outcome, RunError, RunOptions, StaleReason};
 
-use crate::project::{Project, force, tamper_unseen, verify};
+use crate::project::{Failure, Project, force, tamper_unseen, verify};
 
 #[test]
 fn a_second_run_finds_everything_in_the_cache() {
@@ -157,11 +157,45 @@ fn a_part_cannot_run_on_what_is_not_there() {
     let error = project.try_run(&only).unwrap_err();
     assert_eq!(error.to_string(), "Trainer needs the output of ExampleGen, which has not run yet");
     project.run();
-    // The run that was refused had an id of its own.
-    fs::remove_dir_all(&project.path("pipeline/ExampleGen/examples/2")).unwrap();
+    fs::remove_dir_all(&project.path("pipeline/ExampleGen/examples/1")).unwrap();
     let error = project.try_run(&only).unwrap_err().to_string();
-    let expected = "Trainer needs the output of ExampleGen, and output pipeline/ExampleGen/examples/2 is missing";
+    let expected = "Trainer needs the output of ExampleGen, and output pipeline/ExampleGen/examples/1 is missing";
     assert_eq!(error, expected);
+}
+
+#[test]
+fn a_part_cannot_run_on_outputs_that_do_not_go_together() {
+    let project = Project::new();
+    project.run();
+    project.write("data/posts.csv", "other posts");
+    let only = |component: &str| RunOptions { only: Some(component.into()), ..RunOptions::default() };
+    let from = |component: &str| RunOptions { from: Some(component.into()), ..RunOptions::default() };
+    assert_eq!(project.run_with(&only("ExampleGen")).failure(), None);
+    project.ran();
+    let expected = "Trainer was last run on other examples than ExampleGen has made since";
+    for options in [only("Pusher"), from("Pusher")] {
+        assert_eq!(project.try_run(&options).unwrap_err().to_string(), expected);
+        assert_eq!(project.runner().plan(&project.graph(), &options).unwrap_err().to_string(), expected);
+    }
+    assert_eq!(project.ran(), [""; 0]);
+    assert_eq!(project.run_with(&from("Trainer")).failure(), None);
+    assert_eq!(project.ran(), ["Trainer", "Pusher"]);
+    assert_eq!(project.run_with(&only("Pusher")).failure(), None);
+}
+
+#[test]
+fn a_part_cannot_run_behind_what_failed() {
+    let mut project = Project::new();
+    project.run();
+    project.settings.failure = Failure::Error;
+    project.settings.epochs = 40;
+    assert!(project.report().failure().is_some());
+    let from = RunOptions { from: Some("Pusher".into()), ..RunOptions::default() };
+    let error = project.try_run(&from).unwrap_err().to_string();
+    assert_eq!(error, "Trainer comes before Pusher, and failed when it last ran");
+    project.settings.failure = Failure::None;
+    project.run();
+    assert_eq!(project.run_with(&from).failure(), None);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use natureddit_core::{PostId, Progress};
+use natureddit_data::Dataset;
 use natureddit_pipeline::metadata::{Direction, Lineage, NodeId};
 use natureddit_pipeline::{ArtifactType, Metadata, PropertyValue, Runner};
 use serde::Serialize;
@@ -82,6 +83,14 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     match start(&args.id, &runner, &mut metadata, session)? {
         Start::Post(post) => {
             let lineage = PostLineage::find(&post, &runner, &mut metadata)?;
+            if lineage.is_unknown() && !Dataset::read(&config.project.data_dir)?.has_post(&post) {
+                return Err(anyhow!(
+                    "{:?} is no model, output, artifact or execution that the metadata store knows, and no \
+                     post of the dataset or of any examples",
+                    args.id
+                ))
+                .hint("`natureddit lineage --help` shows what can be asked for");
+            }
             session.output.result(&lineage)?;
         }
         Start::Node(start) => {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use natureddit_model::ModelVersions;
 use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation, REPORT_FILE};
+use natureddit_pipeline::components::example_gen::{EXAMPLES_FILE, ExampleCounts};
 use natureddit_pipeline::components::example_validator::{Findings, VALIDATION_FILE};
 use natureddit_pipeline::components::infra_validator::{InfraVerdict, read_infra_blessing};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
@@ -25,7 +26,7 @@ use super::error::{CliError, Exit, HintExt};
 use super::evaluation::EvaluationTable;
 use super::session::Session;
 use super::tracking::{RunTracker, Tracked};
-use super::words::printable;
+use super::words::{counted, is_or_are, printable};
 use crate::config::Config;
 use crate::wiring;
 use drawing::Drawing;
@@ -68,7 +69,7 @@ pub(super) struct Ran {
     pub(super) report: RunReport,
     /// Photos without features, by reason: the Transform's, now or when its output was cached.
     pub(super) photos_skipped: BTreeMap<String, usize>,
-    /// What the ExampleValidator warns of, now or when its output was cached.
+    /// What the ExampleValidator warns of, and labels that are none of the classes, now or when its output was cached.
     pub(super) warnings: Vec<String>,
     /// What the Evaluator found, now or when its output was cached.
     pub(super) evaluation: Option<Evaluation>,
@@ -88,7 +89,7 @@ impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Drawing::of_report(&self.report))?;
         for (reason, count) in &self.photos_skipped {
-            writeln!(f, "  skipped {count} photos: {reason}")?;
+            writeln!(f, "  skipped {}: {reason}", counted(*count as u64, "photo"))?;
         }
         for warning in &self.warnings {
             writeln!(f, "  warning: {}", printable(warning))?;
@@ -188,7 +189,13 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
         *photos_skipped.entry(reason).or_default() += 1;
     }
     let findings: Option<Findings> = read_output(&runner, &report, "ExampleValidator", "anomalies", VALIDATION_FILE)?;
-    let warnings = findings.unwrap_or_default().warnings;
+    let counts: Option<ExampleCounts> = read_output(&runner, &report, "ExampleGen", "examples", EXAMPLES_FILE)?;
+    let left_out = counts.map(|counts| counts.labels_of_other_classes as u64).filter(|count| *count > 0);
+    let left_out = left_out.map(|count| {
+        let (are, classes) = (is_or_are(count), &config.project.classes);
+        format!("{} {are} none of {classes}: what has them is left out", counted(count, "label"))
+    });
+    let warnings = left_out.into_iter().chain(findings.unwrap_or_default().warnings).collect();
     let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
     let folder = report.component("Evaluator").and_then(|evaluator| evaluator.outputs.get("evaluation"));
     let evaluation_report = folder.map(|output| runner.path(&output.uri).join(REPORT_FILE));

@@ -65,6 +65,9 @@ fn of_run(error: &RunError) -> Option<String> {
         RunError::NothingToReuse { .. } | RunError::CannotReuse { .. } => {
             Some("`natureddit run` without --only and --from makes it".to_owned())
         }
+        RunError::FailedBefore { .. } | RunError::OutOfStep { .. } => {
+            Some("`natureddit run` without --only and --from runs what must come before".to_owned())
+        }
         RunError::UnknownComponent { name, known } => of_unknown(name, known),
         _ => None,
     }

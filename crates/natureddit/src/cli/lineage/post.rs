@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::tree::Tree;
 use crate::cli::error::CliError;
-use crate::cli::words::counted;
+use crate::cli::words::{counted, was_or_were};
 
 /// What became of a post.
 #[derive(Serialize)]
@@ -92,6 +92,11 @@ impl PostLineage {
         Ok(found)
     }
 
+    /// Whether nothing here tells that there ever was such a post.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.examples.is_empty() && self.examples_removed == 0
+    }
+
     fn add_made(&mut self, down: Option<&Lineage>) {
         let nodes = down.map(|lineage| lineage.nodes.as_slice()).unwrap_or_default();
         let uris = |artifact_type: ArtifactType| {
@@ -121,7 +126,8 @@ impl fmt::Display for PostLineage {
         }
         if self.examples_removed > 0 {
             let removed = counted(self.examples_removed, "folder");
-            writeln!(f, "{removed} of examples were removed: what was in them cannot be told")?;
+            let were = was_or_were(self.examples_removed);
+            writeln!(f, "{removed} of examples {were} removed: what was in them cannot be told")?;
         }
         Ok(())
     }

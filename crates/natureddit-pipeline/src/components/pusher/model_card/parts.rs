@@ -71,7 +71,7 @@ impl ModelCard<'_> {
         if let Some(training) = &self.training {
             facts.push(format!("rows learnt from: {}", training.train_rows));
             facts.push(format!("rows that decided when to stop: {}", training.eval_rows));
-            facts.push(format!("epoch taken: {} of {}", training.best_epoch + 1, training.epochs.len()));
+            facts.push(format!("epoch taken: {} of {}", training.best_epoch, training.epochs.len()));
             facts.push(format!("weight of a title without a photo: {}", training.extra_title_weight));
         }
         let settings = self.manifest.lineage.get("trainer").and_then(|text| serde_json::from_str(text).ok());
