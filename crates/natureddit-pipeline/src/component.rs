@@ -170,12 +170,14 @@ pub struct ExecutionContext {
     pub(crate) outputs: &'static [Port],
     pub(crate) properties: BTreeMap<&'static str, BTreeMap<String, PropertyValue>>,
     pub(crate) details: BTreeMap<String, PropertyValue>,
+    pub(crate) refusal: Option<anyhow::Error>,
 }
 
 impl ExecutionContext {
     pub(crate) fn new(spec: &ComponentSpec, progress: Progress) -> Self {
         let (files, examples) = (FileStates::empty(), KeptExamples::default());
-        Self { progress, files, examples, outputs: spec.outputs, properties: BTreeMap::new(), details: BTreeMap::new() }
+        let (properties, details) = (BTreeMap::new(), BTreeMap::new());
+        Self { progress, files, examples, outputs: spec.outputs, properties, details, refusal: None }
     }
 
     /// Sets a property of the artifact made at `output`: `blessed`, `span`, `accuracy`.
@@ -188,6 +190,11 @@ impl ExecutionContext {
         };
         assert_not_reserved(name);
         self.properties.entry(port.key).or_default().insert(name.to_owned(), value.into());
+    }
+
+    /// Stops the run although the outputs are whole: they tell why, and are kept. The component has failed for all others.
+    pub fn refuse(&mut self, why: impl Into<anyhow::Error>) {
+        self.refusal = Some(why.into());
     }
 
     /// Sets a property of the execution itself, shown in the run's report: `photos_embedded`.

@@ -39,5 +39,7 @@ pub use examples::{Example, read_split};
 pub use file_state::FileStates;
 pub use graph::{External, Graph, Input, Node};
 pub use metadata::{Metadata, MetadataLocation};
-pub use runner::{ComponentFailure, Outcome, Outlook, RunError, RunEvent, RunOptions, RunPlan, RunReport, Runner};
+pub use runner::{
+    ComponentFailure, ComponentReport, Outcome, Outlook, RunError, RunEvent, RunOptions, RunPlan, RunReport, Runner,
+};
 pub use split::Split;

@@ -1,7 +1,5 @@
 //! Writing down what came of a component.
 
-use std::collections::BTreeMap;
-
 use super::RunError;
 use super::inputs::Task;
 use super::report::{ComponentReport, Outcome, OutputReport};
@@ -21,7 +19,7 @@ impl Session<'_> {
     ) -> Result<ComponentReport, RunError> {
         let known = |port: &Port| Some((port.key, ArtifactRecord::Known(finished.outputs.remove(port.key)?)));
         let outputs = task.spec.outputs.iter().filter_map(known).collect();
-        let made = Made { outputs, details: BTreeMap::new() };
+        let made = Made { outputs, ..Made::default() };
         self.finish(task, run, Outcome::Cached { of: finished.id }, made)
     }
 

@@ -14,7 +14,7 @@ use natureddit_core::fs::FsError;
 use super::inputs::Task;
 use super::report::{ComponentFailure, ComponentReport, Outcome, RunEvent, RunReport};
 use super::session::Session;
-use super::work::{Done, Work};
+use super::work::{Done, Made, Work};
 use super::{RunError, milliseconds_since};
 use crate::artifact::{ExecutionId, PropertyValue};
 use crate::cache::StaleReason;
@@ -201,15 +201,19 @@ impl Session<'_> {
     ) -> Result<(), RunError> {
         let Some(Running { task, reason }) = board.running.remove(&done.at) else { return Ok(()) };
         self.states.absorb(done.states);
-        let report = match done.made {
-            Ok(made) => self.finish(&task, &board.run, Outcome::Ran { reason }, made)?,
-            Err(error) => {
+        let (error, made) = match done.made {
+            Ok(mut made) => (made.refusal.take(), made),
+            Err(error) => (Some(error), Made::default()),
+        };
+        let report = match error {
+            None => self.finish(&task, &board.run, Outcome::Ran { reason }, made)?,
+            Some(error) => {
                 let message = format!("{error:#}");
                 // Of several failures the first one is the one that is told as the run's.
                 board.failure.get_or_insert(ComponentFailure { component: task.spec.id, source: error });
                 let failed = Outcome::Failed { reason, message: message.clone() };
                 // What went wrong with the store is told as the run's error; this must not be lost beside it.
-                self.finish(&task, &board.run, failed, Default::default())
+                self.finish(&task, &board.run, failed, made)
                     .inspect_err(|_| tracing::error!("{} failed: {message}", task.spec.id))?
             }
         };

@@ -29,6 +29,8 @@ struct OutputFolder {
 pub(super) struct Made {
     pub(super) outputs: Vec<(&'static str, ArtifactRecord)>,
     pub(super) details: BTreeMap<String, PropertyValue>,
+    /// Why the run must not go on, of a component that made its outputs.
+    pub(super) refusal: Option<anyhow::Error>,
 }
 
 /// A component that is done, well or not.
@@ -110,7 +112,7 @@ impl Work {
         }
         // What it made outside is looked at now, so that the next run knows these files and need not read them.
         let _ = component.change_outside(&self.io, &mut self.states);
-        Ok(Made { outputs, details: cx.details })
+        Ok(Made { outputs, details: cx.details, refusal: cx.refusal })
     }
 }
 

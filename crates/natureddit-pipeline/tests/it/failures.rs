@@ -48,6 +48,22 @@ fn a_failed_run_leaves_the_results_of_an_earlier_one() {
 }
 
 #[test]
+fn what_a_component_refuses_is_kept_and_used_by_nobody() {
+    let mut project = Project::new();
+    project.settings.failure = Failure::Refusal;
+    let report = project.report();
+    assert_eq!(report.failure(), Some(("Trainer", "nobody should use it")));
+    let uri = report.component("Trainer").unwrap().outputs["model"].uri.clone();
+    assert!(project.path(&uri).join("deep/text").exists());
+    let from = RunOptions { from: Some("Pusher".into()), ..RunOptions::default() };
+    assert!(matches!(project.try_run(&from), Err(RunError::FailedBefore { .. })));
+    project.settings.failure = Failure::None;
+    project.ran();
+    project.run();
+    assert_eq!(project.ran(), ["Trainer", "Pusher"]);
+}
+
+#[test]
 fn a_panic_is_a_failure_like_others() {
     let mut project = Project::new();
     project.settings.failure = Failure::Panic;

@@ -49,6 +49,8 @@ pub(crate) enum Failure {
     None,
     Error,
     Panic,
+    /// Of a component whose outputs tell why.
+    Refusal,
 }
 
 pub(crate) struct Project {
@@ -227,6 +229,9 @@ impl Component for Step {
             "Trainer" => {
                 anyhow::ensure!(self.settings.failure != Failure::Error, "the loss is not a number");
                 assert!(self.settings.failure != Failure::Panic, "the trainer panics");
+                if self.settings.failure == Failure::Refusal {
+                    cx.refuse(anyhow::anyhow!("nobody should use it"));
+                }
                 cx.set_property("evaluation", "accuracy", 0.5);
                 cx.set_detail("epochs", i64::from(self.settings.epochs));
                 if !self.settings.note.is_empty() {

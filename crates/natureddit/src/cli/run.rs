@@ -17,7 +17,7 @@ use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
 use natureddit_pipeline::components::read_json;
 use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
 use natureddit_pipeline::training_graph::training_graph;
-use natureddit_pipeline::{Outcome, RunError, RunEvent, RunOptions, RunPlan, RunReport, Runner};
+use natureddit_pipeline::{ComponentReport, Outcome, RunError, RunEvent, RunOptions, RunPlan, RunReport, Runner};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -220,7 +220,12 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
 /// Draws how far a run came that failed, and makes its failure the error.
 fn failed(report: RunReport, session: &Session) -> Result<RunReport, CliError> {
     session.output.lines(&Drawing::of_report(&report).to_string());
-    report.succeeded().hint("what was finished before stays; mend it and `natureddit run` goes on from there")
+    let is_failed = |component: &&ComponentReport| matches!(component.outcome, Outcome::Failed { .. });
+    let left = report.components.iter().find(is_failed).and_then(|component| component.outputs.values().next());
+    let left = left.map(|output| format!("all that was found lies in {}", output.uri));
+    let failed =
+        report.succeeded().hint("what was finished before stays; mend it and `natureddit run` goes on from there");
+    left.into_iter().fold(failed, HintExt::hint)
 }
 
 /// Tells where nothing is drawn in place that a component begins.

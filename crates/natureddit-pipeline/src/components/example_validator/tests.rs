@@ -91,7 +91,7 @@ fn run(
     };
     let component = ExampleValidator { config: config.clone() };
     let mut cx = ExecutionContext::new(component.spec(), Progress::silent());
-    let result = component.execute(&io, &mut cx).map(|()| {
+    let result = component.execute(&io, &mut cx).and_then(|()| cx.refusal.take().map_or(Ok(()), Err)).map(|()| {
         let statistics = Split::ALL.map(|split| (split, read_statistics(&path("statistics"), split).unwrap())).into();
         let examples = examples.iter().map(|(&split, examples)| (split, examples.as_slice().into())).collect();
         ExampleValidator { config }.judge(&schema, &statistics, &examples)

@@ -47,7 +47,7 @@ pub(super) fn run(model: Option<&ModelReference>, session: &Session) -> Result<(
     let (version, dir) = version_of(&versions, name, model.version)?;
     let Some(file) = of(dir) else {
         return Err(anyhow!("version {version} of {name} has no model card"))
-            .hint("`natureddit run` writes one for each model that it pushes; what was pushed otherwise has none");
+            .hint("`natureddit run --force Pusher` writes it for the model that was pushed last; what was pushed otherwise has none");
     };
     let markdown = String::from_utf8_lossy(&fs::read_limited(&file, CARD_BYTES_MAX)?).into_owned();
     let page = Some(dir.join(MODEL_CARD_PAGE)).filter(|page| page.is_file());
