@@ -6,7 +6,8 @@
 //! PHOTOS is a folder with `posts.csv` (`id,title,img_name,choice,...`), its photos, and `titles_reddit.csv`
 //! (`id,subreddit,title,choice,...`). All are embedded once, with the default encoders, and kept in CACHE. Keys: those of
 //! `[trainer]` (`head`, `hidden_units`, `dropout`, `label_smoothing`, `learning_rate`, `weight_decay`, `image_dropout`,
-//! `text_dropout`, `batch_size`, `epochs_max`, `patience`), `extra_title_weight` (0: without the titles), `seeds`.
+//! `text_dropout`, `batch_size`, `epochs_max`, `patience`), `extra_title_weight` (0: without the titles), `seeds`, and
+//! `calibration_posts` (0: the encoders are in floats; else in eight bits, calibrated on so many posts without their labels).
 //!
 //! A title alone and a photo alone are asked of the head that learnt both, and of one that learnt that part only.
 
@@ -18,8 +19,11 @@ use std::path::Path;
 use natureddit_core::{Class, ClassNames, Progress, fs};
 use natureddit_model::metrics::{Bootstrap, Judged, evaluate, macro_f1};
 use natureddit_model::train::{Control, HeadKind, Sample, Trained, TrainerConfig, train_head};
-use natureddit_model::{Embedder, Features, ModelInput, Prediction, read_features, write_features};
-use natureddit_testkit::{LIMITS, assets};
+use natureddit_model::{
+    Embedder, Features, ModelInput, Precision, Prediction, calibrate_image, calibrate_text, read_features,
+    write_features,
+};
+use natureddit_testkit::{Assets, LIMITS, assets};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -43,7 +47,7 @@ fn main() -> Result<(), Failure> {
     let [photos, cache, settings @ ..] = args.as_slice() else { return Err("give PHOTOS CACHE".into()) };
     let settings = Settings::new(settings)?;
     let classes = ClassNames::new(["fauna", "flora", "landscape"].map(str::to_owned).to_vec())?;
-    let (posts, mut titles) = read(Path::new(photos), Path::new(cache), &classes)?;
+    let (posts, mut titles) = read(Path::new(photos), Path::new(cache), &classes, &settings)?;
     titles.iter_mut().for_each(|title| title.weight = settings.number("extra_title_weight", 0.0) as f32);
     titles.retain(|title| title.weight > 0.0);
 
@@ -93,7 +97,12 @@ impl Settings {
 }
 
 /// The photos with their titles, and the titles without a photo.
-fn read(photos: &Path, cache: &Path, classes: &ClassNames) -> Result<(Vec<Row>, Vec<Row>), Failure> {
+fn read(
+    photos: &Path,
+    cache: &Path,
+    classes: &ClassNames,
+    settings: &Settings,
+) -> Result<(Vec<Row>, Vec<Row>), Failure> {
     let table = |name: &str| -> Result<Vec<BTreeMap<String, String>>, Failure> {
         let content = fs::read(&photos.join(name))?;
         Ok(csv::Reader::from_reader(content.as_slice()).deserialize().collect::<Result<_, _>>()?)
@@ -102,7 +111,8 @@ fn read(photos: &Path, cache: &Path, classes: &ClassNames) -> Result<(Vec<Row>, 
     let pair = &assets().pair;
     let (image, text) = (pair.image.features, pair.text.features);
     if fs::optional(fs::metadata(cache))?.is_none() {
-        write_features(cache, &embed(photos, &posts, &titles)?, image, text)?;
+        let calibration_posts = settings.number("calibration_posts", 0.0) as usize;
+        write_features(cache, &embed(photos, &posts, &titles, calibration_posts)?, image, text)?;
     }
     let mut features = read_features(cache, image, text)?.into_iter();
     let mut rows = |table: &[BTreeMap<String, String>], own_groups: bool| -> Result<Vec<Row>, Failure> {
@@ -122,12 +132,21 @@ fn embed(
     photos: &Path,
     posts: &[BTreeMap<String, String>],
     titles: &[BTreeMap<String, String>],
+    calibration_posts: usize,
 ) -> Result<Vec<Features>, Failure> {
-    let assets = assets();
-    let mut embedder = Embedder::build(&assets.pair, &assets.files, &assets.runtime, LIMITS, 2)?;
-    let files = posts.iter().map(|line| fs::read(&photos.join(&line["img_name"]))).collect::<Result<Vec<_>, _>>()?;
+    let Assets { pair, files, runtime, .. } = assets();
+    let bytes = posts.iter().map(|line| fs::read(&photos.join(&line["img_name"]))).collect::<Result<Vec<_>, _>>()?;
     let both =
-        posts.iter().zip(&files).map(|(line, file)| ModelInput { text: Some(&line["title"]), image: Some(file) });
+        posts.iter().zip(&bytes).map(|(line, file)| ModelInput { text: Some(&line["title"]), image: Some(file) });
+    let mut precision = Precision::default();
+    if let Some(step) = posts.len().checked_div(calibration_posts) {
+        let embedder = Embedder::build(pair, files, runtime, LIMITS, 1)?;
+        let some = both.clone().step_by(step.max(1)).take(calibration_posts);
+        let some: Vec<_> = some.map(|input| embedder.preprocessor().prepare(&input)).collect::<Result<_, _>>()?;
+        precision.image = Some(calibrate_image(pair, files, runtime, some.iter().cloned(), 2)?);
+        precision.text = Some(calibrate_text(pair, files, runtime, some.into_iter(), 2)?);
+    }
+    let mut embedder = Embedder::build_at(pair, files, &precision, runtime, LIMITS, 2)?;
     let alone = titles.iter().map(|line| ModelInput { text: Some(&line["title"]), image: None });
     let inputs: Vec<ModelInput<'_>> = both.chain(alone).collect();
     Ok(embedder.embed(&inputs)?.into_iter().collect::<Result<_, _>>()?)

@@ -8,9 +8,11 @@
 //! text_encoder.onnx     input_ids, attention_mask [n, tokens] -> embedding
 //! tokenizer.json        Hugging Face tokenizers
 //! head.safetensors      standardisation and the linear layer
+//! precision.json        where an encoder is in eight bits: the ranges of its activations
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
@@ -21,6 +23,7 @@ use crate::encoder::{EncoderFiles, EncoderPair, EncoderPorts, Ports, Widths};
 use crate::error::ModelError;
 use crate::head::Head;
 use crate::preprocess::PreprocessConfig;
+use crate::quantization::{ActivationRanges, Precision};
 use crate::weights::WeightsError;
 
 /// The version of this folder's form.
@@ -34,6 +37,8 @@ const IMAGE_ENCODER: &str = "image_encoder.onnx";
 const TEXT_ENCODER: &str = "text_encoder.onnx";
 const TOKENIZER: &str = "tokenizer.json";
 const HEAD: &str = "head.safetensors";
+const PRECISION: &str = "precision.json";
+/// Those of every bundle.
 const FILES: [&str; 6] = [LABELS, PREPROCESS, IMAGE_ENCODER, TEXT_ENCODER, TOKENIZER, HEAD];
 
 /// What a bundle says of itself. It holds no time and no version, so that equal content is equal bytes; the version
@@ -59,6 +64,36 @@ pub struct Manifest {
     pub files: BTreeMap<String, FileRecord>,
 }
 
+/// With which numbers an encoder calculates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncoderPrecision {
+    /// Floats of 32 bits.
+    #[default]
+    Fp32,
+    /// Integers of eight bits.
+    Int8,
+}
+
+impl EncoderPrecision {
+    fn of(ranges: Option<&ActivationRanges>) -> Self {
+        ranges.map_or(Self::Fp32, |_| Self::Int8)
+    }
+
+    fn is_fp32(&self) -> bool {
+        *self == Self::Fp32
+    }
+}
+
+impl fmt::Display for EncoderPrecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
 /// An encoder as the manifest names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,13 +102,29 @@ pub struct EncoderRecord {
     pub name: String,
     /// How many features it gives.
     pub features: usize,
-    /// What decides these features (weights, graph, preprocessing).
+    /// What decides these features (weights, graph, precision, preprocessing).
     pub hash: ContentHash,
+    /// With which numbers it calculates; a manifest that does not say so is of floats.
+    #[serde(default, skip_serializing_if = "EncoderPrecision::is_fp32")]
+    pub precision: EncoderPrecision,
     /// The licence of its weights.
     pub licence: String,
     /// How the values of its graph are called; nothing for a graph that this program built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Ports>,
+}
+
+impl Manifest {
+    /// Whether an encoder calculates in eight bits.
+    #[must_use]
+    pub fn is_int8(&self) -> bool {
+        [&self.image_encoder, &self.text_encoder].into_iter().any(|encoder| !encoder.precision.is_fp32())
+    }
+
+    /// The names of its bundle's files, in order.
+    fn file_names(&self) -> BTreeSet<&'static str> {
+        FILES.into_iter().chain(self.is_int8().then_some(PRECISION)).collect()
+    }
 }
 
 /// A file as the manifest names it.
@@ -140,6 +191,8 @@ pub struct BundleParts<'a> {
     pub classes: &'a ClassNames,
     /// Which encoders.
     pub encoders: &'a EncoderPair,
+    /// In which form they run.
+    pub precision: &'a Precision,
     /// Their weights.
     pub files: &'a EncoderFiles,
     /// The trained head.
@@ -166,36 +219,33 @@ impl ModelBundle {
     /// # Errors
     /// When the weights are not what the encoders need, or a file cannot be written.
     pub fn write(dir: &Path, parts: BundleParts<'_>) -> Result<Self, ModelError> {
-        let graphs = parts.encoders.build(parts.files)?;
-        let preprocess = parts.encoders.preprocess();
+        let BundleParts { encoders, precision, files, .. } = parts;
+        let graphs = precision.graphs(encoders, files)?;
+        let preprocess = encoders.preprocess();
         let labels: BTreeMap<usize, &str> = parts.classes.names().enumerate().collect();
         write_json(&dir.join(LABELS), &labels)?;
         write_json(&dir.join(PREPROCESS), &preprocess)?;
         fs::write_atomic(&dir.join(IMAGE_ENCODER), &graphs.image).map_err(BundleError::from)?;
         fs::write_atomic(&dir.join(TEXT_ENCODER), &graphs.text).map_err(BundleError::from)?;
-        let tokenizer = parts.encoders.tokenizer(parts.files)?;
-        fs::write_atomic(&dir.join(TOKENIZER), tokenizer).map_err(BundleError::from)?;
+        fs::write_atomic(&dir.join(TOKENIZER), encoders.tokenizer(files)?).map_err(BundleError::from)?;
         parts.head.write(&dir.join(HEAD))?;
 
-        let EncoderPair { image, text, .. } = parts.encoders;
-        let record = |name: &str, features, hash, licence: &str, ports: Option<&Ports>| EncoderRecord {
-            name: name.to_owned(),
-            features,
-            hash,
-            licence: licence.to_owned(),
-            ports: ports.cloned(),
-        };
-        let (image_hash, text_hash) = (parts.encoders.image_hash(), parts.encoders.text_hash());
-        let manifest = Manifest {
+        let (image_encoder, text_encoder) = records(encoders, precision);
+        let mut manifest = Manifest {
             format: FORMAT,
             name: parts.name.to_owned(),
             classes: parts.classes.clone(),
-            image_encoder: record(&image.name, image.features, image_hash, &image.licence, image.ports()),
-            text_encoder: record(&text.name, text.features, text_hash, &text.licence, text.ports()),
+            image_encoder,
+            text_encoder,
             lineage: parts.lineage,
             producer: concat!("natureddit ", env!("CARGO_PKG_VERSION")).to_owned(),
-            files: FILES.iter().map(|name| file_record(dir, name)).collect::<Result<_, _>>()?,
+            files: BTreeMap::new(),
         };
+        if manifest.is_int8() {
+            write_json(&dir.join(PRECISION), precision)?;
+        }
+        let names = manifest.file_names().into_iter();
+        manifest.files = names.map(|name| file_record(dir, name)).collect::<Result<_, _>>()?;
         write_json(&dir.join(Self::MANIFEST), &manifest)?;
         Ok(Self { dir: dir.to_owned(), manifest, preprocess })
     }
@@ -222,8 +272,10 @@ impl ModelBundle {
     pub fn read(dir: &Path) -> Result<Self, BundleError> {
         let manifest = Self::read_manifest(dir)?;
         let path = dir.join(Self::MANIFEST);
-        if !manifest.files.keys().map(String::as_str).eq(sorted(FILES)) {
-            return Err(BundleError::format(&path, format!("its files must be {}", FILES.join(", "))));
+        let names = manifest.file_names();
+        if !manifest.files.keys().map(String::as_str).eq(names.iter().copied()) {
+            let names: Vec<&str> = names.into_iter().collect();
+            return Err(BundleError::format(&path, format!("its files must be {}", names.join(", "))));
         }
         for (name, expected) in &manifest.files {
             let path = dir.join(name);
@@ -267,6 +319,14 @@ impl ModelBundle {
         Ok(Head::read(&self.dir.join(HEAD), classes.len(), image_encoder.features, text_encoder.features)?)
     }
 
+    /// In which form its encoders run.
+    ///
+    /// # Errors
+    /// When its file holds something else.
+    pub fn precision(&self) -> Result<Precision, BundleError> {
+        if self.manifest.is_int8() { read_json(&self.dir.join(PRECISION)) } else { Ok(Precision::default()) }
+    }
+
     pub(crate) fn graphs(&self) -> (PathBuf, PathBuf) {
         (self.dir.join(IMAGE_ENCODER), self.dir.join(TEXT_ENCODER))
     }
@@ -286,9 +346,26 @@ impl ModelBundle {
     }
 }
 
-fn sorted(mut names: [&str; FILES.len()]) -> [&str; FILES.len()] {
-    names.sort_unstable();
-    names
+/// Both encoders as the manifest names them.
+fn records(encoders: &EncoderPair, precision: &Precision) -> (EncoderRecord, EncoderRecord) {
+    let EncoderPair { image, text, .. } = encoders;
+    let image = EncoderRecord {
+        name: image.name.clone(),
+        features: image.features,
+        hash: precision.image_hash(encoders),
+        precision: EncoderPrecision::of(precision.image.as_ref()),
+        licence: image.licence.clone(),
+        ports: image.ports().cloned(),
+    };
+    let text = EncoderRecord {
+        name: text.name.clone(),
+        features: text.features,
+        hash: precision.text_hash(encoders),
+        precision: EncoderPrecision::of(precision.text.as_ref()),
+        licence: text.licence.clone(),
+        ports: text.ports().cloned(),
+    };
+    (image, text)
 }
 
 fn file_record(dir: &Path, name: &str) -> Result<(String, FileRecord), BundleError> {

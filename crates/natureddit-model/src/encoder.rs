@@ -18,8 +18,11 @@ use std::sync::Arc;
 use natureddit_core::{Asset, ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 
+use crate::error::ModelError;
 use crate::onnx::{self, Bert, EfficientNetLite, ResNet};
-use crate::preprocess::{ImagePreprocess, PREPROCESS_VERSION, PreprocessConfig, TextPreprocess};
+use crate::preprocess::{
+    ImagePreprocess, InputLimits, PREPROCESS_VERSION, PreprocessConfig, Preprocessor, TextPreprocess,
+};
 use crate::weights::WeightsError;
 pub use error::EncoderError;
 pub use onnx_file::{OnnxImageEncoder, OnnxTextEncoder};
@@ -184,6 +187,12 @@ impl ImageEncoder {
         }
     }
 
+    /// Whether this program builds its graph; one of a file runs as it is.
+    #[must_use]
+    pub fn is_built_here(&self) -> bool {
+        self.ports().is_none()
+    }
+
     /// What is written into a bundle: none for what this program builds.
     pub(crate) fn ports(&self) -> Option<&Ports> {
         if let ImageGraph::Onnx(_, ports) = &self.graph { Some(ports) } else { None }
@@ -251,6 +260,12 @@ impl TextEncoder {
         weights.into_iter().chain(self.tokenizer.asset())
     }
 
+    /// Whether this program builds its graph; one of a file runs as it is.
+    #[must_use]
+    pub fn is_built_here(&self) -> bool {
+        self.ports().is_none()
+    }
+
     /// What is written into a bundle: none for what this program builds.
     pub(crate) fn ports(&self) -> Option<&Ports> {
         if let TextGraph::Onnx(_, ports) = &self.graph { Some(ports) } else { None }
@@ -310,9 +325,12 @@ impl EncoderPair {
         }
     }
 
-    /// The graphs as ONNX files, built from the weights.
-    pub(crate) fn build(&self, files: &EncoderFiles) -> Result<EncoderGraphs, WeightsError> {
-        Ok(EncoderGraphs { image: self.image.build(files)?, text: self.text.build(files)? })
+    /// What prepares inputs for this pair.
+    ///
+    /// # Errors
+    /// When the tokenizer's file is not usable.
+    pub fn preprocessor(&self, files: &EncoderFiles, limits: InputLimits) -> Result<Preprocessor, ModelError> {
+        Ok(Preprocessor::new(self.preprocess(), &self.tokenizer(files)?, Path::new(&self.text.name), limits)?)
     }
 
     /// The content of the tokenizer's file.

@@ -23,7 +23,7 @@ mod store;
 pub mod train;
 mod weights;
 
-pub use bundle::{BundleError, BundleParts, Manifest, ModelBundle};
+pub use bundle::{BundleError, BundleParts, EncoderPrecision, EncoderRecord, Manifest, ModelBundle};
 pub use composed::{ComposeError, ComposedInputs, ComposedModel, composed_difference};
 pub use embedder::Embedder;
 pub use encoder::{
@@ -40,7 +40,7 @@ pub use predictor::{Prediction, Predictor, PredictorOptions};
 pub use preprocess::{
     Channels, ImagePreprocess, InputLimits, Prepared, PreprocessConfig, Preprocessor, ResizeFilter, TextPreprocess,
 };
-pub use quantization::{ActivationRanges, Precision, QuantizeError, calibrate_image, calibrate_text};
+pub use quantization::{ActivationRanges, Precision, QUANTIZE_VERSION, QuantizeError, calibrate_image, calibrate_text};
 pub use runtime::{Runtime, RuntimeError, onnx_runtime_asset};
 pub use store::{
     ChangeError, ChangeKind, DefaultChange, HISTORY_FILE, HistoryError, LockedModel, ModelVersions, VersionChange,

@@ -17,7 +17,7 @@ use crate::runtime::{Feed, Graph, Runtime, RuntimeError};
 use crate::weights::WeightsError;
 
 /// Raised whenever the same weights and ranges would give another graph.
-const QUANTIZE_VERSION: u32 = 1;
+pub const QUANTIZE_VERSION: u32 = 1;
 
 /// Why an encoder could not be calibrated or quantised.
 #[derive(Debug, thiserror::Error)]

@@ -43,6 +43,8 @@ pub enum ArtifactType {
     ExampleAnomalies,
     /// Examples as the trainer takes them: embeddings.
     TransformedExamples,
+    /// In which form the encoders run that made those.
+    TransformGraph,
     /// The settings of training that did best.
     HyperParameters,
     /// A trained model.
@@ -72,6 +74,7 @@ impl ArtifactType {
             Self::ExampleAnomalies => "ExampleAnomalies",
             Self::HyperParameters => "HyperParameters",
             Self::TransformedExamples => "TransformedExamples",
+            Self::TransformGraph => "TransformGraph",
             Self::Model => "Model",
             Self::ModelEvaluation => "ModelEvaluation",
             Self::ModelBlessing => "ModelBlessing",

@@ -184,6 +184,16 @@ fn record_at(record: usize, width: usize) -> u64 {
     (HEADER_LEN + record * record_len(width)) as u64
 }
 
+/// Removes all features of an encoder.
+///
+/// # Errors
+/// When they cannot be removed.
+pub(crate) fn remove(dir: &Path, encoder: &ContentHash) -> Result<(), FsError> {
+    let path = dir.join(format!("{encoder}.features"));
+    KeysFile::beside(&path).remove()?;
+    fs::optional(fs::remove_file(&path)).map(drop)
+}
+
 /// Removes the features of content with these hashes from every cache in a folder, and says how many there were. Caches
 /// that cannot be read are removed: they are made anew.
 ///

@@ -14,6 +14,7 @@ pub mod component;
 pub mod components;
 pub mod cross_validation;
 pub mod embeddings;
+mod encoder_form;
 pub mod examples;
 mod feature_shards;
 pub mod file_state;

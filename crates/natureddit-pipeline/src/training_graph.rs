@@ -20,7 +20,7 @@ use crate::components::pusher::{Pusher, is_same_bundle};
 use crate::components::schema_gen::SchemaGen;
 use crate::components::statistics_gen::StatisticsGen;
 use crate::components::trainer::Trainer;
-use crate::components::transform::Transform;
+use crate::components::transform::{PrecisionConfig, Transform};
 use crate::components::tuner::{Tuner, TunerConfig};
 use crate::graph::{External, Graph, GraphError, Input, Node, Resolution, ResolveError};
 use crate::schema::infer::InferConfig;
@@ -57,6 +57,8 @@ pub struct TrainingConfig {
     pub near_duplicate_distance_max: u32,
     /// The encoders.
     pub encoders: EncoderPair,
+    /// With which numbers they calculate.
+    pub precision: PrecisionConfig,
     /// The largest photo and title.
     pub limits: InputLimits,
     /// How many threads the encoders use.
@@ -129,6 +131,7 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
             .with("schema", Input::channel(schema_component(config), "schema")),
         Node::new(transform(config))
             .with("examples", Input::channel("ExampleGen", "examples"))
+            .with("labels", Input::files(config.labels_dir.clone(), &["labels.csv"]))
             .after("ExampleValidator"),
     ]
 }
@@ -136,6 +139,7 @@ fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
 fn transform(config: &TrainingConfig) -> Transform {
     Transform {
         encoders: config.encoders.clone(),
+        precision: config.precision,
         images_dir: config.data_dir.join("images"),
         cache_dir: config.pipeline_root.join("embeddings"),
         limits: config.limits,
@@ -202,7 +206,8 @@ fn trainer(config: &TrainingConfig) -> Node {
     };
     let node = Node::new(trainer)
         .with("examples", Input::channel("ExampleGen", "examples"))
-        .with("transformed_examples", Input::channel("Transform", "transformed_examples"));
+        .with("transformed_examples", Input::channel("Transform", "transformed_examples"))
+        .with("transform_graph", Input::channel("Transform", "transform_graph"));
     match config.tuner {
         Some(_) => node.with("hyperparameters", Input::channel("Tuner", "hyperparameters")),
         None => node,
@@ -218,6 +223,7 @@ fn evaluator(config: &TrainingConfig) -> Node {
         limits: config.limits,
         threads: config.threads,
         assets: config.assets.clone(),
+        floats: Transform { precision: PrecisionConfig::Fp32, ..transform(config) },
     };
     let store = config.models_dir.join(&config.model_name);
     Node::new(evaluator)

@@ -10,8 +10,8 @@ use natureddit_core::{Asset, Class, ClassNames, ContentHash, Progress, fs};
 use natureddit_image::ImageLimits;
 use natureddit_model::train::{Control, HeadKind, Sample, TrainerConfig, train_head};
 use natureddit_model::{
-    BundleParts, Embedder, EncoderFiles, EncoderPair, Features, InputLimits, ModelBundle, ModelInput, Runtime,
-    image_encoder_from_config, onnx_runtime_asset, text_encoder_from_config,
+    BundleParts, Embedder, EncoderFiles, EncoderPair, Features, InputLimits, ModelBundle, ModelInput, Precision,
+    Runtime, image_encoder_from_config, onnx_runtime_asset, text_encoder_from_config,
 };
 use natureddit_net::assets::{AssetConfig, AssetStore};
 use rand::{Rng, SeedableRng};
@@ -170,7 +170,8 @@ pub fn bundle_of(dir: &Path, name: &str, config: &TrainerConfig, calibrated: boo
     let trained =
         train_head(&samples, &eval, &classes, pair, config, &Control::new(&progress)).expect("a trained head");
     let lineage = BTreeMap::from([("made_by".to_owned(), "testkit".to_owned())]);
-    let parts = BundleParts { name, classes: &classes, encoders: pair, files, head: &trained.head, lineage };
+    let precision = &Precision::default();
+    let parts = BundleParts { name, classes: &classes, encoders: pair, precision, files, head: &trained.head, lineage };
     ModelBundle::write(dir, parts).expect("a bundle")
 }
 

@@ -311,6 +311,7 @@ pub(crate) fn training(config: &Config, progress: &Progress) -> anyhow::Result<T
         validator: validator(config),
         near_duplicate_distance_max: examples.near_duplicate_distance_max,
         encoders,
+        precision: model.precision,
         limits: input_limits(config),
         threads: threads(config),
         trainer: trainer(config),
@@ -398,6 +399,9 @@ fn evaluator(config: &Config) -> EvaluatorConfig {
         slice_accuracy_min: evaluator.slice_accuracy_min,
         champion_loss_max: evaluator.champion_loss_max,
         champion_p_max: evaluator.champion_p_max,
+        quantisation_loss_max: evaluator.quantisation_loss_max,
+        quantisation_p_max: evaluator.quantisation_p_max,
+        quantisation_posts_max: evaluator.quantisation_posts_max,
         mistakes_max: evaluator.mistakes_max,
         thumbnail_side_max: evaluator.thumbnail_side_max,
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::quantization::Precision;
 
 fn pair(image: ImageEncoder, text: TextEncoder) -> EncoderPair {
     EncoderPair { image: Arc::new(image), text: Arc::new(text), title_tokens_max: 64 }
@@ -55,10 +56,10 @@ fn random_weights_need_no_file_and_give_the_same_graphs() {
     let pair = random("resnet-18", "bert-tiny", 7);
     assert!(pair.assets().is_empty());
     assert_eq!(pinned().assets().len(), 3);
-    let build = || pair.build(&EncoderFiles::default()).unwrap();
+    let build = || Precision::default().graphs(&pair, &EncoderFiles::default()).unwrap();
     let (one, two) = (build(), build());
     assert!(one.image == two.image && one.text == two.text);
-    let told = pinned().build(&EncoderFiles::default()).err().unwrap().to_string();
+    let told = Precision::default().graphs(&pinned(), &EncoderFiles::default()).err().unwrap().to_string();
     assert_eq!(told, "the asset efficientnet_lite0 is needed and was not pulled");
 }
 

@@ -10,8 +10,8 @@ use natureddit_core::{Class, fs};
 use natureddit_model::train::{Control, Sample, train_head};
 use natureddit_model::{
     BundleParts, Channels, Embedder, EncoderFiles, EncoderPair, Features, ImageEncoder, ImagePreprocess, ModelBundle,
-    ModelInput, OnnxImageEncoder, OnnxTextEncoder, Predictor, PredictorOptions, ResizeFilter, TextEncoder, TextPooling,
-    image_encoder_from_config,
+    ModelInput, OnnxImageEncoder, OnnxTextEncoder, Precision, Predictor, PredictorOptions, ResizeFilter, TextEncoder,
+    TextPooling, image_encoder_from_config,
 };
 use natureddit_testkit::{LIMITS, assets, classes, encoder_files, photo, trainer};
 use safetensors::tensor::{Dtype, TensorView};
@@ -233,6 +233,7 @@ fn write_bundle(dir: &Path, pair: &EncoderPair) -> (ModelBundle, Vec<Features>) 
         name: "foreign",
         classes: &classes,
         encoders: pair,
+        precision: &Precision::default(),
         files: &files,
         head: &trained.head,
         lineage: BTreeMap::new(),

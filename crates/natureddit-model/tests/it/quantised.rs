@@ -1,12 +1,15 @@
 //! The encoders in eight bits: close to the floats on what they were not calibrated on, and the same whoever is beside.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use natureddit_core::fs;
+use natureddit_core::{Class, Progress, fs};
+use natureddit_model::train::{Control, Sample, train_head};
 use natureddit_model::{
-    ActivationRanges, Encoders, ModelInput, Precision, Prepared, QuantizeError, calibrate_image, calibrate_text,
+    ActivationRanges, BundleParts, Embedder, EncoderPrecision, Encoders, Features, ModelBundle, ModelInput, Precision,
+    Predictor, PredictorOptions, Prepared, QuantizeError, calibrate_image, calibrate_text, composed_difference,
 };
-use natureddit_testkit::{assets, shared};
+use natureddit_testkit::{LIMITS, assets, classes, photo, shared, trainer};
 
 use crate::embedder;
 
@@ -143,4 +146,90 @@ fn nothing_to_calibrate_on_and_ranges_of_another_encoder_are_refused() {
     let text = text_ranges(std::iter::once(title), 1);
     let wrong = Precision { image: Some(text), text: None }.image_graph(&assets.pair, &assets.files);
     assert!(matches!(wrong, Err(QuantizeError::Range { activation, .. }) if activation == "pixels"));
+}
+
+const KINDS: [&str; 3] = ["Coloured discs", "Stripes that stand upright", "A horizon"];
+
+/// A model of some drawn photos, made and written on so many threads, and what its encoders say of the photos.
+fn write_bundle(dir: &Path, is_int8: bool, threads: usize) -> (ModelBundle, Vec<Features>) {
+    let assets = assets();
+    let photos: Vec<Vec<u8>> = (0..18).map(|at| photo(Class(at % 3), at as u64)).collect();
+    let input = |at: usize| ModelInput { text: Some(KINDS[at % 3]), image: Some(&photos[at]) };
+    let inputs: Vec<ModelInput<'_>> = (0..photos.len()).map(input).collect();
+    let mut precision = Precision::default();
+    if is_int8 {
+        let preprocessor = assets.pair.preprocessor(&assets.files, LIMITS).unwrap();
+        let prepared = || inputs.iter().map(|input| preprocessor.prepare(input).unwrap());
+        precision.image = Some(image_ranges(prepared(), threads));
+        precision.text = Some(text_ranges(prepared(), threads));
+    }
+    let (pair, files, runtime) = (&assets.pair, &assets.files, &assets.runtime);
+    let mut embedder = Embedder::build_at(pair, files, &precision, runtime, LIMITS, threads).unwrap();
+    let features: Vec<Features> = embedder.embed(&inputs).unwrap().into_iter().map(Result::unwrap).collect();
+    let rows = features.iter().enumerate();
+    let samples: Vec<Sample<'_>> =
+        rows.map(|(at, features)| Sample { features, class: Class(at % 3), weight: 1.0 }).collect();
+    let (classes, progress) = (classes(), Progress::silent());
+    let trained = train_head(&samples, &samples, &classes, pair, &trainer(), &Control::new(&progress)).unwrap();
+    let parts = BundleParts {
+        name: "m",
+        classes: &classes,
+        encoders: pair,
+        precision: &precision,
+        files,
+        head: &trained.head,
+        lineage: BTreeMap::new(),
+    };
+    ModelBundle::write(dir, parts).unwrap();
+    let bundle = ModelBundle::read(dir).unwrap();
+    assert!(bundle.precision().unwrap() == precision);
+    (bundle, features)
+}
+
+#[test]
+fn a_bundle_in_eight_bits_says_so_and_answers_as_it_learnt_also_as_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, features) = write_bundle(folder.path(), true, 2);
+    let manifest = &bundle.manifest;
+    let precisions = [&manifest.image_encoder, &manifest.text_encoder].map(|encoder| encoder.precision);
+    assert_eq!(precisions, [EncoderPrecision::Int8; 2]);
+    assert!(manifest.is_int8() && manifest.files.contains_key("precision.json"));
+
+    let (runtime, options) = (&assets().runtime, PredictorOptions { limits: LIMITS, threads: 1 });
+    let mut predictor = Predictor::load(&bundle, runtime, &options).unwrap();
+    let head = bundle.head().unwrap();
+    for (at, learnt) in features.iter().enumerate() {
+        let photo = photo(Class(at % 3), at as u64);
+        let input = ModelInput { text: Some(KINDS[at % 3]), image: Some(&photo) };
+        let prepared = predictor.preprocessor().prepare(&input).unwrap();
+        let served = predictor.predict(&[prepared]).unwrap().remove(0).probabilities;
+        assert!(crate::distance(&served, &head.probabilities(learnt)) <= 1e-5, "post {at}");
+    }
+    let composed = bundle.compose().unwrap();
+    let difference = composed_difference(&bundle, &composed, runtime, &options).unwrap();
+    assert!(difference <= 1e-5, "{difference}");
+}
+
+#[test]
+fn a_bundle_is_the_same_to_the_last_byte_on_one_thread_and_two() {
+    for is_int8 in [false, true] {
+        let folders = [1, 2].map(|threads| (threads, tempfile::tempdir().unwrap()));
+        let [one, two] = folders.each_ref().map(|(threads, folder)| {
+            write_bundle(folder.path(), is_int8, *threads);
+            // It names every other file by its hash.
+            fs::read(&folder.path().join(ModelBundle::MANIFEST)).unwrap()
+        });
+        assert!(one == two, "in eight bits: {is_int8}");
+    }
+}
+
+#[test]
+fn ranges_that_are_not_those_of_the_bundle_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    write_bundle(folder.path(), true, 2);
+    let path = folder.path().join("precision.json");
+    let ranges = fs::read_to_string(&path).unwrap();
+    fs::write_atomic(&path, ranges.replacen("\"max\": ", "\"max\": 1", 1)).unwrap();
+    let error = ModelBundle::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("precision.json is corrupted"), "{error}");
 }

@@ -13,7 +13,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use natureddit_core::{ClassNames, ContentHash, fs};
 use natureddit_data::{Dataset, Labels, PostRow};
-use natureddit_model::{Features, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Runtime};
+use natureddit_model::{
+    Features, ModelBundle, ModelInput, Precision, Prediction, Predictor, PredictorOptions, Runtime,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -21,6 +23,7 @@ use super::photo::{PhotoFileProblem, read_photo};
 use super::transform::{Embedding, Subject, Transform};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
+use crate::encoder_form::EncoderHashes;
 use crate::file_state::FileStates;
 
 /// The answers.
@@ -82,11 +85,14 @@ impl Component for BulkInferrer {
             return write_tables(output, &self.classes, &[], &[]);
         };
         let bundle = ModelBundle::read(dir)?;
-        let encoders = &self.transform.encoders;
-        let same_encoders = bundle.manifest.image_encoder.hash == encoders.image_hash()
-            && bundle.manifest.text_encoder.hash == encoders.text_hash();
-        let (answered, skipped) =
-            if same_encoders { self.by_features(&bundle, &posts, cx)? } else { self.by_bundle(&bundle, &posts, cx)? };
+        // The model's own form, which may be that of another day.
+        let precision = bundle.precision()?;
+        let ours = EncoderHashes::of(&self.transform.encoders, &precision);
+        let (answered, skipped) = if ours == EncoderHashes::of_model(&bundle.manifest) {
+            self.by_features(&bundle, precision, &posts, cx)?
+        } else {
+            self.by_bundle(&bundle, &posts, cx)?
+        };
         cx.set_detail("posts_answered", answered.len());
         cx.set_detail("posts_skipped", skipped.len());
         cx.set_property("inference_result", "model", bundle.manifest.name.clone());
@@ -115,10 +121,11 @@ impl BulkInferrer {
     fn by_features<'a>(
         &self,
         bundle: &ModelBundle,
+        precision: Precision,
         posts: &[&'a PostRow],
         cx: &mut ExecutionContext,
     ) -> anyhow::Result<(Vec<Answered<'a>>, Vec<SkippedPost>)> {
-        let mut embedding = Embedding::open(&self.transform)?;
+        let mut embedding = Embedding::open(&self.transform, precision)?;
         let reasons = embedding.embed_missing(posts.iter().map(|post| subject(post)), cx)?;
         let head = bundle.head()?;
         let (mut answered, mut skipped) = (Vec::new(), Vec::new());

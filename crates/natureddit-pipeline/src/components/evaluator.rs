@@ -1,6 +1,7 @@
 //! Evaluator: how good the model is on the test split, and whether it may be pushed.
 
 mod answers;
+mod quantisation;
 mod report;
 mod slices;
 mod verdict;
@@ -15,14 +16,17 @@ use serde_json::{Value, json};
 
 use super::example_gen::split_rule;
 use super::trainer::SPLIT_RULE;
+use super::transform::Transform;
 use super::{AssetLoader, read_transformed, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+use crate::encoder_form::EncoderHashes;
 use crate::examples::{Example, ExampleSource, read_split};
 use crate::split::Split;
 use report::{Mistakes, Photos, Report};
 use verdict::{Champion, Ruling, rulings};
 
+pub use quantisation::Quantisation;
 pub use report::REPORT_FILE;
 pub use slices::{Slice, SliceKind};
 pub use verdict::Rule;
@@ -59,6 +63,12 @@ pub struct EvaluatorConfig {
     pub champion_loss_max: f64,
     /// A larger loss counts only if the paired bootstrap gives it at most this p-value; 1: every loss counts.
     pub champion_p_max: f64,
+    /// How far macro-F1 with encoders in eight bits may be below that with the same in floats.
+    pub quantisation_loss_max: f64,
+    /// A larger loss counts only if the paired bootstrap gives it at most this p-value; 1: every loss counts.
+    pub quantisation_p_max: f64,
+    /// The most posts of each split that both forms are compared on.
+    pub quantisation_posts_max: usize,
     /// How many wrong answers the report shows.
     pub mistakes_max: usize,
     /// The longest side of their photos there, in pixels.
@@ -75,6 +85,8 @@ pub struct Evaluation {
     /// The pushed model beside it; `None` where nothing was pushed, it tells other classes apart, or it may have learnt from
     /// these posts.
     pub champion: Option<Comparison>,
+    /// Its encoders in eight bits beside the same in floats; `None` where they are in floats or cannot be compared.
+    pub quantisation: Option<Quantisation>,
     /// Whether the candidate may be pushed.
     pub blessed: bool,
     /// Why, one sentence a rule: `met: ...` or `not met: ...`.
@@ -121,6 +133,8 @@ pub struct Evaluator {
     pub threads: usize,
     /// Finds the runtime for such a champion.
     pub assets: AssetLoader,
+    /// How features in floats are made, where those of the candidate are in eight bits.
+    pub floats: Transform,
 }
 
 impl Component for Evaluator {
@@ -128,7 +142,7 @@ impl Component for Evaluator {
         const {
             &ComponentSpec {
                 id: "Evaluator",
-                version: 4,
+                version: 5,
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
@@ -154,19 +168,22 @@ impl Component for Evaluator {
         let features = read_transformed(io.input("transformed_examples"), Split::Test, &self.encoders)?;
         let posts: Vec<Post> = examples.into_iter().zip(features).filter(is_usable).collect();
         let bundle = ModelBundle::read(io.input("model"))?;
-        let answers = self.answers(&bundle, &posts, cx)?;
+        let made_by = EncoderHashes::read(io.input("transformed_examples"))?;
+        let answers = self.answers(&bundle, &posts, &made_by, cx)?;
         let candidate = self.answered(&posts, &answers, |_| true);
         let (champion, champion_judged) = match io.optional_input("champion") {
             Some(dir) => self.compare(&answers, (io, dir), &posts, cx)?,
             None => (Champion::Absent, None),
         };
+        let floats = self.beside_floats(&bundle, io, cx)?;
 
         let judged: Vec<Judged> = candidate.iter().map(|answered| answered.judged.clone()).collect();
         let metrics = evaluate(&judged, &self.classes, &self.config.bootstrap);
         let (bootstrap, min) = (&self.config.bootstrap, self.config.slice_examples_min);
         let slices = slices::slices(&candidate, &self.classes, bootstrap, min);
-        let rulings = rulings(&metrics, &slices, &champion, &self.config);
-        let evaluation = Evaluation::new(metrics, slices, champion, &rulings);
+        let mut rulings = rulings(&metrics, &slices, &champion, &self.config);
+        rulings.extend(floats.ruling(&self.config));
+        let evaluation = Evaluation::new(metrics, slices, (champion, floats.compared()), &rulings);
         tell(&evaluation, cx);
         write_blessing(io.output("blessing"), &evaluation)?;
         write_json(&io.output("evaluation").join(EVALUATION_FILE), &evaluation)?;
@@ -234,7 +251,12 @@ struct Answered<'a> {
 }
 
 impl Evaluation {
-    fn new(metrics: Metrics, slices: Vec<Slice>, champion: Champion, rulings: &[Ruling]) -> Self {
+    fn new(
+        metrics: Metrics,
+        slices: Vec<Slice>,
+        (champion, quantisation): (Champion, Option<Quantisation>),
+        rulings: &[Ruling],
+    ) -> Self {
         let mut refused_by: Vec<Rule> = rulings.iter().filter(|ruling| !ruling.met).map(|ruling| ruling.rule).collect();
         // Several slices may break one rule.
         refused_by.dedup();
@@ -245,6 +267,7 @@ impl Evaluation {
                 Champion::Compared(comparison) => Some(*comparison),
                 Champion::Absent | Champion::OtherClasses(_) | Champion::OtherSplits => None,
             },
+            quantisation,
             blessed: refused_by.is_empty(),
             reasons: rulings.iter().map(Ruling::reason).collect(),
             refused_by,
@@ -270,7 +293,8 @@ impl Evaluator {
         {
             return Ok((Champion::OtherSplits, None));
         }
-        let champion = self.answers(&bundle, posts, cx)?;
+        let made_by = EncoderHashes::read(io.input("transformed_examples"))?;
+        let champion = self.answers(&bundle, posts, &made_by, cx)?;
         let both = |at: usize| candidate[at].is_some() && champion[at].is_some();
         let judged = |answers| -> Vec<Judged> {
             self.answered(posts, answers, both).into_iter().map(|answered| answered.judged).collect()

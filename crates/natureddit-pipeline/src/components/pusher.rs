@@ -293,6 +293,7 @@ mod tests {
             metrics: Metrics { macro_f1: 0.75, ..nothing },
             slices: Vec::new(),
             champion: None,
+            quantisation: None,
             blessed: true,
             reasons: Vec::new(),
             refused_by: Vec::new(),

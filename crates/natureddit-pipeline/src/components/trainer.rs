@@ -17,6 +17,7 @@ use super::tuner::{HYPERPARAMETERS_FILE, Tuning};
 use super::{AssetLoader, read_json, read_transformed, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+use crate::encoder_form::read_precision;
 use crate::examples::{Example, ExampleSource, read_split};
 use crate::split::Split;
 
@@ -80,6 +81,7 @@ impl Component for Trainer {
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
+                    Port::new("transform_graph", ArtifactType::TransformGraph),
                     Port::optional("hyperparameters", ArtifactType::HyperParameters),
                 ],
                 outputs: &[Port::new("model", ArtifactType::Model)],
@@ -134,6 +136,7 @@ impl Component for Trainer {
             name: &self.name,
             classes: &self.classes,
             encoders: &self.encoders,
+            precision: &read_precision(io.input("transform_graph"))?,
             files: &files,
             head: &trained.head,
             lineage: lineage(io, &config)?,
@@ -173,7 +176,7 @@ impl Trainer {
 /// What the model was made from: the settings, and the inputs by content.
 fn lineage(io: &ExecutionIo, config: &TrainerConfig) -> anyhow::Result<BTreeMap<String, String>> {
     let mut lineage = BTreeMap::from([("trainer".to_owned(), serde_json::to_string(config)?)]);
-    for key in ["examples", "transformed_examples", "hyperparameters"] {
+    for key in ["examples", "transformed_examples", "transform_graph", "hyperparameters"] {
         lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
     }
     lineage.extend(split_rule(io.input("examples"))?.map(|rule| (SPLIT_RULE.to_owned(), rule)));

@@ -1,4 +1,7 @@
-//! Transform: what the encoders say of each example. Only photos and titles never seen before go through them.
+//! Transform: what the encoders say of each example. Only photos and titles never seen before go through them. In which form
+//! the encoders run is its `transform_graph`.
+
+mod calibration;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,8 +10,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use natureddit_core::fs::FsError;
 use natureddit_core::{ContentHash, ContentHasher, Progress};
-use natureddit_model::{Embedder, EncoderPair, Features, InputError, InputLimits, ModelInput, Runtime};
+use natureddit_model::{Embedder, EncoderPair, Features, InputError, InputLimits, ModelInput, Precision, Runtime};
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::photo::{PhotoFileProblem, first_readable, read_photo};
@@ -16,6 +20,7 @@ use super::{AssetLoader, read_json, write_json};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 use crate::embeddings::{EmbeddingCache, ReadLimits};
+use crate::encoder_form::{EncoderHashes, write_precision};
 use crate::examples::Example;
 use crate::feature_shards::{ShardStore, shards};
 use crate::file_state::FileStates;
@@ -32,10 +37,36 @@ const PHOTOS_A_THREAD: usize = 32;
 /// Titles tokenised at once; like lengths share a batch.
 const TITLES_AT_ONCE: usize = 512;
 
+/// With which numbers the encoders calculate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrecisionConfig {
+    /// Floats of 32 bits.
+    Fp32,
+    /// Integers of eight bits.
+    Int8 {
+        /// On how many training posts, those labelled first, the encoders are calibrated.
+        calibration_posts: usize,
+    },
+}
+
+impl PrecisionConfig {
+    /// As settings name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Int8 { .. } => "int8",
+        }
+    }
+}
+
 /// Turns examples into features.
 pub struct Transform {
     /// Which encoders.
     pub encoders: EncoderPair,
+    /// With which numbers they calculate.
+    pub precision: PrecisionConfig,
     /// Where the photos are.
     pub images_dir: PathBuf,
     /// Where features are kept between runs.
@@ -53,9 +84,12 @@ impl Component for Transform {
         const {
             &ComponentSpec {
                 id: "Transform",
-                version: 4,
-                inputs: &[Port::new("examples", ArtifactType::Examples)],
-                outputs: &[Port::new("transformed_examples", ArtifactType::TransformedExamples)],
+                version: 5,
+                inputs: &[Port::new("examples", ArtifactType::Examples), Port::new("labels", ArtifactType::Labels)],
+                outputs: &[
+                    Port::new("transformed_examples", ArtifactType::TransformedExamples),
+                    Port::new("transform_graph", ArtifactType::TransformGraph),
+                ],
             }
         }
     }
@@ -64,6 +98,7 @@ impl Component for Transform {
         json!({
             "image_encoder": { "name": self.encoders.image.name, "hash": self.encoders.image_hash() },
             "text_encoder": { "name": self.encoders.text.name, "hash": self.encoders.text_hash() },
+            "precision": self.precision,
             // Limits decide what has features: a larger one lets in what was skipped, a smaller one drops what is over it.
             "image_bytes_max": self.limits.image.bytes_max,
             "image_pixels_max": self.limits.image.pixels_max,
@@ -74,7 +109,11 @@ impl Component for Transform {
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
         let read = |split| Ok((split, cx.examples.read(io.input("examples"), split)?));
         let splits: Vec<(Split, Arc<[Example]>)> = Split::ALL.into_iter().map(read).collect::<anyhow::Result<_>>()?;
-        let mut embedding = Embedding::open(self)?;
+        let train = splits.iter().find(|(split, _)| *split == Split::Train).map_or(&[][..], |(_, train)| train);
+        let precision = self.precision_by(train, io.input("labels"), cx)?;
+        write_precision(io.output("transform_graph"), &precision)?;
+        let mut embedding = Embedding::open(self, precision)?;
+        embedding.known.encoders.write(io.output("transformed_examples"))?;
         let examples = splits.iter().flat_map(|(_, examples)| examples.iter());
         let skipped = embedding.embed_missing(examples.map(Subject::of), cx)?;
         write_json(&io.output("transformed_examples").join(SKIPPED_FILE), &skipped)?;
@@ -83,7 +122,7 @@ impl Component for Transform {
             files.extend(shards(&io.output("transformed_examples").join(split.folder_name()), examples)?);
         }
         let (known, encoders) = (&embedding.known, &self.encoders);
-        let keys: Vec<ContentHash> = files.par_iter().map(|(_, rows)| known.key(rows, encoders)).collect();
+        let keys: Vec<ContentHash> = files.par_iter().map(|(_, rows)| known.key(rows)).collect();
         let store = ShardStore::open(&self.cache_dir, &keys, &mut cx.files)?;
         files.par_iter().zip(&keys).try_for_each(|((path, rows), key)| {
             let features = || rows.iter().map(|example| known.features(&Subject::of(example))).collect();
@@ -119,7 +158,12 @@ impl From<InputError> for NoFeatures {
     }
 }
 
-impl Photo<'_> {
+impl<'e> Photo<'e> {
+    /// That of a post which has one.
+    fn of(post: &Subject<'e>) -> Option<Self> {
+        Some(Self { hash: post.sha256?, names: vec![post.img_name] })
+    }
+
     /// The bytes, from the first file that holds them.
     fn read(&self, transform: &Transform) -> Result<Vec<u8>, NoFeatures> {
         let mut problems = Vec::new();
@@ -152,7 +196,7 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    fn of(example: &'a Example) -> Self {
+    pub(super) fn of(example: &'a Example) -> Self {
         Self { title: &example.title, img_name: &example.img_name, sha256: example.sha256 }
     }
 }
@@ -160,12 +204,14 @@ impl<'a> Subject<'a> {
 /// One execution: what is known and, once needed, the encoders.
 pub(super) struct Embedding<'a> {
     transform: &'a Transform,
+    precision: Precision,
     pub(super) known: Known,
     embedder: Option<Embedder>,
 }
 
 /// The features that were made.
 pub(super) struct Known {
+    encoders: EncoderHashes,
     photos: EmbeddingCache,
     titles: EmbeddingCache,
 }
@@ -178,10 +224,10 @@ impl Known {
     }
 
     /// What the features of these posts follow from: which have some, of what, and by which encoders.
-    fn key(&self, posts: &[&Example], encoders: &EncoderPair) -> ContentHash {
+    fn key(&self, posts: &[&Example]) -> ContentHash {
         let mut hasher = ContentHasher::new();
         hasher.part("features of posts, version 1");
-        hasher.part(encoders.image_hash().as_bytes()).part(encoders.text_hash().as_bytes());
+        hasher.part(self.encoders.image.as_bytes()).part(self.encoders.text.as_bytes());
         for post in posts.iter().copied().map(Subject::of) {
             let photo = post.sha256.filter(|hash| self.photos.contains(hash));
             let title = Some(title_hash(post.title)).filter(|hash| self.titles.contains(hash));
@@ -194,15 +240,17 @@ impl Known {
 }
 
 impl<'a> Embedding<'a> {
-    pub(super) fn open(transform: &'a Transform) -> anyhow::Result<Self> {
+    /// With the encoders in this form.
+    pub(super) fn open(transform: &'a Transform, precision: Precision) -> anyhow::Result<Self> {
+        let encoders = EncoderHashes::of(&transform.encoders, &precision);
         let EncoderPair { image, text, .. } = &transform.encoders;
         let dir = &transform.cache_dir;
         let InputLimits { image: photo, text_bytes_max } = transform.limits;
         let photo = ReadLimits { bytes_max: photo.bytes_max, pixels_max: photo.pixels_max };
         let title = ReadLimits { bytes_max: text_bytes_max as u64, pixels_max: 0 };
-        let photos = EmbeddingCache::open(dir, &transform.encoders.image_hash(), image.features, photo)?;
-        let titles = EmbeddingCache::open(dir, &transform.encoders.text_hash(), text.features, title)?;
-        Ok(Self { transform, known: Known { photos, titles }, embedder: None })
+        let photos = EmbeddingCache::open(dir, &encoders.image, image.features, photo)?;
+        let titles = EmbeddingCache::open(dir, &encoders.text, text.features, title)?;
+        Ok(Self { transform, precision, known: Known { encoders, photos, titles }, embedder: None })
     }
 
     /// Embeds what was never embedded before, and tells which photos have no features and why.
@@ -286,7 +334,8 @@ impl<'a> Embedding<'a> {
         let assets = (self.transform.assets)(progress)?;
         let runtime = Runtime::load(&assets.runtime)?;
         let Transform { encoders, limits, threads, .. } = self.transform;
-        self.embedder = Some(Embedder::build(encoders, &assets.encoders, &runtime, *limits, *threads)?);
+        let embedder = Embedder::build_at(encoders, &assets.encoders, &self.precision, &runtime, *limits, *threads)?;
+        self.embedder = Some(embedder);
         Ok(())
     }
 
@@ -316,6 +365,7 @@ mod tests {
         let text = text_encoder_from_config("all-MiniLM-L6-v2").unwrap();
         Transform {
             encoders: EncoderPair { image: Arc::new(image), text: Arc::new(text), title_tokens_max: 64 },
+            precision: PrecisionConfig::Fp32,
             images_dir: dir.join("images"),
             cache_dir: dir.join("embeddings"),
             limits: InputLimits {

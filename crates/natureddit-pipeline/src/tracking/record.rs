@@ -43,6 +43,7 @@ pub fn settings_params(config: &TrainingConfig) -> BTreeMap<String, String> {
         ("model_name", config.model_name.clone()),
         ("image_encoder", config.encoders.image.name.clone()),
         ("text_encoder", config.encoders.text.name.clone()),
+        ("precision", config.precision.name().to_owned()),
         ("title_tokens_max", config.encoders.title_tokens_max.to_string()),
         ("out_classes", config.classes.len().to_string()),
         ("classes", config.classes.names().collect::<Vec<_>>().join(",")),

@@ -52,6 +52,9 @@ fn hint(rule: Rule) -> Option<&'static str> {
         Rule::ChampionLoss => {
             "the pushed model stays; where a loss may be chance, evaluator.champion_p_max = 0.05 forgives it"
         }
+        Rule::QuantisationLoss => {
+            "with model.precision = \"fp32\" the encoders calculate in floats; a larger model.calibration_posts may help as well"
+        }
         // It is always met.
         Rule::Champion => return None,
     })
@@ -120,6 +123,7 @@ mod tests {
             metrics: evaluate(&[], &classes, &Bootstrap { samples: 0, confidence: 0.95, seed: 1 }),
             slices: vec![],
             champion: None,
+            quantisation: None,
             blessed: false,
             reasons: vec!["not met: 0 test examples, at least 30 are needed".to_owned()],
             refused_by: vec![Rule::TestExamples],

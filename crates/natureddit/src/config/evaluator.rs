@@ -35,6 +35,12 @@ pub struct EvaluatorConfig {
     pub champion_loss_max: f64,
     /// The largest p-value of a larger loss that counts; more than 0, and 1 where every one counts.
     pub champion_p_max: f64,
+    /// How far macro-F1 with encoders in eight bits may fall below that with the same in floats.
+    pub quantisation_loss_max: f64,
+    /// The largest p-value of a larger loss that counts; more than 0, and 1 where every one counts.
+    pub quantisation_p_max: f64,
+    /// The most posts of each split that both are compared on.
+    pub quantisation_posts_max: usize,
     /// Wrong answers in the report.
     pub mistakes_max: usize,
     /// The long side of their photos, in pixels.
@@ -61,6 +67,13 @@ impl EvaluatorConfig {
             slice_accuracy_min: least("slice_accuracy_min", raw.slice_accuracy_min)?,
             champion_loss_max: at.number("champion_loss_max", raw.champion_loss_max, SHARE)?,
             champion_p_max: at.number("champion_p_max", raw.champion_p_max, 0.0001..=1.0)?,
+            quantisation_loss_max: at.number("quantisation_loss_max", raw.quantisation_loss_max, SHARE)?,
+            quantisation_p_max: at.number("quantisation_p_max", raw.quantisation_p_max, 0.0001..=1.0)?,
+            quantisation_posts_max: at.integer(
+                "quantisation_posts_max",
+                raw.quantisation_posts_max,
+                100..=1_000_000,
+            )?,
             mistakes_max: at.integer("mistakes_max", raw.mistakes_max, 0..=200)?,
             thumbnail_side_max: at.integer("thumbnail_side_max", raw.thumbnail_side_max, 16..=1_024)?,
         })

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use natureddit_pipeline::components::transform::PrecisionConfig;
+
 use super::ConfigError;
-use super::check::{BYTES, Checker, PIXELS};
+use super::check::{BYTES, Checker, PIXELS, TableChecker};
 use super::encoders::{Declared, ImageEncoderConfig, TextEncoderConfig};
 use super::raw::{RawEncoder, RawModel};
 
@@ -16,6 +18,8 @@ pub struct ModelConfig {
     pub image_encoder: ImageEncoderConfig,
     /// The encoder of titles.
     pub text_encoder: TextEncoderConfig,
+    /// With which numbers the encoders calculate.
+    pub precision: PrecisionConfig,
     /// The largest photo, in bytes.
     pub image_bytes_max: u64,
     /// The most pixels of a photo.
@@ -38,10 +42,17 @@ impl ModelConfig {
             name: at.name("name", &raw.name)?,
             image_encoder: declared.image(&at, &raw.image_encoder)?,
             text_encoder: declared.text(&at, &raw.text_encoder)?,
+            precision: precision(&raw, &at)?,
             image_bytes_max: at.integer("image_bytes_max", raw.image_bytes_max, BYTES)?,
             image_pixels_max: at.integer("image_pixels_max", raw.image_pixels_max, PIXELS)?,
             title_bytes_max: at.integer("title_bytes_max", raw.title_bytes_max, 1..=1_000_000)?,
             title_tokens_max: at.integer("title_tokens_max", raw.title_tokens_max, 8..=512)?,
         })
     }
+}
+
+fn precision(raw: &RawModel, at: &TableChecker<'_>) -> Result<PrecisionConfig, ConfigError> {
+    let calibration_posts = at.integer("calibration_posts", raw.calibration_posts, 16..=10_000)?;
+    let words = [("fp32", PrecisionConfig::Fp32), ("int8", PrecisionConfig::Int8 { calibration_posts })];
+    at.one_of("precision", &raw.precision, &words)
 }

@@ -186,6 +186,8 @@ pub(super) struct RawModel {
     pub(super) name: String,
     pub(super) image_encoder: String,
     pub(super) text_encoder: String,
+    pub(super) precision: String,
+    pub(super) calibration_posts: i64,
     pub(super) image_bytes_max: i64,
     pub(super) image_pixels_max: i64,
     pub(super) title_bytes_max: i64,
@@ -271,6 +273,9 @@ pub(super) struct RawEvaluator {
     pub(super) slice_accuracy_min: f64,
     pub(super) champion_loss_max: f64,
     pub(super) champion_p_max: f64,
+    pub(super) quantisation_loss_max: f64,
+    pub(super) quantisation_p_max: f64,
+    pub(super) quantisation_posts_max: i64,
     pub(super) mistakes_max: i64,
     pub(super) thumbnail_side_max: i64,
 }

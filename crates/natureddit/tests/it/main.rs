@@ -7,6 +7,7 @@ mod daily;
 mod dataset_stats;
 mod doctor;
 mod dvc;
+mod eight_bits;
 mod explaining;
 mod help;
 mod importing;

@@ -6,22 +6,22 @@ use natureddit_model::{ModelBundle, ModelInput, Prediction, Predictor, Predictor
 use super::{Evaluator, Post};
 use crate::component::ExecutionContext;
 use crate::components::photo::read_photo;
+use crate::encoder_form::EncoderHashes;
 use crate::examples::Example;
 
 impl Evaluator {
     /// The answers of a bundle of the same classes, in whatever order; `None` for a post it cannot be asked about. Where
-    /// its encoders are those of the features, these are used.
+    /// its encoders are those that made the features, these are used.
     pub(super) fn answers(
         &self,
         bundle: &ModelBundle,
         posts: &[Post],
+        made_by: &EncoderHashes,
         cx: &ExecutionContext,
     ) -> anyhow::Result<Vec<Option<Prediction>>> {
         let classes = &bundle.manifest.classes;
         anyhow::ensure!(same_names(classes, &self.classes), "the model tells {classes} apart, not {}", self.classes);
-        let same_encoders = bundle.manifest.image_encoder.hash == self.encoders.image_hash()
-            && bundle.manifest.text_encoder.hash == self.encoders.text_hash();
-        let answers = if same_encoders {
+        let answers = if EncoderHashes::of_model(&bundle.manifest) == *made_by {
             let head = bundle.head()?;
             posts.iter().map(|(_, features)| Some(Prediction::new(head.probabilities(features)))).collect()
         } else {

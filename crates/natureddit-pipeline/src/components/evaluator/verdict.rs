@@ -35,6 +35,8 @@ pub enum Rule {
     ChampionExamples,
     /// Not worse than the pushed model.
     ChampionLoss,
+    /// Encoders in eight bits not worse than the same in floats.
+    QuantisationLoss,
 }
 
 /// What came of one rule.
@@ -46,7 +48,7 @@ pub(super) struct Ruling {
 }
 
 impl Ruling {
-    fn new(rule: Rule, met: bool, why: String) -> Self {
+    pub(super) fn new(rule: Rule, met: bool, why: String) -> Self {
         Self { rule, met, why }
     }
 

@@ -18,6 +18,7 @@ use super::requests::{Request, brief, photo_of, prediction};
 use super::server::{Ready, Server};
 use super::{Candidate, InfraValidatorConfig, ServerProgram};
 use crate::components::read_transformed;
+use crate::encoder_form::EncoderHashes;
 use crate::examples::{Example, ExampleSource, read_split};
 use crate::split::Split;
 
@@ -137,8 +138,7 @@ pub fn verify_skew(
     progress: &Progress,
 ) -> anyhow::Result<SkewReport> {
     let manifest = &check.bundle.manifest;
-    let hashes = (manifest.image_encoder.hash, manifest.text_encoder.hash);
-    if hashes != (check.encoders.image_hash(), check.encoders.text_hash()) {
+    if EncoderHashes::of_model(manifest) != EncoderHashes::read(transformed)? {
         return Err(SkewError::OtherEncoders { name: manifest.name.clone() }.into());
     }
     let posts: Vec<(Example, Features)> = read_split(examples, Split::Train)?
@@ -306,6 +306,7 @@ fn report(outcomes: Vec<Outcome<'_>>, skipped: usize) -> SkewReport {
 
 #[cfg(test)]
 mod tests {
+    use natureddit_core::ContentHash;
     use natureddit_model::{image_encoder_from_config, text_encoder_from_config};
     use natureddit_testkit::tiny_bundle;
 
@@ -403,8 +404,11 @@ mod tests {
             config: &CONFIG,
         };
         let server = SkewServer::Running { url: "http://127.0.0.1:1".parse().unwrap(), certificate: None };
-        let nowhere = Path::new("/nowhere");
-        let error = verify_skew((nowhere, nowhere), &server, &check, &Progress::silent()).unwrap_err();
+        let stored = EncoderHashes { image: ContentHash::of(b"another"), text: bundle.manifest.text_encoder.hash };
+        let transformed = tempfile::tempdir().unwrap();
+        stored.write(transformed.path()).unwrap();
+        let folders = (Path::new("/nowhere"), transformed.path());
+        let error = verify_skew(folders, &server, &check, &Progress::silent()).unwrap_err();
         assert_eq!(error.to_string(), "the stored features are of other encoders than those of m");
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use natureddit_model::{Manifest, ModelVersions, VersionChange};
+use natureddit_model::{EncoderRecord, Manifest, ModelVersions, VersionChange};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -49,7 +49,8 @@ impl fmt::Display for Shown {
             writeln!(f, "model card: {}", card.display())?;
         }
         for (kind, encoder) in [("photo", image_encoder), ("title", text_encoder)] {
-            writeln!(f, "{kind}: {}, {} features, {}", encoder.name, encoder.features, encoder.licence)?;
+            let EncoderRecord { name, precision, features, licence, .. } = encoder;
+            writeln!(f, "{kind}: {name} in {precision}, {features} features, {licence}")?;
         }
         writeln!(f, "\nmade from")?;
         for (key, value) in described.get("lineage").and_then(Value::as_object).into_iter().flatten() {

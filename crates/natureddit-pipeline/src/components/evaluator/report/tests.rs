@@ -25,6 +25,9 @@ const CONFIG: EvaluatorConfig = EvaluatorConfig {
     slice_accuracy_min: None,
     champion_loss_max: 0.0,
     champion_p_max: 1.0,
+    quantisation_loss_max: 0.01,
+    quantisation_p_max: 0.05,
+    quantisation_posts_max: 100,
     mistakes_max: 3,
     thumbnail_side_max: 16,
 };
@@ -101,7 +104,7 @@ fn page_of(posts: &[(Example, Features)], images_dir: &Path) -> String {
         origin: &[("model", "abc".to_owned())],
         classes: &classes,
         config: &CONFIG,
-        evaluation: &Evaluation::new(metrics, slices, champion, &rulings),
+        evaluation: &Evaluation::new(metrics, slices, (champion, None), &rulings),
         rulings: &rulings,
         candidate: &ours,
         champion: Some(&theirs),

@@ -17,6 +17,9 @@ const CONFIG: EvaluatorConfig = EvaluatorConfig {
     slice_accuracy_min: None,
     champion_loss_max: 0.01,
     champion_p_max: 1.0,
+    quantisation_loss_max: 0.01,
+    quantisation_p_max: 0.05,
+    quantisation_posts_max: 100,
     mistakes_max: 3,
     thumbnail_side_max: 64,
 };

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use natureddit_model::EncoderRecord;
 use natureddit_model::metrics::Metrics;
 use serde_json::Value;
 
@@ -22,7 +23,8 @@ impl ModelCard<'_> {
         let manifest = self.manifest;
         let encoders = [("photos", &manifest.image_encoder), ("titles", &manifest.text_encoder)];
         let encoders = encoders.map(|(kind, encoder)| {
-            format!("encoder of {kind}: {}, {} features, licence {}", encoder.name, encoder.features, encoder.licence)
+            let EncoderRecord { name, precision, features, licence, .. } = encoder;
+            format!("encoder of {kind}: {name} in {precision}, {features} features, licence {licence}")
         });
         let pushed = format!("pushed {} (UTC)", self.pushed_at.strftime("%Y-%m-%d %H:%M"));
         let producer = format!("written by {}", manifest.producer);

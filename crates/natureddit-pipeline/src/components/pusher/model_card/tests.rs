@@ -64,6 +64,7 @@ fn evaluation(classes: &ClassNames) -> Evaluation {
         ],
         metrics: evaluate(&judged, classes, &bootstrap),
         champion: None,
+        quantisation: None,
         blessed: true,
         reasons: Vec::new(),
         refused_by: Vec::new(),
