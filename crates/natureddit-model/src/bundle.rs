@@ -17,10 +17,11 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ClassNames, ContentHash};
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::{EncoderFiles, EncoderPair, EncoderPorts, Ports, Widths};
+use crate::encoder::{EncoderFiles, EncoderGraphs, EncoderPair, EncoderPorts, Ports, Widths};
 use crate::error::ModelError;
 use crate::head::Head;
 use crate::preprocess::PreprocessConfig;
+use crate::train::TunedEncoders;
 use crate::weights::WeightsError;
 
 /// The version of this folder's form.
@@ -166,7 +167,26 @@ impl ModelBundle {
     /// # Errors
     /// When the weights are not what the encoders need, or a file cannot be written.
     pub fn write(dir: &Path, parts: BundleParts<'_>) -> Result<Self, ModelError> {
+        let hashes = (parts.encoders.image_hash(), parts.encoders.text_hash());
         let graphs = parts.encoders.build(parts.files)?;
+        Self::write_with(dir, parts, &graphs, hashes)
+    }
+
+    /// As [`ModelBundle::write`], with encoders that were tuned in the place of those as they were published.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn write_tuned(dir: &Path, parts: BundleParts<'_>, tuned: &TunedEncoders) -> Result<Self, ModelError> {
+        let hashes = (tuned.image_hash(parts.encoders), tuned.text_hash(parts.encoders));
+        Self::write_with(dir, parts, &tuned.0, hashes)
+    }
+
+    fn write_with(
+        dir: &Path,
+        parts: BundleParts<'_>,
+        graphs: &EncoderGraphs,
+        (image_hash, text_hash): (ContentHash, ContentHash),
+    ) -> Result<Self, ModelError> {
         let preprocess = parts.encoders.preprocess();
         let labels: BTreeMap<usize, &str> = parts.classes.names().enumerate().collect();
         write_json(&dir.join(LABELS), &labels)?;
@@ -185,7 +205,6 @@ impl ModelBundle {
             licence: licence.to_owned(),
             ports: ports.cloned(),
         };
-        let (image_hash, text_hash) = (parts.encoders.image_hash(), parts.encoders.text_hash());
         let manifest = Manifest {
             format: FORMAT,
             name: parts.name.to_owned(),

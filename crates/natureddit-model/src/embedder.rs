@@ -1,6 +1,5 @@
 //! Features for training: many inputs at once, on every core.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -55,8 +54,7 @@ impl Embedder {
         let graphs = precision.graphs(pair, files)?;
         let open = || Encoders::open(runtime, &graphs, &preprocess, (pair.widths(), pair.ports()), 1);
         let lanes = in_parallel((0..threads.max(1)).map(|_| open)).into_iter().collect::<Result<_, _>>()?;
-        let preprocessor = Preprocessor::new(preprocess, &pair.tokenizer(files)?, Path::new(&pair.text.name), limits)?;
-        Ok(Self { preprocessor, lanes })
+        Ok(Self { preprocessor: Preprocessor::of(pair, files, limits)?, lanes })
     }
 
     /// How its inputs are prepared.

@@ -14,6 +14,8 @@ pub use image::{Channels, ImagePreprocess, ResizeFilter};
 pub use text::TextPreprocess;
 pub(crate) use text::TokenizerError;
 
+use crate::encoder::{EncoderFiles, EncoderPair};
+use crate::error::ModelError;
 use crate::input::{InputError, ModelInput};
 
 /// Raised whenever the same input would give other tensors than before. Version 1 knew no colour profiles, which few photos
@@ -79,6 +81,14 @@ struct Inner {
 }
 
 impl Preprocessor {
+    /// That of an encoder pair, from its tokenizer's file.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot be read.
+    pub fn of(pair: &EncoderPair, files: &EncoderFiles, limits: InputLimits) -> Result<Self, ModelError> {
+        Ok(Self::new(pair.preprocess(), &pair.tokenizer(files)?, Path::new(&pair.text.name), limits)?)
+    }
+
     pub(crate) fn read(
         config: PreprocessConfig,
         tokenizer: &Path,

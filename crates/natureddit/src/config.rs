@@ -57,7 +57,7 @@ pub use sandbox::SandboxConfig;
 pub use schema::{OnProblem, SchemaConfig, ValidatorConfig};
 pub use serve::{ServeConfig, TlsConfig};
 pub use tracking::{MlflowEnvironment, TrackedModels, TrackingAccess, TrackingConfig};
-pub use trainer::{ClassWeights, HeadLayers, TrainerConfig};
+pub use trainer::{ClassWeights, HeadLayers, TrainerConfig, Tune};
 pub use tuner::{Search, TunerConfig, TunerMethod};
 
 use check::Checker;

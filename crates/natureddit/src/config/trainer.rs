@@ -1,4 +1,4 @@
-//! `[trainer]`: how the head on top of the embeddings is trained.
+//! `[trainer]`: how the head on top of the embeddings is trained, and whether the encoders learn with it.
 
 use std::ops::RangeInclusive;
 
@@ -22,6 +22,17 @@ pub enum HeadLayers {
     Linear,
     /// A hidden one before it.
     Mlp,
+}
+
+/// What learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tune {
+    /// The head.
+    Head,
+    /// The head and the last blocks of the encoders.
+    LastBlocks,
+    /// The head and the encoders.
+    All,
 }
 
 /// What a learning rate may be.
@@ -62,6 +73,14 @@ pub struct TrainerConfig {
     pub extra_title_weight: f64,
     /// Training is kept after every so many epochs; 0 never.
     pub checkpoint_every_epochs: usize,
+    /// What learns.
+    pub tune: Tune,
+    /// The step size of the encoders where they learn, above 0 and at most 1.
+    pub tune_learning_rate: f64,
+    /// The most rounds over the training split in which the encoders learn.
+    pub tune_epochs_max: usize,
+    /// Examples a step of them.
+    pub tune_batch_size: usize,
     /// Where random numbers start.
     pub seed: u64,
 }
@@ -70,6 +89,7 @@ impl TrainerConfig {
     pub(super) fn check(raw: RawTrainer, checker: &Checker<'_>) -> Result<Self, ConfigError> {
         const CLASS_WEIGHTS: [(&str, ClassWeights); 2] =
             [("balanced", ClassWeights::Balanced), ("none", ClassWeights::None)];
+        const TUNES: [(&str, Tune); 3] = [("head", Tune::Head), ("last_blocks", Tune::LastBlocks), ("all", Tune::All)];
         const HEADS: [(&str, HeadLayers); 2] = [("linear", HeadLayers::Linear), ("mlp", HeadLayers::Mlp)];
         let at = checker.table("trainer");
         let text_dropout = at.number("text_dropout", raw.text_dropout, SHARE)?;
@@ -93,6 +113,10 @@ impl TrainerConfig {
             early_stopping_patience: at.integer("early_stopping_patience", raw.early_stopping_patience, 1..=10_000)?,
             extra_title_weight: at.number("extra_title_weight", raw.extra_title_weight, SHARE)?,
             checkpoint_every_epochs: at.integer("checkpoint_every_epochs", raw.checkpoint_every_epochs, 0..=10_000)?,
+            tune: at.one_of("tune", &raw.tune, &TUNES)?,
+            tune_learning_rate: at.number("tune_learning_rate", raw.tune_learning_rate, LEARNING_RATE)?,
+            tune_epochs_max: at.integer("tune_epochs_max", raw.tune_epochs_max, 1..=10_000)?,
+            tune_batch_size: at.integer("tune_batch_size", raw.tune_batch_size, BATCH_SIZE)?,
             seed: at.integer("seed", raw.seed, 0..=i64::MAX)?,
         })
     }
