@@ -19,11 +19,12 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ClassNames, ContentHash};
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::{EncoderFiles, EncoderPair, EncoderPorts, Ports, Widths};
+use crate::encoder::{EncoderFiles, EncoderGraphs, EncoderPair, EncoderPorts, Ports, Widths};
 use crate::error::ModelError;
 use crate::head::Head;
 use crate::preprocess::PreprocessConfig;
 use crate::quantization::{ActivationRanges, Precision};
+use crate::train::TunedEncoders;
 use crate::weights::WeightsError;
 
 /// The version of this folder's form.
@@ -219,8 +220,31 @@ impl ModelBundle {
     /// # Errors
     /// When the weights are not what the encoders need, or a file cannot be written.
     pub fn write(dir: &Path, parts: BundleParts<'_>) -> Result<Self, ModelError> {
+        let graphs = parts.precision.graphs(parts.encoders, parts.files)?;
+        let records = records(parts.encoders, parts.precision);
+        Self::write_with(dir, parts, &graphs, records)
+    }
+
+    /// As [`ModelBundle::write`], with encoders that were tuned in the place of those as they were published; they are in
+    /// floats.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn write_tuned(dir: &Path, parts: BundleParts<'_>, tuned: &TunedEncoders) -> Result<Self, ModelError> {
+        let floats = Precision::default();
+        let (mut image, mut text) = records(parts.encoders, &floats);
+        image.hash = tuned.image_hash(parts.encoders);
+        text.hash = tuned.text_hash(parts.encoders);
+        Self::write_with(dir, BundleParts { precision: &floats, ..parts }, &tuned.0, (image, text))
+    }
+
+    fn write_with(
+        dir: &Path,
+        parts: BundleParts<'_>,
+        graphs: &EncoderGraphs,
+        (image_encoder, text_encoder): (EncoderRecord, EncoderRecord),
+    ) -> Result<Self, ModelError> {
         let BundleParts { encoders, precision, files, .. } = parts;
-        let graphs = precision.graphs(encoders, files)?;
         let preprocess = encoders.preprocess();
         let labels: BTreeMap<usize, &str> = parts.classes.names().enumerate().collect();
         write_json(&dir.join(LABELS), &labels)?;
@@ -230,7 +254,6 @@ impl ModelBundle {
         fs::write_atomic(&dir.join(TOKENIZER), encoders.tokenizer(files)?).map_err(BundleError::from)?;
         parts.head.write(&dir.join(HEAD))?;
 
-        let (image_encoder, text_encoder) = records(encoders, precision);
         let mut manifest = Manifest {
             format: FORMAT,
             name: parts.name.to_owned(),

@@ -170,6 +170,15 @@ impl ImageEncoder {
         }
     }
 
+    /// How the names of the last block's nodes in the graph begin; `None` for a file from elsewhere.
+    pub(crate) fn last_block(&self) -> Option<String> {
+        match &self.graph {
+            ImageGraph::EfficientNetLite(scale, _) => Some(scale.last_block()),
+            ImageGraph::ResNet(sizes, _) => Some(sizes.last_block()),
+            ImageGraph::Onnx(..) => None,
+        }
+    }
+
     /// What decides the graph. Of what is pinned the hash alone does, as it did before there was anything else.
     fn identity(&self) -> Vec<String> {
         match &self.graph {
@@ -239,6 +248,11 @@ impl TextEncoder {
             }
             TextGraph::Onnx(file, _) => file.read(),
         }
+    }
+
+    /// As [`ImageEncoder::last_block`].
+    pub(crate) fn last_block(&self) -> Option<String> {
+        if let TextGraph::Bert(sizes, _) = &self.graph { Some(sizes.last_block()) } else { None }
     }
 
     /// What decides the graph and the tokens.

@@ -141,6 +141,19 @@ impl Graph {
         outputs.ok_or_else(|| RuntimeError::Run(format!("the graph has no output {output}")))
     }
 
+    /// Runs the graph and copies its first output, row-major, with its shape.
+    pub(crate) fn run_shaped(&mut self, feeds: &[Feed<'_>]) -> Result<(Vec<usize>, Vec<f32>), RuntimeError> {
+        let outputs = self.run_with(feeds, |outputs| {
+            let first = outputs.values().next();
+            let shaped = first.map(|output| -> ort::Result<_> {
+                let (shape, values) = output.try_extract_tensor::<f32>()?;
+                Ok((shape.iter().map(|&size| size as usize).collect(), values.to_vec()))
+            });
+            shaped.transpose()
+        })?;
+        outputs.ok_or_else(|| RuntimeError::Run("the graph has no output".to_owned()))
+    }
+
     /// Runs the graph and copies all its outputs, which are floats, in the order in which the graph names them.
     pub(crate) fn run_all(&mut self, feeds: &[Feed<'_>]) -> Result<Vec<Vec<f32>>, RuntimeError> {
         self.run_with(feeds, |outputs| outputs.values().map(|output| copy(&output)).collect())

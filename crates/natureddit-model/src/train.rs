@@ -9,6 +9,7 @@ mod rows;
 mod temperature;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -24,6 +25,9 @@ use serde::{Deserialize, Serialize};
 
 pub use checkpoint::Checkpoints;
 pub use temperature::{CALIBRATION_ROWS_MIN, Calibration};
+pub use tune::{
+    Prepare, TuneConfig, TuneError, TuneSetting, TuneSplit, Tuned, TunedEncoders, TunedLayers, tune_encoders,
+};
 
 use crate::encoder::{EncoderPair, Features};
 use crate::head::Head;
@@ -166,13 +170,35 @@ impl<'a> Control<'a> {
 
 /// All that a training is between two epochs.
 struct State {
-    network: Network,
+    parameters: Vec<Vec<f32>>,
     optimizer: AdamW,
     rng: ChaCha8Rng,
     epochs: Vec<Epoch>,
     epoch_ends: Vec<Duration>,
     best: Option<Best>,
 }
+
+/// What is trained: how its parameters, which the state has, change and are judged.
+trait Learner {
+    type Error: From<TrainError>;
+
+    /// Learns from each training row once; gives the mean loss and the share that was answered right, `None` where it was
+    /// stopped on the way. Nothing of the state but `epochs` and `best` is of use then.
+    fn pass(&mut self, state: &mut State) -> Result<Option<(f64, f64)>, Self::Error>;
+
+    /// The mean loss over the eval rows and the share that is answered right; `None` where there are none.
+    fn judge(&mut self, parameters: &[Vec<f32>]) -> Result<Option<(f64, f64)>, Self::Error>;
+}
+
+/// How long a training goes on.
+struct Course {
+    epochs_max: usize,
+    /// Passes without a better eval loss before it stops; `None` where no eval rows tell.
+    patience: Option<usize>,
+}
+
+/// Where a training is kept, and what tells it from others.
+type Kept<'a> = Option<(&'a Checkpoints, ContentHash)>;
 
 /// The parameters of the best epoch.
 struct Best {
@@ -200,16 +226,21 @@ pub fn train_head(
     check_finite("train", train)?;
     check_finite("eval", eval)?;
     let rows = Rows::measure(train, classes, encoders, config)?;
-    let mut state = State::new(config, rows.inputs(), classes.len());
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+    let (network, parameters) = Network::new(config.head, rows.inputs(), classes.len(), &mut rng);
+    let watched = rows.watched(eval, config);
+    let mut learner = HeadLearner { network, train, eval, rows: &rows, watched, config, progress: control.progress };
+    let mut state = State::new(parameters, rng);
     let kept = control.checkpoints.map(|kept| (kept, checkpoint::identity(&rows, [train, eval], config)));
-    if let Some((checkpoints, training)) = kept {
-        checkpoints.resume(training, &mut state);
-    }
-    let stopped = state.run(&Splits { train, eval, rows: &rows }, config, control, kept)?;
-    let State { mut network, epochs, epoch_ends, best, .. } = state;
+    state.resume(kept);
+    control.progress.start("training the head", Some(config.epochs_max as u64));
+    control.progress.advance(state.epochs.len() as u64);
+    let course = Course { epochs_max: config.epochs_max, patience: (!eval.is_empty()).then_some(config.patience) };
+    let stopped = state.run(&mut learner, &course, control, kept)?;
+    control.progress.finish();
+    let State { epochs, epoch_ends, best, .. } = state;
     let Some(best) = best else { return Err(TrainError::Diverged(0)) };
-    network.parameters = best.parameters;
-    let mut head = network.head(&rows);
+    let mut head = learner.network.head(&best.parameters, &rows);
     let calibration = temperature::calibrate(&head, eval);
     head.temperature = calibration.map_or(1.0, |fitted| fitted.temperature);
     Ok(Trained { head, calibration, stopped, epochs, best_epoch: best.epoch, epoch_ends })
@@ -227,40 +258,36 @@ fn check_finite(split: &'static str, samples: &[Sample<'_>]) -> Result<(), Train
     Ok(())
 }
 
-/// What is learnt from and what is watched.
-struct Splits<'a> {
-    train: &'a [Sample<'a>],
-    eval: &'a [Sample<'a>],
-    rows: &'a Rows,
-}
-
 impl State {
-    fn new(config: &TrainerConfig, inputs: usize, classes: usize) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-        let network = Network::new(config.head, inputs, classes, &mut rng);
-        let optimizer = AdamW::new(&network.parameters);
-        Self { network, optimizer, rng, epochs: Vec::new(), epoch_ends: Vec::new(), best: None }
+    fn new(parameters: Vec<Vec<f32>>, rng: ChaCha8Rng) -> Self {
+        let optimizer = AdamW::new(&parameters);
+        Self { parameters, optimizer, rng, epochs: Vec::new(), epoch_ends: Vec::new(), best: None }
+    }
+
+    /// Goes to where the checkpoint of the same training left off, if there is one.
+    fn resume(&mut self, kept: Kept<'_>) {
+        if let Some((checkpoints, training)) = kept {
+            checkpoints.resume(training, self);
+        }
     }
 
     /// Trains until it is over, and says whether it was stopped before.
-    fn run(
+    fn run<L: Learner>(
         &mut self,
-        splits: &Splits<'_>,
-        config: &TrainerConfig,
+        learner: &mut L,
+        course: &Course,
         control: &Control<'_>,
-        kept: Option<(&Checkpoints, ContentHash)>,
-    ) -> Result<bool, TrainError> {
-        let eval = splits.rows.watched(splits.eval, config);
+        kept: Kept<'_>,
+    ) -> Result<bool, L::Error> {
         let (before, began) = (self.epoch_ends.last().copied().unwrap_or_default(), Instant::now());
-        control.progress.start("training the head", Some(config.epochs_max as u64));
-        control.progress.advance(self.epochs.len() as u64);
         let mut stopped = false;
-        while !stopped && !self.is_over(config, splits) {
-            self.epoch(splits, &eval, config)?;
-            self.epoch_ends.push(before + began.elapsed());
-            control.progress.advance(1);
-            stopped = control.is_stopped() && !self.is_over(config, splits);
-            if let Some((checkpoints, training)) = kept
+        while !stopped && !self.is_over(course) {
+            let whole = self.epoch(learner, course)?;
+            if whole {
+                self.epoch_ends.push(before + began.elapsed());
+            }
+            stopped = !whole || (control.is_stopped() && !self.is_over(course));
+            if let Some((checkpoints, training)) = kept.filter(|_| whole)
                 && (stopped || self.epochs.len().is_multiple_of(checkpoints.every_epochs.max(1)))
                 && let Err(error) = checkpoints.write(training, self)
             {
@@ -272,65 +299,79 @@ impl State {
         {
             tracing::warn!(%error, "the checkpoint of a training that has ended stays");
         }
-        control.progress.finish();
         Ok(stopped)
     }
 
     /// Whether all epochs were run, or the eval rows have been answered no better for long enough.
-    fn is_over(&self, config: &TrainerConfig, splits: &Splits<'_>) -> bool {
+    fn is_over(&self, course: &Course) -> bool {
         let done = self.epochs.len();
         let waited = self.best.as_ref().map_or(0, |best| done - 1 - best.epoch);
-        done >= config.epochs_max || (!splits.eval.is_empty() && waited >= config.patience)
+        done >= course.epochs_max || course.patience.is_some_and(|patience| waited >= patience)
     }
 
-    /// One pass over the training rows, and one over the eval rows.
-    fn epoch(&mut self, splits: &Splits<'_>, eval: &Watched, config: &TrainerConfig) -> Result<(), TrainError> {
+    /// One pass over the training rows, and one over the eval rows; `false` where it was stopped on the way.
+    fn epoch<L: Learner>(&mut self, learner: &mut L, course: &Course) -> Result<bool, L::Error> {
         let epoch = self.epochs.len();
-        let (train_loss, train_accuracy) = self.pass(splits, config, learning_rate(config, epoch));
-        let judged = (!splits.eval.is_empty()).then(|| {
-            let [whole, hidden] = [&eval.whole, &eval.hidden].map(|rows| self.network.judge(rows, &Device::default()));
-            (whole.loss + hidden.loss, whole.right)
-        });
-        let done = Epoch {
-            train_loss,
-            train_accuracy,
-            eval_loss: judged.map(|(loss, _)| loss / (eval.whole.weight + eval.hidden.weight)),
-            eval_accuracy: judged.map(|(_, right)| right as f64 / splits.eval.len() as f64),
-        };
-        let loss = done.eval_loss.unwrap_or(train_loss);
+        let Some((train_loss, train_accuracy)) = learner.pass(self)? else { return Ok(false) };
+        let judged = learner.judge(&self.parameters)?;
+        let (eval_loss, eval_accuracy) = judged.unzip();
+        let loss = eval_loss.unwrap_or(train_loss);
         if !loss.is_finite() {
-            return Err(TrainError::Diverged(epoch));
+            return Err(TrainError::Diverged(epoch).into());
         }
-        self.epochs.push(done);
+        self.epochs.push(Epoch { train_loss, train_accuracy, eval_loss, eval_accuracy });
         // Without eval rows there is nothing to choose by: the last epoch is the one kept.
-        if splits.eval.is_empty() || self.best.as_ref().is_none_or(|best| loss < best.loss) {
-            self.best = Some(Best { epoch, loss, parameters: self.network.parameters.clone() });
+        if course.patience.is_none() || self.best.as_ref().is_none_or(|best| loss < best.loss) {
+            self.best = Some(Best { epoch, loss, parameters: self.parameters.clone() });
         }
-        Ok(())
+        Ok(true)
     }
+}
 
-    /// Learns from each training row once; gives the mean loss and the share that was answered right.
-    fn pass(&mut self, splits: &Splits<'_>, config: &TrainerConfig, rate: f64) -> (f64, f64) {
+/// Trains a head on features.
+struct HeadLearner<'a> {
+    network: Network,
+    train: &'a [Sample<'a>],
+    eval: &'a [Sample<'a>],
+    rows: &'a Rows,
+    watched: Watched,
+    config: &'a TrainerConfig,
+    progress: &'a Progress,
+}
+
+impl Learner for HeadLearner<'_> {
+    type Error = TrainError;
+
+    fn pass(&mut self, state: &mut State) -> Result<Option<(f64, f64)>, TrainError> {
         let device = Device::default().autodiff();
-        // Anew from the rows' own order, so that a checkpoint need not keep the last one.
-        let mut order: Vec<usize> = (0..splits.train.len()).collect();
-        order.shuffle(&mut self.rng);
+        let Self { network, train, rows, config, .. } = self;
+        let rate = learning_rate(config.learning_rate, state.epochs.len(), config.epochs_max) as f32;
+        let State { parameters, optimizer, rng, .. } = state;
+        let order = shuffled(train.len(), rng);
         let (mut loss, mut right) = (0.0, 0);
-        let Self { network, optimizer, rng, .. } = self;
-        let prepare = |places: &[usize]| {
-            let samples = places.iter().map(|&at| &splits.train[at]);
-            splits.rows.noisy(samples, config, rng)
-        };
+        let prepare = |places: &[usize]| rows.noisy(places.iter().map(|&at| &train[at]), config, rng);
         in_advance(order.chunks(config.batch_size), prepare, |batch| {
             let rows = batch.classes.len() as f64;
-            let (outcome, gradients) = network.learn(batch, &device);
+            let (outcome, gradients) = network.learn(parameters, batch, &device);
             loss += outcome.loss * rows;
             right += outcome.right;
-            optimizer.step(&mut network.parameters, &gradients, rate as f32, config.weight_decay);
+            optimizer.step(parameters, &gradients, rate, config.weight_decay);
         });
-        let rows = splits.train.len() as f64;
-        (loss / rows, right as f64 / rows)
+        self.progress.advance(1);
+        let rows = train.len() as f64;
+        Ok(Some((loss / rows, right as f64 / rows)))
     }
+
+    fn judge(&mut self, parameters: &[Vec<f32>]) -> Result<Option<(f64, f64)>, TrainError> {
+        Ok(self.network.judge_watched(parameters, &self.watched, self.eval.len()))
+    }
+}
+
+/// The places of so many rows in a random order. Anew from the rows' own order, so that a checkpoint need not keep the last one.
+fn shuffled(rows: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    order.shuffle(rng);
+    order
 }
 
 /// Consumes what is made of each item, in order, while another thread makes what comes next: to gather and standardise rows takes
@@ -352,7 +393,7 @@ fn in_advance<I: Send, T: Send>(
 const MADE_IN_ADVANCE: usize = 4;
 
 /// From the configured rate to zero along half a cosine.
-fn learning_rate(config: &TrainerConfig, epoch: usize) -> f64 {
-    let done = epoch as f64 / config.epochs_max as f64;
-    config.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+fn learning_rate(begin: f64, epoch: usize, epochs_max: usize) -> f64 {
+    let done = epoch as f64 / epochs_max as f64;
+    begin * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
 }

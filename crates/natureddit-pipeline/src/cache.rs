@@ -116,6 +116,11 @@ pub enum StaleReason {
         /// The file's URI.
         uri: String,
     },
+    /// What it made was stopped before its time.
+    Unfinished {
+        /// The output's URI.
+        uri: String,
+    },
     /// The user asked for it.
     Forced,
 }
@@ -162,6 +167,7 @@ impl fmt::Display for StaleReason {
             Self::OutputChanged { uri } => write!(f, "output {uri} was changed"),
             Self::OutputSuperseded { uri } => write!(f, "output {uri} is no longer the newest"),
             Self::Readable { uri } => write!(f, "{uri} was skipped and can be read now"),
+            Self::Unfinished { uri } => write!(f, "{uri} was stopped before its time"),
             Self::Forced => write!(f, "it was forced"),
         }
     }

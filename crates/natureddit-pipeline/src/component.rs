@@ -103,6 +103,8 @@ pub enum OutsideChange {
     Superseded(PathBuf),
     /// What the execution could not read, and so did without, can be read now.
     Readable(PathBuf),
+    /// What the execution made was stopped before its time, and can go on.
+    Unfinished(PathBuf),
 }
 
 /// The folders of one execution.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use natureddit_core::{ClassNames, Clock};
 use natureddit_data::DatasetVersion;
-use natureddit_model::train::{Checkpoints, TrainerConfig};
+use natureddit_model::train::{Checkpoints, TrainerConfig, TuneConfig};
 use natureddit_model::{EncoderPair, InputLimits, ModelBundle, ModelVersions};
 
 use crate::artifact::PropertyValue;
@@ -19,7 +21,7 @@ use crate::components::infra_validator::{InfraValidator, InfraValidatorConfig, S
 use crate::components::pusher::{Pusher, is_same_bundle};
 use crate::components::schema_gen::SchemaGen;
 use crate::components::statistics_gen::StatisticsGen;
-use crate::components::trainer::Trainer;
+use crate::components::trainer::{FineTuning, Trainer};
 use crate::components::transform::{PrecisionConfig, Transform};
 use crate::components::tuner::{Tuner, TunerConfig};
 use crate::graph::{External, Graph, GraphError, Input, Node, Resolution, ResolveError};
@@ -65,10 +67,14 @@ pub struct TrainingConfig {
     pub threads: usize,
     /// How the head is trained.
     pub trainer: TrainerConfig,
+    /// How the encoders are tuned with the head; `None` leaves them as they are.
+    pub tune: Option<TuneConfig>,
     /// How much a title without a photo counts beside a whole post.
     pub extra_title_weight: f32,
     /// Training is kept after every so many epochs, to go on from when it is interrupted; 0 never.
     pub checkpoint_every_epochs: usize,
+    /// Once it is set, a training that is under way ends soon, and the best so far is the model.
+    pub stop_training: Option<Arc<AtomicBool>>,
     /// Which settings of training are searched for; `None`: those of `trainer` are taken.
     pub tuner: Option<TunerConfig>,
     /// What a model must reach.
@@ -193,15 +199,27 @@ fn dataset_version(dataset: &External) -> BTreeMap<String, PropertyValue> {
 }
 
 fn trainer(config: &TrainingConfig) -> Node {
-    let path = config.pipeline_root.join("checkpoints").join("head.safetensors");
-    let every_epochs = config.checkpoint_every_epochs;
+    let kept = |file: &str, every_epochs: usize| {
+        let path = config.pipeline_root.join("checkpoints").join(file);
+        (config.checkpoint_every_epochs > 0).then_some(Checkpoints { path, every_epochs })
+    };
+    let fine_tuning = config.tune.clone().map(|tune| FineTuning {
+        config: tune,
+        images_dir: config.data_dir.join("images"),
+        limits: config.limits,
+        threads: config.threads,
+        // An epoch may take an hour.
+        checkpoints: kept("encoders.safetensors", 1),
+    });
     let trainer = Trainer {
         name: config.model_name.clone(),
         classes: config.classes.clone(),
         encoders: config.encoders.clone(),
         config: config.trainer.clone(),
+        fine_tuning,
         extra_title_weight: config.extra_title_weight,
-        checkpoints: (every_epochs > 0).then_some(Checkpoints { path, every_epochs }),
+        stop: config.stop_training.clone(),
+        checkpoints: kept("head.safetensors", config.checkpoint_every_epochs),
         assets: config.assets.clone(),
     };
     let node = Node::new(trainer)
@@ -240,7 +258,8 @@ fn infra_validator(config: &TrainingConfig) -> Option<Node> {
         encoders: config.encoders.clone(),
         config: how,
         images_dir: config.data_dir.join("images"),
-        image_bytes_max: config.limits.image.bytes_max,
+        limits: config.limits,
+        assets: config.assets.clone(),
         server,
     };
     let node = Node::new(infra_validator)

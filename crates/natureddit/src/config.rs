@@ -57,7 +57,7 @@ pub use sandbox::SandboxConfig;
 pub use schema::{OnProblem, SchemaConfig, ValidatorConfig};
 pub use serve::{ServeConfig, TlsConfig};
 pub use tracking::{MlflowEnvironment, TrackedModels, TrackingAccess, TrackingConfig};
-pub use trainer::{ClassWeights, HeadLayers, TrainerConfig};
+pub use trainer::{ClassWeights, HeadLayers, TrainerConfig, Tune};
 pub use tuner::{Search, TunerConfig, TunerMethod};
 
 use check::Checker;
@@ -178,6 +178,7 @@ impl Config {
         let checker = Checker { document, root, environment };
         let project = ProjectConfig::check(raw.project, &checker)?;
         let model = ModelConfig::check(raw.model, &raw.encoders, &checker)?;
+        let trainer = TrainerConfig::check(raw.trainer, model.precision, &checker)?;
         let tracking = TrackingConfig::check(raw.tracking, (&project.name, &model.name), &checker)?;
         Ok(Self {
             file: None,
@@ -194,7 +195,7 @@ impl Config {
             schema: SchemaConfig::check(&raw.schema, &checker)?,
             validator: ValidatorConfig::check(raw.validator, &checker)?,
             model,
-            trainer: TrainerConfig::check(raw.trainer, &checker)?,
+            trainer,
             tuner: TunerConfig::check(raw.tuner, &checker)?,
             evaluator: EvaluatorConfig::check(raw.evaluator, &checker)?,
             tracking,

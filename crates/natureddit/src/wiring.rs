@@ -17,7 +17,7 @@ use natureddit_data::{DatasetVersion, git_revision};
 use natureddit_image::ImageLimits;
 use natureddit_model::metrics::Bootstrap;
 use natureddit_model::search::{SearchMethod, SearchSpace};
-use natureddit_model::train::{HeadKind, TrainerConfig};
+use natureddit_model::train::{HeadKind, TrainerConfig, TuneConfig, TunedLayers};
 use natureddit_model::{InputLimits, PredictorOptions, Runtime, onnx_runtime_asset};
 use natureddit_net::assets::{AssetConfig, AssetStore};
 use natureddit_net::{Client, ClientConfig, HostMap, Pacing, RetryPolicy};
@@ -37,7 +37,9 @@ use url::{Host, Url};
 pub(crate) use server::{server_exam, server_program};
 
 pub(crate) use self::encoders::{encoders, missing_repos, training_assets};
-use crate::config::{self, ClassWeights, Config, HeadLayers, OnProblem, TrackedModels, TrackingAccess, TunerMethod};
+use crate::config::{
+    self, ClassWeights, Config, HeadLayers, OnProblem, TrackedModels, TrackingAccess, Tune, TunerMethod,
+};
 
 /// A machine for which no ONNX Runtime is pinned.
 #[derive(Debug, thiserror::Error)]
@@ -315,8 +317,10 @@ pub(crate) fn training(config: &Config, progress: &Progress) -> anyhow::Result<T
         limits: input_limits(config),
         threads: threads(config),
         trainer: trainer(config),
+        tune: tune(config),
         extra_title_weight: config.trainer.extra_title_weight as f32,
         checkpoint_every_epochs: config.trainer.checkpoint_every_epochs,
+        stop_training: None,
         tuner: tuner(config),
         evaluator: evaluator(config),
         infra_validator: server::infra_validator(config)?,
@@ -377,6 +381,22 @@ fn trainer(config: &Config) -> TrainerConfig {
         patience: trainer.early_stopping_patience,
         seed: trainer.seed,
     }
+}
+
+/// How the encoders learn, where they do.
+fn tune(config: &Config) -> Option<TuneConfig> {
+    let trainer = &config.trainer;
+    let layers = match trainer.tune {
+        Tune::Head => return None,
+        Tune::LastBlocks => TunedLayers::LastBlocks,
+        Tune::All => TunedLayers::All,
+    };
+    Some(TuneConfig {
+        layers,
+        learning_rate: trainer.tune_learning_rate,
+        epochs_max: trainer.tune_epochs_max,
+        batch_size: trainer.tune_batch_size,
+    })
 }
 
 fn evaluator(config: &Config) -> EvaluatorConfig {

@@ -9,6 +9,7 @@ use crate::quantization::Precision;
 use crate::runtime::{Feed, Graph, Runtime, RuntimeError};
 
 /// The two encoders as ONNX files.
+#[derive(Clone)]
 pub(crate) struct EncoderGraphs {
     pub(crate) image: Vec<u8>,
     pub(crate) text: Vec<u8>,

@@ -21,6 +21,13 @@ pub(crate) struct Bert {
     pub(crate) pooling: Pooling,
 }
 
+impl Bert {
+    /// How the names of the last layer's nodes begin.
+    pub(crate) fn last_block(&self) -> String {
+        format!("encoder.layer.{}.", self.layers.saturating_sub(1))
+    }
+}
+
 /// What becomes of the tokens' vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pooling {

@@ -22,6 +22,12 @@ impl EfficientNetLite {
     /// How many features every member gives.
     pub(crate) const FEATURES: usize = 1280;
 
+    /// How the names of the last block's nodes begin; the convolution that widens to the features is behind it.
+    pub(crate) fn last_block(&self) -> String {
+        let blocks: usize = (0..STAGES.len()).map(|stage| self.repeats(stage)).sum();
+        format!("_blocks.{}.", blocks - 1)
+    }
+
     /// Channels of a stage: scaled and rounded to a multiple of eight, never more than a tenth down.
     fn channels(&self, channels: usize) -> usize {
         let scaled = channels as f64 * self.width;

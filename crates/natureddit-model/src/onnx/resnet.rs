@@ -45,6 +45,11 @@ impl ResNet {
         self.channels.last().copied().unwrap_or(0)
     }
 
+    /// How the names of the last stage's nodes begin.
+    pub(crate) fn last_block(&self) -> String {
+        format!("encoder.stages.{}.", self.channels.len().saturating_sub(1))
+    }
+
     /// The convolutions of a block.
     fn convolutions(&self, inputs: usize, outputs: usize, stride: i64) -> Vec<Conv> {
         let conv = |inputs, outputs, kernel, stride| Conv { inputs, outputs, kernel, stride };

@@ -6,15 +6,14 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::HeadKind;
-use super::rows::{Batch, Rows};
+use super::rows::{Batch, Rows, Watched};
 use crate::head::{Dense, Head};
 
-/// Weight [inputs, outputs] and bias [1, outputs] of each layer in turn, as plain row-major numbers: a step of the
-/// optimiser changes them in place, and a checkpoint keeps them as they are.
+/// The shapes of the weight [inputs, outputs] and bias [1, outputs] of each layer in turn. The parameters themselves are plain
+/// row-major numbers: a step of the optimiser changes them in place, and a checkpoint keeps them as they are.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Network {
     shapes: Vec<[usize; 2]>,
-    pub(super) parameters: Vec<Vec<f32>>,
 }
 
 /// So many rows are judged at once: more would only need more memory.
@@ -32,7 +31,7 @@ impl Network {
     /// A network that knows nothing: every row gets equal scores. A linear one begins at zero, as its loss is convex and any
     /// start ends alike; a hidden layer begins at random (He et al. 2015, <https://arxiv.org/abs/1502.01852>, equation 10,
     /// for uniform numbers), or all its units would learn the same.
-    pub(super) fn new(kind: HeadKind, inputs: usize, classes: usize, rng: &mut ChaCha8Rng) -> Self {
+    pub(super) fn new(kind: HeadKind, inputs: usize, classes: usize, rng: &mut ChaCha8Rng) -> (Self, Vec<Vec<f32>>) {
         let shapes = match kind {
             HeadKind::Linear => vec![[inputs, classes], [1, classes]],
             HeadKind::Mlp { hidden, .. } => vec![[inputs, hidden], [1, hidden], [hidden, classes], [1, classes]],
@@ -42,31 +41,37 @@ impl Network {
             let bound = (6.0 / inputs as f32).sqrt();
             parameters[0].iter_mut().for_each(|value| *value = rng.random_range(-bound..bound));
         }
-        Self { shapes, parameters }
+        (Self { shapes }, parameters)
     }
 
-    /// Whether these could be its parameters.
-    pub(super) fn fits(&self, parameters: &[Vec<f32>]) -> bool {
-        let sizes = |parameters: &[Vec<f32>]| parameters.iter().map(Vec::len).collect::<Vec<_>>();
-        sizes(&self.parameters) == sizes(parameters)
+    /// That of a head, and its parameters.
+    pub(super) fn of(head: &Head) -> (Self, Vec<Vec<f32>>) {
+        let (mut shapes, mut parameters) = (Vec::new(), Vec::new());
+        for Dense { weight, bias } in head.hidden.iter().chain([&head.output]) {
+            let (inputs, outputs) = (weight.len() / bias.len().max(1), bias.len());
+            shapes.extend([[inputs, outputs], [1, outputs]]);
+            parameters.extend([transposed(weight, [outputs, inputs]), bias.clone()]);
+        }
+        (Self { shapes }, parameters)
     }
 
     fn inputs(&self) -> usize {
         self.shapes[0][0]
     }
 
-    fn tensors(&self, device: &Device) -> Vec<Tensor<2>> {
+    pub(super) fn tensors(&self, parameters: &[Vec<f32>], device: &Device) -> Vec<Tensor<2>> {
         let tensor = |(values, shape): (&Vec<f32>, &[usize; 2])| {
             Tensor::from_data(TensorData::new(values.clone(), *shape), device)
         };
-        self.parameters.iter().zip(&self.shapes).map(tensor).collect()
+        parameters.iter().zip(&self.shapes).map(tensor).collect()
     }
 
     /// The gradient of the loss by each parameter.
-    pub(super) fn learn(&self, batch: Batch, device: &Device) -> (Outcome, Vec<Vec<f32>>) {
+    pub(super) fn learn(&self, parameters: &[Vec<f32>], batch: Batch, device: &Device) -> (Outcome, Vec<Vec<f32>>) {
         let Batch { inputs, targets, classes, weight } = batch;
         let rows = classes.len();
-        let parameters: Vec<Tensor<2>> = self.tensors(device).into_iter().map(Tensor::require_grad).collect();
+        let parameters: Vec<Tensor<2>> =
+            self.tensors(parameters, device).into_iter().map(Tensor::require_grad).collect();
         let targets = Tensor::<2>::from_data(TensorData::new(targets, [rows, self.classes()]), device);
         let scores = forward(&parameters, Tensor::from_data(TensorData::new(inputs, [rows, self.inputs()]), device));
         // A target row holds the row's weight, so that the sum is already weighted.
@@ -82,9 +87,9 @@ impl Network {
 
     /// Loss and right answers on rows that are not learnt from. The sums are made here, in order: over many rows the backend
     /// would add in the order in which its threads happen to end.
-    pub(super) fn judge(&self, batch: &Batch, device: &Device) -> Outcome {
+    fn judge(&self, parameters: &[Vec<f32>], batch: &Batch, device: &Device) -> Outcome {
         let (inputs, classes, chunk) = (self.inputs(), self.classes(), JUDGED_AT_ONCE);
-        let parameters = self.tensors(device);
+        let parameters = self.tensors(parameters, device);
         let (mut total, mut hits) = (0.0, 0);
         let rows = batch.inputs.chunks(chunk * inputs).zip(batch.targets.chunks(chunk * classes));
         for ((inputs_of, targets), truth) in rows.zip(batch.classes.chunks(chunk)) {
@@ -97,19 +102,29 @@ impl Network {
         Outcome { loss: total, right: hits }
     }
 
-    fn classes(&self) -> usize {
+    /// The mean loss over what is watched of so many rows, and the share of whole ones that is answered right; `None` where
+    /// there are none.
+    pub(super) fn judge_watched(&self, parameters: &[Vec<f32>], watched: &Watched, rows: usize) -> Option<(f64, f64)> {
+        let judge = |batch| self.judge(parameters, batch, &Device::default());
+        let [whole, hidden] = [&watched.whole, &watched.hidden].map(judge);
+        let loss = (whole.loss + hidden.loss) / (watched.whole.weight + watched.hidden.weight);
+        (rows > 0).then(|| (loss, whole.right as f64 / rows as f64))
+    }
+
+    /// How many lists of parameters it has.
+    pub(super) fn layers_len(&self) -> usize {
+        self.shapes.len()
+    }
+
+    pub(super) fn classes(&self) -> usize {
         self.shapes[self.shapes.len() - 1][1]
     }
 
     /// As a head, without a temperature.
-    pub(super) fn head(&self, rows: &Rows) -> Head {
-        let layers = self.parameters.chunks_exact(2).zip(self.shapes.chunks_exact(2));
+    pub(super) fn head(&self, parameters: &[Vec<f32>], rows: &Rows) -> Head {
+        let layers = parameters.chunks_exact(2).zip(self.shapes.chunks_exact(2));
         let mut layers: Vec<Dense> = layers
-            .map(|(values, shapes)| {
-                let [inputs, outputs] = shapes[0];
-                let places = (0..outputs).flat_map(|output| (0..inputs).map(move |input| input * outputs + output));
-                Dense { weight: places.map(|at| values[0][at]).collect(), bias: values[1].clone() }
-            })
+            .map(|(values, shapes)| Dense { weight: transposed(&values[0], shapes[0]), bias: values[1].clone() })
             .collect();
         let output = layers.pop().unwrap_or(Dense { weight: vec![], bias: vec![] });
         let (image, text) = (rows.image.clone(), rows.text.clone());
@@ -117,8 +132,13 @@ impl Network {
     }
 }
 
+/// A matrix of so many rows and columns turned, row-major before and after.
+fn transposed(values: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
 /// The scores: [rows, classes].
-fn forward(parameters: &[Tensor<2>], inputs: Tensor<2>) -> Tensor<2> {
+pub(super) fn forward(parameters: &[Tensor<2>], inputs: Tensor<2>) -> Tensor<2> {
     let mut values = inputs;
     for (at, layer) in parameters.chunks_exact(2).enumerate() {
         let inputs = if at == 0 { values } else { relu(values) };
@@ -136,14 +156,14 @@ fn cross_entropy(scores: &[f32], targets: &[f32]) -> f64 {
 }
 
 /// How many rows have their highest score at their class; of equal ones the first counts, as an answer has it.
-fn right(scores: &[f32], classes: &[usize]) -> usize {
+pub(super) fn right(scores: &[f32], classes: &[usize]) -> usize {
     let best = |scores: &[f32]| (0..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best });
     let rows = scores.chunks_exact((scores.len() / classes.len().max(1)).max(1)).zip(classes);
     rows.filter(|(scores, class)| best(scores) == **class).count()
 }
 
 /// The values of a tensor, row-major.
-fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(super) fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     match tensor.into_data().try_into_vec() {
         Ok(values) => values,
         Err(error) => panic!("a tensor of 32-bit floats holds something else: {error:?}"),

@@ -103,30 +103,41 @@ impl Rows {
         batch.inputs.resize(start + inputs, 0.0);
         Head::fill_row((&self.image, &self.text), part.0, part.1, &mut batch.inputs[start..]);
 
-        let (start, classes) = (batch.targets.len(), self.class_weights.len());
-        let weight = sample.weight * self.class_weights[sample.class.0];
-        batch.targets.resize(start + classes, weight * smoothing / classes as f32);
-        batch.targets[start + sample.class.0] += weight * (1.0 - smoothing);
+        batch.weight += f64::from(self.push_target(&mut batch.targets, sample, smoothing));
         batch.classes.push(sample.class.0);
-        batch.weight += f64::from(weight);
     }
 
-    /// Sets a share of the last row's features to zero and scales the others up, so that their sum is the same in the mean
-    /// (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>). The flags of what is missing stay.
+    /// Adds how much of a row's weight is at each class, and gives the weight.
+    pub(super) fn push_target(&self, targets: &mut Vec<f32>, sample: &Sample<'_>, smoothing: f32) -> f32 {
+        let (start, classes) = (targets.len(), self.class_weights.len());
+        let weight = sample.weight * self.class_weights[sample.class.0];
+        targets.resize(start + classes, weight * smoothing / classes as f32);
+        targets[start + sample.class.0] += weight * (1.0 - smoothing);
+        weight
+    }
+
+    /// Drops inputs of the last row. The flags of what is missing stay.
     fn drop_inputs(&self, batch: &mut Batch, share: f64, rng: &mut ChaCha8Rng) {
-        if share <= 0.0 {
-            return;
-        }
         let start = batch.inputs.len() - self.inputs();
-        let (scale, limit) = ((1.0 / (1.0 - share)) as f32, (share * f64::from(u32::MAX)) as u32);
-        for value in &mut batch.inputs[start..start + self.inputs() - 2] {
-            *value *= if rng.random::<u32>() < limit { 0.0 } else { scale };
-        }
+        let values = &mut batch.inputs[start..];
+        let flags = values.len() - 2;
+        values[..flags].iter_mut().zip(dropped(share, rng)).for_each(|(value, factor)| *value *= factor);
     }
 }
 
+/// What inputs are multiplied by: a share of them by zero and the others by so much more that their sum is the same in the mean
+/// (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>).
+pub(super) fn dropped(share: f64, rng: &mut ChaCha8Rng) -> impl Iterator<Item = f32> {
+    let (scale, limit) = ((1.0 / (1.0 - share)) as f32, (share * f64::from(u32::MAX)) as u32);
+    std::iter::repeat_with(move || match share > 0.0 {
+        true if rng.random::<u32>() < limit => 0.0,
+        true => scale,
+        false => 1.0,
+    })
+}
+
 /// Hides at most one modality, and only where both are there.
-fn hide<'f>(
+pub(super) fn hide<'f>(
     features: &'f Features,
     config: &TrainerConfig,
     rng: &mut ChaCha8Rng,

@@ -80,7 +80,7 @@ fn formula(name: &str, shape: &[usize]) -> Vec<u8> {
 }
 
 /// Writes a folder as `save_pretrained` does; the names of the tensors get the prefix after their values were made.
-fn write_model(folder: &Path, config: &str, prefix: &str, tensors: &[(String, Vec<usize>)]) {
+pub(super) fn write_model(folder: &Path, config: &str, prefix: &str, tensors: &[(String, Vec<usize>)]) {
     fs::write_atomic(&folder.join("config.json"), config).unwrap();
     let data: Vec<Vec<u8>> = tensors.iter().map(|(name, shape)| formula(name, shape)).collect();
     let views = tensors.iter().zip(&data).map(|((name, shape), data)| {
@@ -89,14 +89,20 @@ fn write_model(folder: &Path, config: &str, prefix: &str, tensors: &[(String, Ve
     fs::write_atomic(&folder.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
-fn normed(tensors: &mut Vec<(String, Vec<usize>)>, name: &str, outputs: usize, inputs: usize, kernel: usize) {
+pub(super) fn normed(
+    tensors: &mut Vec<(String, Vec<usize>)>,
+    name: &str,
+    outputs: usize,
+    inputs: usize,
+    kernel: usize,
+) {
     tensors.push((format!("{name}.convolution.weight"), vec![outputs, inputs, kernel, kernel]));
     for part in ["weight", "bias", "running_mean", "running_var"] {
         tensors.push((format!("{name}.normalization.{part}"), vec![outputs]));
     }
 }
 
-const PROCESSOR: &str = r#"{"size":{"height":64,"width":64},"image_mean":[127,127,127],"image_std":[128,128,128],
+pub(super) const PROCESSOR: &str = r#"{"size":{"height":64,"width":64},"image_mean":[127,127,127],"image_std":[128,128,128],
     "rescale_factor":1.0,"resample":2}"#;
 
 fn resnet_features(config: &str, prefix: &str, tensors: &[(String, Vec<usize>)]) -> Vec<f32> {

@@ -2,6 +2,7 @@
 
 mod encoders;
 mod quantised;
+mod tuning;
 
 use std::path::Path;
 use std::process::Command;

@@ -18,15 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use natureddit_core::fs;
-use natureddit_model::{EncoderPair, ModelBundle};
+use natureddit_core::{Progress, fs};
+use natureddit_model::{
+    EncoderPair, Features, Head, InputLimits, ModelBundle, ModelInput, Predictor, PredictorOptions, Runtime,
+};
 use serde_json::{Value, json};
 
 use self::exam::Exam;
-use super::read_transformed;
+use super::{AssetLoader, read_transformed};
 use crate::artifact::ArtifactType;
 use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
-use crate::examples::read_split;
+use crate::examples::{Example, read_split};
 use crate::split::Split;
 
 /// The file TFX's InfraValidator leaves for a model that a server can serve.
@@ -93,8 +95,10 @@ pub struct InfraValidator {
     pub config: InfraValidatorConfig,
     /// Where the photos are.
     pub images_dir: PathBuf,
-    /// The largest photo that is sent, in bytes.
-    pub image_bytes_max: u64,
+    /// The largest photo that is sent, and the largest title.
+    pub limits: InputLimits,
+    /// Finds the runtime for a model whose encoders were tuned: no features are kept of those.
+    pub assets: AssetLoader,
     /// The server.
     pub server: ServerProgram,
 }
@@ -123,7 +127,7 @@ impl Component for InfraValidator {
             "stop_timeout_ms": milliseconds(*stop_timeout),
             "response_timeout_ms": milliseconds(*response_timeout),
             "test_posts_max": test_posts_max,
-            "image_bytes_max": self.image_bytes_max,
+            "image_bytes_max": self.limits.image.bytes_max,
             "server": self.server.settings,
         })
     }
@@ -131,7 +135,7 @@ impl Component for InfraValidator {
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
         let output = io.output("blessing");
         let scratch = output.join("scratch");
-        let exam = self.exam(io)?;
+        let exam = self.exam(io, &cx.progress)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("could not start the async runtime")?;
         cx.progress.start("asking a server with the model", None);
@@ -162,18 +166,55 @@ impl Component for InfraValidator {
 
 impl InfraValidator {
     /// What the server is asked: test posts whose photos are there, and what the model answers to them.
-    fn exam(&self, io: &ExecutionIo) -> anyhow::Result<Exam> {
+    fn exam(&self, io: &ExecutionIo, progress: &Progress) -> anyhow::Result<Exam> {
         let bundle = ModelBundle::read(io.input("model"))?;
-        let head = bundle.head()?;
         let examples = read_split(io.input("examples"), Split::Test)?;
         let features = read_transformed(io.input("transformed_examples"), Split::Test, &self.encoders)?;
         let posts = examples.iter().zip(&features).filter_map(|(example, features)| {
             features.image.as_ref()?;
-            let photo = requests::photo_of(example, &self.images_dir, self.image_bytes_max)?;
-            Some(requests::Request::of_post(example, photo, features.text.is_some(), head.probabilities(features)))
+            Some((example, features, requests::photo_of(example, &self.images_dir, self.limits.image.bytes_max)?))
         });
-        let requests = posts.take(self.config.test_posts_max).chain(requests::canned()).collect();
+        let mut model = self.model(&bundle, progress)?;
+        let request = |(example, features, photo): (&Example, &Features, Vec<u8>)| -> anyhow::Result<_> {
+            let has_title = features.text.is_some();
+            let text = has_title.then_some(example.title.as_str());
+            let probabilities = model.probabilities(features, &ModelInput { text, image: Some(&photo) })?;
+            Ok(requests::Request::of_post(example, photo, has_title, probabilities))
+        };
+        let requests = posts.take(self.config.test_posts_max).map(request).collect::<anyhow::Result<Vec<_>>>()?;
+        let requests = requests.into_iter().chain(requests::canned()).collect();
         Ok(Exam { classes: bundle.manifest.classes, config: self.config.clone(), requests })
+    }
+
+    /// What answers for the model: its head where the features are of its encoders, else all of it.
+    fn model(&self, bundle: &ModelBundle, progress: &Progress) -> anyhow::Result<Answering> {
+        let manifest = &bundle.manifest;
+        let hashes = (manifest.image_encoder.hash, manifest.text_encoder.hash);
+        if hashes == (self.encoders.image_hash(), self.encoders.text_hash()) {
+            return Ok(Answering::Head(Box::new(bundle.head()?)));
+        }
+        let runtime = Runtime::load(&(self.assets)(progress)?.runtime)?;
+        let options = PredictorOptions { limits: self.limits, threads: 1 };
+        Ok(Answering::Whole(Box::new(Predictor::load(bundle, &runtime, &options)?)))
+    }
+}
+
+/// What tells the answers that a server should give.
+enum Answering {
+    Head(Box<Head>),
+    Whole(Box<Predictor>),
+}
+
+impl Answering {
+    fn probabilities(&mut self, features: &Features, input: &ModelInput<'_>) -> anyhow::Result<Vec<f32>> {
+        match self {
+            Self::Head(head) => Ok(head.probabilities(features)),
+            Self::Whole(predictor) => {
+                let prepared = predictor.preprocessor().prepare(input)?;
+                let answer = predictor.predict(&[prepared])?.pop();
+                Ok(answer.context("the model gives no answer")?.probabilities)
+            }
+        }
     }
 }
 

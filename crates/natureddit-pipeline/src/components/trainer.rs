@@ -1,12 +1,17 @@
-//! Trainer: a fusion head over the features, and the bundle that carries it.
+//! Trainer: a fusion head over the features, the encoders tuned with it where that is asked for, and the bundle that carries
+//! both.
+
+mod fine_tuning;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use natureddit_core::{Class, ClassNames};
 use natureddit_model::search::HyperParameters;
 use natureddit_model::train::{
-    Calibration, Checkpoints, Control, Epoch, Sample, TrainError, Trained, TrainerConfig, train_head,
+    Calibration, Checkpoints, Control, Epoch, Sample, TrainError, Trained, TrainerConfig, Tuned, train_head,
 };
 use natureddit_model::{BundleParts, EncoderPair, Features, ModelBundle};
 use serde::{Deserialize, Serialize};
@@ -16,10 +21,12 @@ use super::example_gen::split_rule;
 use super::tuner::{HYPERPARAMETERS_FILE, Tuning};
 use super::{AssetLoader, read_json, read_transformed, write_json};
 use crate::artifact::ArtifactType;
-use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, Port};
+use crate::component::{Component, ComponentSpec, ExecutionContext, ExecutionIo, OutsideChange, Port};
 use crate::encoder_form::read_precision;
 use crate::examples::{Example, ExampleSource, read_split};
+use crate::file_state::FileStates;
 use crate::split::Split;
+pub use fine_tuning::{FineTuning, TuningRecord};
 
 /// The file beside the bundle that [`Training`] is read from.
 pub const TRAINING_FILE: &str = "training.json";
@@ -27,6 +34,9 @@ pub const TRAINING_FILE: &str = "training.json";
 /// The detail of an execution that says when each epoch ended: milliseconds since training began, with commas. It is no
 /// part of the model, whose bytes do not depend on times.
 pub const EPOCH_ENDS_DETAIL: &str = "epoch_ends_ms";
+
+/// The detail of an execution whose training was stopped before its time.
+pub const STOPPED_DETAIL: &str = "stopped";
 
 /// How a model was trained. The same rows and settings give the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +59,12 @@ pub struct Training {
     pub unknown_labels: BTreeMap<String, usize>,
     /// Every epoch, in order.
     pub epochs: Vec<Epoch>,
+    /// How the encoders were tuned, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<TuningRecord>,
+    /// Whether it was stopped before its time: the model is the best until then, and the next run goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// What a bundle's lineage calls the rule by which its examples were split.
@@ -64,8 +80,12 @@ pub struct Trainer {
     pub encoders: EncoderPair,
     /// How the head is trained.
     pub config: TrainerConfig,
+    /// How the encoders are tuned with the head; `None` leaves them as they are.
+    pub fine_tuning: Option<FineTuning>,
     /// How much a title without a photo counts beside a whole post.
     pub extra_title_weight: f32,
+    /// Once it is set, training ends soon, and the best so far is the model.
+    pub stop: Option<Arc<AtomicBool>>,
     /// Where a training is kept while it lasts, so that one that was interrupted goes on; `None` keeps nothing.
     pub checkpoints: Option<Checkpoints>,
     /// Finds or pulls the encoders that go into the bundle.
@@ -90,14 +110,18 @@ impl Component for Trainer {
     }
 
     fn exec_properties(&self) -> Value {
-        json!({
+        let mut properties = json!({
             "name": self.name,
             "classes": self.classes,
             "image_encoder": self.encoders.image_hash(),
             "text_encoder": self.encoders.text_hash(),
             "config": self.config,
             "extra_title_weight": self.extra_title_weight,
-        })
+        });
+        if let Some(fine_tuning) = &self.fine_tuning {
+            properties["tune"] = json!(fine_tuning.config);
+        }
+        properties
     }
 
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
@@ -110,14 +134,23 @@ impl Component for Trainer {
         let samples = |rows| labelled_samples(rows, &self.classes, self.extra_title_weight);
         let (train, eval): (Vec<Sample<'_>>, Vec<Sample<'_>>) = (samples(&train_rows), samples(&eval_rows));
         let config = self.tuned(io)?;
-        let control = Control { checkpoints: self.checkpoints.as_ref(), ..Control::new(&cx.progress) };
+        let (progress, stop) = (cx.progress.clone(), self.stop.as_deref());
+        let control = Control { progress: &progress, stop, checkpoints: self.checkpoints.as_ref() };
         let trained = train_head(&train, &eval, &self.classes, &self.encoders, &config, &control);
         let trained = trained.map_err(|error| match post_of(&error, [(&train, &train_rows), (&eval, &eval_rows)]) {
             Some(id) => anyhow::Error::new(error).context(format!("post {id} cannot be learnt from")),
             None => error.into(),
         })?;
 
-        tell(&trained, (train.len(), eval.len()), cx);
+        let assets = (self.assets)(&progress)?;
+        let tuned = match &self.fine_tuning {
+            Some(fine_tuning) if !trained.stopped => {
+                let splits = [(train.as_slice(), train_rows.as_slice()), (&eval, &eval_rows)];
+                Some(fine_tuning.run(self, &config, &trained, splits, &assets, &progress)?)
+            }
+            _ => None,
+        };
+        tell(&trained, tuned.as_ref(), (train.len(), eval.len()), cx);
         let unknown_labels = unknown_labels(train_rows.iter().chain(&eval_rows), &self.classes);
         cx.set_detail("rows_of_unknown_label", unknown_labels.values().sum::<usize>());
         let training = Training {
@@ -126,28 +159,38 @@ impl Component for Trainer {
             train_rows: train.len(),
             eval_rows: eval.len(),
             best_epoch: trained.best_epoch + 1,
-            calibration: trained.calibration,
+            calibration: tuned.as_ref().map_or(trained.calibration, |tuned| tuned.calibration),
             unknown_labels,
             epochs: trained.epochs.clone(),
+            tuning: self.fine_tuning.as_ref().zip(tuned.as_ref()).map(|(how, tuned)| how.record(tuned)),
+            stopped: tuned.as_ref().map_or(trained.stopped, |tuned| tuned.stopped),
         };
         write_json(&io.output("model").join(TRAINING_FILE), &training)?;
-        let files = (self.assets)(&cx.progress)?.encoders;
         let parts = BundleParts {
             name: &self.name,
             classes: &self.classes,
             encoders: &self.encoders,
             precision: &read_precision(io.input("transform_graph"))?,
-            files: &files,
-            head: &trained.head,
-            lineage: lineage(io, &config)?,
+            files: &assets.encoders,
+            head: tuned.as_ref().map_or(&trained.head, |tuned| &tuned.head),
+            lineage: self.lineage(io, &config)?,
         };
-        ModelBundle::write(io.output("model"), parts)?;
+        match tuned.as_ref().and_then(|tuned| tuned.encoders.as_ref()) {
+            Some(encoders) => ModelBundle::write_tuned(io.output("model"), parts, encoders)?,
+            None => ModelBundle::write(io.output("model"), parts)?,
+        };
         Ok(())
+    }
+
+    /// A training that was stopped goes on where it was, although its model stands.
+    fn change_outside(&self, io: &ExecutionIo, _files: &mut FileStates) -> Option<OutsideChange> {
+        let training: Training = read_json(&io.output("model").join(TRAINING_FILE)).ok()??;
+        training.stopped.then(|| OutsideChange::Unfinished(io.output("model").to_owned()))
     }
 }
 
 /// What the run's report says of a training.
-fn tell(trained: &Trained, (train_rows, eval_rows): (usize, usize), cx: &mut ExecutionContext) {
+fn tell(trained: &Trained, tuned: Option<&Tuned>, (train_rows, eval_rows): (usize, usize), cx: &mut ExecutionContext) {
     let best = trained.epochs[trained.best_epoch];
     cx.set_detail("train_rows", train_rows);
     cx.set_detail("eval_rows", eval_rows);
@@ -157,7 +200,14 @@ fn tell(trained: &Trained, (train_rows, eval_rows): (usize, usize), cx: &mut Exe
     if let Some(loss) = best.eval_loss {
         cx.set_detail("eval_loss", loss);
     }
-    cx.set_detail("temperature", f64::from(trained.head.temperature()));
+    let head = tuned.map_or(&trained.head, |tuned| &tuned.head);
+    cx.set_detail("temperature", f64::from(head.temperature()));
+    if let Some(tuned) = tuned {
+        fine_tuning::tell(tuned, cx);
+    }
+    if tuned.map_or(trained.stopped, |tuned| tuned.stopped) {
+        cx.set_detail(STOPPED_DETAIL, true);
+    }
     let ends: Vec<String> = trained.epoch_ends.iter().map(|end| end.as_millis().to_string()).collect();
     cx.set_detail(EPOCH_ENDS_DETAIL, ends.join(","));
 }
@@ -171,16 +221,19 @@ impl Trainer {
         let best: HyperParameters = found.with_context(|| format!("{} is not there", path.display()))?.best;
         Ok(best.apply(&self.config))
     }
-}
 
-/// What the model was made from: the settings, and the inputs by content.
-fn lineage(io: &ExecutionIo, config: &TrainerConfig) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut lineage = BTreeMap::from([("trainer".to_owned(), serde_json::to_string(config)?)]);
-    for key in ["examples", "transformed_examples", "transform_graph", "hyperparameters"] {
-        lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
+    /// What the model was made from: the settings, and the inputs by content.
+    fn lineage(&self, io: &ExecutionIo, config: &TrainerConfig) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut lineage = BTreeMap::from([("trainer".to_owned(), serde_json::to_string(config)?)]);
+        if let Some(fine_tuning) = &self.fine_tuning {
+            lineage.insert("tune".to_owned(), serde_json::to_string(&fine_tuning.config)?);
+        }
+        for key in ["examples", "transformed_examples", "transform_graph", "hyperparameters"] {
+            lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
+        }
+        lineage.extend(split_rule(io.input("examples"))?.map(|rule| (SPLIT_RULE.to_owned(), rule)));
+        Ok(lineage)
     }
-    lineage.extend(split_rule(io.input("examples"))?.map(|rule| (SPLIT_RULE.to_owned(), rule)));
-    Ok(lineage)
 }
 
 /// An example and its features.
@@ -276,5 +329,8 @@ mod tests {
         });
         let training: Training = serde_json::from_value(record).unwrap();
         assert!(training.calibration.is_none() && training.unknown_labels.is_empty());
+        assert!(training.tuning.is_none() && !training.stopped);
+        let written = serde_json::to_value(&training).unwrap();
+        assert!(written.get("tuning").is_none() && written.get("stopped").is_none());
     }
 }

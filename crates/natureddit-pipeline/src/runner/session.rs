@@ -94,6 +94,7 @@ impl<'a> Session<'a> {
             OutsideChange::Changed(path) => StaleReason::OutputChanged { uri: layout.uri(&path) },
             OutsideChange::Superseded(path) => StaleReason::OutputSuperseded { uri: layout.uri(&path) },
             OutsideChange::Readable(path) => StaleReason::Readable { uri: layout.uri(&path) },
+            OutsideChange::Unfinished(path) => StaleReason::Unfinished { uri: layout.uri(&path) },
         }))
     }
 

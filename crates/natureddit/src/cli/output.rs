@@ -76,6 +76,17 @@ impl Output {
         self.tell(&format!("      {text}"));
     }
 
+    /// As [`Output::note`], for whoever outlives this.
+    pub(crate) fn notes(&self) -> impl Fn(&str) + Send + 'static {
+        let (bars, quiet) = (self.bars.clone(), self.quiet);
+        move |text| {
+            if !quiet {
+                // As for a note.
+                let _ = bars.suspend(|| writeln!(io::stderr(), "      {text}"));
+            }
+        }
+    }
+
     /// Tells lines of what came of it so far, on the standard error.
     pub(crate) fn lines(&self, text: &str) {
         self.tell(text.trim_end());

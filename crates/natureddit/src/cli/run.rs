@@ -15,6 +15,7 @@ use natureddit_pipeline::components::example_validator::{Findings, VALIDATION_FI
 use natureddit_pipeline::components::infra_validator::{InfraVerdict, read_infra_blessing};
 use natureddit_pipeline::components::pusher::{PUSHED_FILE, Pushed};
 use natureddit_pipeline::components::read_json;
+use natureddit_pipeline::components::trainer::STOPPED_DETAIL;
 use natureddit_pipeline::components::transform::{SKIPPED_FILE, SkippedPhotos};
 use natureddit_pipeline::training_graph::training_graph;
 use natureddit_pipeline::{ComponentReport, Outcome, RunError, RunEvent, RunOptions, RunPlan, RunReport, Runner};
@@ -25,6 +26,7 @@ use serde_json::json;
 use super::error::{CliError, Exit, HintExt};
 use super::evaluation::EvaluationTable;
 use super::session::Session;
+use super::signals::TrainingStop;
 use super::tracking::{RunTracker, Tracked};
 use super::words::{counted, is_or_are, printable};
 use crate::config::Config;
@@ -39,6 +41,9 @@ Examples:
   natureddit run --force Trainer        train again although nothing changed
   natureddit run --from Evaluator       only the Evaluator and what follows it
   natureddit run --json                 the report for a program, events on the standard error";
+
+/// The component that Ctrl-C ends early.
+const TRAINER: &str = "Trainer";
 
 /// Run the pipeline: examples, features, training, evaluation, push
 #[derive(Debug, clap::Args)]
@@ -93,6 +98,9 @@ impl fmt::Display for Ran {
         }
         for warning in &self.warnings {
             writeln!(f, "  warning: {}", printable(warning))?;
+        }
+        if self.report.component(TRAINER).is_some_and(|trainer| trainer.details.contains_key(STOPPED_DETAIL)) {
+            writeln!(f, "training was stopped: the model is the best until then, and `natureddit run` trains on")?;
         }
         if let Some(evaluation) = &self.evaluation {
             let (champion_version, report) = (self.champion_version(), self.evaluation_report.as_deref());
@@ -163,7 +171,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 
 /// Runs the pipeline of a project.
 pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Session) -> Result<Ran, CliError> {
-    let training = wiring::training(config, &session.output.progress())?;
+    let training_stop = TrainingStop::listen()?;
+    let mut training = wiring::training(config, &session.output.progress())?;
+    training.stop_training = Some(training_stop.flag());
     let graph = training_graph(&training)?;
     let runner = wiring::pipeline_runner(config, &session.clock, session.output.progress_of_tasks());
     let runner = wiring::with_revision(runner, config);
@@ -171,6 +181,7 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     let mut tracker = RunTracker::new(tracking.as_ref(), config, &training, session);
     let live = session.output.bars().map(|bars| Live::begin(&graph, bars));
     let mut watch = |event: RunEvent<'_>| {
+        follow(&event, &training_stop, session);
         tracker.watch(&event);
         match &live {
             Some(live) => live.show(&event),
@@ -226,6 +237,20 @@ fn failed(report: RunReport, session: &Session) -> Result<RunReport, CliError> {
     let failed =
         report.succeeded().hint("what was finished before stays; mend it and `natureddit run` goes on from there");
     left.into_iter().fold(failed, HintExt::hint)
+}
+
+/// Has Ctrl-C end a training early, and no other component.
+fn follow(event: &RunEvent<'_>, training_stop: &TrainingStop, session: &Session) {
+    match event {
+        RunEvent::Started { component: TRAINER, .. } => {
+            let note = session.output.notes();
+            training_stop.begin(move || {
+                note("training ends now and the best so far is kept; Ctrl-C again ends the program");
+            });
+        }
+        RunEvent::Finished(report) if report.component == TRAINER => training_stop.end(),
+        RunEvent::Started { .. } | RunEvent::Finished(_) => {}
+    }
 }
 
 /// Tells where nothing is drawn in place that a component begins.

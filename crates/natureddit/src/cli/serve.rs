@@ -28,9 +28,6 @@ Examples:
   natureddit serve --models candidate=pipeline/Trainer/model/7
   curl -k https://127.0.0.1:8080/predictions/naturedditTI -F \"text=A fox\" -F \"image=@fox.jpg\"";
 
-/// The exit code of a program that Ctrl-C ended, as shells have it: 128 and the number of the signal.
-const INTERRUPTED: i32 = 130;
-
 /// Answer predictions over HTTPS until Ctrl-C
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -220,7 +217,7 @@ pub(super) async fn stop_at_signal(server: Server, mut signals: StopSignals, ses
     tokio::select! {
         stopped = server.shutdown() => Ok(stopped?),
         // Leaving in good order would wait for the batch that the user has no more patience for.
-        () = signals.next() => process::exit(INTERRUPTED),
+        () = signals.next() => process::exit(signals::INTERRUPTED),
     }
 }
 

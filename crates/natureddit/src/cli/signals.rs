@@ -1,6 +1,9 @@
-//! What a program that serves is stopped with.
+//! What a program that serves is stopped with, and a training.
+
+mod training;
 
 use std::io::Read as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{io, process, thread};
 
@@ -8,6 +11,29 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+
+pub(super) use training::TrainingStop;
+
+/// The exit code of a program that Ctrl-C ended, as shells have it: 128 and the number of the signal.
+pub(super) const INTERRUPTED: i32 = 130;
+
+/// How many [`StopSignals`] there are, whose business Ctrl-C is.
+static LISTENING: AtomicUsize = AtomicUsize::new(0);
+
+struct Listening;
+
+impl Listening {
+    fn begin() -> Self {
+        LISTENING.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LISTENING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// How much longer than its requests a server that was left alone may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -18,6 +44,7 @@ pub(super) struct StopSignals {
     terminate: Signal,
     /// `None` where nobody waits for that, or it was told.
     closed: Option<oneshot::Receiver<()>>,
+    _listening: Listening,
 }
 
 impl StopSignals {
@@ -27,7 +54,7 @@ impl StopSignals {
         let _guard = runtime.enter();
         let interrupt = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
         let terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
-        Ok(Self { interrupt, terminate, closed: None })
+        Ok(Self { interrupt, terminate, closed: None, _listening: Listening::begin() })
     }
 
     /// These, or that the standard input is closed.
@@ -37,7 +64,7 @@ impl StopSignals {
 
     /// Waits for one of them.
     pub(super) async fn next(&mut self) {
-        let Self { interrupt, terminate, closed } = self;
+        let Self { interrupt, terminate, closed, .. } = self;
         let told = async {
             match closed.as_mut() {
                 Some(receiver) => drop(receiver.await),

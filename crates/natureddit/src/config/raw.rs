@@ -232,6 +232,10 @@ pub(super) struct RawTrainer {
     pub(super) early_stopping_patience: i64,
     pub(super) extra_title_weight: f64,
     pub(super) checkpoint_every_epochs: i64,
+    pub(super) tune: String,
+    pub(super) tune_learning_rate: f64,
+    pub(super) tune_epochs_max: i64,
+    pub(super) tune_batch_size: i64,
     pub(super) seed: i64,
 }
 

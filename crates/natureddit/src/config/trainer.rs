@@ -1,6 +1,8 @@
-//! `[trainer]`: how the head on top of the embeddings is trained.
+//! `[trainer]`: how the head on top of the embeddings is trained, and whether the encoders learn with it.
 
 use std::ops::RangeInclusive;
+
+use natureddit_pipeline::components::transform::PrecisionConfig;
 
 use super::ConfigError;
 use super::check::{Checker, SHARE};
@@ -22,6 +24,17 @@ pub enum HeadLayers {
     Linear,
     /// A hidden one before it.
     Mlp,
+}
+
+/// What learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tune {
+    /// The head.
+    Head,
+    /// The head and the last blocks of the encoders.
+    LastBlocks,
+    /// The head and the encoders.
+    All,
 }
 
 /// What a learning rate may be.
@@ -62,14 +75,27 @@ pub struct TrainerConfig {
     pub extra_title_weight: f64,
     /// Training is kept after every so many epochs; 0 never.
     pub checkpoint_every_epochs: usize,
+    /// What learns.
+    pub tune: Tune,
+    /// The step size of the encoders where they learn, above 0 and at most 1.
+    pub tune_learning_rate: f64,
+    /// The most rounds over the training split in which the encoders learn.
+    pub tune_epochs_max: usize,
+    /// Examples a step of them.
+    pub tune_batch_size: usize,
     /// Where random numbers start.
     pub seed: u64,
 }
 
 impl TrainerConfig {
-    pub(super) fn check(raw: RawTrainer, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+    pub(super) fn check(
+        raw: RawTrainer,
+        precision: PrecisionConfig,
+        checker: &Checker<'_>,
+    ) -> Result<Self, ConfigError> {
         const CLASS_WEIGHTS: [(&str, ClassWeights); 2] =
             [("balanced", ClassWeights::Balanced), ("none", ClassWeights::None)];
+        const TUNES: [(&str, Tune); 3] = [("head", Tune::Head), ("last_blocks", Tune::LastBlocks), ("all", Tune::All)];
         const HEADS: [(&str, HeadLayers); 2] = [("linear", HeadLayers::Linear), ("mlp", HeadLayers::Mlp)];
         let at = checker.table("trainer");
         let text_dropout = at.number("text_dropout", raw.text_dropout, SHARE)?;
@@ -77,6 +103,11 @@ impl TrainerConfig {
         if text_dropout + image_dropout > 0.9 {
             let must_be = format!("so that it and trainer.text_dropout = {text_dropout} are at most 0.9 together");
             return Err(at.bad("image_dropout", image_dropout, must_be));
+        }
+        let tune = at.one_of("tune", &raw.tune, &TUNES)?;
+        if tune != Tune::Head && precision != PrecisionConfig::Fp32 {
+            // Encoders in eight bits have no gradients.
+            return Err(at.bad("tune", &raw.tune, "\"head\", unless model.precision = \"fp32\""));
         }
         Ok(Self {
             epochs_max: at.integer("epochs_max", raw.epochs_max, 1..=10_000)?,
@@ -93,6 +124,10 @@ impl TrainerConfig {
             early_stopping_patience: at.integer("early_stopping_patience", raw.early_stopping_patience, 1..=10_000)?,
             extra_title_weight: at.number("extra_title_weight", raw.extra_title_weight, SHARE)?,
             checkpoint_every_epochs: at.integer("checkpoint_every_epochs", raw.checkpoint_every_epochs, 0..=10_000)?,
+            tune,
+            tune_learning_rate: at.number("tune_learning_rate", raw.tune_learning_rate, LEARNING_RATE)?,
+            tune_epochs_max: at.integer("tune_epochs_max", raw.tune_epochs_max, 1..=10_000)?,
+            tune_batch_size: at.integer("tune_batch_size", raw.tune_batch_size, BATCH_SIZE)?,
             seed: at.integer("seed", raw.seed, 0..=i64::MAX)?,
         })
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -91,6 +91,44 @@ fn a_run_that_is_killed_anywhere_goes_on_from_what_was_finished() {
         let again = run_pipeline(&dir);
         assert!(outcomes(&again).values().all(|outcome| outcome == "cached"), "{again}");
     }
+}
+
+/// Runs the pipeline and interrupts it, as Ctrl-C does, when the Trainer begins; how many epochs the model has had.
+fn interrupted(dir: &Path) -> usize {
+    let mut running = with_assets().in_dir(dir).args(["run", "--json"]).spawn(Stdio::null());
+    let mut stopped = false;
+    for line in BufReader::new(running.child.stderr.take().unwrap()).lines() {
+        let Ok(told) = serde_json::from_str::<Value>(&line.unwrap()) else { continue };
+        if told["event"] == "component_started" && told["component"] == "Trainer" {
+            let pid = running.child.id().to_string();
+            assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        }
+        if told["event"] == "component_finished" && told["component"] == "Trainer" {
+            stopped = told["details"]["stopped"] == 1;
+        }
+    }
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+    assert!(stopped, "the training was not stopped");
+    let models = fs::read_dir(dir.join("pipeline/Trainer/model")).unwrap();
+    let id = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+    let newest = models.map(|entry| entry.unwrap().path()).max_by_key(id).unwrap();
+    let training: Value = serde_json::from_slice(&fs::read(newest.join("training.json")).unwrap()).unwrap();
+    training["epochs"].as_array().unwrap().len()
+}
+
+#[test]
+fn a_training_that_is_interrupted_keeps_its_best_goes_on_to_the_end_of_the_pipeline_and_the_next_run_trains_on() {
+    let (_folder, dir) = copied();
+    let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
+    let trainer =
+        "[trainer]\nepochs_max = 10000\nearly_stopping_patience = 10000\n[evaluator]\nbootstrap_samples = 100\n";
+    fs::write(dir.join("natureddit.toml"), format!("{settings}\n{trainer}")).unwrap();
+    let first = interrupted(&dir);
+    assert!((1..10_000).contains(&first), "{first}");
+    let plan = with_assets().in_dir(&dir).args(["run", "--plan"]).run();
+    assert!(plan.stdout.contains("was stopped before its time"), "{}", plan.stdout);
+    let second = interrupted(&dir);
+    assert!(second > first, "{second} after {first}");
 }
 
 #[test]

@@ -61,10 +61,12 @@ fn training() -> Training {
         extra_title_weight: 0.1,
         train_rows: 1,
         eval_rows: 0,
-        best_epoch: 0,
+        best_epoch: 1,
         calibration: None,
         unknown_labels: BTreeMap::new(),
         epochs: Vec::new(),
+        tuning: None,
+        stopped: false,
     }
 }
 
