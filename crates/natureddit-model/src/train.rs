@@ -286,9 +286,10 @@ impl State {
     /// One pass over the training rows, and one over the eval rows.
     fn epoch(&mut self, splits: &Splits<'_>, eval: &Watched, config: &TrainerConfig) -> Result<(), TrainError> {
         let epoch = self.epochs.len();
-        let (train_loss, train_accuracy) = self.pass(splits, config, learning_rate(config, epoch));
+        let Pass { loss: train_loss, accuracy: train_accuracy, mean } =
+            self.pass(splits, config, learning_rate(config, epoch));
         let judged = (!splits.eval.is_empty()).then(|| {
-            let [whole, hidden] = [&eval.whole, &eval.hidden].map(|rows| self.network.judge(rows, &Device::default()));
+            let [whole, hidden] = [&eval.whole, &eval.hidden].map(|rows| mean.judge(rows, &Device::default()));
             (whole.loss + hidden.loss, whole.right)
         });
         let done = Epoch {
@@ -304,18 +305,19 @@ impl State {
         self.epochs.push(done);
         // Without eval rows there is nothing to choose by: the last epoch is the one kept.
         if splits.eval.is_empty() || self.best.as_ref().is_none_or(|best| loss < best.loss) {
-            self.best = Some(Best { epoch, loss, parameters: self.network.parameters.clone() });
+            self.best = Some(Best { epoch, loss, parameters: mean.parameters });
         }
         Ok(())
     }
 
-    /// Learns from each training row once; gives the mean loss and the share that was answered right.
-    fn pass(&mut self, splits: &Splits<'_>, config: &TrainerConfig, rate: f64) -> (f64, f64) {
+    /// Learns from each training row once.
+    fn pass(&mut self, splits: &Splits<'_>, config: &TrainerConfig, rate: f64) -> Pass {
         let device = Device::default().autodiff();
         // Anew from the rows' own order, so that a checkpoint need not keep the last one.
         let mut order: Vec<usize> = (0..splits.train.len()).collect();
         order.shuffle(&mut self.rng);
         let (mut loss, mut right) = (0.0, 0);
+        let mut mean = network::Mean::default();
         let Self { network, optimizer, rng, .. } = self;
         let prepare = |places: &[usize]| {
             let samples = places.iter().map(|&at| &splits.train[at]);
@@ -327,10 +329,22 @@ impl State {
             loss += outcome.loss * rows;
             right += outcome.right;
             optimizer.step(&mut network.parameters, &gradients, rate as f32, config.weight_decay);
+            mean.add(network);
         });
         let rows = splits.train.len() as f64;
-        (loss / rows, right as f64 / rows)
+        Pass { loss: loss / rows, accuracy: right as f64 / rows, mean: mean.of(network) }
     }
+}
+
+/// What a pass over the training rows gives.
+struct Pass {
+    /// The mean over the rows.
+    loss: f64,
+    /// The share of the rows that were answered right.
+    accuracy: f64,
+    /// The network with the mean of what its parameters were after each step, which is what is judged and kept: where the last
+    /// few rows pull does not show in it (Polyak and Juditsky 1992, <https://doi.org/10.1137/0330046>).
+    mean: Network,
 }
 
 /// Consumes what is made of each item, in order, while another thread makes what comes next: to gather and standardise rows takes

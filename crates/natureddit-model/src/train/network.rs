@@ -117,6 +117,33 @@ impl Network {
     }
 }
 
+/// The mean of a network's parameters over steps.
+#[derive(Default)]
+pub(super) struct Mean {
+    parameters: Vec<Vec<f32>>,
+    steps: usize,
+}
+
+impl Mean {
+    /// Counts the parameters as they are now.
+    pub(super) fn add(&mut self, network: &Network) {
+        self.steps += 1;
+        if self.steps == 1 {
+            self.parameters.clone_from(&network.parameters);
+            return;
+        }
+        // No sum is kept: over many steps it would lose what the last ones add.
+        let share = 1.0 / self.steps as f32;
+        let means = self.parameters.iter_mut().flatten();
+        means.zip(network.parameters.iter().flatten()).for_each(|(mean, value)| *mean += share * (value - *mean));
+    }
+
+    /// The network with the mean in the place of its parameters.
+    pub(super) fn of(self, network: &Network) -> Network {
+        Network { shapes: network.shapes.clone(), parameters: self.parameters }
+    }
+}
+
 /// The scores: [rows, classes].
 fn forward(parameters: &[Tensor<2>], inputs: Tensor<2>) -> Tensor<2> {
     let mut values = inputs;

@@ -76,7 +76,7 @@ impl Component for Trainer {
         const {
             &ComponentSpec {
                 id: "Trainer",
-                version: 5,
+                version: 6,
                 inputs: &[
                     Port::new("examples", ArtifactType::Examples),
                     Port::new("transformed_examples", ArtifactType::TransformedExamples),
