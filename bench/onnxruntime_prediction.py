@@ -3,7 +3,7 @@ tokenizers here, which read the same graphs, tokenizer and head.
 
 `onnxruntime_prediction.py PROGRAM FOLDER PHOTOS` starts the example `speed` with what it wrote to FOLDER, makes photos of
 1980 x 1485 pixels and at most 380 kB in PHOTOS if they are not there, and prints one JSON object: for either precision the
-medians in milliseconds and the median ratio of the pairs. Neither side reads the file while it is timed.
+medians in milliseconds, the median ratio of the pairs, and that of the fastest answers of both. Neither side reads the file while it is timed.
 """
 
 import argparse
@@ -152,7 +152,10 @@ def compare(program, folder, precision, paths):
         return statistics.median(other / own for own, other in zip(times["ours"], times[others]))
 
     medians = {name: statistics.median(values) for name, values in times.items()}
-    return medians | {"ratio": ratio("theirs"), "draft_ratio": ratio("draft"), "apart": apart}
+    # On a machine that others use, what took least was disturbed least.
+    fastest = min(times["theirs"]) / min(times["ours"])
+    ratios = {"ratio": ratio("theirs"), "fastest_ratio": fastest, "draft_ratio": ratio("draft")}
+    return medians | ratios | {"ours_fastest": min(times["ours"]), "apart": apart}
 
 
 def main():
