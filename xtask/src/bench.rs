@@ -3,6 +3,8 @@
 mod child;
 mod collect;
 mod dvc;
+mod made;
+mod model;
 mod pipeline;
 mod sandbox;
 mod server;
@@ -25,16 +27,21 @@ Measures the bars the project promises and says which are met; exits with 1 if o
 usage: cargo xtask bench [loop] [--photos DIR]
        cargo xtask bench collect [--turbojpeg]
        cargo xtask bench dvc [local|s3|many|daily]
+       cargo xtask bench model [judge|retrain|speed] [--turbojpeg]
        cargo xtask bench pipeline [statistics|runs|tracking]
 
   loop          the whole loop on real photos: demo, second run, cross-validation, server; also without a word
   --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)
 
   collect       photos, a large dataset and a dump, from the simulated Reddit; beside Pillow where the bar is a ratio
-  --turbojpeg   the photos alone, with the feature of this name; the program is built in target/turbojpeg
+  --turbojpeg   the photos alone, with the feature of this name; the program is built in target/turbojpeg; of `model`, the
+                speed alone
 
   dvc           beside the real dvc: 4,432 files (1.5 GB) with a remote that is a folder (local) or S3 (s3), and 100,000
                 small ones (many), and the daily update (daily, by itself); takes up to 10 GB in target/xtask, which are free again afterwards
+
+  model         the head beside scikit-learn, on ../shared/photos (judge: ten minutes; without them it is skipped) and on 50,000
+                made-up rows (retrain); embedding, and whole answers beside Python's ONNX Runtime and Pillow (speed)
 
   pipeline      statistics of tables of 100,000 and of a million rows, beside TensorFlow Data Validation (statistics; it
                 takes 2.5 GB in target/interop and Python 3.11); 50,000 examples with nothing changed and with 50 new ones (runs);
@@ -58,6 +65,7 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
         None | Some("loop") => main_loop(arguments),
         Some("collect") => collect::main(arguments),
         Some("dvc") => dvc::main(arguments),
+        Some("model") => model::main(arguments),
         Some("pipeline") => pipeline::main(arguments),
         Some(other) => Err(Failure::usage(format!("no bench `{other}`"), USAGE)),
     }
@@ -237,7 +245,9 @@ struct Figure {
 
 enum Bar {
     Under(f64),
+    AtMost(f64),
     AtLeast(f64),
+    Over(f64),
     /// Nothing is promised; the figure stands beside others.
     None,
 }
@@ -246,7 +256,9 @@ impl Figure {
     fn is_met(&self) -> bool {
         match self.bar {
             Bar::Under(bar) => self.value < bar,
+            Bar::AtMost(bar) => self.value <= bar,
             Bar::AtLeast(bar) => self.value >= bar,
+            Bar::Over(bar) => self.value > bar,
             Bar::None => true,
         }
     }
@@ -265,7 +277,9 @@ impl fmt::Display for Bar {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Bar::Under(bar) => write!(out, "< {bar}"),
+            Bar::AtMost(bar) => write!(out, "<= {bar}"),
             Bar::AtLeast(bar) => write!(out, ">= {bar}"),
+            Bar::Over(bar) => write!(out, "> {bar}"),
             Bar::None => Ok(()),
         }
     }
@@ -281,7 +295,8 @@ mod tests {
         assert_eq!(figure(0.25, Bar::Under(0.3)).row(), ["it", "0.250 s", "< 0.3 s", "met"]);
         assert_eq!(figure(0.3, Bar::Under(0.3)).row()[3], "MISSED");
         assert_eq!(figure(7.0, Bar::None).row(), ["it", "7.000 s", "", ""]);
-        assert!(figure(120.0, Bar::AtLeast(120.0)).is_met());
+        assert!(figure(120.0, Bar::AtLeast(120.0)).is_met() && figure(0.03, Bar::AtMost(0.03)).is_met());
+        assert!(!figure(0.0, Bar::Over(0.0)).is_met());
         assert!(!figure(f64::NAN, Bar::AtLeast(120.0)).is_met() && !figure(f64::NAN, Bar::Under(1.0)).is_met());
     }
 

@@ -136,6 +136,13 @@ impl VirtualEnvironment {
         self.folder.join("bin").join(name)
     }
 
+    /// A program of `bench/`, run by its Python.
+    pub(crate) fn script(&self, workspace: &Workspace, name: &str) -> Command {
+        let mut command = self.python();
+        command.arg(workspace.root().join("bench").join(name));
+        command
+    }
+
     /// Its Python.
     pub(crate) fn python(&self) -> Command {
         let mut command = Command::new(self.folder.join("bin").join("python"));

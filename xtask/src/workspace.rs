@@ -74,6 +74,19 @@ impl Workspace {
         Ok(program_in(&target))
     }
 
+    /// Builds an example of one of our crates, with a feature that is off otherwise where one is named, and copies it into a
+    /// folder, for no other build to replace it; where it is.
+    pub(crate) fn build_example(&self, name: &str, feature: Option<&str>, into: &Path) -> Result<PathBuf, Failure> {
+        // Of all crates together, so that what they need has the features that the tests have, and is built once.
+        let mut build = self.cargo(&["build", "--release", "--workspace", "--example", name]);
+        run(build.args(feature.iter().flat_map(|feature| ["--features", feature])))?;
+        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+        let (built, copy) = (self.target.join("release/examples").join(&file), into.join(&file));
+        let copied = fs::copy(&built, &copy);
+        copied.map_err(|error| Failure::new(format!("could not copy {}: {error}", built.display())))?;
+        Ok(copy)
+    }
+
     /// An empty folder `target/xtask/{name}`: what an earlier run left there is removed.
     pub(crate) fn empty_folder(&self, name: &str) -> Result<PathBuf, Failure> {
         let folder = self.target.join("xtask").join(name);

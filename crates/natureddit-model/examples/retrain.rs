@@ -1,12 +1,13 @@
 //! How long a retraining on cached embeddings takes, and how good it is.
 //!
-//! usage: `retrain [ROWS] [linear|mlp] [FOLDER]`
+//! usage: `retrain [ROWS] [FOLDER] [key=value ...]`
 //!
 //! Makes ROWS (default 50,000) rows of the default encoders' widths, 1,280 + 384 features, from one seed: normal noise
 //! around a centre for each class, so near each other that the best possible answer is sometimes wrong. Nine tenths are
 //! learnt, one tenth stops the training; another fifth as many judge it. Prints one line: seconds, epochs, macro-F1. With
 //! FOLDER the same rows are written there as raw little-endian numbers, for another program to learn from:
-//! `{train,eval,test}.f32` [rows, 1664] and `{train,eval,test}.u8` [rows].
+//! `{train,eval,test}.f32` [rows, 1664] and `{train,eval,test}.u8` [rows], and `answers.u8`, the answers to the last.
+//! Training has the program's defaults, or what is set in their place, such as `head='"mlp"'`.
 
 use std::env::args;
 use std::error::Error;
@@ -16,8 +17,9 @@ use std::time::Instant;
 
 use natureddit_core::{Class, ClassNames, Progress, fs};
 use natureddit_model::metrics::{Judged, macro_f1};
-use natureddit_model::train::{Control, HeadKind, Sample, TrainerConfig, train_head};
+use natureddit_model::train::{Control, Sample, train_head};
 use natureddit_model::{EncoderPair, Features, Prediction, image_encoder_from_config, text_encoder_from_config};
+use natureddit_testkit::default_trainer;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -31,11 +33,7 @@ type Rows = Vec<(Features, Class)>;
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = args().skip(1).collect();
     let rows: usize = args.first().map_or(Ok(50_000), |rows| rows.parse())?;
-    let head = match args.get(1).map_or("linear", String::as_str) {
-        "linear" => HeadKind::Linear,
-        "mlp" => HeadKind::Mlp { hidden: 512, dropout: 0.5 },
-        other => return Err(format!("there is no head {other:?}").into()),
-    };
+    let config = default_trainer(args.get(2..).unwrap_or_default()).config;
     let encoders = EncoderPair {
         image: image_encoder_from_config("efficientnet_lite0").ok_or("no image encoder")?.into(),
         text: text_encoder_from_config("all-MiniLM-L6-v2").ok_or("no text encoder")?.into(),
@@ -47,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let centres: Vec<Vec<f32>> = CLASSES.iter().map(|_| noise.row(widths.0 + widths.1)).collect();
     let [train, eval, test] =
         [rows - rows / 10, rows / 10, rows / 5].map(|count| noise.rows(count, &centres, widths.0));
-    if let Some(folder) = args.get(2) {
+    if let Some(folder) = args.get(1) {
         for (name, rows) in [("train", &train), ("eval", &eval), ("test", &test)] {
             write(Path::new(folder), name, rows)?;
         }
@@ -55,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let [train, eval] = [&train, &eval].map(samples);
     let began = Instant::now();
-    let trained = train_head(&train, &eval, &classes, &encoders, &config(head), &Control::new(&Progress::silent()))?;
+    let trained = train_head(&train, &eval, &classes, &encoders, &config, &Control::new(&Progress::silent()))?;
     let seconds = began.elapsed().as_secs_f64();
     let judge = |(features, class): &(Features, Class)| Judged {
         truth: *class,
@@ -63,26 +61,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         group: String::new(),
     };
     let judged: Vec<Judged> = test.iter().map(judge).collect();
+    if let Some(folder) = args.get(1) {
+        let answers: Vec<u8> = judged.iter().map(|judged| judged.prediction.class.0 as u8).collect();
+        fs::write_atomic(&Path::new(folder).join("answers.u8"), answers)?;
+    }
     let (epochs, best, f1) = (trained.epochs.len(), trained.best_epoch + 1, macro_f1(&judged, &classes));
     println!("rows {rows} seconds {seconds:.2} epochs {epochs} best_epoch {best} macro_f1 {f1:.4}");
     Ok(())
-}
-
-/// The defaults of `[trainer]`.
-fn config(head: HeadKind) -> TrainerConfig {
-    TrainerConfig {
-        epochs_max: 200,
-        batch_size: 64,
-        learning_rate: 0.001,
-        weight_decay: 0.01,
-        image_dropout: 0.3,
-        text_dropout: 0.15,
-        label_smoothing: 0.0,
-        head,
-        class_weights: true,
-        patience: 20,
-        seed: 42,
-    }
 }
 
 fn samples(rows: &Rows) -> Vec<Sample<'_>> {

@@ -182,12 +182,22 @@ struct State {
 trait Learner {
     type Error: From<TrainError>;
 
-    /// Learns from each training row once; gives the mean loss and the share that was answered right, `None` where it was
-    /// stopped on the way. Nothing of the state but `epochs` and `best` is of use then.
-    fn pass(&mut self, state: &mut State) -> Result<Option<(f64, f64)>, Self::Error>;
+    /// Learns from each training row once; `None` where it was stopped on the way. Nothing of the state but `epochs` and
+    /// `best` is of use then.
+    fn pass(&mut self, state: &mut State) -> Result<Option<Pass>, Self::Error>;
 
     /// The mean loss over the eval rows and the share that is answered right; `None` where there are none.
     fn judge(&mut self, parameters: &[Vec<f32>]) -> Result<Option<(f64, f64)>, Self::Error>;
+}
+
+/// What a pass over the training rows gives.
+struct Pass {
+    /// The mean over the rows.
+    loss: f64,
+    /// The share of the rows that were answered right.
+    accuracy: f64,
+    /// What is judged and kept.
+    parameters: Vec<Vec<f32>>,
 }
 
 /// How long a training goes on.
@@ -312,8 +322,10 @@ impl State {
     /// One pass over the training rows, and one over the eval rows; `false` where it was stopped on the way.
     fn epoch<L: Learner>(&mut self, learner: &mut L, course: &Course) -> Result<bool, L::Error> {
         let epoch = self.epochs.len();
-        let Some((train_loss, train_accuracy)) = learner.pass(self)? else { return Ok(false) };
-        let judged = learner.judge(&self.parameters)?;
+        let Some(Pass { loss: train_loss, accuracy: train_accuracy, parameters }) = learner.pass(self)? else {
+            return Ok(false);
+        };
+        let judged = learner.judge(&parameters)?;
         let (eval_loss, eval_accuracy) = judged.unzip();
         let loss = eval_loss.unwrap_or(train_loss);
         if !loss.is_finite() {
@@ -322,7 +334,7 @@ impl State {
         self.epochs.push(Epoch { train_loss, train_accuracy, eval_loss, eval_accuracy });
         // Without eval rows there is nothing to choose by: the last epoch is the one kept.
         if course.patience.is_none() || self.best.as_ref().is_none_or(|best| loss < best.loss) {
-            self.best = Some(Best { epoch, loss, parameters: self.parameters.clone() });
+            self.best = Some(Best { epoch, loss, parameters });
         }
         Ok(true)
     }
@@ -342,7 +354,7 @@ struct HeadLearner<'a> {
 impl Learner for HeadLearner<'_> {
     type Error = TrainError;
 
-    fn pass(&mut self, state: &mut State) -> Result<Option<(f64, f64)>, TrainError> {
+    fn pass(&mut self, state: &mut State) -> Result<Option<Pass>, TrainError> {
         let device = Device::default().autodiff();
         let Self { network, train, rows, config, .. } = self;
         let rate = learning_rate(config.learning_rate, state.epochs.len(), config.epochs_max) as f32;
@@ -350,16 +362,18 @@ impl Learner for HeadLearner<'_> {
         let order = shuffled(train.len(), rng);
         let (mut loss, mut right) = (0.0, 0);
         let prepare = |places: &[usize]| rows.noisy(places.iter().map(|&at| &train[at]), config, rng);
+        let mut mean = network::Mean::default();
         in_advance(order.chunks(config.batch_size), prepare, |batch| {
             let rows = batch.classes.len() as f64;
             let (outcome, gradients) = network.learn(parameters, batch, &device);
             loss += outcome.loss * rows;
             right += outcome.right;
             optimizer.step(parameters, &gradients, rate, config.weight_decay);
+            mean.add(parameters);
         });
         self.progress.advance(1);
         let rows = train.len() as f64;
-        Ok(Some((loss / rows, right as f64 / rows)))
+        Ok(Some(Pass { loss: loss / rows, accuracy: right as f64 / rows, parameters: mean.parameters() }))
     }
 
     fn judge(&mut self, parameters: &[Vec<f32>]) -> Result<Option<(f64, f64)>, TrainError> {

@@ -1,10 +1,13 @@
 //! What the integration tests of several crates share: the assets, a small trained bundle, the shared folder.
 
+mod default_trainer;
+
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+pub use default_trainer::{DefaultTrainer, default_trainer};
 use image::{ImageFormat, Rgb, RgbImage};
 use natureddit_core::{Asset, Class, ClassNames, ContentHash, Progress, fs};
 use natureddit_image::ImageLimits;

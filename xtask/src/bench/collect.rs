@@ -1,7 +1,6 @@
 //! `cargo xtask bench collect`: photos, a large dataset and a dump, collected from the simulated Reddit.
 
 mod dump;
-mod inputs;
 mod photos;
 mod rows;
 
@@ -74,9 +73,7 @@ impl Bench {
 
     /// A program of `bench/`.
     fn script(&self, name: &str) -> Command {
-        let mut command = self.python.python();
-        command.arg(self.workspace.root().join("bench").join(name));
-        command
+        self.python.script(&self.workspace, name)
     }
 }
 
@@ -88,8 +85,10 @@ mod tests {
     #[test]
     fn what_is_installed_is_pinned() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench");
-        let requirements = read_text(&folder.join("requirements-collect.txt")).unwrap();
-        let packages: Vec<_> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
-        assert!(!packages.is_empty() && packages.iter().all(|line| line.contains("==")), "{packages:?}");
+        for name in ["collect", "model"] {
+            let requirements = read_text(&folder.join(format!("requirements-{name}.txt"))).unwrap();
+            let packages: Vec<_> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
+            assert!(!packages.is_empty() && packages.iter().all(|line| line.contains("==")), "{packages:?}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{Epoch, Sample, State, TrainerConfig};
 use crate::weights::{Tensor, Tensors, WeightsError, read_described, write_described};
 
 /// Raised when a checkpoint of before cannot be gone on from: other steps, or another form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where a training is kept while it lasts.
 #[derive(Clone, Debug)]

@@ -137,6 +137,33 @@ fn transposed(values: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
+/// The mean of what the parameters were after each step of a pass, which is what is judged and kept: where the last few rows
+/// pull does not show in it (Polyak and Juditsky 1992, <https://doi.org/10.1137/0330046>).
+#[derive(Default)]
+pub(super) struct Mean {
+    parameters: Vec<Vec<f32>>,
+    steps: usize,
+}
+
+impl Mean {
+    /// Counts the parameters as they are now.
+    pub(super) fn add(&mut self, parameters: &[Vec<f32>]) {
+        self.steps += 1;
+        if self.steps == 1 {
+            parameters.clone_into(&mut self.parameters);
+            return;
+        }
+        // No sum is kept: over many steps it would lose what the last ones add.
+        let share = 1.0 / self.steps as f32;
+        let means = self.parameters.iter_mut().flatten();
+        means.zip(parameters.iter().flatten()).for_each(|(mean, value)| *mean += share * (value - *mean));
+    }
+
+    pub(super) fn parameters(self) -> Vec<Vec<f32>> {
+        self.parameters
+    }
+}
+
 /// The scores: [rows, classes].
 pub(super) fn forward(parameters: &[Tensor<2>], inputs: Tensor<2>) -> Tensor<2> {
     let mut values = inputs;

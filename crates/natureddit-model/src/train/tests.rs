@@ -1,5 +1,6 @@
 use rand::Rng;
 
+use super::network::Mean;
 use super::*;
 use crate::encoder::{image_encoder_from_config, text_encoder_from_config};
 
@@ -101,6 +102,15 @@ fn the_head_is_the_network_of_the_best_epoch() {
         let lowest = trained.epochs.iter().filter_map(|epoch| epoch.eval_loss).fold(f64::INFINITY, f64::min);
         assert_eq!(best.eval_loss, Some(lowest));
     }
+}
+
+#[test]
+fn what_is_kept_of_a_pass_is_the_mean_over_its_steps() {
+    let mut mean = Mean::default();
+    for value in [1.0, 3.0, 2.0, 6.0] {
+        mean.add(&[vec![value, -value], vec![0.0; 2]]);
+    }
+    assert_eq!(mean.parameters(), [vec![3.0, -3.0], vec![0.0; 2]]);
 }
 
 /// Classes are equally frequent in both splits, so that the eval loss is the plain one where nothing is hidden, and otherwise

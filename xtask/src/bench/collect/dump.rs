@@ -1,10 +1,10 @@
 //! A dump of the archives, streamed.
 
 use super::super::child;
+use super::super::made;
 use super::super::sandbox::write_settings;
 use super::super::{Bar, Figure, number};
 use super::Bench;
-use super::inputs;
 use super::median;
 use crate::json::Json;
 use crate::process::Failure;
@@ -15,7 +15,7 @@ const SUBREDDIT: &str = "EarthPorn";
 const ROUNDS: usize = 3;
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
-    let dump = inputs::dump(bench, MEGABYTES, SUBREDDIT)?;
+    let dump = made::dump(&bench.workspace, &bench.python, MEGABYTES, SUBREDDIT)?;
     let folder = bench.workspace.empty_folder("bench-dump")?;
     let (mut rates, mut peaks) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {

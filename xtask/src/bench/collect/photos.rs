@@ -4,14 +4,13 @@
 use std::path::Path;
 
 use super::super::child::{self, Cost};
+use super::super::made::{self, PhotoSet, SMALL};
 use super::super::sandbox::Sandbox;
 use super::super::{Bar, Figure, number};
-use super::inputs::{self, PhotoSet};
 use super::{Bench, median};
 use crate::json::Json;
 use crate::process::Failure;
 
-const SMALL: PhotoSet = PhotoSet { count: 720, width: 1080, height: 810 };
 /// So many that what both sides take to start and to end counts for little.
 const LARGE: PhotoSet = PhotoSet { count: 144, width: 4000, height: 3000 };
 /// The settings that photos are shrunk by, for Pillow too.
@@ -44,7 +43,8 @@ impl Run {
 }
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
-    let (small, large) = (inputs::photos(bench, SMALL)?, inputs::photos(bench, LARGE)?);
+    let made = |set| made::photos(&bench.workspace, &bench.python, set);
+    let (small, large) = (made(SMALL)?, made(LARGE)?);
     let folder = bench.workspace.empty_folder("bench-photos")?;
     let (mut stored, mut shrunk, mut pillow, mut draft) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {

@@ -11,7 +11,7 @@ use super::{DIFFERENCE_MAX, TuneConfig, TuneError};
 use crate::encoder::Features;
 use crate::train::network::{Network, floats};
 use crate::train::rows::{Rows, dropped, hide};
-use crate::train::{Control, HeadKind, Learner, Sample, State, TrainerConfig, learning_rate, shuffled};
+use crate::train::{Control, HeadKind, Learner, Pass, Sample, State, TrainerConfig, learning_rate, shuffled};
 
 pub(super) const TRAIN: usize = 0;
 pub(super) const EVAL: usize = 1;
@@ -39,7 +39,7 @@ struct Draw {
 impl Learner for TuneLearner<'_> {
     type Error = TuneError;
 
-    fn pass(&mut self, state: &mut State) -> Result<Option<(f64, f64)>, TuneError> {
+    fn pass(&mut self, state: &mut State) -> Result<Option<Pass>, TuneError> {
         let epoch = state.epochs.len();
         let rate = learning_rate(self.tune.learning_rate, epoch, self.tune.epochs_max);
         let order = shuffled(self.samples(TRAIN).len(), &mut state.rng);
@@ -61,7 +61,8 @@ impl Learner for TuneLearner<'_> {
             self.control.progress.advance(batch.len() as u64);
         }
         let rows = order.len() as f64;
-        Ok(Some((loss / rows, right as f64 / rows)))
+        let parameters = state.parameters.clone();
+        Ok(Some(Pass { loss: loss / rows, accuracy: right as f64 / rows, parameters }))
     }
 
     fn judge(&mut self, parameters: &[Vec<f32>]) -> Result<Option<(f64, f64)>, TuneError> {

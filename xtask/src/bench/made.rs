@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Bench;
+use crate::interop::VirtualEnvironment;
 use crate::process::{Failure, run};
-use crate::workspace::read_text;
+use crate::workspace::{Workspace, read_text};
 
 /// How many photos of which size.
 #[derive(Clone, Copy)]
@@ -16,34 +16,42 @@ pub(super) struct PhotoSet {
     pub(super) height: usize,
 }
 
+/// Photos that are neither small nor large.
+pub(super) const SMALL: PhotoSet = PhotoSet { count: 720, width: 1080, height: 810 };
+
 /// The folder of a set of photos.
-pub(super) fn photos(bench: &Bench, set: PhotoSet) -> Result<PathBuf, Failure> {
+pub(super) fn photos(workspace: &Workspace, python: &VirtualEnvironment, set: PhotoSet) -> Result<PathBuf, Failure> {
     let PhotoSet { count, width, height } = set;
-    let mut script = bench.script("make_photos.py");
+    let mut script = python.script(workspace, "make_photos.py");
     let words = [count, width, height].map(|number| number.to_string());
-    made(bench, &format!("photos-{width}"), "make_photos.py", &words, |folder| script.arg(folder).args(&words))
+    made(workspace, &format!("photos-{width}"), "make_photos.py", &words, |folder| script.arg(folder).args(&words))
 }
 
 /// A dump of so many megabytes of text, one post in a hundred of `subreddit`.
-pub(super) fn dump(bench: &Bench, megabytes: usize, subreddit: &str) -> Result<PathBuf, Failure> {
-    let mut script = bench.script("make_dump.py");
+pub(super) fn dump(
+    workspace: &Workspace,
+    python: &VirtualEnvironment,
+    megabytes: usize,
+    subreddit: &str,
+) -> Result<PathBuf, Failure> {
+    let mut script = python.script(workspace, "make_dump.py");
     let words = [megabytes.to_string(), subreddit.to_owned()];
     let folder =
-        made(bench, "dump", "make_dump.py", &words, |folder| script.arg(folder.join("posts.zst")).args(&words))?;
+        made(workspace, "dump", "make_dump.py", &words, |folder| script.arg(folder.join("posts.zst")).args(&words))?;
     Ok(folder.join("posts.zst"))
 }
 
 /// The folder `target/bench/{name}`: the one that is there if the same script made it with the same words, else made
 /// anew by the command.
 fn made<'a>(
-    bench: &Bench,
+    workspace: &Workspace,
     name: &str,
     script: &str,
     words: &[String],
     command: impl FnOnce(&Path) -> &'a mut Command,
 ) -> Result<PathBuf, Failure> {
-    let folder = bench.workspace.target().join("bench").join(name);
-    let recipe = format!("{}{}\n", read_text(&bench.workspace.root().join("bench").join(script))?, words.join(" "));
+    let folder = workspace.target().join("bench").join(name);
+    let recipe = format!("{}{}\n", read_text(&workspace.root().join("bench").join(script))?, words.join(" "));
     // Written when all is made, so that half of it is never taken for the whole.
     let stamp = folder.join("recipe.txt");
     if fs::read_to_string(&stamp).is_ok_and(|made_by| made_by == recipe) {
