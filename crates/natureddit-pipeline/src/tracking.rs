@@ -28,7 +28,7 @@ use natureddit_core::Secret;
 use natureddit_net::{ClientConfig, NetError};
 use url::Url;
 
-pub use local::{LocalStore, StoredRun};
+pub use local::{DamagedRun, LocalStore, StoredRun};
 pub use outbox::{Sent, Which};
 pub use record::settings_params;
 pub use recorder::{Recorder, RunContext};

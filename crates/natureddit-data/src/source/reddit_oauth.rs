@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use natureddit_core::{PostId, Secret};
-use natureddit_net::{Client, NetError, Response};
+use natureddit_net::{Client, NetError, Response, basic_credentials, masked};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -214,16 +214,22 @@ impl RedditOauth {
         }
         let net = |source| OauthError::Net { what: "a token".to_owned(), source };
         let answer = answer.require_success().map_err(net)?;
-        // A refusal may come with status 200.
-        let token = read_json::<Token>(&answer.body).and_then(|token| match (token.access_token, token.error) {
-            (Some(token), None) => Ok(Secret::new(token)),
-            (_, Some(error)) => Err(format!("it says {error}")),
-            _ => Err("the answer has none".to_owned()),
-        });
-        let token = token.map_err(|problem| OauthError::Token { problem })?;
+        let secrets = [basic_credentials(client_id, client_secret), client_secret.clone()];
+        let token = read_token(&answer.body, &secrets).map_err(|problem| OauthError::Token { problem })?;
         self.token = Some(token.clone());
         Ok(token)
     }
+}
+
+/// The token that an answer gives, or why there is none. Of what the server says nothing is kept that may be secret.
+fn read_token(body: &[u8], secrets: &[Secret]) -> Result<Secret, String> {
+    // A refusal may come with status 200.
+    let token = read_json::<Token>(body).and_then(|token| match (token.access_token, token.error) {
+        (Some(token), None) => Ok(Secret::new(token)),
+        (_, Some(error)) => Err(format!("it says {error}")),
+        _ => Err("the answer has none".to_owned()),
+    });
+    token.map_err(|problem| masked(&problem, secrets))
 }
 
 fn below(base: &Url, path: &str) -> Url {
@@ -263,6 +269,15 @@ mod tests {
     use natureddit_core::fs;
 
     use super::*;
+
+    #[test]
+    fn a_refusal_that_repeats_the_secret_of_the_app_does_not_tell_it() {
+        let secrets = [Secret::new("hunter2".to_owned())];
+        let told = read_token(br#"{"error": "no app has hunter2"}"#, &secrets).unwrap_err();
+        assert_eq!(told, r#"it says "no app has ***""#);
+        let token = read_token(br#"{"access_token": "tok"}"#, &secrets).unwrap();
+        assert_eq!(token.expose(), "tok");
+    }
 
     #[test]
     fn what_is_no_listing_is_an_error() {

@@ -166,19 +166,30 @@ impl Pusher {
     }
 }
 
-/// Copies a bundle to the next free version, which is visible only when it is whole.
+/// Copies a bundle to the next free version, which is visible only when it is whole. What could not be copied whole takes no
+/// room: a full disk is no fuller after it.
 fn copy_to_next(model: &Path, store: &Path) -> anyhow::Result<u64> {
     let version = next_version(store)?;
     let target = store.join(version.to_string());
     let partial = fs::beside(&target);
-    fs::create_dir_all(&partial)?;
-    for file in fs::read_dir(model)? {
-        let name = file.file_name().context("a file in a bundle has a name")?;
-        fs::copy(&file, &partial.join(name))?;
+    let copied = copy_whole(model, &partial);
+    if copied.is_err() {
+        // The failure that matters is the first one.
+        let _ = fs::remove_dir_all(&partial);
     }
-    ModelBundle::read(&partial).context("the copied bundle is not whole")?;
+    copied?;
     fs::rename(&partial, &target)?;
     Ok(version)
+}
+
+fn copy_whole(model: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for file in fs::read_dir(model)? {
+        let name = file.file_name().context("a file in a bundle has a name")?;
+        fs::copy(&file, &to.join(name))?;
+    }
+    ModelBundle::read(to).context("the copied bundle is not whole")?;
+    Ok(())
 }
 
 /// The version of a bundle that was pushed before and is kept back for another that somebody chose.
@@ -411,6 +422,18 @@ mod tests {
         fs::write_atomic(&card, "our own words").unwrap();
         assert_eq!((store.change(&first), store.execute(&first)), (None, Some(1)));
         assert_eq!(fs::read_to_string(&card).unwrap(), "our own words");
+    }
+
+    #[test]
+    fn a_push_that_failed_leaves_nothing_of_its_copy() {
+        let store = Store::new();
+        let io = store.io(1);
+        fs::write_atomic(&io.input("model").join("head.safetensors"), "half").unwrap();
+        let mut cx = ExecutionContext::new(store.pusher.spec(), Progress::silent());
+        let error = store.pusher.execute(&io, &mut cx).unwrap_err();
+        assert_eq!(error.to_string(), "the copied bundle is not whole");
+        let left = fs::read_dir(&store.model()).unwrap();
+        assert!(left.iter().all(|path| !path.is_dir()), "{left:?}");
     }
 
     #[test]

@@ -54,6 +54,15 @@ pub struct StoredRun {
     pub sending: Option<Sending>,
 }
 
+/// A folder of the store that holds no run that can be read: a file was cut short, or is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DamagedRun {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// What a run leaves in the store besides its record.
 #[derive(Debug, Default)]
 pub(crate) struct RunFiles {
@@ -108,12 +117,25 @@ impl LocalStore {
         Self { dir }
     }
 
-    /// The runs, oldest first.
+    /// The runs that can be read, oldest first. One that cannot does not keep the others back: see
+    /// [`LocalStore::damaged`].
     ///
     /// # Errors
-    /// When a run cannot be read, with its path.
-    pub fn runs(&self) -> Result<Vec<StoredRun>, LocalError> {
-        self.ids()?.iter().map(|id| self.read(id)).collect()
+    /// When the folder cannot be listed.
+    pub fn runs(&self) -> Result<Vec<StoredRun>, FsError> {
+        Ok(self.ids()?.iter().filter_map(|id| self.read(id).ok()).collect())
+    }
+
+    /// The folders that hold no run that can be read.
+    ///
+    /// # Errors
+    /// When the folder of runs cannot be listed.
+    pub fn damaged(&self) -> Result<Vec<DamagedRun>, FsError> {
+        let damaged = |id: &String| {
+            let reason = self.read(id).err()?.to_string();
+            Some(DamagedRun { dir: self.folder(id), reason })
+        };
+        Ok(self.ids()?.iter().filter_map(damaged).collect())
     }
 
     /// The ids of the runs, oldest first.

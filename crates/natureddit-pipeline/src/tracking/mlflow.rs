@@ -6,24 +6,32 @@ mod mlmodel;
 mod send;
 mod wire;
 
-use natureddit_net::{Client, NetError, Pacing, redacted};
+use natureddit_core::Secret;
+use natureddit_net::{Client, NetError, Pacing, basic_credentials, redacted};
 
 pub use client::MlflowError;
 
-use super::ServerConfig;
+use super::{Credentials, ServerConfig};
 
 /// A server, and how it is talked to.
 #[derive(Debug)]
 pub(crate) struct Mlflow {
     client: Client,
     server: ServerConfig,
+    /// What must not be told where the server repeats who asked.
+    secrets: Vec<Secret>,
 }
 
 impl Mlflow {
     /// Opens no connection yet. The server may be on this machine or in a private network: the user named it.
     pub(crate) fn new(server: &ServerConfig) -> Result<Self, NetError> {
         let client = Client::for_server(server.client.clone(), Pacing::none(), &server.uri)?;
-        Ok(Self { client, server: server.clone() })
+        let secrets = match &server.credentials {
+            Some(Credentials::Basic { user, password }) => vec![basic_credentials(user, password), password.clone()],
+            Some(Credentials::Token(token)) => vec![token.clone()],
+            None => Vec::new(),
+        };
+        Ok(Self { client, server: server.clone(), secrets })
     }
 
     /// Its address as it may be shown.

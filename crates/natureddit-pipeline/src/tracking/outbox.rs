@@ -105,9 +105,9 @@ impl Tracking {
         };
         let mut runs = Vec::new();
         for id in self.store.ids()? {
-            // There may be thousands, nearly all of which were sent.
-            if is_wanted(self.store.sending(&id)?) {
-                runs.push(self.store.read(&id)?);
+            // There may be thousands, nearly all of which were sent. A damaged one does not keep the others back.
+            if self.store.sending(&id).is_ok_and(is_wanted) {
+                runs.extend(self.store.read(&id).ok());
             }
         }
         Ok(runs)
@@ -120,8 +120,8 @@ impl Tracking {
         let address = Some(server.address());
         for id in self.store.ids()?.into_iter().filter(|id| *id > run.id) {
             let made = |sending: Sending| sending.model_version.is_some() && sending.server == address;
-            if self.store.sending(&id)?.is_some_and(made)
-                && registered(&self.store.read(&id)?.run).as_ref() == Some(&name)
+            if self.store.sending(&id).is_ok_and(|sending| sending.is_some_and(made))
+                && self.store.read(&id).is_ok_and(|later| registered(&later.run).as_ref() == Some(&name))
             {
                 return Ok(true);
             }

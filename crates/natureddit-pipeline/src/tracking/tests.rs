@@ -262,6 +262,47 @@ async fn a_prefix_and_credentials_are_kept_and_no_secret_is_shown() {
 }
 
 #[tokio::test]
+async fn a_server_that_repeats_who_asked_does_not_bring_the_credentials_to_light() {
+    let secret = |text: &str| Secret::new(text.into());
+    // ann:hunter2
+    let basic = Credentials::Basic { user: "ann".into(), password: secret("hunter2") };
+    for (credentials, hidden) in [(basic, "YW5uOmh1bnRlcjI"), (Credentials::Token(secret("tok-sekret")), "tok-sekret")]
+    {
+        let server = FakeServer::start("").await;
+        let (folder, runs) = store(1, true);
+        let mut config = config(folder.path(), Some(server.uri.clone()));
+        config.server.as_mut().unwrap().credentials = Some(credentials);
+        let tracking = from_config(config).unwrap();
+        *server.faults.lock().unwrap() = [Fault::Repeats].into();
+        let refused = tracking.send(Which::Waiting, None).await.unwrap();
+        let written = tracking.store.read(&runs[0].id).unwrap().sending.unwrap().refused.unwrap();
+        *server.faults.lock().unwrap() = [Fault::Parrots].into();
+        let strange = tracking.send(Which::Again, None).await.unwrap().problem.unwrap();
+        assert!(strange.contains("does not answer as an MLflow server does"), "{strange}");
+        for told in [&refused.refused[0].1, &written, &strange] {
+            assert!(told.contains(" ***") && !told.contains(hidden), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_run_is_named_and_does_not_keep_the_others_back() {
+    let server = FakeServer::start("").await;
+    let (folder, runs) = store(3, true);
+    let tracking = tracking(&folder, &server);
+    let of = |at: usize| folder.path().join("tracking/runs").join(&runs[at].id);
+    fs::write_atomic(&of(0).join("run.json"), "{ \"id\":").unwrap();
+    fs::remove_dir_all(&of(1)).unwrap();
+    fs::create_dir_all(&of(1)).unwrap();
+    let readable = tracking.store.runs().unwrap();
+    assert_eq!(readable.iter().map(|stored| &stored.run.id).collect::<Vec<_>>(), [&runs[2].id]);
+    let damaged = tracking.store.damaged().unwrap();
+    assert_eq!(damaged.iter().map(|run| run.dir.clone()).collect::<Vec<_>>(), [of(0), of(1)]);
+    let sent = tracking.send(Which::All, None).await.unwrap();
+    assert_eq!((sent.sent, sent.problem), (vec![runs[2].id.clone()], None));
+}
+
+#[tokio::test]
 async fn runs_from_before_a_server_was_named_go_only_when_asked_for() {
     let server = FakeServer::start("").await;
     let (folder, runs) = store(3, false);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use natureddit_net::{NetError, Request, Response, UploadMethod, redacted};
+use natureddit_net::{NetError, Request, Response, UploadMethod, masked, redacted};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -106,7 +106,7 @@ impl Mlflow {
         let mut url = self.api("mlflow", path);
         url.query_pairs_mut().extend_pairs(query);
         let response = self.authorized(self.client.get(url.as_str())).send().await?;
-        answer(&url, &accepted(&url, response)?)
+        self.answer(&url, &self.accepted(&url, response)?)
     }
 
     pub(super) async fn post<T: DeserializeOwned>(
@@ -118,13 +118,13 @@ impl Mlflow {
         let url = self.api("mlflow", path);
         let request = self.authorized(self.client.post_json(url.as_str(), document(&url, body)?));
         let request = if repeat == Repeat::May { request } else { request.without_retries() };
-        answer(&url, &accepted(&url, request.send().await?)?)
+        self.answer(&url, &self.accepted(&url, request.send().await?)?)
     }
 
     pub(super) async fn delete(&self, path: &str, body: &impl Serialize) -> Result<(), MlflowError> {
         let url = self.api("mlflow", path);
         let request = self.authorized(self.client.delete_json(url.as_str(), document(&url, body)?));
-        accepted(&url, request.send().await?).map(|_| ())
+        self.accepted(&url, request.send().await?).map(|_| ())
     }
 
     /// Uploads a file to `path` below the artifact proxy's root.
@@ -134,37 +134,41 @@ impl Mlflow {
         // A proxy that copies the file on to another place answers when that is done.
         let timeout = self.server.upload_timeout;
         let request = self.authorized(request).total_timeout(timeout).upload_silence_max(timeout);
-        accepted(&url, request.send().await?).map(|_| ())
+        self.accepted(&url, request.send().await?).map(|_| ())
+    }
+
+    /// An answer that is a success.
+    fn accepted(&self, url: &Url, response: Response) -> Result<Response, MlflowError> {
+        if (200..300).contains(&response.status) {
+            return Ok(response);
+        }
+        // Pages of proxies, and MLflow's own for a wrong password, are no JSON.
+        let refusal = serde_json::from_slice(&response.body).unwrap_or_else(|_| Refusal {
+            error_code: String::new(),
+            message: String::from_utf8_lossy(&response.body).into(),
+        });
+        Err(MlflowError::Refused {
+            url: redacted(url),
+            status: response.status,
+            code: self.quoted(&refusal.error_code),
+            message: self.quoted(&refusal.message),
+        })
+    }
+
+    fn answer<T: DeserializeOwned>(&self, url: &Url, response: &Response) -> Result<T, MlflowError> {
+        serde_json::from_slice(&response.body)
+            .map_err(|e| MlflowError::Answer { url: redacted(url), reason: self.quoted(&e.to_string()) })
+    }
+
+    /// What is kept of the server's words: on one line, not too long, and without our credentials.
+    fn quoted(&self, text: &str) -> String {
+        // Before anything is cut: the half of a token would not be known again.
+        let text = masked(text, &self.secrets);
+        let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(" ").chars().take(MESSAGE_CHARS_MAX).collect()
     }
 }
 
 fn document(url: &Url, body: &impl Serialize) -> Result<String, MlflowError> {
     serde_json::to_string(body).map_err(|e| MlflowError::Answer { url: redacted(url), reason: e.to_string() })
-}
-
-/// An answer that is a success.
-fn accepted(url: &Url, response: Response) -> Result<Response, MlflowError> {
-    if (200..300).contains(&response.status) {
-        return Ok(response);
-    }
-    // Pages of proxies, and MLflow's own for a wrong password, are no JSON.
-    let refusal = serde_json::from_slice(&response.body).unwrap_or_else(|_| Refusal {
-        error_code: String::new(),
-        message: String::from_utf8_lossy(&response.body).into(),
-    });
-    let plain = |text: &str| -> String {
-        let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-        words.collect::<Vec<_>>().join(" ").chars().take(MESSAGE_CHARS_MAX).collect()
-    };
-    Err(MlflowError::Refused {
-        url: redacted(url),
-        status: response.status,
-        code: plain(&refusal.error_code),
-        message: plain(&refusal.message),
-    })
-}
-
-fn answer<T: DeserializeOwned>(url: &Url, response: &Response) -> Result<T, MlflowError> {
-    serde_json::from_slice(&response.body)
-        .map_err(|e| MlflowError::Answer { url: redacted(url), reason: e.to_string() })
 }

@@ -26,6 +26,10 @@ pub(super) enum Fault {
     Unavailable,
     /// It is done, and the answer is 500.
     FailsAfterwards,
+    /// 400, and the answer repeats who asked.
+    Repeats,
+    /// 200, and the answer is who asked.
+    Parrots,
     /// The sender is ended before anything is done.
     Killed,
     /// It is done, and the sender is ended before it hears of it.
@@ -108,9 +112,15 @@ impl FakeServer {
 async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let fault = shared.faults.lock().unwrap().pop_front().unwrap_or(Fault::None);
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+    let said = authorization.clone().unwrap_or_default();
     shared.authorized.lock().unwrap().push(authorization);
     let done = match fault {
         Fault::Broken => return broken(),
+        Fault::Repeats => {
+            let said = json!({ "error_code": "BAD_REQUEST", "message": format!("no headers like {said:?}") });
+            return (StatusCode::BAD_REQUEST, said.to_string()).into_response();
+        }
+        Fault::Parrots => return json!({ "experiment": said }).to_string().into_response(),
         Fault::Unavailable => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Fault::Killed => return killed(&shared).await,
         _ => {

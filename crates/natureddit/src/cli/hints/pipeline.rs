@@ -104,7 +104,7 @@ fn of_store(error: &MetadataError) -> Option<String> {
     if error.is_locked() {
         return Some(format!("another program has {path} open: close it there and run this again"));
     }
-    Some(format!("check who may use {path} and its folder, and that the disk is not full"))
+    Some(format!("check that the disk has room (`natureddit gc` makes some), and who may use {path} and its folder"))
 }
 
 fn without_champion(dir: &Path) -> String {

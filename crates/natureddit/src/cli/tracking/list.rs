@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use natureddit_pipeline::tracking::{RunStatus, StoredRun, Tracking};
+use natureddit_pipeline::tracking::{DamagedRun, RunStatus, StoredRun, Tracking};
 use serde::Serialize;
 
 /// Figures that are shown of a run, where it has them.
@@ -16,6 +16,8 @@ pub(super) struct Listed {
     runs: Vec<ListedRun>,
     /// How many there are.
     total: usize,
+    /// Folders that hold no run that can be read.
+    damaged: Vec<DamagedRun>,
 }
 
 #[derive(Serialize)]
@@ -23,7 +25,8 @@ struct ListedRun {
     id: String,
     name: String,
     started: Timestamp,
-    seconds: f64,
+    /// `None` where it was killed and never heard of after it began.
+    seconds: Option<f64>,
     status: RunStatus,
     figures: Vec<(&'static str, f64)>,
     model_version: Option<u64>,
@@ -77,7 +80,8 @@ impl fmt::Display for Listed {
         for run in &self.runs {
             let ListedRun { id, started, seconds, status: ended, figures, model_version, sent, .. } = run;
             let started = started.strftime("%Y-%m-%d %H:%M:%S");
-            write!(f, "{}  {started}  {seconds:>7.1} s  {:8}  {sent:7}", &id[..12.min(id.len())], status(*ended))?;
+            let took = seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1} s"));
+            write!(f, "{}  {started}  {took:>9}  {:8}  {sent:7}", &id[..12.min(id.len())], status(*ended))?;
             figures.iter().try_for_each(|(name, value)| write!(f, "  {name} {value:.4}"))?;
             model_version.map_or(Ok(()), |version| write!(f, "  pushed as {version}"))?;
             writeln!(f)?;
@@ -86,6 +90,9 @@ impl fmt::Display for Listed {
             (0, _) => writeln!(f, "no run was tracked yet")?,
             (total, shown) if shown < total => writeln!(f, "{shown} of {total} runs; --limit shows more")?,
             _ => {}
+        }
+        for DamagedRun { dir, reason } in &self.damaged {
+            writeln!(f, "warning: a run is damaged and passed over: {reason} (hint: remove {})", dir.display())?;
         }
         match &self.server {
             Some(server) => write!(f, "server: {server}"),
@@ -96,9 +103,10 @@ impl fmt::Display for Listed {
 
 pub(super) fn list(tracking: &Tracking, limit: usize) -> anyhow::Result<Listed> {
     let ids = tracking.store.ids()?;
-    let newest = ids.iter().rev().take(limit).map(|id| tracking.store.read(id));
-    let runs = newest.map(|stored| stored.map(listed)).collect::<Result<_, _>>()?;
-    Ok(Listed { server: tracking.server(), runs, total: ids.len() })
+    let damaged = tracking.store.damaged()?;
+    let newest = ids.iter().rev().filter_map(|id| tracking.store.read(id).ok());
+    let runs = newest.take(limit).map(listed).collect();
+    Ok(Listed { server: tracking.server(), runs, total: ids.len() - damaged.len(), damaged })
 }
 
 fn listed(stored: StoredRun) -> ListedRun {
@@ -112,7 +120,8 @@ fn listed(stored: StoredRun) -> ListedRun {
     ListedRun {
         figures: FIGURES.iter().filter_map(last).collect(),
         started: Timestamp::from_millisecond(run.started_ms).unwrap_or_default(),
-        seconds: (run.ended_ms - run.started_ms) as f64 / 1000.0,
+        seconds: (run.status != RunStatus::Killed || run.ended_ms > run.started_ms)
+            .then(|| (run.ended_ms - run.started_ms) as f64 / 1000.0),
         status: run.status,
         model_version: run.model.and_then(|model| model.registration).map(|pushed| pushed.pushed_version),
         id: run.id,

@@ -80,6 +80,8 @@ pub(super) fn show(tracking: &Tracking, id: Option<&str>) -> Result<Shown, CliEr
             return Err(anyhow!("{} runs begin so", several.len())).hint(format!("there are {names}"));
         }
     };
-    let stored: StoredRun = tracking.store.read(id)?;
+    let stored: StoredRun = tracking.store.read(id).hint(
+        "this run is damaged: `natureddit tracking list` names its folder, which may be removed; the others are whole",
+    )?;
     Ok(Shown(ShownRun { sent: state(&stored), run: stored.run, sending: stored.sending }))
 }
