@@ -11,8 +11,8 @@ use natureddit_model::train::{
     TunedLayers, train_head, tune_encoders,
 };
 use natureddit_model::{
-    BundleParts, Embedder, EncoderFiles, EncoderPair, Features, ImageEncoder, ModelBundle, ModelInput, Predictor,
-    PredictorOptions, Prepared, TextEncoder, TextPooling,
+    BundleParts, Embedder, EncoderFiles, EncoderPair, Features, ImageEncoder, ModelBundle, ModelInput, Precision,
+    Predictor, PredictorOptions, Prepared, TextEncoder, TextPooling,
 };
 use natureddit_testkit::{LIMITS, assets, classes, photo, trainer};
 
@@ -96,7 +96,8 @@ impl Posts {
     fn bundle(&self, dir: &Path, tuned: &Tuned) -> ModelBundle {
         let (classes, lineage) = (classes(), BTreeMap::new());
         let (encoders, files) = (&self.pair, &self.files);
-        let parts = BundleParts { name: "tuned", classes: &classes, encoders, files, head: &tuned.head, lineage };
+        let (precision, head) = (&Precision::default(), &tuned.head);
+        let parts = BundleParts { name: "tuned", classes: &classes, encoders, precision, files, head, lineage };
         ModelBundle::write_tuned(dir, parts, tuned.encoders.as_ref().unwrap()).unwrap()
     }
 }
