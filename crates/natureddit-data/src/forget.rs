@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use natureddit_core::fs::{self, FsError};
-use natureddit_core::{Clock, ContentHash, PostId};
+use natureddit_core::{Clock, PostId};
 use serde::Serialize;
 
 use crate::daily;
 use crate::dataset::{self, Dataset, DatasetError, DatasetStore, PostRow};
 use crate::journal::{self, Journal};
 use crate::labels::Labels;
+use crate::pending_deletion::PendingDeletion;
 use crate::record::Collected;
 use crate::titles::Titles;
 use crate::tombstones::Tombstones;
@@ -35,13 +36,11 @@ pub struct Forgotten {
     pub labels: u64,
     /// Labelled titles that are gone.
     pub titles: u64,
-    /// What is left to remove elsewhere: whatever was computed from these photos and titles.
-    #[serde(skip)]
-    pub content: Vec<ContentHash>,
 }
 
 /// Forgets posts in the dataset and labels of these folders. Ids that the dataset does not have get a tombstone all the
-/// same: they shall not come back.
+/// same: they shall not come back. What was computed from them is the caller's: [`PendingDeletion`] names it until the
+/// caller says that it is gone too.
 ///
 /// # Errors
 /// [`DatasetError`]; doing it again finishes what was begun.
@@ -76,9 +75,14 @@ pub(crate) fn forget(
         }
     }
     // A tombstone is for good and may be published: it must not hold a name that somebody took for an id.
-    if let Some(id) = absent.iter().find(|id| !id.is_reddits()) {
+    if let Some(id) = absent.iter().find(|id| !id.is_reddits() && !dataset.tombstones.has(id)) {
         return Err(DatasetError::NoSuchPost { id: id.clone() });
     }
+    let mut pending = PendingDeletion::read(data_dir)?.unwrap_or_default();
+    for id in ids {
+        pending.add(id, &dataset.photos_of(id)?);
+    }
+    pending.write(data_dir)?;
     for id in ids {
         dataset.tombstones.add(id.clone(), clock.now().as_second());
     }
@@ -134,7 +138,6 @@ pub(crate) fn remove_photos(
     let mut forgotten = Forgotten::default();
     for row in gone {
         forgotten.rows += 1;
-        forgotten.content.extend([row.sha256, ContentHash::of(row.post.title.as_bytes())]);
         if is_unneeded(&row.img_name) {
             let path = Dataset::image_path(data_dir, row);
             forgotten.photos += u64::from(path.exists());

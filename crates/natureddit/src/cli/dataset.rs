@@ -8,7 +8,7 @@ use clap::Subcommand;
 use console::style;
 use natureddit_core::fs;
 use natureddit_data::gap::{Ledger, OpenGap};
-use natureddit_data::{Dataset, DatasetRecord, Labels, POSTS_FILE, is_unfinished};
+use natureddit_data::{Dataset, DatasetRecord, Labels, POSTS_FILE, PendingDeletion, is_unfinished};
 use serde::Serialize;
 
 use super::error::{CliError, Exit};
@@ -175,8 +175,11 @@ fn photos_there(config: &Config, dataset: &Dataset) -> anyhow::Result<usize> {
     Ok(dataset.posts.keys().filter(|key| names.contains(key.img_name.as_str())).count())
 }
 
-/// What a killed collection did is not in the tables.
+/// What a killed collection did is not in the tables, and what a killed deletion left is not gone.
 fn unfinished(config: &Config) -> Option<String> {
+    if PendingDeletion::is_there(&config.project.data_dir) {
+        return Some("a deletion was cut off: `natureddit run` or `natureddit gc` finishes it".to_owned());
+    }
     is_unfinished(&config.project.data_dir).then(|| {
         "a collection is under way or was stopped, and the tables do not hold all of it yet: the next `natureddit collect` \
          goes on from there"

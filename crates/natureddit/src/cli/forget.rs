@@ -5,8 +5,8 @@ use std::fmt;
 
 use anyhow::Context;
 use natureddit_core::fs::Lock;
-use natureddit_core::{PostId, Progress};
-use natureddit_data::{Forgotten, forget_posts};
+use natureddit_core::{ContentHash, PostId, Progress};
+use natureddit_data::{Forgotten, PendingDeletion, forget_posts};
 use natureddit_pipeline::Runner;
 use natureddit_pipeline::embeddings;
 use natureddit_pipeline::tracking::LocalStore;
@@ -72,8 +72,20 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let ids: BTreeSet<PostId> = args.ids.iter().cloned().collect();
     let forgetting = Forgetting::begin(&config, session)?;
     let forgotten = forget_posts(&config.project.data_dir, &config.project.labels_dir, &ids, &session.clock)?;
-    session.output.result(&forgetting.finish(&ids, forgotten)?)?;
+    session.output.result(&forgetting.finish(forgotten)?)?;
     Ok(Exit::Ok)
+}
+
+/// Finishes a deletion that was cut off, if there is one.
+pub(super) fn finish_pending(config: &Config, session: &Session) -> Result<(), CliError> {
+    let data_dir = &config.project.data_dir;
+    let Some(PendingDeletion { posts, .. }) = PendingDeletion::read(data_dir)? else { return Ok(()) };
+    let forgetting = Forgetting::begin(config, session)?;
+    session
+        .output
+        .note(&format!("the deletion of {} was cut off: it is finished first", counted(posts.len() as u64, "post")));
+    let forgotten = forget_posts(data_dir, &config.project.labels_dir, &posts, &session.clock)?;
+    forgetting.finish(forgotten).map(drop)
 }
 
 /// Keeps runs of the pipeline away while posts are forgotten: none may make anew what holds them, and nothing is changed
@@ -95,17 +107,26 @@ impl<'a> Forgetting<'a> {
 
     /// Removes what the pipeline computed from posts that are gone: cached features, and every output that shows something
     /// of them. A model that learnt from them stays until the next run has trained one without them.
-    pub(super) fn finish(self, ids: &BTreeSet<PostId>, forgotten: Forgotten) -> Result<ForgottenHere, CliError> {
+    pub(super) fn finish(self, forgotten: Forgotten) -> Result<ForgottenHere, CliError> {
+        let data_dir = &self.config.project.data_dir;
+        // Those of an earlier deletion that was cut off as well.
+        let pending = PendingDeletion::read(data_dir)?.unwrap_or_default();
+        let (features, outputs) = self.forget_computed(&pending)?;
+        PendingDeletion::done(data_dir)?;
+        Ok(ForgottenHere { forgotten, features, outputs })
+    }
+
+    /// How many features and outputs are gone.
+    fn forget_computed(&self, PendingDeletion { posts, content }: &PendingDeletion) -> Result<(u64, u64), CliError> {
         let Self { config, runner, held } = self;
-        let Some(held) = held else { return Ok(ForgottenHere { forgotten, features: 0, outputs: 0 }) };
+        let Some(held) = held else { return Ok((0, 0)) };
         let folder = config.project.pipeline_root.join("embeddings");
-        let features =
-            embeddings::forget(&folder, &forgotten.content).context("the cached features are still there")?;
+        let content: Vec<ContentHash> = content.iter().copied().collect();
+        let features = embeddings::forget(&folder, &content).context("the cached features are still there")?;
         let graph = training_graph(&wiring::training(config, &Progress::silent())?)?;
-        let removed = runner.forget(&graph, ids, &held).context("outputs of the pipeline still hold them")?;
+        let removed = runner.forget(&graph, posts, held).context("outputs of the pipeline still hold them")?;
         let tracked =
-            LocalStore::new(wiring::tracking_dir(config)).forget(ids).context("tracked runs still hold them")?;
-        let outputs = removed.removed.len() + removed.orphans.len() + tracked;
-        Ok(ForgottenHere { forgotten, features, outputs: outputs as u64 })
+            LocalStore::new(wiring::tracking_dir(config)).forget(posts).context("tracked runs still hold them")?;
+        Ok((features, (removed.removed.len() + removed.orphans.len() + tracked) as u64))
     }
 }

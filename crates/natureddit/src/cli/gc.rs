@@ -10,6 +10,7 @@ use natureddit_pipeline::training_graph::training_graph;
 use serde::Serialize;
 
 use super::error::{CliError, Exit};
+use super::forget::finish_pending;
 use super::session::Session;
 use super::words::{counted, size};
 use crate::wiring;
@@ -71,6 +72,9 @@ impl fmt::Display for Shown {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
+    if !args.dry_run {
+        finish_pending(&config, session)?;
+    }
     let graph = training_graph(&wiring::training(&config, &session.output.progress())?)?;
     let runner = wiring::pipeline_runner(&config, &session.clock, |_| Progress::silent());
     let options = CollectOptions {

@@ -25,6 +25,7 @@ use serde_json::json;
 
 use super::error::{CliError, Exit, HintExt};
 use super::evaluation::EvaluationTable;
+use super::forget::finish_pending;
 use super::session::Session;
 use super::signals::TrainingStop;
 use super::tracking::{RunTracker, Tracked};
@@ -171,6 +172,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 
 /// Runs the pipeline of a project.
 pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Session) -> Result<Ran, CliError> {
+    finish_pending(config, session)?;
     let training_stop = TrainingStop::listen()?;
     let mut training = wiring::training(config, &session.output.progress())?;
     training.stop_training = Some(training_stop.flag());

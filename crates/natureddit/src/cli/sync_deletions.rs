@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::collect::source_config;
 use super::error::{CliError, Exit, HintExt};
-use super::forget::{Forgetting, ForgottenHere};
+use super::forget::{Forgetting, ForgottenHere, finish_pending};
 use super::session::Session;
 use super::words::{counted, is_or_are};
 use crate::wiring;
@@ -57,6 +57,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let progress = session.output.progress();
     let client = wiring::client(&config, &progress)?;
     let folders = (config.project.data_dir.as_path(), config.project.labels_dir.as_path());
+    finish_pending(&config, session)?;
     let forgetting = Forgetting::begin(&config, session)?;
     let synced = sync_deletions(&source, folders, args.yes, &client, &session.clock, &progress);
     let synced = wiring::tokio_runtime()?.block_on(synced);
@@ -69,8 +70,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     };
     let are_too_many = found.are_too_many() && found.forgotten.is_none();
     let Deletions { checked, present, unsure, gone, forgotten } = found;
-    let ids = gone.keys().cloned().collect();
-    let forgotten = forgotten.map(|forgotten: Forgotten| forgetting.finish(&ids, forgotten)).transpose()?;
+    let forgotten = forgotten.map(|forgotten: Forgotten| forgetting.finish(forgotten)).transpose()?;
     let count = gone.len();
     let gone = gone.into_iter().map(|(id, why)| (id.to_string(), why)).collect();
     session.output.result(&Synced { checked, present, unsure, gone, forgotten })?;

@@ -124,3 +124,26 @@ fn a_forgotten_post_is_in_no_file_of_the_pipeline() {
     let traced = json(&dir, ["lineage", &format!("post:{post}"), "--json"]);
     assert_eq!((&traced["examples"], &traced["examples_removed"]), (&serde_json::json!([]), &Value::from(1)));
 }
+
+#[test]
+fn a_deletion_that_was_cut_off_is_told_and_finished_by_the_next_command() {
+    let (_folder, dir) = copied();
+    let post = a_labelled_post(&dir);
+    let mentions = |path: &PathBuf| {
+        let bytes = fs::read(path).unwrap();
+        bytes.windows(post.len()).any(|window| window == post.as_bytes())
+    };
+    let mentioning =
+        || -> Vec<PathBuf> { files(&dir.join("pipeline")).into_iter().filter(|path| mentions(path)).collect() };
+    // As if it was killed when the dataset had changed and the pipeline had not.
+    let ids = [post.parse().unwrap()].into();
+    natureddit_data::forget_posts(&dir.join("data"), &dir.join("labels"), &ids, &natureddit_core::Clock::fixed(0))
+        .unwrap();
+    assert!(!mentioning().is_empty());
+    assert!(stdout(&dir, ["dataset", "status"]).contains("a deletion was cut off"));
+    let forgotten = dir.join("data/forgetting.json");
+    assert!(forgotten.exists());
+    stdout(&dir, ["gc"]);
+    assert!(!forgotten.exists());
+    assert_eq!(mentioning(), Vec::<PathBuf>::new());
+}
