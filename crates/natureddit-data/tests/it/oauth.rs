@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use natureddit_core::{Clock, Progress, Secret, fs};
 use natureddit_data::gap::{GapReason, Ledger};
 use natureddit_data::source::RedditOauthConfig;
-use natureddit_data::{CollectConfig, CollectError, Dataset, Deletions, SourceConfig, Window, sync_deletions};
+use natureddit_data::{
+    CollectConfig, CollectError, Dataset, Deletions, PendingDeletion, SourceConfig, Window, sync_deletions,
+};
 use serde_json::json;
 
 use crate::reddit::{Reddit, Running, SINCE, config, files, run};
@@ -181,6 +183,10 @@ async fn what_is_gone_on_reddit_is_forgotten_and_does_not_come_back() {
     let forgotten = deletions.forgotten.unwrap();
     assert_eq!((forgotten.posts, forgotten.rows, forgotten.photos), (2, 2, 2));
     assert_eq!((forgotten.labels, forgotten.titles), (1, 1));
+    // What was computed from them is named until it is gone, too.
+    let pending = PendingDeletion::read(folder.path()).unwrap().unwrap();
+    assert_eq!((pending.posts.len(), pending.content.len()), (2, 4));
+    PendingDeletion::done(folder.path()).unwrap();
     let tombstones = fs::read_to_string(&folder.path().join("tombstones.csv")).unwrap();
     assert_eq!(tombstones, format!("id,deleted_at\np003,2022-05-01T00:01:39\n{removed},2022-05-01T00:01:39\n"));
     for (path, bytes) in files(folder.path()) {

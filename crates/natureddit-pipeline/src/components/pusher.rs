@@ -395,8 +395,8 @@ mod tests {
         // The same model as the one that was chosen is that one.
         assert_eq!(store.execute(&store.io(1)), Some(1));
         let third = store.io(3);
-        assert_eq!(store.execute(&third), Some(2), "its number is free again");
-        assert_eq!((store.default(), store.change(&third)), (Some(2), None));
+        assert_eq!(store.execute(&third), Some(3), "the number of what is gone is not used again");
+        assert_eq!((store.default(), store.change(&third)), (Some(3), None));
     }
 
     #[test]
