@@ -15,7 +15,7 @@ use std::time::Instant;
 use natureddit_core::{Class, ClassNames, Progress, fs};
 use natureddit_model::metrics::{Judged, macro_f1};
 use natureddit_model::train::{
-    Control, HeadKind, Sample, TrainerConfig, TuneConfig, TuneSetting, TuneSplit, TunedLayers, train_head,
+    Control, HeadKind, Sample, TrainerConfig, TuneConfig, TuneSetting, TuneSplit, Tuned, TunedLayers, train_head,
     tune_encoders,
 };
 use natureddit_model::{
@@ -47,10 +47,7 @@ fn main() -> Result<(), Failure> {
     let classes = ClassNames::new(["fauna", "flora", "landscape"].map(str::to_owned).to_vec())?;
     let rows = read(Path::new(photos), &classes, setting("rows", 1e9) as usize)?;
     let seed = setting("seed", 1.0) as usize;
-    let (judged, others): (Vec<_>, Vec<_>) = rows.iter().enumerate().partition(|(at, _)| at % 5 == seed % 5);
-    let (eval, train): (Vec<_>, Vec<_>) = others.into_iter().enumerate().partition(|(at, _)| at % 9 == 0);
-    let [train, eval] = [train, eval].map(|rows| rows.into_iter().map(|(_, (_, row))| row).collect::<Vec<&Row>>());
-    let judged: Vec<&Row> = judged.into_iter().map(|(_, row)| row).collect();
+    let [train, eval, judged] = deal(&rows, seed);
 
     let trainer = trainer(seed as u64);
     let tune = TuneConfig {
@@ -84,22 +81,13 @@ fn main() -> Result<(), Failure> {
     let tuned = tune_encoders(&trained, splits, &how, &control)?;
     let seconds = began.elapsed().as_secs_f64();
     let passes = (tuned.epochs.len() * train.len()).max(1) as f64;
-    println!(
-        "{seconds:.1} s for {} epochs of {} rows: {:.0} ms a row",
-        tuned.epochs.len(),
-        train.len(),
-        1e3 * seconds / passes
-    );
-    println!(
-        "eval loss {:.4?} before; {:.4?}",
-        tuned.eval_loss_before,
-        tuned.epochs.iter().map(|e| e.eval_loss).collect::<Vec<_>>()
-    );
-    println!(
-        "burn and ONNX Runtime differ by {:.1e} before and {:.1e} after",
-        tuned.difference_before, tuned.difference_after
-    );
-    let Some(tuned_encoders) = &tuned.encoders else { return Ok(println!("no epoch was better")) };
+    let epochs = tuned.epochs.len();
+    println!("{seconds:.1} s for {epochs} epochs of {} rows: {:.0} ms a row", train.len(), 1e3 * seconds / passes);
+    tell(&tuned);
+    let Some(tuned_encoders) = &tuned.encoders else {
+        println!("no epoch was better");
+        return Ok(());
+    };
 
     let folder = tempfile::tempdir()?;
     let lineage = BTreeMap::new();
@@ -117,6 +105,21 @@ fn main() -> Result<(), Failure> {
     let prepared: Vec<Prepared> = judged.iter().map(|row| row.prepared.clone()).collect();
     println!("tuned: macro-F1 {:.4}", score(&judged, predictor.predict(&prepared)?, &classes));
     Ok(())
+}
+
+/// The rows to learn from, to stop by and to judge by.
+fn deal(rows: &[Row], seed: usize) -> [Vec<&Row>; 3] {
+    let (judged, others): (Vec<_>, Vec<_>) = rows.iter().enumerate().partition(|(at, _)| at % 5 == seed % 5);
+    let (eval, train): (Vec<_>, Vec<_>) = others.into_iter().enumerate().partition(|(at, _)| at % 9 == 0);
+    let [train, eval] = [train, eval].map(|rows| rows.into_iter().map(|(_, (_, row))| row).collect());
+    [train, eval, judged.into_iter().map(|(_, row)| row).collect()]
+}
+
+fn tell(tuned: &Tuned) {
+    let losses: Vec<_> = tuned.epochs.iter().map(|epoch| epoch.eval_loss).collect();
+    println!("eval loss {:.4?} before; {losses:.4?}", tuned.eval_loss_before);
+    let (before, after) = (tuned.difference_before, tuned.difference_after);
+    println!("burn and ONNX Runtime differ by {before:.1e} before and {after:.1e} after");
 }
 
 fn trainer(seed: u64) -> TrainerConfig {

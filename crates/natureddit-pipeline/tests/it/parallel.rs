@@ -183,16 +183,18 @@ fn an_order_without_data_is_kept_and_changes_no_cache_key() {
     Right: not reached
     Join: not reached
     ");
-    // A part that leaves Left out runs without it.
+    // Who leaves Left out has not done without it: it may have failed for a good reason.
     let only = RunOptions { only: Some("Right".into()), ..RunOptions::default() };
-    let report = runner(dir.path()).run(&diamond(&fails, true), &only, &mut |_| {}).unwrap();
+    let error = runner(dir.path()).run(&diamond(&fails, true), &only, &mut |_| {}).unwrap_err();
+    assert_eq!(error.to_string(), "Left comes before Right, and failed when it last ran");
+    let report = runner(dir.path()).run(&diamond(&fails, false), &only, &mut |_| {}).unwrap();
     insta::assert_snapshot!(report, @r"
     Gen: not selected
     Left: not selected
     Right: ran because it never ran before
     Join: not selected
     ");
-    let report = run(&dir, &diamond(&Acts::new(), false));
+    let report = run(&dir, &diamond(&Acts::new(), true));
     assert!(matches!(report.component("Right").unwrap().outcome, Outcome::Cached { .. }), "{report}");
     let from = RunOptions { from: Some("Left".into()), ..RunOptions::default() };
     let report = runner(dir.path()).run(&diamond(&Acts::new(), true), &from, &mut |_| {}).unwrap();
