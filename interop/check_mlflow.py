@@ -135,7 +135,7 @@ def check_first_run(checks, copy, client, server):
     checks.equal("run: sent", tracked["sent"]["sent"], [tracked["id"]])
     run = check_whole(checks, copy, client, tracked["id"], "run")
     params = run.data.params
-    checks.equal("param opt_lr", float(params["opt_lr"]), 0.001)
+    checks.equal("param opt_lr", float(params["opt_lr"]), 0.0003)
     checks.equal("param batch_size", params["batch_size"], "64")
     checks.equal("params of encoders", (params["image_encoder"], params["text_encoder"]), ("efficientnet_lite0", "all-MiniLM-L6-v2"))
     for key in ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]:
