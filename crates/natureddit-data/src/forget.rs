@@ -82,6 +82,13 @@ pub(crate) fn forget(
     for id in ids {
         pending.add(id, &dataset.photos_of(id)?);
     }
+    // Tombstones that came from elsewhere may stand for rows that are buried only now.
+    for id in dataset.tombstones.ids() {
+        let rows = dataset.photos_of(id)?;
+        if !rows.is_empty() {
+            pending.add(id, &rows);
+        }
+    }
     pending.write(data_dir)?;
     for id in ids {
         dataset.tombstones.add(id.clone(), clock.now().as_second());

@@ -20,7 +20,7 @@ mod transfer;
 pub use client::{Client, ClientConfig, transport};
 pub use error::{NetError, redacted};
 pub use host_map::HostMap;
-pub use masked::{basic_credentials, masked};
+pub use masked::{base64, basic_credentials, masked};
 pub use pacing::Pacing;
 pub use request::{Request, UploadMethod};
 pub use response::{Download, Response};

@@ -104,16 +104,17 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The files of the pipeline that hold a post's id.
+fn mentioning(dir: &Path, post: &str) -> Vec<PathBuf> {
+    let mentions = |path: &PathBuf| fs::read(path).unwrap().windows(post.len()).any(|part| part == post.as_bytes());
+    files(&dir.join("pipeline")).into_iter().filter(mentions).collect()
+}
+
 #[test]
 fn a_forgotten_post_is_in_no_file_of_the_pipeline() {
     let (_folder, dir) = copied();
     let post = a_labelled_post(&dir);
-    let mentions = |path: &PathBuf| {
-        let bytes = fs::read(path).unwrap();
-        bytes.windows(post.len()).any(|window| window == post.as_bytes())
-    };
-    let mentioning =
-        || -> Vec<PathBuf> { files(&dir.join("pipeline")).into_iter().filter(|path| mentions(path)).collect() };
+    let mentioning = || mentioning(&dir, &post);
     assert!(!mentioning().is_empty());
     let forgotten = json(&dir, ["dataset", "forget", &post, "--json"]);
     assert!(forgotten["outputs"].as_u64().unwrap() >= 1, "{forgotten}");
@@ -129,12 +130,7 @@ fn a_forgotten_post_is_in_no_file_of_the_pipeline() {
 fn a_deletion_that_was_cut_off_is_told_and_finished_by_the_next_command() {
     let (_folder, dir) = copied();
     let post = a_labelled_post(&dir);
-    let mentions = |path: &PathBuf| {
-        let bytes = fs::read(path).unwrap();
-        bytes.windows(post.len()).any(|window| window == post.as_bytes())
-    };
-    let mentioning =
-        || -> Vec<PathBuf> { files(&dir.join("pipeline")).into_iter().filter(|path| mentions(path)).collect() };
+    let mentioning = || mentioning(&dir, &post);
     // As if it was killed when the dataset had changed and the pipeline had not.
     let ids = [post.parse().unwrap()].into();
     natureddit_data::forget_posts(&dir.join("data"), &dir.join("labels"), &ids, &natureddit_core::Clock::fixed(0))
