@@ -1,5 +1,6 @@
 //! What every request gets: an id, TorchServe's common headers and one line in the log.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -25,6 +26,13 @@ pub(crate) struct RequestId(String);
 impl RequestId {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Two numbers from 0 up to 1, evenly spread over all ids and independent of each other.
+    pub(crate) fn draws(&self) -> [f64; 2] {
+        let part =
+            |range: Range<usize>| self.0.get(range).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0);
+        [part(0..8), part(28..36)].map(|number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
     }
 }
 

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -55,11 +55,29 @@ struct Job<In, Out> {
     input: In,
     submitted: Instant,
     reply: oneshot::Sender<Result<Out, BatchError>>,
+    under_way: UnderWay,
+}
+
+/// Counts a request as long as it waits or is worked on.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A queue and the thread that works it off. Dropping it works off what is queued and waits for that.
 pub struct Batcher<In, Out> {
     queue: Option<SyncSender<Job<In, Out>>>,
+    under_way: Arc<AtomicUsize>,
     healthy: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -79,7 +97,7 @@ impl<In: Send + 'static, Out: Send + 'static> Batcher<In, Out> {
         let healthy = Arc::new(AtomicBool::new(true));
         let worker = Worker { jobs, limits, name: name.to_owned(), healthy: Arc::clone(&healthy), work };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || worker.run())?;
-        Ok(Self { queue: Some(queue), healthy, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), under_way: Arc::default(), healthy, thread: Some(thread) })
     }
 
     /// Queues a request. Dropping the receiver takes it back: no work is done for it unless its batch has begun.
@@ -89,7 +107,8 @@ impl<In: Send + 'static, Out: Send + 'static> Batcher<In, Out> {
     pub fn submit(&self, input: In) -> Result<Reply<Out>, SubmitError> {
         let queue = self.queue.as_ref().ok_or(SubmitError::Closed)?;
         let (reply, result) = oneshot::channel();
-        match queue.try_send(Job { input, submitted: Instant::now(), reply }) {
+        let under_way = UnderWay::begin(&self.under_way);
+        match queue.try_send(Job { input, submitted: Instant::now(), reply, under_way }) {
             Ok(()) => Ok(result),
             Err(TrySendError::Full(_)) => Err(SubmitError::Full),
             Err(TrySendError::Disconnected(_)) => Err(SubmitError::Closed),
@@ -103,6 +122,12 @@ impl<In, Out> Batcher<In, Out> {
     #[must_use]
     pub fn healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Requests that wait or are worked on.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
     }
 }
 
@@ -156,7 +181,8 @@ impl<In, Out, Work: FnMut(Vec<In>) -> Result<Vec<Out>, String>> Worker<In, Out, 
     }
 
     fn answer(&mut self, batch: Vec<Job<In, Out>>) {
-        let (inputs, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.input, job.reply)).unzip();
+        let (inputs, replies): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|job| (job.input, (job.reply, job.under_way))).unzip();
         match self.outputs(inputs, replies.len()) {
             Ok(outputs) => replies.into_iter().zip(outputs).for_each(|(reply, output)| send(reply, Ok(output))),
             Err(error) => {
@@ -181,7 +207,12 @@ impl<In, Out, Work: FnMut(Vec<In>) -> Result<Vec<Out>, String>> Worker<In, Out, 
 }
 
 /// Answers a request; a client that went away while its batch was worked on is no error.
-fn send<Out>(reply: oneshot::Sender<Result<Out, BatchError>>, result: Result<Out, BatchError>) {
+fn send<Out>(
+    (reply, under_way): (oneshot::Sender<Result<Out, BatchError>>, UnderWay),
+    result: Result<Out, BatchError>,
+) {
+    // Who has the answer finds the worker free.
+    drop(under_way);
     let _ = reply.send(result);
 }
 
@@ -273,6 +304,7 @@ mod tests {
         let _first = w.occupy();
         let _queued = [w.batcher.submit(1).unwrap(), w.batcher.submit(2).unwrap()];
         assert_eq!(w.batcher.submit(3).unwrap_err(), SubmitError::Full);
+        assert_eq!(w.batcher.under_way(), 3);
         w.go_on.send(()).unwrap();
         assert_eq!(w.begun.recv().unwrap(), [1]);
         let _taken = w.batcher.submit(3).unwrap();

@@ -12,6 +12,7 @@ use natureddit_model::InputError;
 use serde::Serialize;
 
 use crate::batcher::{BatchError, SubmitError};
+use crate::loader::LoadError;
 use crate::reply::{json, json_text};
 
 /// After how many seconds a client that was turned away may try again. A full queue is worked off within that time.
@@ -85,6 +86,65 @@ pub(crate) enum ApiError {
     /// The model failed or the server has a fault; the log says which.
     #[error("Prediction failed")]
     Internal,
+    /// A key is needed and was not given, or is another.
+    #[error("Token Authorization failed. Token either incorrect, expired, or not provided correctly")]
+    InvalidKey,
+    /// A parameter of a request to the management API is missing or wrong.
+    #[error("{0}")]
+    Parameter(String),
+    /// More workers than a model may have.
+    #[error("{workers} workers are more than the {workers_max} a model may have")]
+    TooManyWorkers {
+        /// What was asked for.
+        workers: usize,
+        /// The limit.
+        workers_max: usize,
+    },
+    /// A model that is registered is not there.
+    #[error("Model not found at: {0}")]
+    NotFoundAt(String),
+    /// A model that is registered is outside of the model store.
+    #[error("Relative path is not allowed in url: {0}")]
+    RelativePath(String),
+    /// A model is not one that can be served.
+    #[error("the model was refused: {0}")]
+    NotLoaded(String),
+    /// A version is registered twice.
+    #[error("Model version {version} is already registered for model {model}")]
+    AlreadyRegistered {
+        /// The model.
+        model: String,
+        /// The version.
+        version: u64,
+    },
+    /// A version that is to be the default, or to have a share of the requests, is not there.
+    #[error("Model version {version} does not exist for model {model}")]
+    NoSuchVersion {
+        /// The model.
+        model: String,
+        /// The version.
+        version: String,
+    },
+    /// The default version cannot go while there are others.
+    #[error("Cannot remove default version for model {0}")]
+    IsDefault(String),
+    /// The default answers all requests that no other does.
+    #[error("version {version} of model {model} is its default: a share is for another version")]
+    DefaultHasAll {
+        /// The model.
+        model: String,
+        /// The version.
+        version: u64,
+    },
+    /// The model was scaled down to nothing.
+    #[error(
+        "Model \"{model}\" has no worker to serve inference request. Please use scale workers API to add workers. \
+         If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize"
+    )]
+    NoWorker {
+        /// The model.
+        model: String,
+    },
 }
 
 impl ApiError {
@@ -104,8 +164,19 @@ impl ApiError {
             | Self::FieldTwice(_)
             | Self::TooManyParts { .. }
             | Self::TextNotUtf8(_)
-            | Self::Input(_) => (StatusCode::BAD_REQUEST, "BadRequestException"),
-            Self::Busy | Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
+            | Self::Input(_)
+            | Self::Parameter(_)
+            | Self::TooManyWorkers { .. }
+            | Self::DefaultHasAll { .. } => (StatusCode::BAD_REQUEST, "BadRequestException"),
+            Self::NotLoaded(_) => (StatusCode::BAD_REQUEST, "InvalidModelException"),
+            Self::InvalidKey => (StatusCode::UNAUTHORIZED, "InvalidKeyException"),
+            Self::NotFoundAt(_) | Self::RelativePath(_) => (StatusCode::NOT_FOUND, "ModelNotFoundException"),
+            Self::NoSuchVersion { .. } => (StatusCode::NOT_FOUND, "ModelVersionNotFoundException"),
+            Self::AlreadyRegistered { .. } => (StatusCode::CONFLICT, "ConflictStatusException"),
+            Self::IsDefault(_) => (StatusCode::FORBIDDEN, "InvalidModelVersionException"),
+            Self::Busy | Self::ShuttingDown | Self::NoWorker { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+            }
             Self::ResponseTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ResponseTimeoutException"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
         }
@@ -120,6 +191,19 @@ impl ApiError {
         let (status, kind) = self.status();
         ErrorBody { code: status.as_u16(), kind, message: self.to_string() }
     }
+}
+
+impl From<LoadError> for ApiError {
+    /// With all that led to it, on one line: the one who registers a model has no other way to learn why.
+    fn from(error: LoadError) -> Self {
+        Self::NotLoaded(line_of(&error))
+    }
+}
+
+/// An error and its causes.
+fn line_of(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<SubmitError> for ApiError {
@@ -150,8 +234,15 @@ struct ErrorBody<'a> {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = json(self.status().0, &self.error_body());
-        if matches!(self, Self::Busy | Self::ShuttingDown) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        let headers = response.headers_mut();
+        match self {
+            Self::Busy | Self::ShuttingDown => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            Self::InvalidKey => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
         }
         response
     }

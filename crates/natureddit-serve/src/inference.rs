@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -18,7 +18,10 @@ use crate::access::{self, RequestId, RequestIds};
 use crate::batcher::panic_message;
 use crate::bodies::BodyBudget;
 use crate::error::ApiError;
-use crate::registry::{LoadedModel, Registry};
+use crate::keys::{AccessKeys, KeyKind};
+use crate::loaded::{LoadedModel, ModelHold};
+use crate::models::Models;
+use crate::registry::Chosen;
 use crate::reply::{self, ReplyForm};
 use crate::request::{self, PredictionInput, RequestLimits};
 
@@ -33,7 +36,9 @@ pub struct PreparationLimits {
 
 /// What the handlers share.
 pub(crate) struct Inference {
-    registry: Registry,
+    pub(crate) models: Models,
+    /// What clients must show; `None` where predictions are for everybody.
+    keys: Option<Arc<AccessKeys>>,
     limits: RequestLimits,
     bodies: BodyBudget,
     /// One permit a request whose body is there and whose answer is not.
@@ -44,18 +49,30 @@ pub(crate) struct Inference {
     /// One permit a pixel that is being decoded.
     pixels: Arc<Semaphore>,
     pixels_max: u32,
+    /// One permit a request that is repeated to a shadow.
+    shadows: Arc<Semaphore>,
 }
 
 impl Inference {
-    /// Serves `registry`.
-    pub(crate) fn new(registry: Registry, limits: RequestLimits, preparation: &PreparationLimits) -> Self {
+    /// Serves `models`.
+    pub(crate) fn new(
+        models: Models,
+        keys: Option<Arc<AccessKeys>>,
+        limits: RequestLimits,
+        preparation: &PreparationLimits,
+    ) -> Self {
         let bodies = BodyBudget::new(&limits);
         let admissions_max = limits.requests_max.min(Semaphore::MAX_PERMITS);
         let admissions = Semaphore::new(admissions_max);
         let preparations = Arc::new(Semaphore::new(preparation.threads.clamp(1, Semaphore::MAX_PERMITS)));
         let pixels = Arc::new(Semaphore::new(preparation.pixels_max as usize));
         let pixels_max = preparation.pixels_max;
-        Self { registry, limits, bodies, admissions, admissions_max, preparations, pixels, pixels_max }
+        let shadows = Arc::new(Semaphore::new(SHADOWS_MAX));
+        Self { models, keys, shadows, limits, bodies, admissions, admissions_max, preparations, pixels, pixels_max }
+    }
+
+    pub(crate) fn limits(&self) -> &RequestLimits {
+        &self.limits
     }
 
     /// How many requests for a prediction are read, worked on or answered.
@@ -65,9 +82,19 @@ impl Inference {
     }
 
     /// The model asked for and leave to read the body.
-    fn begin(&self, target: &Target) -> Result<(&Arc<LoadedModel>, SemaphorePermit<'_>), ApiError> {
-        let model = self.registry.model(&target.model, target.version.as_deref())?;
-        Ok((model, self.bodies.begin()?))
+    fn begin(
+        &self,
+        target: &Target,
+        headers: &HeaderMap,
+        id: &RequestId,
+    ) -> Result<(Chosen, SemaphorePermit<'_>), ApiError> {
+        self.check_key(headers)?;
+        let chosen = self.models.registry.choose(&target.model, target.version.as_deref(), id)?;
+        Ok((chosen, self.bodies.begin()?))
+    }
+
+    fn check_key(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        self.keys.as_ref().map_or(Ok(()), |keys| keys.check(KeyKind::Inference, headers))
     }
 
     /// Reads the body and gives leave to work on it. Only what has arrived counts as admitted: a client that sends
@@ -85,15 +112,15 @@ impl Inference {
 
     /// Prepares the input, queues it and waits for its batch. When this is dropped, because the client left or the
     /// time is over, the batcher drops the request too.
-    async fn predict(&self, model: &Arc<LoadedModel>, input: PredictionInput) -> Result<Prediction, ApiError> {
+    async fn predict(&self, model: &Arc<LoadedModel>, input: Arc<PredictionInput>) -> Result<Prediction, ApiError> {
         let prepared = self.prepare(model, input).await?;
-        let answer = model.batcher.submit(prepared)?.await;
+        let answer = model.submit(prepared)?.await;
         Ok(answer.map_err(|_closed| ApiError::ShuttingDown)??)
     }
 
     /// Decodes and tokenises on a blocking thread. The permits are there: of a request that was given up the decoding
     /// goes on, and counts until it has ended.
-    async fn prepare(&self, model: &Arc<LoadedModel>, input: PredictionInput) -> Result<Prepared, ApiError> {
+    async fn prepare(&self, model: &Arc<LoadedModel>, input: Arc<PredictionInput>) -> Result<Prepared, ApiError> {
         let permit = Arc::clone(&self.preparations).acquire_owned().await.map_err(|_closed| ApiError::ShuttingDown)?;
         let preparing = Arc::clone(model);
         let (pixels, pixels_max) = (Arc::clone(&self.pixels), self.pixels_max);
@@ -104,17 +131,38 @@ impl Inference {
             let count = u32::try_from(asked.pixels(pixels_max.into())).unwrap_or(pixels_max);
             // Never closed, and never asked for more than it has.
             let _pixels = runtime.block_on(pixels.acquire_many(count));
-            (preparing.prepare)(&asked)
+            preparing.prepare(&asked)
         });
         match prepared.await {
             Ok(prepared) => Ok(prepared?),
             Err(error) => {
-                tracing::error!(model = model.name, "an input could not be prepared: {error}");
+                tracing::error!(model = model.name(), "an input could not be prepared: {error}");
                 Err(ApiError::Internal)
             }
         }
     }
+
+    /// Asks a shadow what it would have answered, where the server has room for that, and holds up nobody.
+    fn ask_shadow(self: &Arc<Self>, shadow: ModelHold, input: Arc<PredictionInput>, answered: &str) {
+        let Ok(permit) = Arc::clone(&self.shadows).try_acquire_owned() else { return };
+        let (inference, answered) = (Arc::clone(self), answered.to_owned());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let limit = inference.limits.response_timeout;
+            match tokio::time::timeout(limit, inference.predict(&shadow, input)).await {
+                Ok(Ok(prediction)) => {
+                    let agrees = shadow.classes.name(prediction.class) == answered;
+                    tracing::debug!(model = shadow.name(), version = shadow.version(), agrees, "shadow");
+                }
+                Ok(Err(error)) => tracing::debug!(model = shadow.name(), version = shadow.version(), "shadow: {error}"),
+                Err(_elapsed) => {}
+            }
+        });
+    }
 }
+
+/// Requests that are repeated to shadows at a time; others are not repeated.
+const SHADOWS_MAX: usize = 16;
 
 /// The routes.
 pub(crate) fn router(inference: Arc<Inference>, ids: Arc<RequestIds>) -> Router {
@@ -140,12 +188,13 @@ struct Health {
     status: &'static str,
 }
 
-async fn ping(State(inference): State<Arc<Inference>>) -> Response {
-    if inference.registry.healthy() {
+async fn ping(State(inference): State<Arc<Inference>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    inference.check_key(&headers)?;
+    Ok(if inference.models.registry.healthy() {
         reply::json(StatusCode::OK, &Health { status: "Healthy" })
     } else {
         reply::json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "Unhealthy" })
-    }
+    })
 }
 
 /// The body is read first: a client that is still sending when the stream ends never sees the answer.
@@ -176,10 +225,10 @@ async fn predict(
     let limits = &inference.limits;
     // A name that is no UTF-8 is no model's.
     let begun = match target {
-        Ok(Path(target)) => inference.begin(&target),
+        Ok(Path(target)) => inference.begin(&target, request.headers(), &id),
         Err(_) => Err(ApiError::ResourceNotFound),
     };
-    let (model, reading) = match begun {
+    let (Chosen { model, shadow }, reading) = match begun {
         Ok(begun) => begun,
         Err(error) => {
             request::discard(request, limits).await;
@@ -188,7 +237,12 @@ async fn predict(
     };
     let form = ReplyForm::of(request.headers());
     let (input, _admission) = inference.admit(reading, request).await?;
-    let answer = tokio::time::timeout(limits.response_timeout, inference.predict(model, input)).await;
+    let input = Arc::new(input);
+    let again = shadow.map(|shadow| (shadow, Arc::clone(&input)));
+    let answer = tokio::time::timeout(limits.response_timeout, inference.predict(&model, input)).await;
     let prediction = answer.map_err(|_elapsed| ApiError::ResponseTimeout(limits.response_timeout))??;
-    Ok(reply::prediction(form, model, &prediction, &id))
+    if let Some((shadow, input)) = again {
+        inference.ask_shadow(shadow, input, model.classes.name(prediction.class));
+    }
+    Ok(reply::prediction(form, &model, &prediction, &id))
 }

@@ -1,4 +1,4 @@
-//! The server: dynamic batching, model registry, inference API in TorchServe's form, HTTPS.
+//! The server: dynamic batching, model registry, inference and management API in TorchServe's form, HTTPS.
 //!
 //! What is absent: no pipeline and no dataset is known here; the server is given bundle folders.
 
@@ -8,17 +8,27 @@ mod bodies;
 mod connection;
 mod error;
 mod inference;
+mod keys;
+mod loaded;
+mod loader;
+mod management;
+mod models;
 mod registry;
 mod reply;
 mod request;
+mod saved;
 mod server;
 mod store;
 mod tls;
+mod upkeep;
 
 pub use batcher::{BatchError, BatchLimits, Batcher, Reply, SubmitError};
 pub use inference::PreparationLimits;
-pub use registry::{LoadError, LoadedModel, ModelsConfig, load_models};
+pub use keys::KeyError;
+pub use loaded::{LoadedModel, StartWorker, Worker, WorkerError};
+pub use loader::{LoadError, Loader, ModelsConfig};
+pub use models::Models;
 pub use request::RequestLimits;
-pub use server::{ServeConfig, ServeError, Server};
+pub use server::{ControlConfig, ServeConfig, ServeError, Server};
 pub use store::{ModelChoice, StoreError};
 pub use tls::{CERTIFICATE_FILE, TlsError, TlsFiles};

@@ -1,151 +1,250 @@
-//! The models a server has loaded.
+//! The models that are served, by name and version; which of them answers, and who changes that.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use natureddit_core::ClassNames;
-use natureddit_model::{
-    InputError, ModelBundle, ModelError, ModelInput, Prediction, Predictor, PredictorOptions, Prepared, Runtime,
-};
+use serde::{Deserialize, Serialize};
 
-use crate::batcher::{BatchLimits, Batcher};
+use crate::access::RequestId;
 use crate::error::ApiError;
-use crate::store::{BundleFolder, ModelChoice, StoreError, find_bundles};
+use crate::loaded::{LoadedModel, ModelHold};
 
-/// Which models are loaded, and how they run.
-#[derive(Clone, Debug)]
-pub struct ModelsConfig {
-    /// The folder `<name>/<version>/` of bundles.
-    pub model_store: PathBuf,
-    /// The models to load; none means the default version of each in the model store.
-    pub choices: Vec<ModelChoice>,
-    /// What each model may use.
-    pub predictor: PredictorOptions,
-    /// How requests to a model are gathered.
-    pub batch: BatchLimits,
-}
-
-/// Why a model could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// It was not found.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Its bundle was refused.
-    #[error("could not load the model in {folder}", folder = folder.display())]
-    Bundle {
-        /// The bundle.
-        folder: PathBuf,
-        /// Why.
-        #[source]
-        source: ModelError,
-    },
-    /// The system gave no thread for it.
-    #[error("could not start the thread of model {name}")]
-    Thread {
-        /// The model.
-        name: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Loads the models of `config`. Reads and checks whole bundles: not for an async thread.
-///
-/// # Errors
-/// When one of them is not found or its bundle is refused: a server with a part of its models is not wanted.
-pub fn load_models(config: &ModelsConfig, runtime: &Runtime) -> Result<Vec<LoadedModel>, LoadError> {
-    let bundles = find_bundles(&config.model_store, &config.choices)?;
-    bundles.into_iter().map(|bundle| LoadedModel::load(bundle, config, runtime)).collect()
-}
-
-type Prepare = dyn Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync;
-
-/// A model that answers requests.
-pub struct LoadedModel {
-    pub(crate) name: String,
+/// A part of the requests that name no version.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Share {
+    /// The version.
     pub(crate) version: u64,
-    is_default: bool,
-    pub(crate) classes: ClassNames,
-    pub(crate) prepare: Box<Prepare>,
-    pub(crate) batcher: Batcher<Prepared, Prediction>,
+    /// Of a hundred requests.
+    pub(crate) percent: f64,
 }
 
-impl LoadedModel {
-    /// A model from its parts: `prepare` is called from many threads, the batcher's thread does the rest. Its
-    /// predictions have a probability for each of `classes`.
-    #[must_use]
-    pub fn new(
-        name: &str,
-        version: u64,
-        classes: ClassNames,
-        prepare: impl Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync + 'static,
-        batcher: Batcher<Prepared, Prediction>,
-    ) -> Self {
-        Self { name: name.to_owned(), version, is_default: false, classes, prepare: Box::new(prepare), batcher }
+/// Which other versions than the default see requests that name none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Traffic {
+    /// Answers its share of the requests.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) canary: Option<Share>,
+    /// Is asked its share of the requests as well, after the answer; what it says is only counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) shadow: Option<Share>,
+}
+
+/// A name and its versions, of which there is at least one.
+#[derive(Clone)]
+pub(crate) struct Versions {
+    pub(crate) loaded: BTreeMap<u64, Arc<LoadedModel>>,
+    pub(crate) default: u64,
+    pub(crate) traffic: Traffic,
+}
+
+impl Versions {
+    fn of(model: LoadedModel) -> Self {
+        let default = model.version();
+        Self { loaded: BTreeMap::from([(default, Arc::new(model))]), default, traffic: Traffic::default() }
     }
 
-    /// The same, answering where no version is asked for.
-    #[must_use]
-    pub fn as_default(self) -> Self {
-        Self { is_default: true, ..self }
-    }
-
-    /// The model's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn load(bundle: BundleFolder, config: &ModelsConfig, runtime: &Runtime) -> Result<Self, LoadError> {
-        let BundleFolder { name, version, folder, is_default } = bundle;
-        let read = ModelBundle::read(&folder).map_err(ModelError::from);
-        let loaded = read.and_then(|bundle| Predictor::load(&bundle, runtime, &config.predictor));
-        let mut predictor = loaded.map_err(|source| LoadError::Bundle { folder, source })?;
-        let preprocessor = predictor.preprocessor().clone();
-        let classes = predictor.classes().clone();
-        let work = move |batch: Vec<Prepared>| predictor.predict(&batch).map_err(|e| e.to_string());
-        let batcher = Batcher::spawn(config.batch.clone(), &name, work)
-            .map_err(|source| LoadError::Thread { name: name.clone(), source })?;
-        tracing::info!(model = name, version, "model loaded");
-        let model = Self::new(&name, version, classes, move |input| preprocessor.prepare(input), batcher);
-        Ok(Self { is_default, ..model })
+    /// The version that answers where none is asked for.
+    pub(crate) fn default_model(&self) -> Option<&Arc<LoadedModel>> {
+        self.loaded.get(&self.default)
     }
 }
 
-/// Every model by name and version; of each name there is at least one version.
-pub(crate) struct Registry(BTreeMap<String, BTreeMap<u64, Arc<LoadedModel>>>);
+/// Who answers a request, and who is asked as well.
+pub(crate) struct Chosen {
+    pub(crate) model: ModelHold,
+    pub(crate) shadow: Option<ModelHold>,
+}
+
+/// Every model by name and version. Requests hold the models they were given: a change drops none of them.
+#[derive(Default)]
+pub(crate) struct Registry(RwLock<BTreeMap<String, Versions>>);
 
 impl Registry {
-    /// Of two models with the same name and version the later is kept.
+    /// Of two models with the same name and version the later is kept. The default is the one that says so, or else the
+    /// highest.
     pub(crate) fn new(models: Vec<LoadedModel>) -> Self {
-        let mut registry = BTreeMap::<String, BTreeMap<_, _>>::new();
+        let mut registry = BTreeMap::<String, Versions>::new();
         for model in models {
-            registry.entry(model.name.clone()).or_default().insert(model.version, Arc::new(model));
+            let (version, is_default) = (model.version(), model.is_default());
+            match registry.get_mut(model.name()) {
+                None => {
+                    registry.insert(model.name().to_owned(), Versions::of(model));
+                }
+                Some(versions) => {
+                    let kept_default = versions.default_model().is_some_and(|default| default.is_default());
+                    if is_default || (!kept_default && version > versions.default) {
+                        versions.default = version;
+                    }
+                    versions.loaded.insert(version, Arc::new(model));
+                }
+            }
         }
-        Self(registry)
+        Self(RwLock::new(registry))
     }
 
-    /// The version asked for, or the default one; where that is not loaded, the highest that is.
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Versions>> {
+        // No writer leaves it half changed.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Versions>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version asked for; where none is, the default or, for its share of requests, the canary. `id` decides, so that
+    /// the choice is as random as it is.
     ///
     /// # Errors
-    /// When no such model or version is loaded.
-    pub(crate) fn model(&self, name: &str, version: Option<&str>) -> Result<&Arc<LoadedModel>, ApiError> {
+    /// When no such model or version is there.
+    pub(crate) fn choose(&self, name: &str, version: Option<&str>, id: &RequestId) -> Result<Chosen, ApiError> {
+        let registry = self.read();
         let not_found = || ApiError::ModelNotFound(name.to_owned());
-        let versions = self.0.get(name).ok_or_else(not_found)?;
-        let Some(version) = version else {
-            let default = versions.values().rev().find(|model| model.is_default);
-            return default.or_else(|| versions.values().next_back()).ok_or_else(not_found);
+        let versions = registry.get(name).ok_or_else(not_found)?;
+        let hold = |model: &Arc<LoadedModel>| ModelHold::new(Arc::clone(model));
+        if let Some(asked) = version {
+            let found = version_number(asked).and_then(|number| versions.loaded.get(&number));
+            let model = found.ok_or_else(|| unknown_version(name, asked))?;
+            return Ok(Chosen { model: hold(model), shadow: None });
+        }
+        let [canary_draw, shadow_draw] = id.draws();
+        let drawn = |share: Option<Share>, draw: f64| {
+            let share = share.filter(|share| draw * 100.0 < share.percent)?;
+            versions.loaded.get(&share.version)
         };
-        let found = version.parse().ok().and_then(|number: u64| versions.get(&number));
-        found.ok_or_else(|| ApiError::ModelVersionNotFound { model: name.to_owned(), version: version.to_owned() })
+        let canary = drawn(versions.traffic.canary, canary_draw);
+        let model = canary.or_else(|| versions.default_model()).ok_or_else(not_found)?;
+        let shadow = drawn(versions.traffic.shadow, shadow_draw);
+        Ok(Chosen { model: hold(model), shadow: shadow.filter(|shadow| !Arc::ptr_eq(shadow, model)).map(hold) })
+    }
+
+    /// A copy of what there is under a name.
+    ///
+    /// # Errors
+    /// When there is no such model.
+    pub(crate) fn versions(&self, name: &str) -> Result<Versions, ApiError> {
+        self.read().get(name).cloned().ok_or_else(|| ApiError::ModelNotFound(name.to_owned()))
+    }
+
+    /// A copy of everything.
+    pub(crate) fn all(&self) -> BTreeMap<String, Versions> {
+        self.read().clone()
+    }
+
+    /// Adds a version; the first of its name is the default.
+    ///
+    /// # Errors
+    /// When that version is there already.
+    pub(crate) fn register(&self, model: LoadedModel) -> Result<(), ApiError> {
+        let mut registry = self.write();
+        let (name, version) = (model.name().to_owned(), model.version());
+        match registry.get_mut(&name) {
+            None => {
+                registry.insert(name, Versions::of(model));
+            }
+            Some(versions) if versions.loaded.contains_key(&version) => {
+                return Err(ApiError::AlreadyRegistered { model: name, version });
+            }
+            Some(versions) => {
+                versions.loaded.insert(version, Arc::new(model));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a version in the place of the one with its name and number, where that is still there.
+    pub(crate) fn replace(&self, model: LoadedModel) {
+        let mut registry = self.write();
+        let place = registry.get_mut(model.name()).and_then(|versions| versions.loaded.get_mut(&model.version()));
+        let before = place.map(|place| std::mem::replace(place, Arc::new(model)));
+        drop(registry);
+        drop(before.map(ModelHold::new));
+    }
+
+    /// Takes a version away, or all of them.
+    ///
+    /// # Errors
+    /// When it is not there, or is the default beside others.
+    pub(crate) fn unregister(&self, name: &str, version: Option<u64>) -> Result<(), ApiError> {
+        let mut registry = self.write();
+        let versions = registry.get_mut(name).ok_or_else(|| ApiError::ModelNotFound(name.to_owned()))?;
+        let gone: Vec<Arc<LoadedModel>> = match version {
+            Some(version) if versions.loaded.len() > 1 => {
+                if !versions.loaded.contains_key(&version) {
+                    return Err(unknown_version(name, &version.to_string()));
+                }
+                if version == versions.default {
+                    return Err(ApiError::IsDefault(name.to_owned()));
+                }
+                versions.traffic.forget(version);
+                versions.loaded.remove(&version).into_iter().collect()
+            }
+            Some(version) if version != versions.default => {
+                return Err(unknown_version(name, &version.to_string()));
+            }
+            _ => registry.remove(name).into_iter().flat_map(|versions| versions.loaded.into_values()).collect(),
+        };
+        drop(registry);
+        gone.into_iter().for_each(|model| drop(ModelHold::new(model)));
+        Ok(())
+    }
+
+    /// Makes a version answer where none is asked for; a canary that it was is over.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) fn set_default(&self, name: &str, version: u64) -> Result<(), ApiError> {
+        self.change(name, version, |versions| {
+            versions.default = version;
+            versions.traffic.forget(version);
+        })
+    }
+
+    /// Sends a version a share of the requests, or none any more.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) fn set_traffic(
+        &self,
+        name: &str,
+        version: u64,
+        change: impl FnOnce(&mut Traffic),
+    ) -> Result<(), ApiError> {
+        self.change(name, version, |versions| change(&mut versions.traffic))
+    }
+
+    fn change(&self, name: &str, version: u64, change: impl FnOnce(&mut Versions)) -> Result<(), ApiError> {
+        let mut registry = self.write();
+        let versions = registry.get_mut(name).ok_or_else(|| ApiError::ModelNotFound(name.to_owned()))?;
+        if !versions.loaded.contains_key(&version) {
+            let version = version.to_string();
+            return Err(ApiError::NoSuchVersion { model: name.to_owned(), version });
+        }
+        change(versions);
+        Ok(())
     }
 
     /// Whether no model has panicked.
     pub(crate) fn healthy(&self) -> bool {
-        self.0.values().flat_map(BTreeMap::values).all(|model| model.batcher.healthy())
+        self.read().values().flat_map(|versions| versions.loaded.values()).all(|model| model.healthy())
     }
+}
+
+impl Traffic {
+    /// A version that is gone, or is the default now, has no share.
+    fn forget(&mut self, version: u64) {
+        for share in [&mut self.canary, &mut self.shadow] {
+            *share = share.filter(|share| share.version != version);
+        }
+    }
+}
+
+/// The number of a version as clients write it: `3`, or `3.0` as TorchServe's do.
+pub(crate) fn version_number(text: &str) -> Option<u64> {
+    text.strip_suffix(".0").unwrap_or(text).parse().ok()
+}
+
+fn unknown_version(model: &str, version: &str) -> ApiError {
+    ApiError::ModelVersionNotFound { model: model.to_owned(), version: version.to_owned() }
 }

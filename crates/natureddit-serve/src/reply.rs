@@ -7,7 +7,7 @@ use natureddit_model::Prediction;
 use serde::ser::{Serialize, Serializer};
 
 use crate::access::RequestId;
-use crate::registry::LoadedModel;
+use crate::loaded::LoadedModel;
 
 /// The two forms of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ const X_NATUREDDIT_PREDICTION: HeaderName = HeaderName::from_static("x-natureddi
 /// The answer to a request that was classified.
 pub(crate) fn prediction(form: ReplyForm, model: &LoadedModel, prediction: &Prediction, id: &RequestId) -> Response {
     let label = model.classes.name(prediction.class);
-    let origin = format!("{}/{}/{}", model.name, model.version, id.as_str());
+    let origin = format!("{}/{}/{}", model.name(), model.version(), id.as_str());
     let mut response = body(form, model, prediction, label, id);
     // A model's name is a plain one, which every header can hold.
     if let Ok(origin) = HeaderValue::from_str(&origin) {
@@ -75,8 +75,8 @@ fn body(form: ReplyForm, model: &LoadedModel, prediction: &Prediction, label: &s
             let body = PredictionBody {
                 label,
                 probabilities: Probabilities(&model.classes, &prediction.probabilities),
-                model: &model.name,
-                version: model.version.to_string(),
+                model: model.name(),
+                version: model.version().to_string(),
                 prediction_id: id,
             };
             json(StatusCode::OK, &body)

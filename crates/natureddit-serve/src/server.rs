@@ -2,20 +2,25 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use natureddit_core::Clock;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::access::RequestIds;
 use crate::connection::{self, Door};
 use crate::inference::{self, Inference, PreparationLimits};
-use crate::registry::{LoadedModel, Registry};
+use crate::keys::{AccessKeys, KeyError};
+use crate::management;
+use crate::models::Models;
 use crate::request::RequestLimits;
 use crate::tls::{self, TlsError, TlsFiles};
+use crate::upkeep;
 
 /// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -36,8 +41,25 @@ pub struct ServeConfig {
     pub preparation: PreparationLimits,
     /// How long [`Server::shutdown`] waits for requests that are under way.
     pub drain_timeout: Duration,
+    /// Who may change the models, and who may ask them.
+    pub control: ControlConfig,
     /// The time, for a new certificate.
     pub clock: Clock,
+}
+
+/// Who may change the models, and who may ask them.
+#[derive(Clone, Debug, Default)]
+pub struct ControlConfig {
+    /// Where models are managed; `None` is nowhere.
+    pub management_address: Option<SocketAddr>,
+    /// Whether that needs a key.
+    pub management_key: bool,
+    /// The file of the keys that clients show, made where it is missing; `None` asks nobody for a key.
+    pub key_file: Option<PathBuf>,
+    /// Whether predictions need a key as well.
+    pub inference_key: bool,
+    /// How often the key file, the certificate and the model store are looked at for changes; `None` is never.
+    pub refresh_interval: Option<Duration>,
 }
 
 /// Why a server did not start or did not end well.
@@ -55,6 +77,9 @@ pub enum ServeError {
     /// There is no usable certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// There are no usable keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// The system gives no random numbers.
     #[error("the system has no random numbers to give")]
     Randomness(#[source] rustls::Error),
@@ -68,54 +93,55 @@ pub enum ServeError {
 
 /// A server that answers requests until it is shut down or dropped; dropping it breaks off what is under way.
 pub struct Server {
-    address: SocketAddr,
-    handle: Handle<SocketAddr>,
+    predictions: Listening,
+    management: Option<Listening>,
     /// Kept until shutdown, so that the models' threads are joined there.
     inference: Arc<Inference>,
-    serving: Option<JoinHandle<io::Result<()>>>,
+    upkeep: Option<AbortHandle>,
     drain_timeout: Duration,
 }
 
 impl Server {
-    /// Listens and serves `models`; of a model without a version in the path, the default is asked, or the highest where
-    /// none is.
+    /// Listens and serves `models`; of a model without a version in the path, the default is asked.
     ///
     /// # Errors
-    /// When the address is taken or a file of the certificate is unusable.
-    pub async fn start(config: ServeConfig, models: Vec<LoadedModel>) -> Result<Self, ServeError> {
-        let listening = |source| ServeError::Listen { address: config.address, source };
-        let listener = TcpListener::bind(config.address).map_err(listening)?;
-        let address = listener.local_addr().map_err(listening)?;
+    /// When an address is taken or a file of the certificate or the keys is unusable.
+    pub async fn start(config: ServeConfig, models: impl Into<Models>) -> Result<Self, ServeError> {
+        let models = models.into();
+        let listen = |address| {
+            let listening = |source| ServeError::Listen { address, source };
+            TcpListener::bind(address).map_err(listening)
+        };
+        let predictions = listen(config.address)?;
+        let management = config.control.management_address.map(listen).transpose()?;
         let ids = Arc::new(RequestIds::new().map_err(ServeError::Randomness)?);
-        let tls = match config.tls {
-            Some(files) => {
-                let read = tokio::task::spawn_blocking(move || tls::read_tls(&files, &config.clock)).await??;
-                Some(RustlsConfig::from_config(Arc::new(read)))
-            }
-            None => None,
-        };
-        let inference = Inference::new(Registry::new(models), config.limits.clone(), &config.preparation);
+        let (tls, keys) = read_files(&config).await?;
+        let inference_keys = keys.clone().filter(|_| config.control.inference_key);
+        let inference = Inference::new(models, inference_keys, config.limits.clone(), &config.preparation);
         let inference = Arc::new(inference);
-        let app = inference::router(Arc::clone(&inference), ids).into_make_service();
-        let handle = Handle::new();
-        let server = axum_server::from_tcp(listener).map_err(listening)?.handle(handle.clone());
-        let server = limited(server, &config.limits).accept_error_handler(connection::log_refused);
-        let timeout = config.limits.header_timeout;
-        let door = Door::new(config.connections_max, tls.is_some().then_some(timeout));
-        let serving = match tls {
-            None => tokio::spawn(server.acceptor(door).serve(app)),
-            Some(tls) => {
-                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(timeout).acceptor(door);
-                tokio::spawn(server.acceptor(acceptor).serve(app))
-            }
-        };
-        Ok(Self { address, handle, inference, serving: Some(serving), drain_timeout: config.drain_timeout })
+        let port = Port::new(&config, tls.clone());
+        let app = inference::router(Arc::clone(&inference), Arc::clone(&ids));
+        let predictions = port.open(predictions, app)?;
+        let management_keys = keys.clone().filter(|_| config.control.management_key);
+        let manage = |listener| port.open(listener, management::router(Arc::clone(&inference), management_keys, ids));
+        let management = management.map(manage).transpose()?;
+        let upkeep = config.control.refresh_interval.map(|interval| {
+            let files = config.tls.clone().zip(tls);
+            upkeep::start(interval, Arc::clone(&inference), keys, files, config.clock.clone())
+        });
+        Ok(Self { predictions, management, inference, upkeep, drain_timeout: config.drain_timeout })
     }
 
-    /// Where it listens, with the port it was given.
+    /// Where it listens for predictions, with the port it was given.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.predictions.address
+    }
+
+    /// Where its models are managed.
+    #[must_use]
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.management.as_ref().map(|listening| listening.address)
     }
 
     /// How many requests for a prediction are read, worked on or answered at this moment.
@@ -129,9 +155,13 @@ impl Server {
     /// # Errors
     /// When the server had stopped by itself before.
     pub async fn shutdown(mut self) -> Result<(), ServeError> {
-        self.handle.graceful_shutdown(Some(self.drain_timeout));
-        if let Some(serving) = self.serving.take() {
-            serving.await?.map_err(ServeError::Accept)?;
+        let management = self.management.as_mut();
+        for listening in [Some(&mut self.predictions), management].into_iter().flatten() {
+            listening.handle.graceful_shutdown(Some(self.drain_timeout));
+        }
+        self.predictions.ended().await?;
+        if let Some(management) = &mut self.management {
+            management.ended().await?;
         }
         // The last owner of the models joins their threads, which may still finish a batch.
         let inference = Arc::clone(&self.inference);
@@ -143,18 +173,86 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.handle.shutdown();
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.abort();
+        }
+        for listening in [Some(&self.predictions), self.management.as_ref()].into_iter().flatten() {
+            listening.handle.shutdown();
+        }
+    }
+}
+
+type Files = (Option<RustlsConfig>, Option<Arc<AccessKeys>>);
+
+/// The certificate and the keys.
+async fn read_files(config: &ServeConfig) -> Result<Files, ServeError> {
+    let (tls, key_file, clock) = (config.tls.clone(), config.control.key_file.clone(), config.clock.clone());
+    tokio::task::spawn_blocking(move || {
+        let tls = tls.map(|files| tls::read_tls(&files, &clock)).transpose()?;
+        let keys = key_file.map(|path| AccessKeys::open(&path, clock)).transpose()?;
+        Ok((tls.map(|tls| RustlsConfig::from_config(Arc::new(tls))), keys.map(Arc::new)))
+    })
+    .await?
+}
+
+/// How a port is served.
+struct Port {
+    tls: Option<RustlsConfig>,
+    door: Door,
+    timeout: Duration,
+}
+
+impl Port {
+    fn new(config: &ServeConfig, tls: Option<RustlsConfig>) -> Self {
+        let timeout = config.limits.header_timeout;
+        let door = Door::new(config.connections_max, tls.is_some().then_some(timeout));
+        Self { tls, door, timeout }
+    }
+
+    fn open(&self, listener: TcpListener, app: Router) -> Result<Listening, ServeError> {
+        let address = listener.local_addr().map_err(ServeError::Accept)?;
+        let app = app.into_make_service();
+        let handle = Handle::new();
+        let listening = |source| ServeError::Listen { address, source };
+        let server = axum_server::from_tcp(listener).map_err(listening)?.handle(handle.clone());
+        let server = limited(server, self.timeout).accept_error_handler(connection::log_refused);
+        let door = self.door.clone();
+        let serving = match &self.tls {
+            None => tokio::spawn(server.acceptor(door).serve(app)),
+            Some(tls) => {
+                let acceptor = RustlsAcceptor::new(tls.clone()).handshake_timeout(self.timeout).acceptor(door);
+                tokio::spawn(server.acceptor(acceptor).serve(app))
+            }
+        };
+        Ok(Listening { address, handle, serving: Some(serving) })
+    }
+}
+
+/// A port that is served.
+struct Listening {
+    address: SocketAddr,
+    handle: Handle<SocketAddr>,
+    serving: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Listening {
+    /// Waits until the last connection is closed.
+    async fn ended(&mut self) -> Result<(), ServeError> {
+        match self.serving.take() {
+            Some(serving) => serving.await?.map_err(ServeError::Accept),
+            None => Ok(()),
+        }
     }
 }
 
 /// Bounds what a connection can hold without sending a request.
 fn limited<A>(
     server: axum_server::Server<SocketAddr, A>,
-    limits: &RequestLimits,
+    header_timeout: Duration,
 ) -> axum_server::Server<SocketAddr, A> {
-    let mut server = server.first_request_timeout(limits.header_timeout);
+    let mut server = server.first_request_timeout(header_timeout);
     let http = server.http_builder();
-    http.http1().header_read_timeout(limits.header_timeout).max_buf_size(HEAD_BYTES_MAX);
-    http.http2().keep_alive_interval(limits.header_timeout).keep_alive_timeout(limits.header_timeout);
+    http.http1().header_read_timeout(header_timeout).max_buf_size(HEAD_BYTES_MAX);
+    http.http2().keep_alive_interval(header_timeout).keep_alive_timeout(header_timeout);
     server
 }

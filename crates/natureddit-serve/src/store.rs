@@ -69,6 +69,8 @@ pub(crate) struct BundleFolder {
     pub(crate) name: String,
     pub(crate) version: u64,
     pub(crate) folder: PathBuf,
+    /// How it is asked for: `name/version`, or the folder.
+    pub(crate) url: String,
     /// Whether it answers where no version is asked for.
     pub(crate) is_default: bool,
 }
@@ -77,7 +79,8 @@ impl BundleFolder {
     fn stored(name: &str, version: u64, versions: &ModelVersions) -> Option<Self> {
         let folder = versions.get(version)?.to_owned();
         let is_default = versions.default_version().is_some_and(|(default, _)| default == version);
-        Some(Self { name: name.to_owned(), version, folder, is_default })
+        let url = format!("{name}/{version}");
+        Some(Self { name: name.to_owned(), version, folder, url, is_default })
     }
 }
 
@@ -86,7 +89,11 @@ impl BundleFolder {
 /// # Errors
 /// When a model is not there.
 pub(crate) fn find_bundles(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder>, StoreError> {
-    if choices.is_empty() { find_defaults(store) } else { find_chosen(store, choices) }
+    if !choices.is_empty() {
+        return find_chosen(store, choices);
+    }
+    let found = default_bundles(store)?;
+    if found.is_empty() { Err(StoreError::Empty(store.to_owned())) } else { Ok(found) }
 }
 
 fn find_chosen(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder>, StoreError> {
@@ -98,7 +105,11 @@ fn find_chosen(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder
     }
 }
 
-fn find_defaults(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
+/// The default version of each model in the store; there may be none.
+///
+/// # Errors
+/// When the store cannot be listed or a model's history not read.
+pub(crate) fn default_bundles(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
     let mut found = Vec::new();
     for path in fs::optional(fs::read_dir(store))?.unwrap_or_default() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -109,10 +120,14 @@ fn find_defaults(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
             );
         }
     }
-    if found.is_empty() { Err(StoreError::Empty(store.to_owned())) } else { Ok(found) }
+    Ok(found)
 }
 
-fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFolder, StoreError> {
+/// The bundle of a choice.
+///
+/// # Errors
+/// When it is not there.
+pub(crate) fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFolder, StoreError> {
     let (ModelChoice::Default(name) | ModelChoice::Version(name, _) | ModelChoice::Folder(name, _)) = choice;
     if !is_plain_name(name) {
         return Err(StoreError::BadName(name.clone()));
@@ -121,7 +136,8 @@ fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFolder, Store
     match choice {
         ModelChoice::Folder(_, folder) => {
             let version = version_of(folder).unwrap_or(1);
-            Ok(BundleFolder { name, version, folder: folder.clone(), is_default: false })
+            let url = folder.display().to_string();
+            Ok(BundleFolder { name, version, folder: folder.clone(), url, is_default: false })
         }
         ModelChoice::Default(_) => {
             let versions = ModelVersions::read(&store.join(&name))?;
@@ -150,7 +166,8 @@ mod tests {
 
     fn bundle(store: &Path, name: &str, version: u64) -> BundleFolder {
         let folder = store.join(name).join(version.to_string());
-        BundleFolder { name: name.to_owned(), version, folder, is_default: true }
+        let url = format!("{name}/{version}");
+        BundleFolder { name: name.to_owned(), version, folder, url, is_default: true }
     }
 
     fn other(store: &Path, name: &str, version: u64) -> BundleFolder {

@@ -55,7 +55,7 @@ pub use pipeline::{MetadataConfig, PipelineConfig};
 pub use project::ProjectConfig;
 pub use sandbox::SandboxConfig;
 pub use schema::{OnProblem, SchemaConfig, ValidatorConfig};
-pub use serve::{ServeConfig, TlsConfig};
+pub use serve::{InferenceKey, ServeConfig, TlsConfig};
 pub use tracking::{MlflowEnvironment, TrackedModels, TrackingAccess, TrackingConfig};
 pub use trainer::{ClassWeights, HeadLayers, TrainerConfig, Tune};
 pub use tuner::{Search, TunerConfig, TunerMethod};

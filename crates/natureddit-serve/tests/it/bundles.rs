@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use natureddit_core::{Class, fs};
+use natureddit_core::{Class, Clock, fs};
 use natureddit_model::{ModelBundle, Predictor, PredictorOptions, Prepared};
-use natureddit_serve::{BatchLimits, Batcher, LoadError, LoadedModel, ModelChoice, ModelsConfig, load_models};
+use natureddit_serve::{BatchLimits, Batcher, LoadError, LoadedModel, Loader, ModelChoice, ModelsConfig};
 use natureddit_testkit::{LIMITS, assets, bundle, classes, photo};
 use reqwest::header::ACCEPT;
 use reqwest::multipart::{Form, Part};
@@ -20,8 +20,10 @@ fn load(store: &Path, choices: Vec<ModelChoice>) -> Result<Vec<LoadedModel>, Loa
         choices,
         predictor: PredictorOptions { limits: LIMITS, threads: 2 },
         batch: BatchLimits { batch_size_max: 8, batch_delay_max: Duration::from_millis(2), queue_len_max: 64 },
+        workers_max: 2,
+        clock: Clock::System,
     };
-    load_models(&config, &assets().runtime)
+    Loader::new(config, assets().runtime.clone()).load_all()
 }
 
 /// A model store with the model `shapes` in version 3.

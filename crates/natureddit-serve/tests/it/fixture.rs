@@ -9,7 +9,8 @@ use natureddit_core::{ClassNames, Clock, fs};
 use natureddit_image::{ImageLimits, Photo};
 use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
 use natureddit_serve::{
-    BatchLimits, Batcher, LoadedModel, PreparationLimits, RequestLimits, ServeConfig, Server, TlsFiles,
+    BatchLimits, Batcher, ControlConfig, LoadedModel, Models, PreparationLimits, RequestLimits, ServeConfig, Server,
+    TlsFiles,
 };
 use reqwest::multipart::{Form, Part};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
@@ -41,6 +42,7 @@ pub(crate) fn config(folder: &Path) -> ServeConfig {
         },
         preparation: PreparationLimits { threads: 2, pixels_max: 1 << 20 },
         drain_timeout: A_MINUTE,
+        control: ControlConfig::default(),
         clock: Clock::System,
     }
 }
@@ -50,7 +52,7 @@ impl Fixture {
         Self::start_with(models, |_| {}).await
     }
 
-    pub(crate) async fn start_with(models: Vec<LoadedModel>, change: impl FnOnce(&mut ServeConfig)) -> Self {
+    pub(crate) async fn start_with(models: impl Into<Models>, change: impl FnOnce(&mut ServeConfig)) -> Self {
         // Without this reqwest has no cryptography; the second test to install it is told that it is there.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // One log for all tests: a subscriber of one thread would miss what another thread registered first.
@@ -161,13 +163,16 @@ pub(crate) fn nature(
     prepare: impl Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync + 'static,
     work: impl FnMut(Vec<Prepared>) -> Result<Vec<Prediction>, String> + Send + 'static,
 ) -> LoadedModel {
-    let classes = ClassNames::new(["fauna", "flora", "landscape"].map(str::to_owned).into()).unwrap();
     let limits = BatchLimits { batch_size_max: 4, batch_delay_max: Duration::ZERO, queue_len_max: 1 };
-    LoadedModel::new("nature", version, classes, prepare, Batcher::spawn(limits, "nature", work).unwrap())
+    LoadedModel::new("nature", version, classes(), prepare, Batcher::spawn(limits, "nature", work).unwrap())
+}
+
+pub(crate) fn classes() -> ClassNames {
+    ClassNames::new(["fauna", "flora", "landscape"].map(str::to_owned).into()).unwrap()
 }
 
 /// Refuses what the real preprocessing refuses, and keeps nothing.
-fn decode(input: &ModelInput<'_>) -> Result<Prepared, InputError> {
+pub(crate) fn decode(input: &ModelInput<'_>) -> Result<Prepared, InputError> {
     if input.text.is_none() && input.image.is_none() {
         return Err(InputError::Empty);
     }

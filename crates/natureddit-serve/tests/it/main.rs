@@ -4,5 +4,6 @@
 mod bundles;
 mod fixture;
 mod limits;
+mod management;
 mod predictions;
 mod service;

@@ -1,23 +1,23 @@
 //! `natureddit serve`: predictions over HTTPS.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::str::FromStr;
 
 use natureddit_core::Progress;
 use natureddit_serve::{
-    BatchLimits, CERTIFICATE_FILE, ModelChoice, ModelsConfig, PreparationLimits, RequestLimits, ServeConfig,
-    ServeError, Server, TlsError, TlsFiles, load_models,
+    BatchLimits, CERTIFICATE_FILE, ControlConfig, KeyError, Loader, ModelChoice, Models, ModelsConfig,
+    PreparationLimits, RequestLimits, ServeConfig, ServeError, Server, TlsError, TlsFiles,
 };
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
 use super::signals::{self, StopSignals};
-use crate::config::{Config, TlsConfig};
+use crate::config::{Config, InferenceKey, TlsConfig};
 use crate::wiring;
 
 const EXAMPLES: &str = "\
@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// Where to listen [default: serve.inference_address]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<SocketAddr>,
+    /// Where models are managed, or `off` [default: serve.management.address; with --address any free port of this machine]
+    #[arg(long, value_name = "ADDRESS")]
+    management_address: Option<ManagementAddress>,
     /// The folder of models, NAME/VERSION/ [default: project.models_dir]
     #[arg(long, value_name = "DIR")]
     model_store: Option<PathBuf>,
@@ -42,12 +45,30 @@ pub(super) struct Args {
     /// more than once
     #[arg(long, value_name = "NAME[/VERSION|=DIR]")]
     models: Vec<String>,
-    /// Serve with a certificate made for this machine and kept in DIR, whatever serve.tls says
+    /// Serve this machine alone, with a certificate kept in DIR and without keys, whatever serve says
     #[arg(long, value_name = "DIR", hide = true)]
     self_signed: Option<PathBuf>,
     /// Stop as on Ctrl-C when the standard input is closed, as it is when the program that writes into it ends
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
+}
+
+/// Where models are managed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ManagementAddress {
+    Off,
+    At(SocketAddr),
+}
+
+impl FromStr for ManagementAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::At).map_err(|_| "it is neither ADDRESS:PORT nor off"),
+        }
+    }
 }
 
 /// A server that is ready.
@@ -57,14 +78,33 @@ pub(super) struct Ready {
     pub(super) url: String,
     /// The names of the models, each once.
     models: Vec<String>,
+    /// Where they are managed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management: Option<Management>,
     /// The certificate that it shows, for clients that do not know who signed it.
     certificate: PathBuf,
+}
+
+/// The management API of a server that is ready.
+#[derive(Serialize)]
+struct Management {
+    url: String,
+    /// The file of the keys that clients show; `None` where they need none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<PathBuf>,
 }
 
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "serving on {}  (Ctrl-C stops)", self.url)?;
-        self.models.iter().try_for_each(|model| writeln!(f, "  {}/predictions/{model}", self.url))
+        self.models.iter().try_for_each(|model| writeln!(f, "  {}/predictions/{model}", self.url))?;
+        match &self.management {
+            None => Ok(()),
+            Some(Management { url, key_file: None }) => writeln!(f, "managed at {url}/models"),
+            Some(Management { url, key_file: Some(keys) }) => {
+                writeln!(f, "managed at {url}/models, with the management key of {}", keys.display())
+            }
+        }
     }
 }
 
@@ -72,14 +112,23 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let mut config = session.config_or_defaults()?;
     if let Some(dir) = &args.self_signed {
         config.serve.tls = TlsConfig::SelfSigned { dir: session.path(dir)?, names: Vec::new() };
+        config.serve.inference_key = InferenceKey::Never;
     }
     // Before the models are loaded: who starts a server may be gone before it is ready.
     let closed = args.until_stdin_closes.then(|| signals::stdin_closed(config.serve.drain_timeout)).transpose()?;
     let store = args.model_store.as_deref().unwrap_or(&config.project.models_dir);
     let choices: Vec<ModelChoice> = args.models.iter().map(|choice| model_choice(choice)).collect();
-    let address = args.address.unwrap_or(config.serve.inference_address);
+    let addresses = Addresses {
+        inference: args.address.unwrap_or(config.serve.inference_address),
+        management: match (args.management_address, config.serve.management.address) {
+            (Some(ManagementAddress::Off), _) | (None, None) => None,
+            (Some(ManagementAddress::At(address)), _) => Some(address),
+            (None, Some(_)) if args.address.is_some() => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            (None, address) => address,
+        },
+    };
     let runtime = wiring::tokio_runtime()?;
-    let (server, ready) = start(&config, session, (store, &choices), address, &session.output.progress(), &runtime)?;
+    let (server, ready) = start(&config, session, (store, &choices), &addresses, &session.output.progress(), &runtime)?;
     let signals = StopSignals::listen(&runtime)?.or_when(closed);
     session.output.result(&ready)?;
     runtime.block_on(stop_at_signal(server, signals, session))?;
@@ -98,12 +147,19 @@ fn model_choice(text: &str) -> ModelChoice {
     )
 }
 
+/// Where a server listens.
+pub(super) struct Addresses {
+    pub(super) inference: SocketAddr,
+    /// `None` is nowhere.
+    pub(super) management: Option<SocketAddr>,
+}
+
 /// Loads the models and starts answering.
 pub(super) fn start(
     config: &Config,
     session: &Session,
     (store, choices): (&Path, &[ModelChoice]),
-    address: SocketAddr,
+    addresses: &Addresses,
     progress: &Progress,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(Server, Ready), CliError> {
@@ -116,14 +172,19 @@ pub(super) fn start(
             batch_delay_max: config.serve.batch_delay_max,
             queue_len_max: config.serve.queue_len_max,
         },
+        workers_max: config.serve.management.workers_max,
+        clock: session.clock.clone(),
     };
-    let loaded = load_models(&models, &wiring::load_runtime(config, progress)?)?;
-    let names: BTreeSet<String> = loaded.iter().map(|model| model.name().to_owned()).collect();
-    let started = runtime.block_on(Server::start(serve_config(config, session, address), loaded));
-    let server = hinted(started, &config.serve.tls)?;
+    let loader = Loader::new(models, wiring::load_runtime(config, progress)?);
+    let loaded = Models::load(loader, Some(store.join(SERVED_FILE)))?;
+    let models = loaded.names();
+    let settings = serve_config(config, session, addresses);
+    let key_file = settings.control.key_file.clone().filter(|_| config.serve.management.key_required);
+    let server = hinted(runtime.block_on(Server::start(settings, loaded)), &config.serve.tls)?;
     let url = format!("https://{}", server.address());
-    let certificate = certificate_of(config);
-    Ok((server, Ready { url, models: names.into_iter().collect(), certificate }))
+    let management = server.management_address();
+    let management = management.map(|address| Management { url: format!("https://{address}"), key_file });
+    Ok((server, Ready { url, models, management, certificate: certificate_of(config) }))
 }
 
 /// The certificate that a server of this project shows.
@@ -134,8 +195,11 @@ pub(super) fn certificate_of(config: &Config) -> PathBuf {
     }
 }
 
-fn serve_config(config: &Config, session: &Session, address: SocketAddr) -> ServeConfig {
-    let serve = &config.serve;
+/// Where a model store keeps what was served from it last.
+const SERVED_FILE: &str = ".served.json";
+
+fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> ServeConfig {
+    let (serve, address) = (&config.serve, addresses.inference);
     let tls = match &serve.tls {
         TlsConfig::Files { cert, key } => TlsFiles::Given { certificate: cert.clone(), key: key.clone() },
         TlsConfig::SelfSigned { dir, names } => {
@@ -162,7 +226,21 @@ fn serve_config(config: &Config, session: &Session, address: SocketAddr) -> Serv
             pixels_max: serve.preparation_pixels_max,
         },
         drain_timeout: serve.drain_timeout,
+        control: control_config(config, addresses),
         clock: session.clock.clone(),
+    }
+}
+
+fn control_config(config: &Config, addresses: &Addresses) -> ControlConfig {
+    let (serve, management) = (&config.serve, &config.serve.management);
+    let inference_key = serve.needs_inference_key(addresses.inference);
+    let management_key = management.key_required && addresses.management.is_some();
+    ControlConfig {
+        management_address: addresses.management,
+        management_key,
+        key_file: (management_key || inference_key).then(|| management.key_file.clone()),
+        inference_key,
+        refresh_interval: Some(serve.refresh_interval).filter(|interval| !interval.is_zero()),
     }
 }
 
@@ -182,6 +260,9 @@ fn start_hint(error: &ServeError, tls: &TlsConfig) -> Option<String> {
             _ => "--address 127.0.0.1:0 takes any free port".to_owned(),
         },
         ServeError::Tls(error) => tls_hint(error, tls),
+        ServeError::Keys(KeyError::Damaged { path, .. }) => {
+            format!("remove {}: the next start makes new keys", path.display())
+        }
         _ => return None,
     })
 }

@@ -337,7 +337,19 @@ pub(super) struct RawServe {
     pub(super) threads: i64,
     pub(super) preparation_threads: i64,
     pub(super) preparation_pixels_max: i64,
+    pub(super) inference_key: String,
+    pub(super) refresh_interval: String,
+    pub(super) management: RawManagement,
     pub(super) tls: RawTls,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawManagement {
+    pub(super) address: String,
+    pub(super) key_required: bool,
+    pub(super) key_file: String,
+    pub(super) workers_max: i64,
 }
 
 #[derive(Deserialize)]

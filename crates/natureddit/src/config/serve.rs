@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS};
-use super::raw::{RawServe, RawTls};
+use super::raw::{RawManagement, RawServe, RawTls};
 
 /// The checked `[serve]`.
 #[derive(Clone, Debug)]
@@ -43,8 +43,38 @@ pub struct ServeConfig {
     pub preparation_threads: usize,
     /// Pixels decoded at the same time.
     pub preparation_pixels_max: u32,
+    /// Who must show the inference key.
+    pub inference_key: InferenceKey,
+    /// How often the model store, the certificate and the keys are looked at; zero is never.
+    pub refresh_interval: Duration,
+    /// Who may change the models.
+    pub management: ManagementConfig,
     /// The certificate.
     pub tls: TlsConfig,
+}
+
+/// Who must show a key for a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InferenceKey {
+    /// Everybody, unless only this machine reaches the address.
+    OffLoopback,
+    /// Everybody.
+    Always,
+    /// Nobody.
+    Never,
+}
+
+/// The checked `[serve.management]`.
+#[derive(Clone, Debug)]
+pub struct ManagementConfig {
+    /// Where models are managed; `None` is nowhere.
+    pub address: Option<SocketAddr>,
+    /// Whether a key must be shown there.
+    pub key_required: bool,
+    /// The file of the keys.
+    pub key_file: PathBuf,
+    /// The most workers a model may be scaled to.
+    pub workers_max: usize,
 }
 
 /// Where the server's certificate comes from.
@@ -95,7 +125,53 @@ impl ServeConfig {
             threads: at.integer("threads", raw.threads, 0..=1_024)?,
             preparation_threads: at.integer("preparation_threads", raw.preparation_threads, 0..=1_024)?,
             preparation_pixels_max: at.integer("preparation_pixels_max", raw.preparation_pixels_max, PIXELS)?,
+            inference_key: at.one_of(
+                "inference_key",
+                &raw.inference_key,
+                &[
+                    ("off_loopback", InferenceKey::OffLoopback),
+                    ("always", InferenceKey::Always),
+                    ("never", InferenceKey::Never),
+                ],
+            )?,
+            refresh_interval: at.duration("refresh_interval", &raw.refresh_interval, Duration::ZERO..=60 * MINUTE)?,
+            management: ManagementConfig::check(&raw.management, checker)?,
             tls: TlsConfig::check(raw.tls, checker)?,
+        })
+    }
+
+    /// Whether a server at `address` asks for the inference key.
+    #[must_use]
+    pub fn needs_inference_key(&self, address: SocketAddr) -> bool {
+        match self.inference_key {
+            InferenceKey::OffLoopback => !address.ip().is_loopback(),
+            InferenceKey::Always => true,
+            InferenceKey::Never => false,
+        }
+    }
+}
+
+impl ManagementConfig {
+    fn check(raw: &RawManagement, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+        let at = checker.table("serve.management");
+        let bad = |must_be: &str| at.bad("address", &raw.address, must_be);
+        let address: Option<SocketAddr> = match raw.address.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| bad("an IP address and a port, or empty"))?),
+        };
+        if !raw.key_required && address.is_some_and(|address| !address.ip().is_loopback()) {
+            return Err(bad("an address of this machine alone, such as 127.0.0.1, or key_required = true"));
+        }
+        Ok(Self {
+            address,
+            key_required: raw.key_required,
+            key_file: at.path_or(
+                "key_file",
+                &raw.key_file,
+                |env| env.data_home.as_ref(),
+                "natureddit/serve/keys.json",
+            )?,
+            workers_max: at.integer("workers_max", raw.workers_max, 1..=64)?,
         })
     }
 }

@@ -20,7 +20,7 @@ use super::report::AskedPrediction;
 use super::sandbox::moment;
 use super::{init, serve};
 use crate::cli::error::CliError;
-use crate::cli::serve::Ready;
+use crate::cli::serve::{Addresses, Ready};
 use crate::cli::session::Session;
 use crate::config::{Config, FILE_NAME, TlsConfig};
 
@@ -112,13 +112,18 @@ pub(super) fn url_of_serve(config: &Config) -> String {
 pub(super) fn start_server(config: &Config, session: &Session, runtime: &Runtime) -> Result<(Server, Ready), CliError> {
     let progress = session.output.progress();
     let store = config.project.models_dir.as_path();
-    let wanted = config.serve.inference_address;
-    let free = std::net::TcpListener::bind(wanted).is_ok();
-    let address = if free { wanted } else { SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
-    if !free {
+    let free_or_other = |wanted: SocketAddr| {
+        if std::net::TcpListener::bind(wanted).is_ok() {
+            return wanted;
+        }
         session.output.note(&format!("{wanted} is taken, so another port is used"));
-    }
-    serve::start(config, session, (store, &[]), address, &progress, runtime)
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+    };
+    let addresses = Addresses {
+        inference: free_or_other(config.serve.inference_address),
+        management: config.serve.management.address.map(free_or_other),
+    };
+    serve::start(config, session, (store, &[]), &addresses, &progress, runtime)
 }
 
 /// Sends a post to the server as any client would, trusting the certificate it has made for itself.

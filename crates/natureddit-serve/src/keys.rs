@@ -1,0 +1,293 @@
+//! The keys clients show as `Authorization: Bearer KEY`: one for predictions, one for management, and one that makes new
+//! ones. They stand in a file as TorchServe's, which only its owner may read; a file that was changed is read again.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::SystemTime;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use jiff::Timestamp;
+use natureddit_core::fs::{self, FsError};
+use natureddit_core::{Clock, Secret};
+use rustls::crypto::ring;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use crate::error::ApiError;
+
+/// The largest key file, in bytes.
+const BYTES_MAX: u64 = 64 * 1024;
+
+/// Random bytes in a key.
+const KEY_BYTES: usize = 24;
+
+/// What a key opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    /// Predictions.
+    Inference,
+    /// Registering, scaling and the like.
+    Management,
+    /// New keys of the other two kinds.
+    Api,
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The file holds something else.
+    #[error("{path} is no key file: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said; nothing of what stands in it.
+        reason: String,
+    },
+    /// The system gives no random numbers.
+    #[error("the system has no random numbers to give")]
+    Randomness(#[source] rustls::Error),
+}
+
+/// The file, in TorchServe's form.
+#[derive(Serialize, Deserialize)]
+struct KeyFile {
+    management: Key,
+    inference: Key,
+    #[serde(rename = "API")]
+    api: Key,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Key {
+    key: SecretText,
+    /// From when on it is refused; a key without it stays good.
+    #[serde(rename = "expiration time", skip_serializing_if = "Option::is_none", default)]
+    expires: Option<Timestamp>,
+}
+
+/// A [`Secret`] that is written to its file.
+struct SecretText(Secret);
+
+impl Serialize for SecretText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // An empty key would let everybody in who sends none.
+        if text.is_empty() {
+            return Err(serde::de::Error::custom("a key is empty"));
+        }
+        Ok(Self(Secret::new(text)))
+    }
+}
+
+/// The keys of a server.
+pub(crate) struct AccessKeys {
+    path: PathBuf,
+    clock: Clock,
+    current: RwLock<Current>,
+}
+
+struct Current {
+    keys: KeyFile,
+    modified: Option<SystemTime>,
+}
+
+impl AccessKeys {
+    /// Reads the file, or makes it with new keys where there is none. Not for an async thread.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub(crate) fn open(path: &Path, clock: Clock) -> Result<Self, KeyError> {
+        let current = match read(path)? {
+            Some(there) => there,
+            None => {
+                write(path, &KeyFile { management: new_key()?, inference: new_key()?, api: new_key()? })?;
+                let lost = || KeyError::Damaged { path: path.to_owned(), reason: "it went away".to_owned() };
+                read(path)?.ok_or_else(lost)?
+            }
+        };
+        Ok(Self { path: path.to_owned(), clock, current: RwLock::new(current) })
+    }
+
+    /// Whether a request shows the key of a kind. The comparison takes as long whatever the two have in common.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidKey`] when it does not, or the key has expired.
+    pub(crate) fn check(&self, kind: KeyKind, headers: &HeaderMap) -> Result<(), ApiError> {
+        let value = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let shown = value
+            .and_then(|value| value.split_at_checked(7))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        let (_, shown) = shown.ok_or(ApiError::InvalidKey)?;
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let key = match kind {
+            KeyKind::Inference => &current.keys.inference,
+            KeyKind::Management => &current.keys.management,
+            KeyKind::Api => &current.keys.api,
+        };
+        let equal = bool::from(shown.ct_eq(key.key.0.expose().as_bytes()));
+        let expired = key.expires.is_some_and(|end| end <= self.clock.now());
+        if equal && !expired { Ok(()) } else { Err(ApiError::InvalidKey) }
+    }
+
+    /// Replaces a key by a new one, which only the file tells. Not for an async thread.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the key stays as it was.
+    pub(crate) fn renew(&self, kind: KeyKind) -> Result<(), KeyError> {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have changed the other key by hand meanwhile.
+        let Some(mut there) = read(&self.path)? else { return Err(self.gone()) };
+        match kind {
+            KeyKind::Inference => there.keys.inference = new_key()?,
+            KeyKind::Management => there.keys.management = new_key()?,
+            KeyKind::Api => there.keys.api = new_key()?,
+        }
+        write(&self.path, &there.keys)?;
+        *current = read(&self.path)?.ok_or_else(|| self.gone())?;
+        Ok(())
+    }
+
+    /// Reads the file again if it was changed; one that cannot be read changes nothing. Not for an async thread.
+    pub(crate) fn refresh(&self) {
+        let modified = modified(&self.path);
+        if modified.is_none() || modified == self.current.read().unwrap_or_else(PoisonError::into_inner).modified {
+            return;
+        }
+        match read(&self.path) {
+            Ok(Some(there)) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = there;
+                tracing::info!("the access keys were read again");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!("the access keys stay as they were: {error}"),
+        }
+    }
+
+    fn gone(&self) -> KeyError {
+        KeyError::Damaged { path: self.path.clone(), reason: "it went away".to_owned() }
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Current>, KeyError> {
+    let modified = modified(path);
+    let Some(text) = fs::optional(fs::read_limited(path, BYTES_MAX))? else { return Ok(None) };
+    let keys = serde_json::from_slice(&text).map_err(|error| {
+        // Its own words may quote a key.
+        let reason = format!("line {}, column {}: {:?}", error.line(), error.column(), error.classify());
+        KeyError::Damaged { path: path.to_owned(), reason }
+    })?;
+    Ok(Some(Current { keys, modified }))
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).ok().and_then(|file| file.modified().ok())
+}
+
+fn write(path: &Path, keys: &KeyFile) -> Result<(), KeyError> {
+    let damaged = |e: serde_json::Error| KeyError::Damaged { path: path.to_owned(), reason: e.to_string() };
+    let text = serde_json::to_string_pretty(keys).map_err(damaged)? + "\n";
+    if let Some(folder) = path.parent() {
+        fs::create_private_dir(folder)?;
+    }
+    let partial = fs::beside(path);
+    fs::write_private(&partial, text)?;
+    Ok(fs::rename(&partial, path)?)
+}
+
+fn new_key() -> Result<Key, KeyError> {
+    let mut bytes = [0; KEY_BYTES];
+    ring::default_provider().secure_random.fill(&mut bytes).map_err(|e| KeyError::Randomness(e.into()))?;
+    let mut text = String::with_capacity(2 * KEY_BYTES);
+    for byte in bytes {
+        // Writing into a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(Key { key: SecretText(Secret::new(text)), expires: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(key: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")).unwrap())])
+    }
+
+    fn key(path: &Path, kind: &str) -> String {
+        let file: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        file[kind]["key"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn keys_are_made_once_and_each_opens_its_own_door() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("serve/keys.json");
+        let keys = AccessKeys::open(&path, Clock::fixed(0)).unwrap();
+        let names = ["inference", "management", "API"];
+        let kinds = [KeyKind::Inference, KeyKind::Management, KeyKind::Api];
+        for (name, of) in names.iter().zip(kinds) {
+            for kind in kinds {
+                assert_eq!(keys.check(kind, &shown(&key(&path, name))).is_ok(), kind == of);
+            }
+        }
+        assert!(keys.check(KeyKind::Api, &HeaderMap::new()).is_err());
+        assert!(keys.check(KeyKind::Api, &shown("")).is_err());
+        let again = AccessKeys::open(&path, Clock::fixed(0)).unwrap();
+        assert!(again.check(KeyKind::Api, &shown(&key(&path, "API"))).is_ok());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_renewed_key_replaces_the_old_one_and_only_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let keys = AccessKeys::open(&path, Clock::fixed(0)).unwrap();
+        let (before, management) = (key(&path, "inference"), key(&path, "management"));
+        keys.renew(KeyKind::Inference).unwrap();
+        assert!(keys.check(KeyKind::Inference, &shown(&before)).is_err());
+        assert!(keys.check(KeyKind::Inference, &shown(&key(&path, "inference"))).is_ok());
+        assert!(keys.check(KeyKind::Management, &shown(&management)).is_ok());
+    }
+
+    #[test]
+    fn a_key_expires_and_a_file_changed_by_hand_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let text = |inference: &str| {
+            format!(
+                r#"{{"management":{{"key":"m","expiration time":"1970-01-01T00:01:00Z"}},"inference":{{"key":"{inference}"}},"API":{{"key":"a"}}}}"#
+            )
+        };
+        fs::write_atomic(&path, text("i")).unwrap();
+        let clock = Clock::fixed(0);
+        let keys = AccessKeys::open(&path, clock.clone()).unwrap();
+        assert!(keys.check(KeyKind::Management, &shown("m")).is_ok());
+        clock.advance(60);
+        assert!(keys.check(KeyKind::Management, &shown("m")).is_err());
+        fs::write_atomic(&path, text("other")).unwrap();
+        // Whatever the file system's clock says.
+        keys.current.write().unwrap().modified = None;
+        keys.refresh();
+        assert!(keys.check(KeyKind::Inference, &shown("other")).is_ok());
+        fs::write_atomic(&path, r#"{"management":{"key":"hunter2""#).unwrap();
+        keys.current.write().unwrap().modified = None;
+        keys.refresh();
+        assert!(keys.check(KeyKind::Inference, &shown("other")).is_ok());
+        let Err(error) = AccessKeys::open(&path, clock) else { panic!("half a file") };
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,141 @@
+//! Loading models: those a server starts with, and those it is told of while it runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use natureddit_core::Clock;
+use natureddit_model::{ModelBundle, ModelError, Predictor, PredictorOptions, Runtime};
+
+use crate::batcher::{BatchLimits, Batcher};
+use crate::loaded::{LoadedModel, Origin, Worker, WorkerError};
+use crate::store::{BundleFolder, ModelChoice, StoreError, find_bundles};
+
+/// Which models are loaded, and how they run.
+#[derive(Clone, Debug)]
+pub struct ModelsConfig {
+    /// The folder `<name>/<version>/` of bundles.
+    pub model_store: PathBuf,
+    /// The models to load; none means the default version of each in the model store.
+    pub choices: Vec<ModelChoice>,
+    /// What each model may use.
+    pub predictor: PredictorOptions,
+    /// How requests to a model are gathered.
+    pub batch: BatchLimits,
+    /// The most workers a model may be scaled to.
+    pub workers_max: usize,
+    /// The time, for when a model was loaded.
+    pub clock: Clock,
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It was not found.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its bundle was refused.
+    #[error("could not load the model in {folder}", folder = folder.display())]
+    Bundle {
+        /// The bundle.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: ModelError,
+    },
+    /// It has no worker.
+    #[error("could not start model {name}")]
+    Worker {
+        /// The model.
+        name: String,
+        /// Why.
+        #[source]
+        source: WorkerError,
+    },
+}
+
+type Open = dyn Fn(&BundleFolder, BatchLimits) -> Result<LoadedModel, LoadError> + Send + Sync;
+
+/// Where a server finds its models.
+#[derive(Clone)]
+pub struct Loader {
+    pub(crate) config: ModelsConfig,
+    open: Arc<Open>,
+}
+
+impl Loader {
+    /// Loads bundles with this library.
+    #[must_use]
+    pub fn new(config: ModelsConfig, runtime: Runtime) -> Self {
+        let options = config.predictor;
+        Self { config, open: Arc::new(move |bundle, batch| open(bundle, batch, &options, &runtime)) }
+    }
+
+    /// Makes models in another way, from their name, version and folder: for tests, whose models need no weights.
+    #[must_use]
+    pub fn with(
+        config: ModelsConfig,
+        open: impl Fn(&str, u64, &Path, BatchLimits) -> Result<LoadedModel, LoadError> + Send + Sync + 'static,
+    ) -> Self {
+        let open = move |bundle: &BundleFolder, batch| open(&bundle.name, bundle.version, &bundle.folder, batch);
+        Self { config, open: Arc::new(open) }
+    }
+
+    /// Loads the models that are chosen. Reads and checks whole bundles: not for an async thread.
+    ///
+    /// # Errors
+    /// When one of them is not found or its bundle is refused: a server with a part of its models is not wanted.
+    pub fn load_all(&self) -> Result<Vec<LoadedModel>, LoadError> {
+        let bundles = find_bundles(&self.config.model_store, &self.config.choices)?;
+        bundles.iter().map(|bundle| self.load(bundle, self.config.batch.clone(), true)).collect()
+    }
+
+    /// Loads one model, as [`Self::load_all`] does.
+    ///
+    /// # Errors
+    /// When its bundle is refused.
+    pub(crate) fn load(
+        &self,
+        bundle: &BundleFolder,
+        batch: BatchLimits,
+        at_startup: bool,
+    ) -> Result<LoadedModel, LoadError> {
+        let loaded = (self.open)(bundle, batch)?;
+        tracing::info!(model = bundle.name, version = bundle.version, "model loaded");
+        let loaded_at = self.config.clock.now();
+        let loaded = loaded.from(Origin { url: bundle.url.clone(), at_startup, loaded_at });
+        Ok(if bundle.is_default { loaded.as_default() } else { loaded })
+    }
+}
+
+fn open(
+    bundle: &BundleFolder,
+    batch: BatchLimits,
+    options: &PredictorOptions,
+    runtime: &Runtime,
+) -> Result<LoadedModel, LoadError> {
+    let BundleFolder { name, version, folder, .. } = bundle;
+    let refused = |source| LoadError::Bundle { folder: folder.clone(), source };
+    let read = ModelBundle::read(folder).map_err(ModelError::from);
+    let load = {
+        let (options, runtime) = (*options, runtime.clone());
+        move |bundle: &ModelBundle| Predictor::load(bundle, &runtime, &options)
+    };
+    let read = read.map_err(refused)?;
+    let first = load(&read).map_err(refused)?;
+    let (preprocessor, classes) = (first.preprocessor().clone(), first.classes().clone());
+    let first = std::sync::Mutex::new(Some(first));
+    let thread = name.clone();
+    let start = move |limits: &BatchLimits| {
+        let there = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        // Further workers hold copies of their own.
+        let again = || load(&read).map_err(|e| WorkerError::Load(e.to_string()));
+        worker(&thread, there.map_or_else(again, Ok)?, limits)
+    };
+    let model = LoadedModel::start((name, *version), classes, move |input| preprocessor.prepare(input), batch, start);
+    model.map_err(|source| LoadError::Worker { name: name.clone(), source })
+}
+
+fn worker(name: &str, mut predictor: Predictor, limits: &BatchLimits) -> Result<Worker, WorkerError> {
+    let work = move |batch: Vec<_>| predictor.predict(&batch).map_err(|e| e.to_string());
+    Batcher::spawn(limits.clone(), name, work).map_err(WorkerError::Thread)
+}

@@ -1,0 +1,375 @@
+//! The models a server serves, and everything that changes them: registering, scaling, the default, shares of the
+//! traffic, and what becomes the default in the model store. Loading blocks: nothing here is for an async thread but
+//! asking.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::batcher::BatchLimits;
+use crate::error::ApiError;
+use crate::loaded::LoadedModel;
+use crate::loader::{LoadError, Loader};
+use crate::registry::{Registry, Share, Traffic, Versions};
+use crate::saved::{Saved, SavedModel, SavedVersion};
+use crate::store::{BundleFolder, ModelChoice, default_bundles, find_bundle};
+
+/// The models of a server.
+#[derive(Default)]
+pub struct Models {
+    pub(crate) registry: Registry,
+    /// Where further ones come from; `None` where there are none.
+    loader: Option<Loader>,
+    /// Where it is written what is served.
+    saved: Option<PathBuf>,
+    /// Held by who changes something.
+    changing: Mutex<Seen>,
+}
+
+/// What was last seen of the model store.
+#[derive(Default)]
+struct Seen {
+    /// The default of each name there.
+    store_defaults: BTreeMap<String, u64>,
+    unregistered: BTreeSet<String>,
+    /// A default that could not be loaded: not tried again until it is another one.
+    failed: BTreeMap<String, u64>,
+}
+
+/// What is registered.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    /// `name`, `name/version` or an archive in the model store.
+    pub(crate) url: String,
+    /// Another name than its own.
+    pub(crate) name: Option<String>,
+    pub(crate) batch_size: Option<usize>,
+    pub(crate) batch_delay: Option<Duration>,
+    pub(crate) workers: usize,
+}
+
+impl From<Vec<LoadedModel>> for Models {
+    /// Models that nothing is added to.
+    fn from(models: Vec<LoadedModel>) -> Self {
+        Self { registry: Registry::new(models), ..Self::default() }
+    }
+}
+
+impl Models {
+    /// Loads what is chosen. Where nothing is, what was served last (`saved`) is loaded again, and the default of every
+    /// other model in the store; from then on a new default in the store is followed.
+    ///
+    /// # Errors
+    /// When there is nothing to serve, or what is chosen cannot be loaded. A model that was served last and cannot be
+    /// loaded any more is left out with a warning.
+    pub fn load(loader: Loader, saved: Option<PathBuf>) -> Result<Self, LoadError> {
+        if !loader.config.choices.is_empty() {
+            let registry = Registry::new(loader.load_all()?);
+            return Ok(Self { registry, loader: Some(loader), ..Self::default() });
+        }
+        let before = saved.as_deref().map(Saved::read).transpose();
+        let before = before.unwrap_or_else(|error| {
+            tracing::warn!("what was served last is not known: {error}");
+            None
+        });
+        let models = Self { loader: Some(loader), saved, ..Self::default() };
+        models.start(before.flatten().unwrap_or_default())?;
+        Ok(models)
+    }
+
+    /// The names of the models, each once.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.registry.all().into_keys().collect()
+    }
+
+    fn start(&self, before: Saved) -> Result<(), LoadError> {
+        let Some(loader) = &self.loader else { return Ok(()) };
+        let mut seen = self.lock();
+        for (name, model) in &before.models {
+            self.restore(loader, name, model);
+            seen.store_defaults.extend(model.store_default.map(|version| (name.clone(), version)));
+        }
+        seen.unregistered = before.unregistered;
+        let mut there = default_bundles(&loader.config.model_store)?;
+        there.retain(|bundle| !seen.unregistered.contains(&bundle.name));
+        let nothing_before = self.registry.all().is_empty();
+        for bundle in &there {
+            match self.follow(loader, bundle, &mut seen) {
+                Err(error) if nothing_before => return Err(error),
+                Err(error) => tracing::error!(model = bundle.name, version = bundle.version, "not served: {error}"),
+                Ok(()) => {}
+            }
+        }
+        if self.registry.all().is_empty() {
+            let store = loader.config.model_store.clone();
+            return Err(crate::store::StoreError::Empty(store).into());
+        }
+        self.save(&seen);
+        Ok(())
+    }
+
+    /// Loads what was served under a name, as far as it is there.
+    fn restore(&self, loader: &Loader, name: &str, before: &SavedModel) {
+        for version in &before.versions {
+            let batch = BatchLimits {
+                batch_size_max: version.batch_size,
+                batch_delay_max: Duration::from_millis(version.batch_delay_ms),
+                ..loader.config.batch.clone()
+            };
+            let loaded = bundle_at(loader, &version.url, Some(name)).and_then(|bundle| {
+                let bundle = BundleFolder { version: version.version, ..bundle };
+                let model = loader.load(&bundle, batch, true).map_err(ApiError::from)?;
+                with_workers(model, version.workers, loader)
+            });
+            match loaded {
+                Ok(model) => drop(self.registry.register(model)),
+                Err(error) => {
+                    tracing::warn!(model = name, version = version.version, "was served before and is not: {error}");
+                }
+            }
+        }
+        let _ = self.registry.set_default(name, before.default);
+        for share in [before.traffic.canary, before.traffic.shadow].into_iter().flatten() {
+            let _ = self.registry.set_traffic(name, share.version, |traffic| *traffic = before.traffic);
+        }
+    }
+
+    /// Looks whether the model store has other defaults than before, and serves them instead.
+    pub(crate) fn follow_store(&self) {
+        let Some(loader) = self.loader.as_ref().filter(|loader| loader.config.choices.is_empty()) else { return };
+        let mut seen = self.lock();
+        let there = match default_bundles(&loader.config.model_store) {
+            Ok(there) => there,
+            Err(error) => return tracing::warn!("the model store could not be looked at: {error}"),
+        };
+        let mut changed = false;
+        for bundle in there {
+            let known = seen.store_defaults.get(&bundle.name) == Some(&bundle.version);
+            let left =
+                seen.failed.get(&bundle.name) == Some(&bundle.version) || seen.unregistered.contains(&bundle.name);
+            if known || left {
+                continue;
+            }
+            match self.follow(loader, &bundle, &mut seen) {
+                Ok(()) => changed = true,
+                Err(error) => {
+                    tracing::error!(
+                        model = bundle.name,
+                        version = bundle.version,
+                        "the new default is not served: {error}"
+                    );
+                    seen.failed.insert(bundle.name, bundle.version);
+                }
+            }
+        }
+        if changed {
+            self.save(&seen);
+        }
+    }
+
+    /// Serves the store's default of a name, in the place of the one that was its default before.
+    fn follow(&self, loader: &Loader, bundle: &BundleFolder, seen: &mut Seen) -> Result<(), LoadError> {
+        let before = seen.store_defaults.get(&bundle.name).copied();
+        let served = self.registry.versions(&bundle.name).ok();
+        if before == Some(bundle.version) && served.is_some() {
+            return Ok(());
+        }
+        let is_there = served.is_some_and(|versions| versions.loaded.contains_key(&bundle.version));
+        if !is_there {
+            let model = loader.load(bundle, loader.config.batch.clone(), before.is_none())?;
+            // Only who holds the lock registers, so it is not there meanwhile.
+            let _ = self.registry.register(model);
+        }
+        let _ = self.registry.set_default(&bundle.name, bundle.version);
+        seen.store_defaults.insert(bundle.name.clone(), bundle.version);
+        if let Some(before) = before.filter(|before| *before != bundle.version)
+            && self.registry.unregister(&bundle.name, Some(before)).is_ok()
+        {
+            tracing::info!(model = bundle.name, version = bundle.version, before, "the default was changed");
+        }
+        Ok(())
+    }
+
+    /// Loads a model and serves it.
+    ///
+    /// # Errors
+    /// When it is not found, refused or there already.
+    pub(crate) fn register(&self, wanted: &Registration) -> Result<(String, u64), ApiError> {
+        let loader = self.loader()?;
+        let mut seen = self.lock();
+        let bundle = bundle_at(loader, &wanted.url, wanted.name.as_deref())?;
+        let (name, version) = (bundle.name.clone(), bundle.version);
+        if self.registry.versions(&name).is_ok_and(|versions| versions.loaded.contains_key(&version)) {
+            return Err(ApiError::AlreadyRegistered { model: name, version });
+        }
+        let defaults = loader.config.batch.clone();
+        let batch = BatchLimits {
+            batch_size_max: wanted.batch_size.unwrap_or(defaults.batch_size_max),
+            batch_delay_max: wanted.batch_delay.unwrap_or(defaults.batch_delay_max),
+            ..defaults
+        };
+        let model = with_workers(loader.load(&bundle, batch, false)?, wanted.workers, loader)?;
+        self.registry.register(model)?;
+        seen.unregistered.remove(&name);
+        self.save(&seen);
+        Ok((name, version))
+    }
+
+    /// Takes a version, or all versions of a name, out of service.
+    ///
+    /// # Errors
+    /// As [`Registry::unregister`].
+    pub(crate) fn unregister(&self, name: &str, version: Option<u64>) -> Result<(), ApiError> {
+        let mut seen = self.lock();
+        self.registry.unregister(name, version)?;
+        if self.registry.versions(name).is_err() {
+            seen.unregistered.insert(name.to_owned());
+        }
+        self.save(&seen);
+        Ok(())
+    }
+
+    /// Gives a version, or the default one, so many workers.
+    ///
+    /// # Errors
+    /// When it is not there, or they are too many.
+    pub(crate) fn scale(&self, name: &str, version: Option<u64>, workers: usize) -> Result<usize, ApiError> {
+        let loader = self.loader()?;
+        let seen = self.lock();
+        let versions = self.registry.versions(name)?;
+        let number = version.unwrap_or(versions.default);
+        let model = versions.loaded.get(&number).ok_or_else(|| {
+            let version = number.to_string();
+            ApiError::ModelVersionNotFound { model: name.to_owned(), version }
+        })?;
+        check_workers(workers, loader)?;
+        let scaled = model.scaled(workers).map_err(|e| ApiError::NotLoaded(e.to_string()))?;
+        self.registry.replace(scaled);
+        self.save(&seen);
+        Ok(workers)
+    }
+
+    /// Makes a version answer where none is asked for.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) fn set_default(&self, name: &str, version: u64) -> Result<(), ApiError> {
+        let seen = self.lock();
+        self.registry.set_default(name, version)?;
+        self.save(&seen);
+        Ok(())
+    }
+
+    /// Changes which share of the requests a version sees.
+    ///
+    /// # Errors
+    /// When it is not there, or is the default.
+    pub(crate) fn set_traffic(&self, name: &str, version: u64, change: TrafficChange) -> Result<Traffic, ApiError> {
+        let seen = self.lock();
+        let versions = self.registry.versions(name)?;
+        if versions.default == version && versions.loaded.contains_key(&version) {
+            return Err(ApiError::DefaultHasAll { model: name.to_owned(), version });
+        }
+        self.registry.set_traffic(name, version, |traffic| change.apply(version, traffic))?;
+        self.save(&seen);
+        Ok(self.registry.versions(name)?.traffic)
+    }
+
+    fn loader(&self) -> Result<&Loader, ApiError> {
+        self.loader.as_ref().ok_or(ApiError::MethodNotAllowed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down what is served. A change that is in force is no error for a disk that is full.
+    fn save(&self, seen: &Seen) {
+        let Some(path) = &self.saved else { return };
+        let models = self.registry.all();
+        let models = models.into_iter().map(|(name, versions)| {
+            let store_default = seen.store_defaults.get(&name).copied();
+            (name, saved_model(&versions, store_default))
+        });
+        let saved = Saved { models: models.collect(), unregistered: seen.unregistered.clone() };
+        if let Err(error) = saved.write(path) {
+            tracing::error!("what is served was not written down, and a restart will not know it: {error}");
+        }
+    }
+}
+
+/// What becomes of the share of a version; `None` leaves it as it is, 0 ends it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TrafficChange {
+    pub(crate) canary: Option<f64>,
+    pub(crate) shadow: Option<f64>,
+}
+
+impl TrafficChange {
+    fn apply(self, version: u64, traffic: &mut Traffic) {
+        let set = |share: &mut Option<Share>, percent: Option<f64>| match percent {
+            None => {}
+            Some(percent) if percent > 0.0 => *share = Some(Share { version, percent }),
+            Some(_) => *share = share.filter(|share| share.version != version),
+        };
+        set(&mut traffic.canary, self.canary);
+        set(&mut traffic.shadow, self.shadow);
+    }
+}
+
+fn saved_model(versions: &Versions, store_default: Option<u64>) -> SavedModel {
+    let saved = |model: &LoadedModel| SavedVersion {
+        version: model.version(),
+        url: model.origin().url.clone(),
+        workers: model.workers(),
+        batch_size: model.batch().batch_size_max,
+        batch_delay_ms: u64::try_from(model.batch().batch_delay_max.as_millis()).unwrap_or(u64::MAX),
+    };
+    SavedModel {
+        default: versions.default,
+        store_default,
+        traffic: versions.traffic,
+        versions: versions.loaded.values().map(|model| saved(model)).collect(),
+    }
+}
+
+fn with_workers(model: LoadedModel, workers: usize, loader: &Loader) -> Result<LoadedModel, ApiError> {
+    check_workers(workers, loader)?;
+    if workers == 1 {
+        return Ok(model);
+    }
+    model.scaled(workers).map_err(|e| ApiError::NotLoaded(e.to_string()))
+}
+
+fn check_workers(workers: usize, loader: &Loader) -> Result<(), ApiError> {
+    let workers_max = loader.config.workers_max;
+    if workers <= workers_max { Ok(()) } else { Err(ApiError::TooManyWorkers { workers, workers_max }) }
+}
+
+/// The bundle that a registration names: `name`, `name/version` or `name.mar`, in the model store.
+fn bundle_at(loader: &Loader, url: &str, name: Option<&str>) -> Result<BundleFolder, ApiError> {
+    let not_found = || ApiError::NotFoundAt(url.to_owned());
+    if url.split('/').any(|part| part == "..") {
+        return Err(ApiError::RelativePath(url.to_owned()));
+    }
+    let parts: Vec<&str> = url.trim_end_matches('/').split('/').collect();
+    let choice = match parts[..] {
+        [model] => ModelChoice::Default(model.to_owned()),
+        [model, version] => {
+            let version = version.parse().map_err(|_| not_found())?;
+            ModelChoice::Version(model.to_owned(), version)
+        }
+        _ => return Err(not_found()),
+    };
+    let found = find_bundle(&loader.config.model_store, &choice).map_err(|error| {
+        tracing::info!("nothing to register: {error}");
+        not_found()
+    })?;
+    let name = name.unwrap_or(&found.name);
+    if !natureddit_core::is_plain_name(name) {
+        return Err(ApiError::Parameter(format!("model_name must be {}", natureddit_core::PLAIN_NAME)));
+    }
+    Ok(BundleFolder { name: name.to_owned(), ..found })
+}
