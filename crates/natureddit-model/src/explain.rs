@@ -16,6 +16,7 @@
 mod occlusion;
 #[cfg(test)]
 mod tests;
+mod variants;
 mod words;
 
 use std::ops::Range;
@@ -26,8 +27,8 @@ use crate::input::{InputError, ModelInput};
 use crate::predictor::{Prediction, Predictor};
 use crate::preprocess::Prepared;
 
-use occlusion::Covering;
 pub use occlusion::OcclusionMap;
+pub use variants::Variants;
 
 /// How an answer is explained.
 #[derive(Clone, Copy, Debug)]
@@ -87,110 +88,32 @@ impl Predictor {
     /// encoder fails.
     pub fn explain(&mut self, input: &ModelInput<'_>, options: &ExplainOptions) -> Result<Explanation, ExplainError> {
         let (preprocessor, encoders, head) = self.parts();
-        let prepared = preprocessor.prepare(input)?;
-        let tokenise = |title: &str| -> Result<Option<Vec<i64>>, InputError> {
-            if title.trim().is_empty() {
-                return Ok(None);
-            }
-            Ok(preprocessor.prepare(&ModelInput { text: Some(title), image: None })?.tokens)
-        };
-        let mut asked = Asked {
-            encode: |inputs: &[Prepared]| Ok(encoders.encode(inputs)?),
-            answer: |features: &Features| head.probabilities(features),
-        };
-        let mut explanation = asked.explain(&prepared, input.text, tokenise, options)?;
-        if let Some(map) = &mut explanation.photo {
-            map.middle = preprocessor.image().middle();
-        }
-        Ok(explanation)
+        let variants = Variants::new(input, options, preprocessor.middle(), |input| preprocessor.prepare(input))?;
+        let encode = |inputs: &[Prepared]| Ok(encoders.encode(inputs)?);
+        Ok(weigh(&variants, encode, |features| head.probabilities(features))?)
     }
 }
 
-/// A model as an explanation uses it.
-struct Asked<Encode, Answer> {
-    /// The features of each input.
-    encode: Encode,
-    /// The probability of each class.
-    answer: Answer,
-}
-
-impl<Encode, Answer> Asked<Encode, Answer>
-where
-    Encode: FnMut(&[Prepared]) -> Result<Vec<Features>, ModelError>,
-    Answer: Fn(&Features) -> Vec<f32>,
-{
-    /// `tokenise` gives `None` for a title of which nothing is left.
-    fn explain(
-        &mut self,
-        prepared: &Prepared,
-        title: Option<&str>,
-        tokenise: impl Fn(&str) -> Result<Option<Vec<i64>>, InputError>,
-        options: &ExplainOptions,
-    ) -> Result<Explanation, ExplainError> {
-        let features = (self.encode)(std::slice::from_ref(prepared))?.pop().unwrap_or_default();
-        let prediction = Prediction::new((self.answer)(&features));
-        let whole = Whole { features, class: prediction.class.0, sure: prediction.probabilities[prediction.class.0] };
-        let words = match (title, &prepared.tokens) {
-            (Some(title), Some(tokens)) => Some(self.words(&whole, title, tokens, tokenise)?),
-            _ => None,
-        };
-        let photo = prepared.pixels.as_ref().map(|pixels| self.photo(&whole, pixels, options.cells_a_side));
-        Ok(Explanation { prediction, words, photo: photo.transpose()? })
-    }
-
-    fn words(
-        &mut self,
-        whole: &Whole,
-        title: &str,
-        tokens: &[i64],
-        tokenise: impl Fn(&str) -> Result<Option<Vec<i64>>, InputError>,
-    ) -> Result<Vec<WordWeight>, ExplainError> {
-        let weightless = |at: Range<usize>| WordWeight { word: title[at.clone()].to_owned(), at, weight: 0.0 };
-        let mut words: Vec<WordWeight> = words::words(title).into_iter().map(weightless).collect();
-        let (mut changed, mut variants) = (Vec::new(), Vec::new());
-        for (place, word) in words.iter_mut().enumerate() {
-            match tokenise(&words::without(title, &word.at))? {
-                // What the model never saw, such as a word beyond the longest title, keeps its weight of 0.
-                Some(left) if left == tokens => {}
-                Some(left) => {
-                    changed.push(place);
-                    variants.push(Prepared { pixels: None, tokens: Some(left) });
-                }
-                None => word.weight = self.weight(whole, &Features { text: None, ..whole.features.clone() }),
-            }
+/// Asks a model that is at hand about each variant. What a variant shares with the post is not encoded again.
+fn weigh(
+    variants: &Variants,
+    mut encode: impl FnMut(&[Prepared]) -> Result<Vec<Features>, ModelError>,
+    answer: impl Fn(&Features) -> Vec<f32>,
+) -> Result<Explanation, ModelError> {
+    let whole = encode(std::slice::from_ref(variants.whole()))?.pop().unwrap_or_default();
+    let mut without = Vec::with_capacity(variants.len());
+    let all: Vec<usize> = (0..variants.len()).collect();
+    // Not all at once: a finer grid than usual would take gigabytes.
+    for indices in all.chunks(BATCH_LEN) {
+        let changed: Vec<Prepared> = indices.iter().map(|&index| variants.changed(index)).collect();
+        for (&index, features) in indices.iter().zip(encode(&changed)?) {
+            let features = if variants.is_of_the_title(index) {
+                Features { text: features.text, ..whole.clone() }
+            } else {
+                Features { image: features.image, ..whole.clone() }
+            };
+            without.push(Prediction::new(answer(&features)));
         }
-        for (place, features) in changed.into_iter().zip((self.encode)(&variants)?) {
-            let without = Features { text: features.text, ..whole.features.clone() };
-            words[place].weight = self.weight(whole, &without);
-        }
-        Ok(words)
     }
-
-    fn photo(&mut self, whole: &Whole, pixels: &[f32], cells_a_side: usize) -> Result<OcclusionMap, ModelError> {
-        let covering = Covering::new(pixels, cells_a_side);
-        let cells: Vec<usize> = (0..covering.cells()).collect();
-        let mut weights = Vec::with_capacity(cells.len());
-        // Not all at once: a finer grid than usual would take gigabytes.
-        for cells in cells.chunks(BATCH_LEN) {
-            let cover = |cell: &usize| Prepared { pixels: Some(covering.without(*cell)), tokens: None };
-            let variants: Vec<Prepared> = cells.iter().map(cover).collect();
-            for features in (self.encode)(&variants)? {
-                let without = Features { image: features.image, ..whole.features.clone() };
-                weights.push(self.weight(whole, &without));
-            }
-        }
-        Ok(OcclusionMap { cells_a_side: covering.cells_a_side(), weights, middle: None })
-    }
-
-    fn weight(&self, whole: &Whole, without: &Features) -> f32 {
-        whole.sure - (self.answer)(without)[whole.class]
-    }
-}
-
-/// The post as it is, and what was answered.
-struct Whole {
-    features: Features,
-    class: usize,
-    /// The probability of that class.
-    sure: f32,
+    Ok(variants.explanation(Prediction::new(answer(&whole)), &without))
 }

@@ -32,7 +32,7 @@ pub use encoder::{
     text_encoder_from_config,
 };
 pub use error::ModelError;
-pub use explain::{ExplainError, ExplainOptions, Explanation, OcclusionMap, WordWeight};
+pub use explain::{ExplainError, ExplainOptions, Explanation, OcclusionMap, Variants, WordWeight};
 pub use feature_table::{read_features, write_features};
 pub use head::Head;
 pub use input::{InputError, ModelInput};

@@ -98,9 +98,11 @@ impl Preprocessor {
         Ok(Self(Arc::new(Inner { config, tokenizer, limits })))
     }
 
-    /// How photos are prepared.
-    pub(crate) fn image(&self) -> &ImagePreprocess {
-        &self.0.config.image
+    /// The part of a photo that is seen: the square in the middle whose side is this share of the photo's short side; `None`:
+    /// all of the photo, whatever its shape.
+    #[must_use]
+    pub fn middle(&self) -> Option<f32> {
+        self.0.config.image.middle()
     }
 
     /// Decodes and resizes the photo and tokenises the title. A title of white space counts as none.

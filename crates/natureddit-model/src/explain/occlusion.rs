@@ -66,25 +66,25 @@ impl OcclusionMap {
     }
 }
 
-/// A prepared photo of which one cell at a time is covered.
-pub(super) struct Covering<'a> {
-    /// [3, size, size]
-    pixels: &'a [f32],
+/// How a prepared photo is covered, one cell at a time.
+#[derive(Debug)]
+pub(super) struct Covering {
     size: usize,
     cells_a_side: usize,
     /// Of each channel.
     mean: [f32; 3],
 }
 
-impl<'a> Covering<'a> {
-    pub(super) fn new(pixels: &'a [f32], cells_a_side: usize) -> Self {
+impl Covering {
+    /// For these pixels, [3, size, size].
+    pub(super) fn new(pixels: &[f32], cells_a_side: usize) -> Self {
         let area = pixels.len() / 3;
         let size = area.isqrt();
         let mean = |channel: usize| {
             let plane = &pixels[channel * area..(channel + 1) * area];
             (plane.iter().map(|&value| f64::from(value)).sum::<f64>() / area.max(1) as f64) as f32
         };
-        Self { pixels, size, cells_a_side: cells_a_side.clamp(1, size.max(1)), mean: [0, 1, 2].map(mean) }
+        Self { size, cells_a_side: cells_a_side.clamp(1, size.max(1)), mean: [0, 1, 2].map(mean) }
     }
 
     pub(super) fn cells_a_side(&self) -> usize {
@@ -95,13 +95,14 @@ impl<'a> Covering<'a> {
         self.cells_a_side * self.cells_a_side
     }
 
-    /// The pixels with this cell in the mean colour. The cells are counted row by row; each pixel is in one of them.
-    pub(super) fn without(&self, cell: usize) -> Vec<f32> {
+    /// The pixels it was made for, with this cell in the mean colour. The cells are counted row by row; each pixel is in one
+    /// of them.
+    pub(super) fn without(&self, pixels: &[f32], cell: usize) -> Vec<f32> {
         let Self { size, cells_a_side, .. } = *self;
         // The first pixel whose cell, rounded down, is this one.
         let edge = |at: usize| (at * size).div_ceil(cells_a_side);
         let (row, column) = (cell / cells_a_side, cell % cells_a_side);
-        let mut pixels = self.pixels.to_vec();
+        let mut pixels = pixels.to_vec();
         for (plane, mean) in pixels.chunks_exact_mut(size * size).zip(self.mean) {
             for line in plane.chunks_exact_mut(size).take(edge(row + 1)).skip(edge(row)) {
                 line[edge(column)..edge(column + 1)].fill(mean);
@@ -122,7 +123,7 @@ mod tests {
         let covering = Covering::new(&pixels, 3);
         let mut covered = vec![0; pixels.len()];
         for cell in 0..covering.cells() {
-            for (at, (before, after)) in pixels.iter().zip(covering.without(cell)).enumerate() {
+            for (at, (before, after)) in pixels.iter().zip(covering.without(&pixels, cell)).enumerate() {
                 if after.to_bits() != before.to_bits() {
                     assert_eq!(after, [24.0, 73.0, 122.0][at / 49]);
                     covered[at] += 1;

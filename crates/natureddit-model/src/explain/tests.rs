@@ -3,14 +3,8 @@ use super::*;
 /// A side of the made-up photos, in pixels.
 const SIDE: usize = 14;
 
-type Encode = fn(&[Prepared]) -> Result<Vec<Features>, ModelError>;
-
 /// A model without networks: a title's feature is the sum of its tokens, a photo's how bright its first corner of two by two
 /// pixels is. The first class is the likelier the larger either is.
-fn model() -> Asked<Encode, fn(&Features) -> Vec<f32>> {
-    Asked { encode, answer }
-}
-
 fn encode(inputs: &[Prepared]) -> Result<Vec<Features>, ModelError> {
     assert!(inputs.len() <= BATCH_LEN, "{} photos are in memory at once", inputs.len());
     let corner = |pixels: &Vec<f32>| vec![pixels[0] + pixels[1] + pixels[SIDE] + pixels[SIDE + 1]];
@@ -44,8 +38,12 @@ fn photo() -> Vec<f32> {
 }
 
 fn explain(title: Option<&str>, pixels: Option<Vec<f32>>) -> Explanation {
+    weigh(&variants(title, pixels), encode, answer).unwrap()
+}
+
+fn variants(title: Option<&str>, pixels: Option<Vec<f32>>) -> Variants {
     let prepared = Prepared { pixels, tokens: title.and_then(|title| tokenise(title).unwrap()) };
-    model().explain(&prepared, title, tokenise, &ExplainOptions::default()).unwrap()
+    Variants::of(prepared, title, &ExplainOptions::default(), tokenise).unwrap()
 }
 
 #[test]
@@ -75,7 +73,8 @@ fn the_corner_that_decides_has_the_only_weight() {
 fn a_finer_grid_finds_the_pixels() {
     let prepared = Prepared { pixels: Some(photo()), tokens: None };
     let finest = ExplainOptions { cells_a_side: SIDE };
-    let map = model().explain(&prepared, None, tokenise, &finest).unwrap().photo.unwrap();
+    let variants = Variants::of(prepared, None, &finest, tokenise).unwrap();
+    let map = weigh(&variants, encode, answer).unwrap().photo.unwrap();
     let deciding: Vec<usize> = (0..map.weights.len()).filter(|&at| map.weights[at] > 0.0).collect();
     assert_eq!(deciding, [0, 1, SIDE, SIDE + 1]);
 }
@@ -115,6 +114,21 @@ fn an_explanation_is_the_same_every_time() {
 fn a_title_that_cannot_be_tokenised_without_a_word_is_an_error() {
     let failing = |_: &str| Err(InputError::Text("no".to_owned()));
     let prepared = Prepared { pixels: None, tokens: Some(vec![1]) };
-    let failed = model().explain(&prepared, Some("a fox"), failing, &ExplainOptions::default());
-    assert!(matches!(failed, Err(ExplainError::Input(InputError::Text(_)))), "{failed:?}");
+    let failed = Variants::of(prepared, Some("a fox"), &ExplainOptions::default(), failing);
+    assert!(matches!(failed, Err(InputError::Text(_))), "{failed:?}");
+}
+
+#[test]
+fn a_model_that_is_asked_about_whole_posts_gives_the_same_weights() {
+    for (title, photo) in [(Some("a fox! on a rock"), Some(photo())), (Some("fox"), None), (None, Some(photo()))] {
+        let variants = variants(title, photo);
+        let ask = |prepared: &Prepared| {
+            let features = encode(std::slice::from_ref(prepared)).unwrap().remove(0);
+            Prediction::new(answer(&features))
+        };
+        let without: Vec<Prediction> = (0..variants.len()).map(|index| ask(&variants.variant(index))).collect();
+        let explanation = variants.explanation(ask(variants.whole()), &without);
+        assert_eq!(explanation, weigh(&variants, encode, answer).unwrap());
+        assert_ne!(explanation, variants.explanation(ask(variants.whole()), &[]), "no answers, no weights");
+    }
 }

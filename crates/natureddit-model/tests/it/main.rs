@@ -10,8 +10,8 @@ use std::process::Command;
 use natureddit_core::{Class, fs};
 use natureddit_model::train::{HeadKind, TrainerConfig};
 use natureddit_model::{
-    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, InputError, InputLimits, ModelBundle,
-    ModelInput, Predictor, PredictorOptions, Runtime, composed_difference,
+    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, Explanation, InputError, InputLimits,
+    ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Prepared, Runtime, Variants, composed_difference,
 };
 use natureddit_testkit::{LIMITS, assets, bundle, bundle_of, classes, photo, shared, trainer};
 use serde_json::Value;
@@ -208,6 +208,26 @@ fn one_file_answers_as(bundle: &ModelBundle) {
     assert!(together[0] != together[2] && together[1] != together[2], "what a post has counts: {together:?}");
 }
 
+/// A server asks about whole posts, several at a time.
+fn assert_as_asked_about_whole_posts(expected: &Explanation, predictor: &mut Predictor, post: &ModelInput<'_>) {
+    let preprocessor = predictor.preprocessor().clone();
+    let options = ExplainOptions::default();
+    let variants = Variants::new(post, &options, preprocessor.middle(), |input| preprocessor.prepare(input)).unwrap();
+    let mut ask = |posts: &[Prepared]| predictor.predict(posts).unwrap();
+    let whole = ask(std::slice::from_ref(variants.whole())).remove(0);
+    let all: Vec<usize> = (0..variants.len()).collect();
+    let portion = |portion: &[usize]| ask(&portion.iter().map(|&index| variants.variant(index)).collect::<Vec<_>>());
+    let without: Vec<Prediction> = all.chunks(4).flat_map(portion).collect();
+    let explanation = variants.explanation(whole, &without);
+    let weights = |explanation: &Explanation| -> Vec<f32> {
+        let words = explanation.words.iter().flatten().map(|word| word.weight);
+        words.chain(explanation.photo.iter().flat_map(|map| map.weights.clone())).collect()
+    };
+    assert_eq!(weights(&explanation).len(), weights(expected).len());
+    assert!(distance(&weights(&explanation), &weights(expected)) < TOLERANCE);
+    assert_eq!(explanation.photo.map(|map| map.middle), expected.photo.as_ref().map(|map| map.middle));
+}
+
 #[test]
 fn an_answer_is_explained_the_same_way_by_one_thread_and_by_two() {
     let folder = tempfile::tempdir().unwrap();
@@ -221,6 +241,7 @@ fn an_answer_is_explained_the_same_way_by_one_thread_and_by_two() {
         let explanation = predictor.explain(post, &ExplainOptions::default()).unwrap();
         let prepared = predictor.preprocessor().prepare(post).unwrap();
         assert_eq!(explanation.prediction, predictor.predict(&[prepared]).unwrap()[0]);
+        assert_as_asked_about_whole_posts(&explanation, &mut predictor, post);
         explanation
     };
     let (once, again, two) = (explain(&post, 1), explain(&post, 1), explain(&post, 2));
