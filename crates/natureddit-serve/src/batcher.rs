@@ -32,6 +32,9 @@ pub enum SubmitError {
     /// As many requests wait as may.
     #[error("the queue is full")]
     Full,
+    /// The model has no worker.
+    #[error("there is no worker")]
+    NoWorker,
     /// The thread has ended.
     #[error("the batcher is closed")]
     Closed,

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::ApiError;
+use crate::compat::Compat;
+use crate::error;
 
 /// How much of a request in plain HTTP is read before its connection is closed: what a client has sent and nobody reads
 /// makes the system throw away the answer.
@@ -29,14 +30,15 @@ pub(crate) struct Door {
     crowded: Arc<AtomicBool>,
     /// How long a client may take to begin the TLS handshake; `None` where plain HTTP is served.
     tls_timeout: Option<Duration>,
+    compat: Compat,
 }
 
 impl Door {
     /// For at most `connections_max` at a time.
-    pub(crate) fn new(connections_max: usize, tls_timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(connections_max: usize, tls_timeout: Option<Duration>, compat: Compat) -> Self {
         let connections_max = connections_max.min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(connections_max));
-        Self { permits, connections_max, crowded: Arc::default(), tls_timeout }
+        Self { permits, connections_max, crowded: Arc::default(), tls_timeout, compat }
     }
 
     fn enter(&self) -> io::Result<OwnedSemaphorePermit> {
@@ -56,11 +58,11 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
 
     fn accept(&self, mut stream: TcpStream, service: S) -> Self::Future {
         let permit = self.enter();
-        let tls_timeout = self.tls_timeout;
+        let (tls_timeout, compat) = (self.tls_timeout, self.compat);
         Box::pin(async move {
             let permit = permit?;
             if let Some(timeout) = tls_timeout {
-                expect_tls(&mut stream, timeout).await?;
+                expect_tls(&mut stream, timeout, compat).await?;
             }
             Ok((Connection { stream, _permit: permit }, service))
         })
@@ -107,21 +109,21 @@ impl AsyncWrite for Connection {
 
 /// Looks at the first byte: that of a TLS handshake is no letter, that of a request in plain HTTP is one. Who speaks
 /// plain HTTP would otherwise be told nothing, or by curl that the answer is HTTP/0.9.
-async fn expect_tls(stream: &mut TcpStream, timeout: Duration) -> io::Result<()> {
+async fn expect_tls(stream: &mut TcpStream, timeout: Duration, compat: Compat) -> io::Result<()> {
     let mut first = [0];
     let count = tokio::time::timeout(timeout, stream.peek(&mut first)).await??;
     if count == 0 || !first[0].is_ascii_uppercase() {
         return Ok(());
     }
-    tokio::time::timeout(timeout, answer_plain_http(stream)).await??;
+    tokio::time::timeout(timeout, answer_plain_http(stream, compat)).await??;
     Err(io::Error::new(io::ErrorKind::InvalidData, "plain HTTP on the HTTPS port"))
 }
 
-async fn answer_plain_http(stream: &mut TcpStream) -> io::Result<()> {
-    let body = ApiError::PlainHttp.body();
+async fn answer_plain_http(stream: &mut TcpStream, compat: Compat) -> io::Result<()> {
+    let (status, body) = error::plain_http(compat);
     let length = body.len();
     let answer = format!(
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
          connection: close\r\n\r\n{body}"
     );
     stream.write_all(answer.as_bytes()).await?;

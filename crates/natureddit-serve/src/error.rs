@@ -2,8 +2,10 @@
 //!
 //! The body is that of TorchServe, JSON with `code`, `type` and `message`; its exception names are kept where it has
 //! one for the case. Unlike TorchServe, which answers 503 "Prediction failed" to whatever a handler cannot read, bad
-//! input is the client's error (400) and says what is wrong.
+//! input is the client's error (400) and says what is wrong; what is answered in its place where TorchServe is to be
+//! followed to the letter stands in [`ApiError::to_the_letter`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -12,6 +14,7 @@ use natureddit_model::InputError;
 use serde::Serialize;
 
 use crate::batcher::{BatchError, SubmitError};
+use crate::compat::Compat;
 use crate::loader::LoadError;
 use crate::reply::{json, json_text};
 
@@ -54,8 +57,16 @@ pub(crate) enum ApiError {
     #[error("the body could not be read: {0}")]
     BodyBroken(String),
     /// The content type is none that can be read.
-    #[error("content type {0:?} is not read here: send multipart/form-data with text and image, or an image")]
-    ContentType(String),
+    #[error("content type {found:?} is not read here: send {readable}")]
+    ContentType {
+        /// The one that was sent.
+        found: String,
+        /// Those that are read.
+        readable: &'static str,
+    },
+    /// Which of several models is asked is not said.
+    #[error("Parameter model_name is required: several models are served here ({})", .0.join(", "))]
+    ModelNameRequired(Vec<String>),
     /// A multipart body that cannot be taken apart.
     #[error("malformed multipart body: {0}")]
     Multipart(String),
@@ -68,6 +79,37 @@ pub(crate) enum ApiError {
         /// The limit.
         parts_max: usize,
     },
+    /// JSON that cannot be read, or not as what was asked for.
+    #[error("the body is not the JSON that is read here: {0}")]
+    Json(String),
+    /// An image that was to be base64 and is not.
+    #[error("image is not base64: {0}")]
+    NotBase64(String),
+    /// More posts than one request may have.
+    #[error("the request has more than {instances_max} instances")]
+    TooManyInstances {
+        /// The limit.
+        instances_max: usize,
+    },
+    /// One post of several cannot be classified.
+    #[error("instances[{index}]: {source}")]
+    Instance {
+        /// Which one, from 0.
+        index: usize,
+        /// Why.
+        source: InputError,
+    },
+    /// A tensor that cannot be read.
+    #[error("input {name:?}: {reason}")]
+    Tensor {
+        /// What the client calls it.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A tensor that there is none of.
+    #[error("there is no output {0:?}")]
+    Output(String),
     /// The text is not UTF-8.
     #[error("text is not UTF-8: {0}")]
     TextNotUtf8(std::str::Utf8Error),
@@ -77,6 +119,9 @@ pub(crate) enum ApiError {
     /// Too many requests are waiting or being read.
     #[error("the server is busy: too many requests are waiting")]
     Busy,
+    /// As many requests wait for this model as may.
+    #[error("the queue of model {0} is full: too many requests are waiting")]
+    QueueFull(String),
     /// The model is being unloaded.
     #[error("the model is shutting down")]
     ShuttingDown,
@@ -137,19 +182,13 @@ pub(crate) enum ApiError {
         version: u64,
     },
     /// The model was scaled down to nothing.
-    #[error(
-        "Model \"{model}\" has no worker to serve inference request. Please use scale workers API to add workers. \
-         If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize"
-    )]
-    NoWorker {
-        /// The model.
-        model: String,
-    },
+    #[error("{}", no_worker(.0))]
+    NoWorker(String),
 }
 
 impl ApiError {
     /// The status and TorchServe's name for the case.
-    fn status(&self) -> (StatusCode, &'static str) {
+    pub(crate) fn status(&self) -> (StatusCode, &'static str) {
         match self {
             Self::ResourceNotFound => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowedException"),
@@ -157,12 +196,19 @@ impl ApiError {
             Self::ModelVersionNotFound { .. } => (StatusCode::NOT_FOUND, "ModelVersionNotFoundException"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException"),
             Self::BodyTooSlow(_) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException"),
-            Self::ContentType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeException"),
+            Self::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeException"),
             Self::PlainHttp
             | Self::BodyBroken(_)
             | Self::Multipart(_)
             | Self::FieldTwice(_)
             | Self::TooManyParts { .. }
+            | Self::ModelNameRequired(_)
+            | Self::Json(_)
+            | Self::NotBase64(_)
+            | Self::TooManyInstances { .. }
+            | Self::Instance { .. }
+            | Self::Tensor { .. }
+            | Self::Output(_)
             | Self::TextNotUtf8(_)
             | Self::Input(_)
             | Self::Parameter(_)
@@ -174,7 +220,7 @@ impl ApiError {
             Self::NoSuchVersion { .. } => (StatusCode::NOT_FOUND, "ModelVersionNotFoundException"),
             Self::AlreadyRegistered { .. } => (StatusCode::CONFLICT, "ConflictStatusException"),
             Self::IsDefault(_) => (StatusCode::FORBIDDEN, "InvalidModelVersionException"),
-            Self::Busy | Self::ShuttingDown | Self::NoWorker { .. } => {
+            Self::Busy | Self::QueueFull(_) | Self::ShuttingDown | Self::NoWorker(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
             }
             Self::ResponseTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "ResponseTimeoutException"),
@@ -182,38 +228,130 @@ impl ApiError {
         }
     }
 
-    /// The body of the answer, for where there is no HTTP yet to send it with.
-    pub(crate) fn body(&self) -> String {
-        json_text(&self.error_body()).unwrap_or_default()
+    /// What TorchServe 0.12 answers in this case: its status and its body, or none.
+    pub(crate) fn to_the_letter(&self) -> (StatusCode, Option<ErrorBody<'_>>) {
+        let error =
+            |status: StatusCode, kind, message| (status, Some(ErrorBody { code: status.as_u16(), kind, message }));
+        let (status, kind) = self.status();
+        match self {
+            Self::BodyTooLarge { .. } => (status, None),
+            Self::ModelNameRequired(_) => error(status, kind, "Parameter model_name is required.".to_owned()),
+            Self::QueueFull(model) => error(status, kind, no_worker(model)),
+            Self::ResponseTimeout(_) => {
+                error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException", "Worker died.".to_owned())
+            }
+            // Whatever happens inside a handler, which is also where the body is read.
+            Self::ContentType { .. }
+            | Self::Multipart(_)
+            | Self::FieldTwice(_)
+            | Self::TooManyParts { .. }
+            | Self::Json(_)
+            | Self::NotBase64(_)
+            | Self::TooManyInstances { .. }
+            | Self::Instance { .. }
+            | Self::Tensor { .. }
+            | Self::Output(_)
+            | Self::TextNotUtf8(_)
+            | Self::Input(_)
+            | Self::Internal => {
+                error(StatusCode::SERVICE_UNAVAILABLE, "InternalServerException", "Prediction failed".to_owned())
+            }
+            // It has no other status than this for what a client sent.
+            Self::InvalidKey => error(StatusCode::BAD_REQUEST, kind, self.to_string()),
+            // It has the same words for these, or no case of the kind.
+            Self::ResourceNotFound
+            | Self::MethodNotAllowed
+            | Self::ModelNotFound(_)
+            | Self::ModelVersionNotFound { .. }
+            | Self::PlainHttp
+            | Self::BodyTooSlow(_)
+            | Self::BodyBroken(_)
+            | Self::Busy
+            | Self::ShuttingDown
+            | Self::NoWorker(_)
+            | Self::Parameter(_)
+            | Self::TooManyWorkers { .. }
+            | Self::NotFoundAt(_)
+            | Self::RelativePath(_)
+            | Self::NotLoaded(_)
+            | Self::AlreadyRegistered { .. }
+            | Self::NoSuchVersion { .. }
+            | Self::IsDefault(_)
+            | Self::DefaultHasAll { .. } => error(status, kind, self.to_string()),
+        }
     }
 
     fn error_body(&self) -> ErrorBody<'_> {
         let (status, kind) = self.status();
         ErrorBody { code: status.as_u16(), kind, message: self.to_string() }
     }
+
+    /// This error as an answer whose body is another than that of TorchServe.
+    pub(crate) fn with_body(self, body: &impl Serialize) -> Response {
+        let mut response = json(self.status().0, body);
+        let headers = response.headers_mut();
+        match self {
+            Self::Busy | Self::QueueFull(_) | Self::ShuttingDown => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            Self::InvalidKey => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(Refusal(Arc::new(self)));
+        response
+    }
+
+    /// Why a request was not queued for a model.
+    pub(crate) fn not_queued(error: SubmitError, model: &str) -> Self {
+        match error {
+            SubmitError::Full => Self::QueueFull(model.to_owned()),
+            SubmitError::NoWorker => Self::NoWorker(model.to_owned()),
+            SubmitError::Closed => Self::ShuttingDown,
+        }
+    }
 }
 
 impl From<LoadError> for ApiError {
     /// With all that led to it, on one line: the one who registers a model has no other way to learn why.
     fn from(error: LoadError) -> Self {
-        Self::NotLoaded(line_of(&error))
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        Self::NotLoaded(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 }
 
-/// An error and its causes.
-fn line_of(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// What TorchServe says of a full queue, which it does not tell from a model without workers.
+fn no_worker(model: &str) -> String {
+    format!(
+        "Model \"{model}\" has no worker to serve inference request. Please use scale workers API to add workers. If this is \
+         a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize"
+    )
 }
 
-impl From<SubmitError> for ApiError {
-    fn from(error: SubmitError) -> Self {
-        match error {
-            SubmitError::Full => Self::Busy,
-            SubmitError::Closed => Self::ShuttingDown,
+/// The status line and the body that a client gets that speaks plain HTTP to the HTTPS port, where there is no HTTP yet
+/// to send it with.
+pub(crate) fn plain_http(compat: Compat) -> (StatusCode, String) {
+    /// What TorchServe answers, and to nothing else.
+    #[derive(Serialize)]
+    struct OnlyHttps {
+        status: &'static str,
+    }
+    match compat {
+        Compat::Own => {
+            let error = ApiError::PlainHttp;
+            (error.status().0, json_text(&error.error_body()).unwrap_or_default())
+        }
+        Compat::Strict => {
+            let body = OnlyHttps { status: "This TorchServe instance only accepts HTTPS requests" };
+            (StatusCode::FORBIDDEN, json_text(&body).unwrap_or_default())
         }
     }
 }
+
+/// What an answer was made of, for who has other words for it.
+#[derive(Clone)]
+pub(crate) struct Refusal(pub(crate) Arc<ApiError>);
 
 impl From<BatchError> for ApiError {
     /// The batcher has logged what it was; to the client it is all the same.
@@ -223,8 +361,8 @@ impl From<BatchError> for ApiError {
 }
 
 /// The body of an error.
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorBody<'a> {
     code: u16,
     #[serde(rename = "type")]
     kind: &'a str,
@@ -233,17 +371,8 @@ struct ErrorBody<'a> {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = json(self.status().0, &self.error_body());
-        let headers = response.headers_mut();
-        match self {
-            Self::Busy | Self::ShuttingDown => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
-            }
-            Self::InvalidKey => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            _ => {}
-        }
-        response
+        let (status, kind) = self.status();
+        let body = ErrorBody { code: status.as_u16(), kind, message: self.to_string() };
+        self.with_body(&body)
     }
 }

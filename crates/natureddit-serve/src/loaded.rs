@@ -11,8 +11,7 @@ use natureddit_core::ClassNames;
 use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
 use tokio::runtime::Handle;
 
-use crate::batcher::{BatchLimits, Batcher, Reply};
-use crate::error::ApiError;
+use crate::batcher::{BatchLimits, Batcher, Reply, SubmitError};
 
 type Prepare = dyn Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync;
 
@@ -50,6 +49,8 @@ pub struct LoadedModel {
     version: u64,
     is_default: bool,
     pub(crate) classes: ClassNames,
+    /// The part of a photo that the model sees, as [`natureddit_model::Preprocessor::middle`] says.
+    pub(crate) middle: Option<f32>,
     prepare: Arc<Prepare>,
     workers: Vec<Arc<Worker>>,
     start_worker: Arc<StartWorker>,
@@ -101,13 +102,19 @@ impl LoadedModel {
     ) -> Self {
         let origin = Origin { url: name.to_owned(), at_startup: true, loaded_at: Timestamp::UNIX_EPOCH };
         let (name, turn) = (name.into(), AtomicUsize::new(0));
-        Self { name, version, is_default: false, classes, prepare, workers, start_worker, batch, origin, turn }
+        Self { name, version, is_default: false, classes, middle: None, prepare, workers, start_worker, batch, origin, turn }
     }
 
     /// The same, answering where no version is asked for.
     #[must_use]
     pub fn as_default(self) -> Self {
         Self { is_default: true, ..self }
+    }
+
+    /// The same, seeing only a part of each photo.
+    #[must_use]
+    pub(crate) fn seeing(self, middle: Option<f32>) -> Self {
+        Self { middle, ..self }
     }
 
     /// The same, from elsewhere.
@@ -129,7 +136,7 @@ impl LoadedModel {
         let (prepare, start_worker) = (Arc::clone(&self.prepare), Arc::clone(&self.start_worker));
         let (at, classes, batch) = ((self.name(), self.version), self.classes.clone(), self.batch.clone());
         let scaled = Self::assemble(at, classes, prepare, workers, batch, start_worker).from(self.origin.clone());
-        Ok(Self { is_default: self.is_default, ..scaled })
+        Ok(Self { is_default: self.is_default, middle: self.middle, ..scaled })
     }
 
     /// The model's name.
@@ -179,12 +186,11 @@ impl LoadedModel {
     ///
     /// # Errors
     /// When there is no worker or its queue is full; never waits.
-    pub(crate) fn submit(&self, input: Prepared) -> Result<Reply<Prediction>, ApiError> {
+    pub(crate) fn submit(&self, input: Prepared) -> Result<Reply<Prediction>, SubmitError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (behind, ahead) = self.workers.split_at(turn.checked_rem(self.workers.len()).unwrap_or(0));
         let least_busy = ahead.iter().chain(behind).min_by_key(|worker| worker.under_way());
-        let worker = least_busy.ok_or_else(|| ApiError::NoWorker { model: self.name().to_owned() })?;
-        Ok(worker.submit(input)?)
+        least_busy.ok_or(SubmitError::NoWorker)?.submit(input)
     }
 }
 

@@ -131,8 +131,9 @@ fn open(
         let again = || load(&read).map_err(|e| WorkerError::Load(e.to_string()));
         worker(&thread, there.map_or_else(again, Ok)?, limits)
     };
+    let middle = preprocessor.middle();
     let model = LoadedModel::start((name, *version), classes, move |input| preprocessor.prepare(input), batch, start);
-    model.map_err(|source| LoadError::Worker { name: name.clone(), source })
+    model.map(|model| model.seeing(middle)).map_err(|source| LoadError::Worker { name: name.clone(), source })
 }
 
 fn worker(name: &str, mut predictor: Predictor, limits: &BatchLimits) -> Result<Worker, WorkerError> {

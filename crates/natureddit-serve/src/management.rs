@@ -20,8 +20,8 @@ use crate::error::ApiError;
 use crate::inference::Inference;
 use crate::keys::{AccessKeys, KeyKind};
 use crate::models::{Registration, TrafficChange};
-use crate::registry::{Traffic, version_number};
-use crate::reply;
+use crate::registry::Traffic;
+use crate::{reply, version};
 
 /// Models that are listed where no limit is asked for, and the most that are.
 const LISTED: usize = 100;
@@ -110,7 +110,7 @@ impl Target {
     fn version(&self) -> Result<Option<u64>, ApiError> {
         let unknown =
             |version: &String| ApiError::ModelVersionNotFound { model: self.model.clone(), version: version.clone() };
-        self.version.as_ref().map(|text| version_number(text).ok_or_else(|| unknown(text))).transpose()
+        self.version.as_ref().map(|text| version::number(text).ok_or_else(|| unknown(text))).transpose()
     }
 }
 
@@ -176,7 +176,7 @@ async fn describe(
     let DescribeQuery { customized } = parameters(query)?;
     let models = &management.inference.models;
     let versions = models.registry.versions(&target.model)?;
-    let limits = management.inference.limits();
+    let limits = &management.inference.limits;
     let described: Vec<_> = if target.version.as_deref() == Some("all") {
         versions.loaded.values().map(|model| description::of(model, &versions, limits, customized)).collect()
     } else {
@@ -274,15 +274,24 @@ async fn set_default(
 ) -> Result<Response, ApiError> {
     let (model, version, text) = one_version(target(path)?)?;
     let name = model.clone();
-    change(management, move |inference| inference.models.set_default(&name, version)).await?;
+    let changed = change(management, move |inference| inference.models.set_default(&name, version)).await;
+    changed.map_err(|error| as_written(error, &text))?;
     Ok(done(format!("Default version successfully updated for model \"{model}\" to \"{text}\"")))
 }
 
 fn one_version(target: Target) -> Result<(String, u64, String), ApiError> {
     let text = target.version.unwrap_or_default();
-    match version_number(&text) {
+    match version::number(&text) {
         Some(version) => Ok((target.model, version, text)),
         None => Err(ApiError::NoSuchVersion { model: target.model, version: text }),
+    }
+}
+
+/// Names a version that is not there as the client wrote it.
+fn as_written(error: ApiError, text: &str) -> ApiError {
+    match error {
+        ApiError::NoSuchVersion { model, .. } => ApiError::NoSuchVersion { model, version: text.to_owned() },
+        other => other,
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::RequestId;
 use crate::error::ApiError;
 use crate::loaded::{LoadedModel, ModelHold};
+use crate::version;
 
 /// A part of the requests that name no version.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,7 +105,7 @@ impl Registry {
         let versions = registry.get(name).ok_or_else(not_found)?;
         let hold = |model: &Arc<LoadedModel>| ModelHold::new(Arc::clone(model));
         if let Some(asked) = version {
-            let found = version_number(asked).and_then(|number| versions.loaded.get(&number));
+            let found = version::number(asked).and_then(|number| versions.loaded.get(&number));
             let model = found.ok_or_else(|| unknown_version(name, asked))?;
             return Ok(Chosen { model: hold(model), shadow: None });
         }
@@ -238,11 +239,6 @@ impl Traffic {
             *share = share.filter(|share| share.version != version);
         }
     }
-}
-
-/// The number of a version as clients write it: `3`, or `3.0` as TorchServe's do.
-pub(crate) fn version_number(text: &str) -> Option<u64> {
-    text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
 
 fn unknown_version(model: &str, version: &str) -> ApiError {

@@ -1,26 +1,34 @@
 //! What a client is answered.
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
 use natureddit_core::ClassNames;
 use natureddit_model::Prediction;
 use serde::ser::{Serialize, Serializer};
 
 use crate::access::RequestId;
+use crate::compat::Compat;
 use crate::loaded::LoadedModel;
 
-/// The two forms of a prediction.
+/// The forms of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyForm {
     /// The label alone, without a newline: what the original service answered.
     Label,
+    /// The same as TorchServe sends it: without a type and with an empty reason phrase.
+    Bare,
     /// JSON with probabilities, version and prediction id.
     Json,
 }
 
 impl ReplyForm {
-    /// JSON when `Accept` names it before plain text; weights (`q=`) are not looked at.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// JSON when `Accept` names it before plain text; weights (`q=`) are not looked at. TorchServe looks at nothing.
+    pub(crate) fn of(headers: &HeaderMap, compat: Compat) -> Self {
+        if compat == Compat::Strict {
+            return Self::Bare;
+        }
         let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let mut media_types = accepted.flat_map(|list| list.split(',')).map(|range| {
             let media_type = range.split(';').next().unwrap_or_default();
@@ -35,12 +43,33 @@ impl ReplyForm {
 
 /// The body of a prediction in JSON.
 #[derive(serde::Serialize)]
-struct PredictionBody<'a> {
-    label: &'a str,
-    probabilities: Probabilities<'a>,
+pub(crate) struct PredictionBody<'a> {
+    #[serde(flatten)]
+    answer: AnswerBody<'a>,
     model: &'a str,
     version: String,
     prediction_id: &'a RequestId,
+}
+
+impl<'a> PredictionBody<'a> {
+    pub(crate) fn new(model: &'a LoadedModel, prediction: &'a Prediction, id: &'a RequestId) -> Self {
+        let version = model.version().to_string();
+        Self { answer: AnswerBody::new(model, prediction), model: model.name(), version, prediction_id: id }
+    }
+}
+
+/// What the model says of one post.
+#[derive(serde::Serialize)]
+pub(crate) struct AnswerBody<'a> {
+    label: &'a str,
+    probabilities: Probabilities<'a>,
+}
+
+impl<'a> AnswerBody<'a> {
+    pub(crate) fn new(model: &'a LoadedModel, prediction: &'a Prediction) -> Self {
+        let probabilities = Probabilities(&model.classes, &prediction.probabilities);
+        Self { label: model.classes.name(prediction.class), probabilities }
+    }
 }
 
 /// A map of class name to probability in the order of the model's classes.
@@ -58,30 +87,27 @@ const X_NATUREDDIT_PREDICTION: HeaderName = HeaderName::from_static("x-natureddi
 
 /// The answer to a request that was classified.
 pub(crate) fn prediction(form: ReplyForm, model: &LoadedModel, prediction: &Prediction, id: &RequestId) -> Response {
-    let label = model.classes.name(prediction.class);
+    let label = model.classes.name(prediction.class).to_owned();
+    let response = match form {
+        ReplyForm::Label => label.into_response(),
+        ReplyForm::Bare => {
+            let mut response = Response::new(Body::from(label));
+            response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+            response
+        }
+        ReplyForm::Json => json(StatusCode::OK, &PredictionBody::new(model, prediction, id)),
+    };
+    with_origin(response, model, id)
+}
+
+/// The answer with the header that tells where it comes from.
+pub(crate) fn with_origin(mut response: Response, model: &LoadedModel, id: &RequestId) -> Response {
     let origin = format!("{}/{}/{}", model.name(), model.version(), id.as_str());
-    let mut response = body(form, model, prediction, label, id);
     // A model's name is a plain one, which every header can hold.
     if let Ok(origin) = HeaderValue::from_str(&origin) {
         response.headers_mut().insert(X_NATUREDDIT_PREDICTION, origin);
     }
     response
-}
-
-fn body(form: ReplyForm, model: &LoadedModel, prediction: &Prediction, label: &str, id: &RequestId) -> Response {
-    match form {
-        ReplyForm::Label => label.to_owned().into_response(),
-        ReplyForm::Json => {
-            let body = PredictionBody {
-                label,
-                probabilities: Probabilities(&model.classes, &prediction.probabilities),
-                model: model.name(),
-                version: model.version().to_string(),
-                prediction_id: id,
-            };
-            json(StatusCode::OK, &body)
-        }
-    }
 }
 
 /// JSON as TorchServe writes it: indented by two, with a newline at the end.
@@ -112,7 +138,7 @@ mod tests {
         for value in accept {
             headers.append(header::ACCEPT, HeaderValue::from_static(value));
         }
-        ReplyForm::of(&headers)
+        ReplyForm::of(&headers, Compat::Own)
     }
 
     #[test]

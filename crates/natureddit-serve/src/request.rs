@@ -1,21 +1,38 @@
-//! Reading what a client sent: a body within its limits, and the text and image in it.
+//! Reading what a client sent: a body within its limits, and the texts and images in it.
+
+mod base64;
+mod fields;
+mod form;
+mod json;
+mod multipart;
+mod tensors;
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::multipart::Field;
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{HeaderMap, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use natureddit_model::ModelInput;
 
 use crate::bodies::{ArrivingBody, BodyBudget, BodyMemory};
 use crate::error::ApiError;
 
-/// Parts of a multipart body; two are used, the rest is there for clients that send more.
+pub(crate) use fields::Fields;
+pub(crate) use json::read_instances;
+pub(crate) use tensors::InferRequest;
+
+/// Parts of a form; two are used, the rest is there for clients that send more.
 const PARTS_MAX: usize = 16;
+
+/// The longest list in JSON that is read at all, whatever the config allows: what a short body can make of memory.
+const LIST_LEN_MAX: usize = 1_024;
+
+/// What a client is told that a post can be sent as.
+const POST_TYPES: &str = "multipart/form-data, application/x-www-form-urlencoded or application/json with text and image, text/plain, or an image";
 
 /// A body that is turned away is still read, and thrown away, up to this many times the largest size: a client that is
 /// still writing when the connection closes often never sees the answer, and reading on keeps the connection, which
@@ -40,41 +57,88 @@ pub struct RequestLimits {
     pub body_timeout: Duration,
     /// Time from the whole body to the answer; later is answered 504.
     pub response_timeout: Duration,
+    /// Posts in one request of the KServe protocols; one more is answered 400. More than 1,024 are never read.
+    pub instances_max: usize,
+    /// Explanations that are worked on at one time; one more is answered 503.
+    pub explanations_max: usize,
+}
+
+/// A body that has arrived within its limits and is not taken apart yet.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// The media type without its parameters; empty where none is given.
+    media_type: String,
+    /// With its parameters.
+    content_type: Option<HeaderValue>,
+    body: Bytes,
+    memory: BodyMemory,
+}
+
+impl Received {
+    /// Waits for the body.
+    ///
+    /// # Errors
+    /// A body that is too large, too slow, broken off, or over the budget.
+    pub(crate) async fn read(request: Request, limits: &RequestLimits, budget: &BodyBudget) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let (body, memory) = read_body(body, expects_continue(&parts.headers), limits, budget).await?.finish();
+        let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
+        Ok(Self { media_type: media_type(content_type.as_ref()), content_type, body, memory })
+    }
+
+    /// Takes one post out of the body: a text and an image in a form or in JSON, or one of the two as it is. An empty body
+    /// is a post of which nothing is known. Decodes base64: nothing for an async thread, although reading the parts of a
+    /// multipart body has to be awaited.
+    ///
+    /// # Errors
+    /// A body that is broken or of another kind.
+    pub(crate) async fn into_input(self) -> Result<PredictionInput, ApiError> {
+        let Self { media_type, content_type, body, memory } = self;
+        if body.is_empty() {
+            return Ok(PredictionInput::default());
+        }
+        let fields = match media_type.as_str() {
+            "multipart/form-data" => multipart::read(content_type, body).await?,
+            "application/x-www-form-urlencoded" => form::read(&body)?,
+            "application/json" => json::read_post(&body)?,
+            "text/plain" => Fields { text: Some(fields::text(&body)?), image: None },
+            // TorchServe's own examples send `curl -T photo.jpg`, which names no type; what it is shows when it is read.
+            "" | "application/octet-stream" => Fields { text: None, image: Some(body) },
+            image if image.starts_with("image/") => Fields { text: None, image: Some(body) },
+            _ => return Err(ApiError::ContentType { found: media_type, readable: POST_TYPES }),
+        };
+        Ok(PredictionInput::new(fields, Arc::new(memory)))
+    }
+
+    /// The body of a request in JSON and its share of the budget.
+    ///
+    /// # Errors
+    /// When it is said to be something else.
+    pub(crate) fn into_json(self) -> Result<(Bytes, Arc<BodyMemory>), ApiError> {
+        match self.media_type.as_str() {
+            "application/json" | "" => Ok((self.body, Arc::new(self.memory))),
+            _ => Err(ApiError::ContentType { found: self.media_type, readable: "application/json" }),
+        }
+    }
 }
 
 /// A text and an image to classify, as they were sent.
 #[derive(Debug, Default)]
 pub(crate) struct PredictionInput {
-    text: Option<String>,
-    image: Option<Bytes>,
-    /// What the two take, until they are prepared.
-    _memory: BodyMemory,
+    fields: Fields,
+    /// What the body took that the two came in, until they are prepared.
+    _memory: Arc<BodyMemory>,
 }
 
 impl PredictionInput {
-    /// What the model is asked.
-    pub(crate) fn as_model_input(&self) -> ModelInput<'_> {
-        ModelInput { text: self.text.as_deref(), image: self.image.as_deref() }
+    /// Of a body that takes `memory`.
+    pub(crate) fn new(fields: Fields, memory: Arc<BodyMemory>) -> Self {
+        Self { fields, _memory: memory }
     }
 
-    /// Reads a request: multipart with `text` and `image`, or the bytes of an image.
-    ///
-    /// # Errors
-    /// A body that is too large, too slow, broken, of another kind, or over the budget.
-    pub(crate) async fn read(request: Request, limits: &RequestLimits, budget: &BodyBudget) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let (body, memory) = read_body(body, expects_continue(&parts.headers), limits, budget).await?.finish();
-        if body.is_empty() {
-            return Ok(Self::default());
-        }
-        let input = match media_type(&parts.headers).as_str() {
-            "multipart/form-data" => read_multipart(Request::from_parts(parts, Body::from(body))).await?,
-            // TorchServe's own examples send `curl -T photo.jpg`, which names no type; what it is shows when it is read.
-            "" | "application/octet-stream" => Self { image: Some(body), ..Self::default() },
-            image if image.starts_with("image/") => Self { image: Some(body), ..Self::default() },
-            other => return Err(ApiError::ContentType(other.to_owned())),
-        };
-        Ok(Self { _memory: memory, ..input })
+    /// What the model is asked.
+    pub(crate) fn as_model_input(&self) -> ModelInput<'_> {
+        ModelInput { text: self.fields.text.as_deref(), image: self.fields.image.as_deref() }
     }
 }
 
@@ -86,9 +150,8 @@ pub(crate) async fn discard(request: Request, limits: &RequestLimits) {
     }
 }
 
-/// The media type without its parameters; empty where none is given.
-fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn media_type(content_type: Option<&HeaderValue>) -> String {
+    let value = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
@@ -139,41 +202,4 @@ async fn read_on(mut body: Body, limits: &RequestLimits, mut each: impl FnMut(&[
         each(&data);
     }
     Ok(())
-}
-
-async fn read_multipart(request: Request) -> Result<PredictionInput, ApiError> {
-    let multipart = Multipart::from_request(request, &()).await;
-    let mut multipart = multipart.map_err(|e| ApiError::Multipart(e.body_text()))?;
-    let mut input = PredictionInput::default();
-    let mut parts = 0;
-    while let Some(field) = multipart.next_field().await.map_err(|e| ApiError::Multipart(e.body_text()))? {
-        parts += 1;
-        if parts > PARTS_MAX {
-            return Err(ApiError::TooManyParts { parts_max: PARTS_MAX });
-        }
-        match field.name() {
-            Some("text") => set_once(&mut input.text, "text", read_text(field).await?)?,
-            Some("image") => set_once(&mut input.image, "image", read_field(field).await?)?,
-            // Skipped by asking for the next field.
-            _ => {}
-        }
-    }
-    Ok(input)
-}
-
-fn set_once<T>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), ApiError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(ApiError::FieldTwice(name)),
-    }
-}
-
-async fn read_field(field: Field<'_>) -> Result<Bytes, ApiError> {
-    field.bytes().await.map_err(|e| ApiError::Multipart(e.body_text()))
-}
-
-async fn read_text(field: Field<'_>) -> Result<String, ApiError> {
-    let bytes = read_field(field).await?;
-    let text = std::str::from_utf8(&bytes).map_err(ApiError::TextNotUtf8)?;
-    Ok(text.to_owned())
 }

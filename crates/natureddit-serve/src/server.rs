@@ -13,11 +13,13 @@ use natureddit_core::Clock;
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::access::RequestIds;
+use crate::compat::Compat;
 use crate::connection::{self, Door};
-use crate::inference::{self, Inference, PreparationLimits};
+use crate::inference::{self, Inference};
 use crate::keys::{AccessKeys, KeyError};
 use crate::management;
 use crate::models::Models;
+use crate::preparation::PreparationLimits;
 use crate::request::RequestLimits;
 use crate::tls::{self, TlsError, TlsFiles};
 use crate::upkeep;
@@ -35,6 +37,8 @@ pub struct ServeConfig {
     pub tls: Option<TlsFiles>,
     /// Connections that are open at a time; one more is closed at once.
     pub connections_max: usize,
+    /// How closely TorchServe is followed.
+    pub compat: Compat,
     /// Limits on requests.
     pub limits: RequestLimits,
     /// Limits on decoding and tokenising.
@@ -117,7 +121,7 @@ impl Server {
         let ids = Arc::new(RequestIds::new().map_err(ServeError::Randomness)?);
         let (tls, keys) = read_files(&config).await?;
         let inference_keys = keys.clone().filter(|_| config.control.inference_key);
-        let inference = Inference::new(models, inference_keys, config.limits.clone(), &config.preparation);
+        let inference = Inference::new(models, inference_keys, &config);
         let inference = Arc::new(inference);
         let port = Port::new(&config, tls.clone());
         let app = inference::router(Arc::clone(&inference), Arc::clone(&ids));
@@ -205,7 +209,7 @@ struct Port {
 impl Port {
     fn new(config: &ServeConfig, tls: Option<RustlsConfig>) -> Self {
         let timeout = config.limits.header_timeout;
-        let door = Door::new(config.connections_max, tls.is_some().then_some(timeout));
+        let door = Door::new(config.connections_max, tls.is_some().then_some(timeout), config.compat);
         Self { tls, door, timeout }
     }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use natureddit_core::{Class, Clock, fs};
-use natureddit_model::{ModelBundle, Predictor, PredictorOptions, Prepared};
+use natureddit_model::{ExplainOptions, ModelBundle, ModelInput, Predictor, PredictorOptions, Prepared};
 use natureddit_serve::{BatchLimits, Batcher, LoadError, LoadedModel, Loader, ModelChoice, ModelsConfig};
 use natureddit_testkit::{LIMITS, assets, bundle, classes, photo};
 use reqwest::header::ACCEPT;
@@ -55,8 +55,8 @@ async fn photos_and_titles_are_told_apart_over_https() {
     }
 }
 
-/// The model `shapes`, whose batches leave when they are full and not before, and the size of each.
-fn batched(batch_size: usize) -> (LoadedModel, mpsc::Receiver<usize>) {
+/// The model `shapes`, whose batches leave when they are full or `delay` is over, and the size of each.
+fn batched(batch_size: usize, delay: Duration) -> (LoadedModel, mpsc::Receiver<usize>) {
     let store = store();
     let bundle = ModelBundle::read(&store.path().join("shapes/3")).unwrap();
     let options = PredictorOptions { limits: LIMITS, threads: 2 };
@@ -67,15 +67,14 @@ fn batched(batch_size: usize) -> (LoadedModel, mpsc::Receiver<usize>) {
         tell.send(batch.len()).unwrap();
         predictor.predict(&batch).map_err(|e| e.to_string())
     };
-    let limits =
-        BatchLimits { batch_size_max: batch_size, batch_delay_max: Duration::from_hours(1), queue_len_max: 64 };
+    let limits = BatchLimits { batch_size_max: batch_size, batch_delay_max: delay, queue_len_max: 64 };
     let batcher = Batcher::spawn(limits, "shapes", work).unwrap();
     (LoadedModel::new("shapes", 3, classes(), move |input| preprocessor.prepare(input), batcher), sizes)
 }
 
 #[tokio::test]
 async fn requests_share_batches_and_get_each_its_own_answer() {
-    let (model, sizes) = tokio::task::spawn_blocking(|| batched(6)).await.unwrap();
+    let (model, sizes) = tokio::task::spawn_blocking(|| batched(6, Duration::from_hours(1))).await.unwrap();
     let fixture = Fixture::start(vec![model]).await;
     let requests = (0..12).map(|i| {
         let class = Class(i % 3);
@@ -91,6 +90,44 @@ async fn requests_share_batches_and_get_each_its_own_answer() {
         assert!((sum - 1.0).abs() < 1e-5, "{body}");
     }
     assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [6, 6]);
+}
+
+#[tokio::test]
+async fn an_answer_is_explained_a_few_questions_at_a_time_as_the_command_line_explains_it() {
+    let (model, sizes) = tokio::task::spawn_blocking(|| batched(8, Duration::from_millis(2))).await.unwrap();
+    let fixture = Fixture::start(vec![model]).await;
+    let title = "many round discs";
+    let form = Form::new().text("text", title).part("image", Part::bytes(photo(Class(1), 5)));
+    let response = fixture.post("/explanations/shapes").multipart(form).send().await.unwrap();
+    let body: serde_json::Value = response.json().await.unwrap();
+    let expected = tokio::task::spawn_blocking(move || {
+        let store = store();
+        let bundle = ModelBundle::read(&store.path().join("shapes/3")).unwrap();
+        let options = PredictorOptions { limits: LIMITS, threads: 2 };
+        let mut predictor = Predictor::load(&bundle, &assets().runtime, &options).unwrap();
+        let image = photo(Class(1), 5);
+        let post = ModelInput { text: Some(title), image: Some(&image) };
+        predictor.explain(&post, &ExplainOptions::default()).unwrap()
+    });
+    let expected = expected.await.unwrap();
+    assert_eq!(body["label"], classes().name(expected.prediction.class));
+    let words = body["words"].as_array().unwrap().iter().map(|word| (&word["word"], &word["weight"]));
+    let expected_words = expected.words.as_ref().unwrap();
+    assert_eq!(words.len(), 3);
+    for ((word, weight), expected) in words.zip(expected_words) {
+        assert_eq!(word, &expected.word);
+        assert!((weight.as_f64().unwrap() - f64::from(expected.weight)).abs() < 1e-4, "{body}");
+    }
+    let rows = body["photo"]["weights"].as_array().unwrap();
+    assert_eq!((&body["photo"]["cells_a_side"], rows.len()), (&7.into(), 7));
+    let cells = rows.iter().flat_map(|row| row.as_array().unwrap()).map(|weight| weight.as_f64().unwrap());
+    for (weight, expected) in cells.zip(&expected.photo.unwrap().weights) {
+        assert!((weight - f64::from(*expected)).abs() < 1e-4, "{body}");
+    }
+    // The post, its three words and the 49 cells of its photo; never so many that others would wait for long.
+    let sizes: Vec<usize> = sizes.try_iter().collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 53);
+    assert!(sizes.iter().all(|size| *size <= 4), "{sizes:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use natureddit_core::{ClassNames, Clock, fs};
 use natureddit_image::{ImageLimits, Photo};
 use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
 use natureddit_serve::{
-    BatchLimits, Batcher, ControlConfig, LoadedModel, Models, PreparationLimits, RequestLimits, ServeConfig, Server,
+    BatchLimits, Batcher, Compat, ControlConfig, LoadedModel, Models, PreparationLimits, RequestLimits, ServeConfig, Server,
     TlsFiles,
 };
 use reqwest::multipart::{Form, Part};
@@ -31,6 +31,7 @@ pub(crate) fn config(folder: &Path) -> ServeConfig {
         address: "127.0.0.1:0".parse().unwrap(),
         tls: Some(TlsFiles::SelfSigned { folder: folder.join("tls"), names: Vec::new() }),
         connections_max: 64,
+        compat: Compat::Own,
         limits: RequestLimits {
             requests_max: 16,
             bodies_max: 16,
@@ -39,6 +40,8 @@ pub(crate) fn config(folder: &Path) -> ServeConfig {
             header_timeout: A_MINUTE,
             body_timeout: A_MINUTE,
             response_timeout: A_MINUTE,
+            instances_max: 4,
+            explanations_max: 1,
         },
         preparation: PreparationLimits { threads: 2, pixels_max: 1 << 20 },
         drain_timeout: A_MINUTE,
@@ -132,6 +135,11 @@ pub(crate) fn jpeg() -> Vec<u8> {
     Photo { width: 8, height: 8, rgb: vec![200; 8 * 8 * 3] }.to_jpeg(90)
 }
 
+/// Base64 of the standard's alphabet, with padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    natureddit_net::base64(bytes)
+}
+
 /// The model `nature`, which decodes what it is sent and gives every input these probabilities.
 pub(crate) fn steady(version: u64, probabilities: [f32; 3]) -> LoadedModel {
     let work = move |batch: Vec<Prepared>| Ok(vec![Prediction::new(probabilities.to_vec()); batch.len()]);
@@ -158,13 +166,46 @@ pub(crate) struct Gate {
     pub(crate) go_on: mpsc::Sender<()>,
 }
 
+/// The model `nature`, which is sure of `fauna` where there is only a title, of `flora` where there is only a photo and of
+/// `landscape` where there are both. For requests that come one after the other.
+pub(crate) fn told(version: u64) -> LoadedModel {
+    let (tell, told) = mpsc::channel();
+    let prepare = move |input: &ModelInput<'_>| {
+        let prepared = decode(input)?;
+        tell.send(match (input.text, input.image) {
+            (Some(_), None) => vec![1.0, 0.0, 0.0],
+            (None, _) => vec![0.0, 1.0, 0.0],
+            (Some(_), Some(_)) => vec![0.0, 0.25, 0.75],
+        })
+        .unwrap();
+        Ok(prepared)
+    };
+    let work = move |batch: Vec<Prepared>| Ok(batch.iter().map(|_| Prediction::new(told.recv().unwrap())).collect());
+    nature(version, prepare, work)
+}
+
+/// Another model.
+pub(crate) fn named(name: &str, probabilities: [f32; 3]) -> LoadedModel {
+    let work = move |batch: Vec<Prepared>| Ok(vec![Prediction::new(probabilities.to_vec()); batch.len()]);
+    model(name, 1, decode, work)
+}
+
 pub(crate) fn nature(
     version: u64,
     prepare: impl Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync + 'static,
     work: impl FnMut(Vec<Prepared>) -> Result<Vec<Prediction>, String> + Send + 'static,
 ) -> LoadedModel {
+    model("nature", version, prepare, work)
+}
+
+fn model(
+    name: &str,
+    version: u64,
+    prepare: impl Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync + 'static,
+    work: impl FnMut(Vec<Prepared>) -> Result<Vec<Prediction>, String> + Send + 'static,
+) -> LoadedModel {
     let limits = BatchLimits { batch_size_max: 4, batch_delay_max: Duration::ZERO, queue_len_max: 1 };
-    LoadedModel::new("nature", version, classes(), prepare, Batcher::spawn(limits, "nature", work).unwrap())
+    LoadedModel::new(name, version, classes(), prepare, Batcher::spawn(limits, name, work).unwrap())
 }
 
 pub(crate) fn classes() -> ClassNames {

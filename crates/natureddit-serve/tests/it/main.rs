@@ -2,8 +2,13 @@
 //! decide, and to real ones.
 
 mod bundles;
+mod description;
+mod explanations;
 mod fixture;
+mod kserve;
 mod limits;
 mod management;
 mod predictions;
 mod service;
+mod strict;
+mod torchserve;

@@ -6,7 +6,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::json;
 
-use crate::fixture::{Fixture, error, jpeg, post_form, steady};
+use crate::fixture::{Fixture, base64, error, jpeg, named, post_form, steady, told};
 
 fn two_versions() -> Vec<LoadedModel> {
     vec![steady(2, [0.25, 0.5, 0.25]), steady(1, [0.75, 0.25, 0.0])]
@@ -118,6 +118,67 @@ async fn a_photo_without_a_type_is_a_photo() {
 }
 
 #[tokio::test]
+async fn a_post_comes_as_a_form_or_as_json_or_as_a_title_alone() {
+    let fixture = Fixture::start(vec![told(1)]).await;
+    let image = base64(&jpeg());
+    let in_a_form = |value: &str| value.replace('+', "%2B");
+    let binary: String = jpeg().iter().map(|byte| format!("%{byte:02X}")).collect();
+    let form = "application/x-www-form-urlencoded";
+    let json = |value: serde_json::Value| ("application/json; charset=utf-8", value.to_string());
+    let both = [
+        (form, format!("text=a+red%20fox&image={}", in_a_form(&image))),
+        // `curl -d "image=$(base64 fox.jpg)"` encodes nothing.
+        (form, format!("image={image}&text=a+red+fox")),
+        (form, format!("image={binary}&text=a+red+fox")),
+        json(json!({"text": "a red fox", "image": image})),
+        json(json!({"text": "a red fox", "image": {"b64": image}})),
+        json(json!({"text": "a red fox", "image": format!("data:image/jpeg;base64,{image}")})),
+        json(json!({"body": {"text": "a red fox", "image": image}})),
+    ];
+    let title = [("text/plain", "a red fox".to_owned()), (form, "text=a red fox".to_owned())];
+    let photo = [json(json!({"data": image})), (form, format!("data={}", in_a_form(&image)))];
+    for (label, bodies) in [("landscape", &both[..]), ("fauna", &title), ("flora", &photo)] {
+        for (content_type, body) in bodies {
+            for method in [Method::POST, Method::PUT] {
+                let request = fixture.client.request(method, fixture.url("/predictions/nature"));
+                let request = request.header(CONTENT_TYPE, *content_type).body(body.clone());
+                assert_eq!(request.send().await.unwrap().text().await.unwrap(), label, "{content_type} {body}");
+            }
+        }
+    }
+    let multipart = Form::new().part("data", Part::bytes(jpeg()));
+    let response = fixture.post("/predictions/nature").multipart(multipart).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "flora");
+}
+
+#[tokio::test]
+async fn a_version_is_a_whole_number_also_as_torchserve_writes_it() {
+    let fixture = Fixture::start(two_versions()).await;
+    for (version, label) in [("1.0", "fauna"), ("2.0", "flora"), ("1", "fauna")] {
+        let response = fixture.post(&format!("/predictions/nature/{version}")).multipart(post_form()).send();
+        assert_eq!(response.await.unwrap().text().await.unwrap(), label, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_asks_the_only_model_or_the_one_that_is_named() {
+    let fixture = Fixture::start(two_versions()).await;
+    for method in [Method::POST, Method::PUT] {
+        let request = fixture.client.request(method, fixture.url("/invocations")).multipart(post_form());
+        assert_eq!(request.send().await.unwrap().text().await.unwrap(), "flora");
+    }
+    let (status, kind, _) = error(fixture.post("/invocations?model_name=nope").send().await.unwrap()).await;
+    assert_eq!((status.as_u16(), kind.as_str()), (404, "ModelNotFoundException"));
+
+    let several = Fixture::start(vec![steady(1, [0.0, 1.0, 0.0]), named("other", [1.0, 0.0, 0.0])]).await;
+    let named = several.post("/invocations?model_name=other").multipart(post_form()).send().await.unwrap();
+    assert_eq!(named.text().await.unwrap(), "fauna");
+    let (status, kind, message) = error(several.post("/invocations").multipart(post_form()).send().await.unwrap()).await;
+    assert_eq!((status.as_u16(), kind.as_str()), (400, "BadRequestException"));
+    assert_eq!(message, "Parameter model_name is required: several models are served here (nature, other)");
+}
+
+#[tokio::test]
 async fn bad_input_is_answered_with_what_is_wrong() {
     let fixture = Fixture::start(two_versions()).await;
     let request = || fixture.post("/predictions/nature");
@@ -137,7 +198,13 @@ async fn bad_input_is_answered_with_what_is_wrong() {
         (raw("multipart/form-data; boundary=zz", broken_off), 400, "malformed multipart body: "),
         (raw("multipart/form-data", "garbage"), 400, "malformed multipart body: "),
         (raw("image/png", "garbage"), 400, "image: "),
-        (raw("application/json", "{}"), 415, "content type \"application/json\""),
+        (raw("application/json", "{}"), 400, "neither text nor image"),
+        (raw("application/json", r#"{"text": 5}"#), 400, "expected text as a string"),
+        (raw("application/json", r#"{"image": "?"}"#), 400, "image is not base64: "),
+        (raw("application/x-www-form-urlencoded", "image=?"), 400, "image is not base64: "),
+        (raw("application/x-www-form-urlencoded", "image=AAAA"), 400, "image: "),
+        (raw("text/plain", "  "), 400, "neither text nor image"),
+        (raw("application/xml", "<text/>"), 415, "content type \"application/xml\""),
     ];
     for (request, expected, reason) in refused {
         let (status, kind, message) = error(request.send().await.unwrap()).await;

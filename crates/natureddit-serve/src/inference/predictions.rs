@@ -1,0 +1,116 @@
+//! `/predictions/{model}[/{version}]` and `/invocations`, as TorchServe has them.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, Request, State};
+use axum::response::Response;
+use natureddit_model::{Prediction, Prepared};
+
+use super::together::Together;
+use super::{Admitted, Inference, Target};
+use crate::access::RequestId;
+use crate::error::ApiError;
+use crate::loaded::{LoadedModel, ModelHold};
+use crate::registry::Chosen;
+use crate::reply::{self, ReplyForm};
+use crate::request::{PredictionInput, Received};
+
+pub(super) async fn predict(
+    State(inference): State<Arc<Inference>>,
+    Extension(id): Extension<RequestId>,
+    target: Result<Path<Target>, PathRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    inference.answer(inference.model(target, &id), &id, request).await
+}
+
+pub(super) async fn invoke(
+    State(inference): State<Arc<Inference>>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    inference.answer(inference.invoked_model(&request, &id), &id, request).await
+}
+
+impl Inference {
+    /// Answers a request for one prediction.
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        model: Result<Chosen, ApiError>,
+        id: &RequestId,
+        request: Request,
+    ) -> Result<Response, ApiError> {
+        let form = ReplyForm::of(request.headers(), self.compat);
+        let Admitted { model, shadow, received, _admission } = self.admit(model, request).await?;
+        let (prediction, input) = self.in_time(self.predict(&model, received)).await?;
+        if let Some(shadow) = shadow {
+            self.ask_shadow(shadow, input, model.classes.name(prediction.class));
+        }
+        Ok(reply::prediction(form, &model, &prediction, id))
+    }
+
+    /// Prepares the input, queues it and waits for its batch.
+    async fn predict(
+        &self,
+        model: &Arc<LoadedModel>,
+        received: Received,
+    ) -> Result<(Prediction, PredictionInput), ApiError> {
+        let preparing = Arc::clone(model);
+        let prepared = self.preparation.run(move |bench| {
+            let input = bench.input(received)?;
+            let prepared = bench.decode(&input, |asked| preparing.prepare(asked))?;
+            Ok((prepared, input))
+        });
+        let (prepared, input) = prepared.await?;
+        Ok((queued(model, prepared).await?, input))
+    }
+
+    /// Asks a shadow what it would have answered, where the server has room for that, and holds up nobody.
+    fn ask_shadow(self: &Arc<Self>, shadow: ModelHold, input: PredictionInput, answered: &str) {
+        let Ok(permit) = Arc::clone(&self.shadows).try_acquire_owned() else { return };
+        let (inference, answered) = (Arc::clone(self), answered.to_owned());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let preparing = Arc::clone(&shadow);
+            let asked = async {
+                let prepared = inference.preparation.run(move |bench| {
+                    Ok(bench.decode(&input, |asked| preparing.prepare(asked))?)
+                });
+                queued(&shadow, prepared.await?).await
+            };
+            let (model, version) = (shadow.name(), shadow.version());
+            match inference.in_time(asked).await {
+                Ok(prediction) => {
+                    let agrees = shadow.classes.name(prediction.class) == answered;
+                    tracing::info!(model, version, agrees, "shadow");
+                }
+                Err(error) => tracing::info!(model, version, "shadow: {error}"),
+            }
+        });
+    }
+
+    /// A prediction of each input, in their order.
+    pub(super) async fn predict_all(
+        &self,
+        model: &Arc<LoadedModel>,
+        inputs: Vec<PredictionInput>,
+    ) -> Result<Vec<Prediction>, ApiError> {
+        let mut together = Together::new(model);
+        for (index, input) in inputs.into_iter().enumerate() {
+            let preparing = Arc::clone(model);
+            let prepared = self.preparation.run(move |bench| {
+                let prepared = bench.decode(&input, |asked| preparing.prepare(asked));
+                prepared.map_err(|source| ApiError::Instance { index, source })
+            });
+            together.submit(prepared.await?).await?;
+        }
+        together.finish().await
+    }
+}
+
+/// The model's answer to a prepared input.
+async fn queued(model: &LoadedModel, prepared: Prepared) -> Result<Prediction, ApiError> {
+    let queued = model.submit(prepared).map_err(|error| ApiError::not_queued(error, model.name()))?;
+    Ok(queued.await.map_err(|_closed| ApiError::ShuttingDown)??)
+}
