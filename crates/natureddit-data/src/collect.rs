@@ -192,7 +192,6 @@ impl<'a> Collection<'a> {
         let lock = hold(&data_dir)?;
         let store =
             PhotoStore::new(Dataset::images_dir(&data_dir), config.photos, &config.placeholders, client.clone());
-        fs::remove_partials(&data_dir)?;
         fs::remove_partials(store.folder())?;
         let base = match config.base_dir.clone() {
             Some(dir) => {

@@ -205,12 +205,22 @@ pub(crate) fn read_record(dir: &Path) -> Result<Option<DatasetRecord>, DatasetEr
     Ok(Some(toml::from_str(&text).map_err(|source| DatasetError::Record { path, source })?))
 }
 
-/// The file whose lock whoever writes into the folder of a dataset holds.
+/// The file whose lock whoever writes into the folder of a dataset or of labels holds.
 const LOCK_FILE: &str = ".lock";
+
+/// The lock of a folder, where nobody has it. What a writer that was killed left half written is removed: it may hold posts
+/// that were forgotten since.
+pub(crate) fn lock_swept(dir: &Path) -> Result<Option<Lock>, FsError> {
+    let lock = fs::try_lock(&dir.join(LOCK_FILE))?;
+    if lock.is_some() {
+        fs::remove_partials(dir)?;
+    }
+    Ok(lock)
+}
 
 /// Keeps others from writing into the folder of a dataset.
 pub(crate) fn lock(dir: &Path) -> Result<Lock, DatasetError> {
-    let lock = fs::try_lock(&dir.join(LOCK_FILE))?;
+    let lock = lock_swept(dir)?;
     lock.ok_or_else(|| DatasetError::Locked { folder: dir.to_owned() })
 }
 

@@ -54,6 +54,18 @@ pub fn forget_posts(
     forget(data_dir, labels_dir, ids, clock)
 }
 
+/// Removes what writers that were killed left half written in the folders of the dataset and of the labels, where nobody is
+/// writing now.
+///
+/// # Errors
+/// With the path.
+pub fn sweep_half_written(data_dir: &Path, labels_dir: &Path) -> Result<(), FsError> {
+    for folder in [data_dir, labels_dir].into_iter().filter(|folder| folder.is_dir()) {
+        drop(dataset::lock_swept(folder)?);
+    }
+    Ok(())
+}
+
 /// As [`forget_posts`], for a caller who holds the dataset's lock.
 ///
 /// # Errors

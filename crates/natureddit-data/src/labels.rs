@@ -8,7 +8,7 @@ use natureddit_core::fs::{self, FsError, Lock};
 use natureddit_core::{ClassNames, Clock, PostId};
 use serde::Serialize;
 
-use crate::dataset::{Dataset, PhotoKey, PostRow, stem};
+use crate::dataset::{Dataset, PhotoKey, PostRow, lock_swept, stem};
 use crate::table::{Row, Table, TableError, format_utc, table_bytes, write_table};
 
 /// The name of the file in the folder of labels.
@@ -196,7 +196,7 @@ fn chosen_rows<'a>(dataset: &'a Dataset, id: &'a PostId, img_name: &str) -> Vec<
 
 /// Keeps others from changing the files in a folder of labels.
 pub(crate) fn lock(labels_dir: &Path) -> Result<Lock, TableError> {
-    let lock = fs::try_lock(&labels_dir.join(".lock"))?;
+    let lock = lock_swept(labels_dir)?;
     lock.ok_or_else(|| TableError::Locked { folder: labels_dir.to_owned() })
 }
 

@@ -35,7 +35,7 @@ mod window;
 pub use collect::{AuthorMode, CollectConfig, CollectError, CollectReport, SubredditGap, SubredditReport, collect};
 pub use dataset::{DROPPED_FILE, Dataset, DatasetError, DroppedPost, POSTS_FILE, PhotoKey, PostRow};
 pub use deletions::{Deletions, sync_deletions};
-pub use forget::{Forgotten, forget_posts};
+pub use forget::{Forgotten, forget_posts, sweep_half_written};
 pub use images::{PhotoConfig, Shrink};
 pub use journal::is_unfinished;
 pub use labels::{Choices, LABELS_FILE, Label, LabelImport, Labels};

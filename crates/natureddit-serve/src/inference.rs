@@ -102,11 +102,7 @@ impl Inference {
 
     /// Reads the body and gives leave to work on it. Only what has arrived counts as admitted: a client that sends slowly
     /// holds up no other. Who asks for what is not there is read on to the end, and then told.
-    async fn admit(
-        &self,
-        model: Result<Chosen, ApiError>,
-        request: Request,
-    ) -> Result<Admitted<'_>, ApiError> {
+    async fn admit(&self, model: Result<Chosen, ApiError>, request: Request) -> Result<Admitted<'_>, ApiError> {
         let begun = model.and_then(|model| Ok((model, self.bodies.begin()?)));
         let (Chosen { model, shadow }, reading) = match begun {
             Ok(begun) => begun,

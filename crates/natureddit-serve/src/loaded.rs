@@ -102,7 +102,19 @@ impl LoadedModel {
     ) -> Self {
         let origin = Origin { url: name.to_owned(), at_startup: true, loaded_at: Timestamp::UNIX_EPOCH };
         let (name, turn) = (name.into(), AtomicUsize::new(0));
-        Self { name, version, is_default: false, classes, middle: None, prepare, workers, start_worker, batch, origin, turn }
+        Self {
+            name,
+            version,
+            is_default: false,
+            classes,
+            middle: None,
+            prepare,
+            workers,
+            start_worker,
+            batch,
+            origin,
+            turn,
+        }
     }
 
     /// The same, answering where no version is asked for.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::{Clock, Progress, fs};
-use natureddit_data::{Dataset, DatasetError, Merged, Window, forget_posts, merge, original, validate};
+use natureddit_data::{
+    Dataset, DatasetError, Merged, Window, forget_posts, merge, original, sweep_half_written, validate,
+};
 use natureddit_image::ImageLimits;
 
 use crate::pictures::png;
@@ -213,4 +215,22 @@ async fn datasets_of_the_original_form_come_and_go() {
     assert_eq!(Dataset::read(&again).unwrap().posts, dataset.posts);
     let empty = original::export(&Dataset::default(), &data, &out, |_| None).unwrap_err();
     assert!(matches!(empty, DatasetError::Empty { .. }));
+}
+
+#[test]
+fn what_a_killed_writer_left_half_written_goes_with_the_next_deletion_or_a_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, labels] = ["data", "labels"].map(|name| folder.path().join(name));
+    let leave = || {
+        let left = [data.join(".posts.csv.0123-4.partial"), labels.join(".labels.csv.0123-5.partial")];
+        left.each_ref().map(|path| fs::write_atomic(path, "p010,a title").unwrap());
+        left
+    };
+    fs::write_atomic(&labels.join("labels.csv"), "id,choice\np010,fauna\n").unwrap();
+    let left = leave();
+    forget_posts(&data, &labels, &BTreeSet::from(["p010".parse().unwrap()]), &Clock::fixed(SINCE)).unwrap();
+    assert!(left.iter().all(|path| !path.exists()));
+    let left = leave();
+    sweep_half_written(&data, &labels).unwrap();
+    assert!(left.iter().all(|path| !path.exists()));
 }

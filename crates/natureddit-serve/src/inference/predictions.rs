@@ -74,9 +74,8 @@ impl Inference {
             let _permit = permit;
             let preparing = Arc::clone(&shadow);
             let asked = async {
-                let prepared = inference.preparation.run(move |bench| {
-                    Ok(bench.decode(&input, |asked| preparing.prepare(asked))?)
-                });
+                let prepared =
+                    inference.preparation.run(move |bench| Ok(bench.decode(&input, |asked| preparing.prepare(asked))?));
                 queued(&shadow, prepared.await?).await
             };
             let (model, version) = (shadow.name(), shadow.version());

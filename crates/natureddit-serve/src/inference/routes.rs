@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, options, post};
-use axum::middleware::Next;
 use axum::{Router, middleware};
 use serde::Serialize;
 use tower_http::catch_panic::CatchPanicLayer;

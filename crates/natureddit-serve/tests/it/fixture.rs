@@ -9,8 +9,8 @@ use natureddit_core::{ClassNames, Clock, fs};
 use natureddit_image::{ImageLimits, Photo};
 use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
 use natureddit_serve::{
-    BatchLimits, Batcher, Compat, ControlConfig, LoadedModel, Models, PreparationLimits, RequestLimits, ServeConfig, Server,
-    TlsFiles,
+    BatchLimits, Batcher, Compat, ControlConfig, LoadedModel, Models, PreparationLimits, RequestLimits, ServeConfig,
+    Server, TlsFiles,
 };
 use reqwest::multipart::{Form, Part};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};

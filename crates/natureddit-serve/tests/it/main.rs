@@ -11,4 +11,3 @@ mod management;
 mod predictions;
 mod service;
 mod strict;
-mod torchserve;

@@ -173,7 +173,8 @@ async fn an_invocation_asks_the_only_model_or_the_one_that_is_named() {
     let several = Fixture::start(vec![steady(1, [0.0, 1.0, 0.0]), named("other", [1.0, 0.0, 0.0])]).await;
     let named = several.post("/invocations?model_name=other").multipart(post_form()).send().await.unwrap();
     assert_eq!(named.text().await.unwrap(), "fauna");
-    let (status, kind, message) = error(several.post("/invocations").multipart(post_form()).send().await.unwrap()).await;
+    let (status, kind, message) =
+        error(several.post("/invocations").multipart(post_form()).send().await.unwrap()).await;
     assert_eq!((status.as_u16(), kind.as_str()), (400, "BadRequestException"));
     assert_eq!(message, "Parameter model_name is required: several models are served here (nature, other)");
 }

@@ -55,7 +55,8 @@ async fn a_prediction_has_an_empty_reason_phrase_and_no_content_type() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_told_nothing() {
     let fixture = start(vec![steady(1, [0.0, 1.0, 0.0])], |config| config.tls = None).await;
-    let head = "POST /predictions/nature HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n";
+    let head =
+        "POST /predictions/nature HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n";
     let answer = exchange(&fixture, head).await;
     assert!(answer.starts_with("HTTP/1.1 413 Request Entity Too Large\r\n"), "{answer}");
     assert!(answer.contains("content-length: 0\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
@@ -105,7 +106,9 @@ async fn a_full_queue_and_a_slow_model_are_told_in_torchserves_words() {
     assert_eq!(begun.recv().await, Some(1));
     // Of these one waits in the queue; which, is open.
     let (one, two) = tokio::join!(
-        async { tokio::select! { refused = refused(ask()) => Some(refused), () = std::future::pending() => None } },
+        async {
+            tokio::select! { refused = refused(ask()) => Some(refused), () = std::future::pending() => None }
+        },
         async {
             let refused = refused(ask()).await;
             go_on.send(()).unwrap();

@@ -6,7 +6,7 @@ use std::fmt;
 use anyhow::Context;
 use natureddit_core::fs::Lock;
 use natureddit_core::{ContentHash, PostId, Progress};
-use natureddit_data::{Forgotten, PendingDeletion, forget_posts};
+use natureddit_data::{Forgotten, PendingDeletion, forget_posts, sweep_half_written};
 use natureddit_pipeline::Runner;
 use natureddit_pipeline::embeddings;
 use natureddit_pipeline::tracking::LocalStore;
@@ -70,6 +70,7 @@ impl fmt::Display for ForgottenHere {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let config = session.config()?;
     let ids: BTreeSet<PostId> = args.ids.iter().cloned().collect();
+    finish_pending(&config, session)?;
     let forgetting = Forgetting::begin(&config, session)?;
     let forgotten = forget_posts(&config.project.data_dir, &config.project.labels_dir, &ids, &session.clock)?;
     session.output.result(&forgetting.finish(forgotten)?)?;
@@ -79,6 +80,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
 /// Finishes a deletion that was cut off, if there is one.
 pub(super) fn finish_pending(config: &Config, session: &Session) -> Result<(), CliError> {
     let data_dir = &config.project.data_dir;
+    sweep_half_written(data_dir, &config.project.labels_dir)?;
     let Some(PendingDeletion { posts, .. }) = PendingDeletion::read(data_dir)? else { return Ok(()) };
     let forgetting = Forgetting::begin(config, session)?;
     session

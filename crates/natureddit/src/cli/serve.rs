@@ -212,6 +212,7 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> Se
         address,
         tls: Some(tls),
         connections_max: serve.connections_max,
+        compat: serve.compat,
         limits: RequestLimits {
             requests_max: serve.requests_max,
             body_bytes_max: serve.body_bytes_max,
@@ -220,6 +221,8 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> Se
             header_timeout: serve.header_timeout,
             body_timeout: serve.body_timeout,
             response_timeout: serve.response_timeout,
+            instances_max: serve.instances_max,
+            explanations_max: serve.explanations_max,
         },
         preparation: PreparationLimits {
             threads: wiring::preparation_threads(config),

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use natureddit_serve::Compat;
+
 use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS};
 use super::raw::{RawManagement, RawServe, RawTls};
@@ -43,6 +45,12 @@ pub struct ServeConfig {
     pub preparation_threads: usize,
     /// Pixels decoded at the same time.
     pub preparation_pixels_max: u32,
+    /// How closely TorchServe is followed.
+    pub compat: Compat,
+    /// Posts in one request of a KServe protocol.
+    pub instances_max: usize,
+    /// Explanations worked on at the same time.
+    pub explanations_max: usize,
     /// Who must show the inference key.
     pub inference_key: InferenceKey,
     /// How often the model store, the certificate and the keys are looked at; zero is never.
@@ -125,6 +133,9 @@ impl ServeConfig {
             threads: at.integer("threads", raw.threads, 0..=1_024)?,
             preparation_threads: at.integer("preparation_threads", raw.preparation_threads, 0..=1_024)?,
             preparation_pixels_max: at.integer("preparation_pixels_max", raw.preparation_pixels_max, PIXELS)?,
+            compat: at.one_of("compat", &raw.compat, &[("own", Compat::Own), ("strict", Compat::Strict)])?,
+            instances_max: at.integer("instances_max", raw.instances_max, 1..=10_000)?,
+            explanations_max: at.integer("explanations_max", raw.explanations_max, 1..=1_000)?,
             inference_key: at.one_of(
                 "inference_key",
                 &raw.inference_key,
