@@ -14,10 +14,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ClassNames, ContentHash};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use crate::encoder::{EncoderFiles, EncoderGraphs, EncoderPair, EncoderPorts, Ports, Widths};
 use crate::error::ModelError;
@@ -30,7 +32,7 @@ use crate::weights::WeightsError;
 /// The version of this folder's form.
 const FORMAT: u32 = 1;
 /// Far above any manifest; a larger file is not one.
-const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
 const LABELS: &str = "labels.json";
 const PREPROCESS: &str = "preprocess.json";
@@ -123,7 +125,7 @@ impl Manifest {
     }
 
     /// The names of its bundle's files, in order.
-    fn file_names(&self) -> BTreeSet<&'static str> {
+    pub(crate) fn file_names(&self) -> BTreeSet<&'static str> {
         FILES.into_iter().chain(self.is_int8().then_some(PRECISION)).collect()
     }
 }
@@ -209,6 +211,8 @@ pub struct ModelBundle {
     /// What the bundle says of itself.
     pub manifest: Manifest,
     preprocess: PreprocessConfig,
+    /// The folder, where it is one that goes with the bundle.
+    unpacked: Option<Arc<TempDir>>,
 }
 
 impl ModelBundle {
@@ -270,7 +274,7 @@ impl ModelBundle {
         let names = manifest.file_names().into_iter();
         manifest.files = names.map(|name| file_record(dir, name)).collect::<Result<_, _>>()?;
         write_json(&dir.join(Self::MANIFEST), &manifest)?;
-        Ok(Self { dir: dir.to_owned(), manifest, preprocess })
+        Ok(Self { dir: dir.to_owned(), manifest, preprocess, unpacked: None })
     }
 
     /// What a bundle says of itself; whether it is true is not looked at.
@@ -318,7 +322,12 @@ impl ModelBundle {
         let path = dir.join(PREPROCESS);
         let preprocess: PreprocessConfig = read_json(&path)?;
         preprocess.check().map_err(|reason| BundleError::format(&path, reason))?;
-        Ok(Self { dir: dir.to_owned(), manifest, preprocess })
+        Ok(Self { dir: dir.to_owned(), manifest, preprocess, unpacked: None })
+    }
+
+    /// Lets its folder go with the last clone.
+    pub(crate) fn keep(&mut self, unpacked: Arc<TempDir>) {
+        self.unpacked = Some(unpacked);
     }
 
     /// The folder.

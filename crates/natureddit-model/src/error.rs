@@ -1,5 +1,6 @@
 //! What can go wrong between the files of a model and its answer.
 
+use crate::archive::ArchiveError;
 use crate::bundle::BundleError;
 use crate::preprocess::TokenizerError;
 use crate::quantization::QuantizeError;
@@ -12,6 +13,9 @@ pub enum ModelError {
     /// A bundle folder is not usable.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// A model archive is not usable.
+    #[error(transparent)]
+    Archive(Box<ArchiveError>),
     /// A weights file is not usable.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -24,4 +28,11 @@ pub enum ModelError {
     /// An encoder cannot be put into eight bits.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+}
+
+impl From<ArchiveError> for ModelError {
+    /// In a box, for it would make every error longer.
+    fn from(error: ArchiveError) -> Self {
+        Self::Archive(Box::new(error))
+    }
 }

@@ -3,6 +3,7 @@
 //! What is absent: no type of ONNX Runtime, burn or the tokenizer stands in a public signature; nothing here knows a
 //! dataset file, a tracker or HTTP; nothing is fetched: files of assets are handed in.
 
+mod archive;
 mod bundle;
 mod composed;
 mod embedder;
@@ -23,6 +24,7 @@ mod store;
 pub mod train;
 mod weights;
 
+pub use archive::{ArchiveError, ArchivedModel, is_archive, version_number};
 pub use bundle::{BundleError, BundleParts, EncoderPrecision, EncoderRecord, Manifest, ModelBundle};
 pub use composed::{ComposeError, ComposedInputs, ComposedModel, composed_difference};
 pub use embedder::Embedder;
