@@ -6,6 +6,7 @@ mod access;
 mod batcher;
 mod bodies;
 mod compat;
+pub mod config_properties;
 mod connection;
 mod error;
 mod inference;

@@ -115,7 +115,7 @@ fn open(
 ) -> Result<LoadedModel, LoadError> {
     let BundleFolder { name, version, folder, .. } = bundle;
     let refused = |source| LoadError::Bundle { folder: folder.clone(), source };
-    let read = ModelBundle::read(folder).map_err(ModelError::from);
+    let read = ModelBundle::open(folder);
     let load = {
         let (options, runtime) = (*options, runtime.clone());
         move |bundle: &ModelBundle| Predictor::load(bundle, &runtime, &options)

@@ -354,6 +354,10 @@ fn bundle_at(loader: &Loader, url: &str, name: Option<&str>) -> Result<BundleFol
     if url.split('/').any(|part| part == "..") {
         return Err(ApiError::RelativePath(url.to_owned()));
     }
+    let archive = loader.config.model_store.join(url);
+    if !url.contains('/') && url.ends_with(".mar") && archive.is_file() {
+        return BundleFolder::archived(archive, name, false).map_err(|error| LoadError::from(error).into());
+    }
     let parts: Vec<&str> = url.trim_end_matches('/').split('/').collect();
     let choice = match parts[..] {
         [model] => ModelChoice::Default(model.to_owned()),

@@ -1,4 +1,4 @@
-//! Finding bundles: in a model store, or in folders that are named.
+//! Finding bundles: in a model store, or in folders that are named. A model archive (`.mar`) is taken for a bundle.
 //!
 //! What a model store is, which of its folders are versions and which is the default: `natureddit_model::ModelVersions`.
 
@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
 use natureddit_core::{PLAIN_NAME, is_plain_name};
-use natureddit_model::{HistoryError, ModelVersions, version_of};
+use natureddit_model::{ArchiveError, ArchivedModel, HistoryError, ModelVersions, is_archive, version_of};
 
 /// A bundle to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelChoice {
-    /// The default version of a model in the model store.
+    /// The default version of a model in the model store; or `NAME.mar` there, by that name as by `NAME` alone.
     Default(String),
     /// One version of a model in the model store.
     Version(String, u64),
-    /// A bundle folder anywhere, under a name. Its version is the number the folder is named by, or else 1.
+    /// A bundle folder or a model archive anywhere, under a name. The version of a folder is the number it is named by, or
+    /// else 1; an archive says its own.
     Folder(String, PathBuf),
 }
 
@@ -29,6 +30,9 @@ pub enum StoreError {
     /// The versions of a model could not be looked at.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// A model archive cannot be taken.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// There is nothing to serve.
     #[error("no model in the model store {}", .0.display())]
     Empty(PathBuf),
@@ -68,6 +72,7 @@ pub enum StoreError {
 pub(crate) struct BundleFolder {
     pub(crate) name: String,
     pub(crate) version: u64,
+    /// Or its archive.
     pub(crate) folder: PathBuf,
     /// How it is asked for: `name/version`, or the folder.
     pub(crate) url: String,
@@ -82,9 +87,16 @@ impl BundleFolder {
         let url = format!("{name}/{version}");
         Some(Self { name: name.to_owned(), version, folder, url, is_default })
     }
+
+    /// A model archive, under a name or else under its own.
+    pub(crate) fn archived(path: PathBuf, name: Option<&str>, is_default: bool) -> Result<Self, StoreError> {
+        let ArchivedModel { name: own, version } = ArchivedModel::read(&path)?;
+        let url = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name: name.map_or(own, str::to_owned), version, folder: path, url, is_default })
+    }
 }
 
-/// The bundles chosen, or, where none is, the default version of each model in the store; never none.
+/// The bundles chosen, or, where none is, the default version of each model in the store and each archive there; never none.
 ///
 /// # Errors
 /// When a model is not there.
@@ -97,7 +109,10 @@ pub(crate) fn find_bundles(store: &Path, choices: &[ModelChoice]) -> Result<Vec<
 }
 
 fn find_chosen(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder>, StoreError> {
-    let bundles = choices.iter().map(|choice| find_bundle(store, choice)).collect::<Result<Vec<_>, _>>()?;
+    unique(choices.iter().map(|choice| find_bundle(store, choice)).collect::<Result<Vec<_>, _>>()?)
+}
+
+fn unique(bundles: Vec<BundleFolder>) -> Result<Vec<BundleFolder>, StoreError> {
     let mut seen = BTreeSet::new();
     match bundles.iter().find(|bundle| !seen.insert((&bundle.name, bundle.version))) {
         Some(BundleFolder { name, version, .. }) => Err(StoreError::Twice { name: name.clone(), version: *version }),
@@ -113,14 +128,20 @@ pub(crate) fn default_bundles(store: &Path) -> Result<Vec<BundleFolder>, StoreEr
     let mut found = Vec::new();
     for path in fs::optional(fs::read_dir(store))?.unwrap_or_default() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_plain_name(&name) {
+        if !is_plain_name(&name) {
+            continue;
+        }
+        if is_archive(&path) {
+            // Of a model that has a folder too, the folder says what answers.
+            found.push(BundleFolder::archived(path, None, false)?);
+        } else {
             let versions = ModelVersions::read(&path)?;
             found.extend(
                 versions.default_version().and_then(|(version, _)| BundleFolder::stored(&name, version, &versions)),
             );
         }
     }
-    Ok(found)
+    unique(found)
 }
 
 /// The bundle of a choice.
@@ -134,6 +155,7 @@ pub(crate) fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFo
     }
     let name = name.clone();
     match choice {
+        ModelChoice::Folder(_, path) if path.is_file() => BundleFolder::archived(path.clone(), Some(&name), false),
         ModelChoice::Folder(_, folder) => {
             let version = version_of(folder).unwrap_or(1);
             let url = folder.display().to_string();
@@ -142,8 +164,17 @@ pub(crate) fn find_bundle(store: &Path, choice: &ModelChoice) -> Result<BundleFo
         ModelChoice::Default(_) => {
             let versions = ModelVersions::read(&store.join(&name))?;
             let default = versions.default_version().map(|(version, _)| version);
-            let found = default.and_then(|version| BundleFolder::stored(&name, version, &versions));
-            found.ok_or_else(|| StoreError::NotFound { name, store: store.to_owned() })
+            if let Some(found) = default.and_then(|version| BundleFolder::stored(&name, version, &versions)) {
+                return Ok(found);
+            }
+            let (with_ending, by_name) = (store.join(&name), store.join(format!("{name}.mar")));
+            if is_archive(&with_ending) {
+                BundleFolder::archived(with_ending, None, true)
+            } else if is_archive(&by_name) {
+                BundleFolder::archived(by_name, Some(&name), true)
+            } else {
+                Err(StoreError::NotFound { name, store: store.to_owned() })
+            }
         }
         ModelChoice::Version(_, version) => {
             let versions = ModelVersions::read(&store.join(&name))?;
@@ -225,6 +256,43 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         assert!(matches!(find_bundles(empty.path(), &[]), Err(StoreError::Empty(_))));
         assert!(matches!(find_bundles(&empty.path().join("none"), &[]), Err(StoreError::Empty(_))));
+    }
+
+    /// Puts `file` into the store: the archive of a bundle of the model `a`, in this version.
+    fn archive(store: &Path, file: &str, version: u64) {
+        let bundle = store.join(".bundle");
+        natureddit_testkit::tiny_bundle(&bundle, "a", 1);
+        natureddit_model::ModelBundle::read(&bundle).unwrap().write_archive(&store.join(file), version).unwrap();
+    }
+
+    #[test]
+    fn an_archive_in_the_store_is_found_by_its_name_with_and_without_the_ending() {
+        let store = store(&["b/1"]);
+        archive(store.path(), "x.mar", 7);
+        let found = |name: &str, is_default| BundleFolder {
+            name: name.to_owned(),
+            version: 7,
+            folder: store.path().join("x.mar"),
+            is_default,
+        };
+        let default = |name: &str| find_bundles(store.path(), &[ModelChoice::Default(name.to_owned())]).unwrap();
+        assert_eq!(find_bundles(store.path(), &[]).unwrap(), [bundle(store.path(), "b", 1), found("a", false)]);
+        assert_eq!(default("x.mar"), [found("a", true)]);
+        assert_eq!(default("x"), [found("x", true)]);
+        let named = ModelChoice::Folder("y".to_owned(), store.path().join("x.mar"));
+        assert_eq!(find_bundles(Path::new("/no store"), &[named]).unwrap(), [found("y", false)]);
+    }
+
+    #[test]
+    fn a_version_that_is_in_the_store_as_a_folder_and_as_an_archive_is_there_twice() {
+        let store = store(&["a/2"]);
+        archive(store.path(), "a.mar", 3);
+        let versions: Vec<_> = find_bundles(store.path(), &[]).unwrap().iter().map(|found| found.version).collect();
+        assert_eq!(versions, [2, 3]);
+        archive(store.path(), "a.mar", 2);
+        assert!(matches!(find_bundles(store.path(), &[]), Err(StoreError::Twice { version: 2, .. })));
+        fs::write_atomic(&store.path().join("a.mar"), "no archive").unwrap();
+        assert!(matches!(find_bundles(store.path(), &[]), Err(StoreError::Archive(_))));
     }
 
     #[test]

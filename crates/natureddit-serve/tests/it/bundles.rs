@@ -130,6 +130,27 @@ async fn an_answer_is_explained_a_few_questions_at_a_time_as_the_command_line_ex
     assert!(sizes.iter().all(|size| *size <= 4), "{sizes:?}");
 }
 
+#[tokio::test]
+async fn a_model_archive_answers_as_the_bundle_it_was_made_of() {
+    let models = tokio::task::spawn_blocking(|| {
+        let (store, archives) = (store(), tempfile::tempdir().unwrap());
+        let bundle = ModelBundle::read(&store.path().join("shapes/3")).unwrap();
+        bundle.write_archive(&archives.path().join("shapes.mar"), 4).unwrap();
+        let mut models = load(archives.path(), Vec::new()).unwrap();
+        models.extend(load(store.path(), Vec::new()).unwrap());
+        models
+    });
+    let fixture = Fixture::start(models.await.unwrap()).await;
+    let ask = async |version: u64| {
+        let form = Form::new().text("text", "many round discs").part("image", Part::bytes(photo(Class(0), 1000)));
+        let request = fixture.post(&format!("/predictions/shapes/{version}")).header(ACCEPT, "application/json");
+        let body: serde_json::Value = request.multipart(form).send().await.unwrap().json().await.unwrap();
+        assert_eq!(body["version"], version.to_string());
+        (body["label"].clone(), body["probabilities"].clone())
+    };
+    assert_eq!(ask(4).await, ask(3).await);
+}
+
 #[test]
 fn a_corrupted_bundle_is_refused_by_its_hash() {
     let store = store();
