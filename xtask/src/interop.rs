@@ -16,8 +16,10 @@ use crate::workspace::{Workspace, read_text};
 const HELP: &str = "\
 Runs the real tools of others against what natureddit writes and serves.
 
-usage: cargo xtask interop [--light] [--project DIR]
+usage: cargo xtask interop [PEER...] [--light] [--project DIR]
 
+  PEER           only these: clients, onnx, encoders, dvc, mlmd, reddit, tfx, tfdv, mlflow, torchserve
+                 (default: all but torchserve, which needs Java and 6 GB)
   --light        only the peers that install in a minute or two, as CI does
   --project DIR  a project folder with a pushed model (default: one made by `natureddit demo`)
 
@@ -31,21 +33,34 @@ pub(crate) struct Peer {
     name: &'static str,
     /// The programs that check us, in `interop/`.
     checks: &'static [&'static str],
-    /// Whether it is small enough for CI.
-    is_light: bool,
+    /// When it is run.
+    run: When,
 }
 
-const PEERS: [Peer; 9] = [
-    Peer { name: "clients", checks: &["check_serve.py", "check_table.py"], is_light: true },
-    Peer { name: "onnx", checks: &["check_onnx.py"], is_light: true },
+/// When a peer is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Always: it is small enough for CI.
+    Always,
+    /// Unless only the small ones are wanted.
+    Unhurried,
+    /// Only where it is named.
+    Named,
+}
+
+const PEERS: [Peer; 10] = [
+    Peer { name: "clients", checks: &["check_serve.py", "check_table.py"], run: When::Always },
+    Peer { name: "onnx", checks: &["check_onnx.py", "check_torchserve_handler.py"], run: When::Always },
     // PyTorch has gigabytes.
-    Peer { name: "encoders", checks: &["check_encoders.py"], is_light: false },
-    Peer { name: "dvc", checks: &["check_dvc.py"], is_light: true },
-    Peer { name: "mlmd", checks: &["check_mlmd.py"], is_light: true },
-    Peer { name: "reddit", checks: &["check_praw.py"], is_light: true },
-    Peer { name: "tfx", checks: &["check_tfx.py"], is_light: true },
-    Peer { name: "tfdv", checks: &["check_tfdv.py"], is_light: false },
-    Peer { name: "mlflow", checks: &["check_mlflow.py"], is_light: true },
+    Peer { name: "encoders", checks: &["check_encoders.py"], run: When::Unhurried },
+    Peer { name: "dvc", checks: &["check_dvc.py"], run: When::Always },
+    Peer { name: "mlmd", checks: &["check_mlmd.py"], run: When::Always },
+    Peer { name: "reddit", checks: &["check_praw.py"], run: When::Always },
+    Peer { name: "tfx", checks: &["check_tfx.py"], run: When::Always },
+    Peer { name: "tfdv", checks: &["check_tfdv.py"], run: When::Unhurried },
+    Peer { name: "mlflow", checks: &["check_mlflow.py"], run: When::Always },
+    // PyTorch again, and Java.
+    Peer { name: "torchserve", checks: &["check_torchserve.py"], run: When::Named },
 ];
 
 /// `cargo xtask interop`.
@@ -55,7 +70,12 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     }
     let only_light = arguments.switch("--light");
     let project = arguments.path("--project")?;
+    let mut named = Vec::new();
+    while let Some(word) = arguments.word_unless_option() {
+        named.push(word);
+    }
     arguments.finish("cargo xtask interop --help")?;
+    let peers = chosen(&named, only_light)?;
 
     let workspace = Workspace::find()?;
     workspace.build_natureddit()?;
@@ -63,13 +83,27 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
         Some(project) => project,
         None => demo_project(&workspace)?,
     };
-    let peers = if only_light { light() } else { PEERS.iter().collect() };
     check(&workspace, &peers, &project, false)
 }
 
 /// The peers that CI runs.
 pub(crate) fn light() -> Vec<&'static Peer> {
-    PEERS.iter().filter(|peer| peer.is_light).collect()
+    PEERS.iter().filter(|peer| peer.run == When::Always).collect()
+}
+
+/// Those that are named, or where none is, all that are run without that.
+fn chosen(named: &[String], only_light: bool) -> Result<Vec<&'static Peer>, Failure> {
+    match (named, only_light) {
+        ([], true) => Ok(light()),
+        ([], false) => Ok(PEERS.iter().filter(|peer| peer.run != When::Named).collect()),
+        (_, true) => Err(Failure::usage("either --light or names of peers", "cargo xtask interop --help")),
+        (named, false) => named.iter().map(|name| peer(name)).collect(),
+    }
+}
+
+fn peer(name: &str) -> Result<&'static Peer, Failure> {
+    let found = PEERS.iter().find(|peer| peer.name == name);
+    found.ok_or_else(|| Failure::usage(format!("no peer `{name}`"), "cargo xtask interop --help"))
 }
 
 /// How often a command is killed where all is to be tried.
@@ -174,5 +208,19 @@ mod tests {
     #[test]
     fn ci_runs_a_peer() {
         assert!(!light().is_empty());
+    }
+
+    #[test]
+    fn peers_are_chosen_by_name_and_the_largest_only_so() {
+        let names = |named: &[&str], only_light| {
+            let named: Vec<String> = named.iter().map(|&name| name.to_owned()).collect();
+            chosen(&named, only_light).ok().map(|peers| peers.iter().map(|peer| peer.name).collect::<Vec<_>>())
+        };
+        let all = names(&[], false).unwrap();
+        assert!(all.contains(&"tfdv") && !all.contains(&"torchserve"), "{all:?}");
+        assert_eq!(names(&["torchserve", "onnx"], false), Some(vec!["torchserve", "onnx"]));
+        assert_eq!(names(&["torch"], false), None);
+        assert_eq!(names(&["onnx"], true), None);
+        assert!(PEERS.iter().all(|peer| HELP.contains(peer.name)));
     }
 }

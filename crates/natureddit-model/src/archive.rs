@@ -72,7 +72,7 @@ pub enum ArchiveError {
     },
     /// An archive of TorchServe whose answers are given by a program in it.
     #[error(
-        "{path} answers by its own Python program {handler:?}: code of a model archive is not run here, and a bundle it has none",
+        "{path} answers by its own Python program {handler:?}: code of a model archive is not run here, and it holds no bundle",
         path = path.display()
     )]
     ForeignCode {

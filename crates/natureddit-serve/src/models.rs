@@ -78,6 +78,12 @@ impl Models {
         Ok(models)
     }
 
+    /// None, until some are registered.
+    #[must_use]
+    pub fn none(loader: Loader) -> Self {
+        Self { loader: Some(loader), ..Self::default() }
+    }
+
     /// The names of the models, each once.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
@@ -95,8 +101,11 @@ impl Models {
         let mut there = default_bundles(&loader.config.model_store)?;
         there.retain(|bundle| !seen.unregistered.contains(&bundle.name));
         let nothing_before = self.registry.all().is_empty();
-        for bundle in &there {
-            match self.follow(loader, bundle, &mut seen) {
+        let (defaults, others) = defaults_and_others(there);
+        let followed = defaults.iter().map(|bundle| (bundle, self.follow(loader, bundle, &mut seen)));
+        let added = others.iter().map(|bundle| (bundle, self.add(loader, bundle)));
+        for (bundle, done) in followed.chain(added) {
+            match done {
                 Err(error) if nothing_before => return Err(error),
                 Err(error) => tracing::error!(model = bundle.name, version = bundle.version, "not served: {error}"),
                 Ok(()) => {}
@@ -145,7 +154,7 @@ impl Models {
             Err(error) => return tracing::warn!("the model store could not be looked at: {error}"),
         };
         let mut changed = false;
-        for bundle in there {
+        for bundle in defaults_and_others(there).0 {
             let known = seen.store_defaults.get(&bundle.name) == Some(&bundle.version);
             let left =
                 seen.failed.get(&bundle.name) == Some(&bundle.version) || seen.unregistered.contains(&bundle.name);
@@ -169,6 +178,16 @@ impl Models {
         }
     }
 
+    /// Serves a version beside the default.
+    fn add(&self, loader: &Loader, bundle: &BundleFolder) -> Result<(), LoadError> {
+        let served = self.registry.versions(&bundle.name);
+        if !served.is_ok_and(|versions| versions.loaded.contains_key(&bundle.version)) {
+            // Only who holds the lock registers, so it is not there meanwhile.
+            let _ = self.registry.register(loader.load(bundle, loader.config.batch.clone(), true)?);
+        }
+        Ok(())
+    }
+
     /// Serves the store's default of a name, in the place of the one that was its default before.
     fn follow(&self, loader: &Loader, bundle: &BundleFolder, seen: &mut Seen) -> Result<(), LoadError> {
         let before = seen.store_defaults.get(&bundle.name).copied();
@@ -176,12 +195,7 @@ impl Models {
         if before == Some(bundle.version) && served.is_some() {
             return Ok(());
         }
-        let is_there = served.is_some_and(|versions| versions.loaded.contains_key(&bundle.version));
-        if !is_there {
-            let model = loader.load(bundle, loader.config.batch.clone(), before.is_none())?;
-            // Only who holds the lock registers, so it is not there meanwhile.
-            let _ = self.registry.register(model);
-        }
+        self.add(loader, bundle)?;
         let _ = self.registry.set_default(&bundle.name, bundle.version);
         seen.store_defaults.insert(bundle.name.clone(), bundle.version);
         if let Some(before) = before.filter(|before| *before != bundle.version)
@@ -317,6 +331,17 @@ impl TrafficChange {
         set(&mut traffic.canary, self.canary);
         set(&mut traffic.shadow, self.shadow);
     }
+}
+
+/// Of each name the version that answers where none is asked for, and the rest, which is only archives beside it.
+fn defaults_and_others(there: Vec<BundleFolder>) -> (Vec<BundleFolder>, Vec<BundleFolder>) {
+    let rank = |bundle: &BundleFolder| (bundle.is_default, bundle.version);
+    let mut highest = BTreeMap::new();
+    for bundle in &there {
+        let best = highest.entry(bundle.name.clone()).or_insert(rank(bundle));
+        *best = rank(bundle).max(*best);
+    }
+    there.into_iter().partition(|bundle| highest.get(&bundle.name) == Some(&rank(bundle)))
 }
 
 fn saved_model(versions: &Versions, store_default: Option<u64>) -> SavedModel {

@@ -273,6 +273,7 @@ mod tests {
             name: name.to_owned(),
             version: 7,
             folder: store.path().join("x.mar"),
+            url: "x.mar".to_owned(),
             is_default,
         };
         let default = |name: &str| find_bundles(store.path(), &[ModelChoice::Default(name.to_owned())]).unwrap();

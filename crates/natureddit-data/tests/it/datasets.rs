@@ -223,7 +223,7 @@ fn what_a_killed_writer_left_half_written_goes_with_the_next_deletion_or_a_sweep
     let [data, labels] = ["data", "labels"].map(|name| folder.path().join(name));
     let leave = || {
         let left = [data.join(".posts.csv.0123-4.partial"), labels.join(".labels.csv.0123-5.partial")];
-        left.each_ref().map(|path| fs::write_atomic(path, "p010,a title").unwrap());
+        left.iter().for_each(|path| fs::write_atomic(path, "p010,a title").unwrap());
         left
     };
     fs::write_atomic(&labels.join("labels.csv"), "id,choice\np010,fauna\n").unwrap();

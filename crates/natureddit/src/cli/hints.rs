@@ -16,6 +16,7 @@ use natureddit_image::ImageError;
 use natureddit_model::{BundleError, InputError, RuntimeError};
 use natureddit_net::assets::AssetError;
 use natureddit_serve::StoreError;
+use natureddit_serve::config_properties::PropertiesError;
 
 use crate::config::ConfigError;
 
@@ -46,6 +47,9 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return of_store(error).map(str::to_owned);
+    }
+    if let Some(advice) = cause.downcast_ref::<PropertiesError>().and_then(of_properties) {
+        return Some(advice.to_owned());
     }
     if let Some(RuntimeError::Load { path, .. }) = cause.downcast_ref::<RuntimeError>() {
         return Some(format!("remove {} and run `natureddit model pull`", path.display()));
@@ -138,10 +142,27 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
             Some("`natureddit run` trains, judges and pushes a model; `natureddit model list` shows what was pushed")
         }
         StoreError::VersionNotFound { .. } => Some("`natureddit model list` shows what was pushed"),
-        StoreError::BadName(_) => Some("--models takes NAME, NAME/VERSION or NAME=DIR"),
+        StoreError::BadName(_) => Some("--models takes NAME, NAME/VERSION, NAME=DIR or NAME=FILE.mar"),
         StoreError::Twice { .. } => Some("give it once, or the two under different names"),
         // The error that it passes on has its own.
-        StoreError::File(_) | StoreError::History(_) => None,
+        StoreError::File(_) | StoreError::History(_) | StoreError::Archive(_) => None,
+    }
+}
+
+/// What to do about a `config.properties` of TorchServe.
+fn of_properties(error: &PropertiesError) -> Option<&'static str> {
+    match error {
+        PropertiesError::Keystore { .. } => Some(
+            "`openssl pkcs12 -in keystore.p12 -nodes` takes it apart: name its certificate as certificate_file and its key as \
+             private_key_file",
+        ),
+        PropertiesError::HalfCertificate { .. } => Some("set both, or neither: then a certificate is made"),
+        PropertiesError::NotSet { .. } => Some("set the variable, or write its value into the file"),
+        PropertiesError::Syntax { .. } | PropertiesError::Value { .. } => {
+            Some("docs/interop/torchserve-config.md says what each key does here")
+        }
+        // The error that it passes on has its own.
+        PropertiesError::File(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `natureddit model`: assets, pushed models and which of them answers, cross-validation.
 
+mod archive;
 mod card;
 mod change;
 mod cross_validate;
@@ -31,6 +32,7 @@ Examples:
   natureddit model promote 1 --reason \"2 confuses foxes and flowers\"
   natureddit model rollback                 back to the version that answered before
   natureddit model export --out model.onnx  the version that answers, as one ONNX file
+  natureddit model archive                  the same as a model archive, for TorchServe or `serve`
   natureddit model cross-validate           how good the method is on all labelled posts
   natureddit model verify-skew              whether a server answers as the training did";
 
@@ -62,6 +64,16 @@ Examples:
 
 The exit code is 1 where a training row is answered with another label than its stored features
 give, or with a probability that is more than 1e-4 from theirs.";
+
+const ARCHIVE_EXAMPLES: &str = "\
+Examples:
+  natureddit model archive                  naturedditTI.mar of the version that answers
+  natureddit model archive 2 --out store/naturedditTI.mar --force
+  natureddit model archive pipeline/Trainer/model/7 --out candidate.mar
+  natureddit serve --models naturedditTI=naturedditTI.mar
+
+The same version gives the same bytes. In TorchServe a handler in the archive answers, which needs
+onnxruntime, tokenizers, Pillow and numpy there; `natureddit serve` never runs it.";
 
 const PROMOTE_EXAMPLES: &str = "\
 Examples:
@@ -135,6 +147,9 @@ enum Command {
     /// Write one version as a single ONNX file: pixels, tokens and mask in, probabilities out
     #[command(after_help = EXAMPLES)]
     Export(export::Args),
+    /// Write one version as a model archive (.mar), which TorchServe serves as well
+    #[command(after_help = ARCHIVE_EXAMPLES)]
+    Archive(archive::Args),
     /// Judge every labelled post by a model that saw none of its group
     #[command(after_help = EXAMPLES)]
     CrossValidate {
@@ -156,6 +171,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         Command::Promote { model, reason } => change::promote(model, reason.as_deref(), session)?,
         Command::Rollback { model, to, reason } => change::roll_back(model.as_ref(), *to, reason.as_deref(), session)?,
         Command::Export(args) => session.output.result(&export::export(args, session)?)?,
+        Command::Archive(args) => session.output.result(&archive::archive(args, session)?)?,
         Command::CrossValidate { folds } => cross_validate::run(usize::from(*folds), session)?,
         Command::VerifySkew(args) => return verify_skew::run(args, session),
     }

@@ -1,5 +1,7 @@
 //! `natureddit serve`: predictions over HTTPS.
 
+mod ts_config;
+
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,6 +28,8 @@ Examples:
   natureddit serve --address 127.0.0.1:0        on any free port
   natureddit serve --models naturedditTI --models naturedditTI/1
   natureddit serve --models candidate=pipeline/Trainer/model/7
+  natureddit serve --models naturedditTI=naturedditTI.mar
+  natureddit serve --ts-config config.properties
   curl -k https://127.0.0.1:8080/predictions/naturedditTI -F \"text=A fox\" -F \"image=@fox.jpg\"";
 
 /// Answer predictions over HTTPS until Ctrl-C
@@ -38,13 +42,16 @@ pub(super) struct Args {
     /// Where models are managed, or `off` [default: serve.management.address; with --address any free port of this machine]
     #[arg(long, value_name = "ADDRESS")]
     management_address: Option<ManagementAddress>,
-    /// The folder of models, NAME/VERSION/ [default: project.models_dir]
+    /// The folder of models, NAME/VERSION/ or NAME.mar [default: project.models_dir]
     #[arg(long, value_name = "DIR")]
     model_store: Option<PathBuf>,
-    /// Only this model: the default version of NAME in the store, one VERSION of it, or a bundle anywhere; may be given
-    /// more than once
-    #[arg(long, value_name = "NAME[/VERSION|=DIR]")]
+    /// Only this model: the default version of NAME in the store, one VERSION of it, or a bundle or model archive anywhere;
+    /// may be given more than once
+    #[arg(long, value_name = "NAME[/VERSION|=DIR|=FILE.mar]")]
     models: Vec<String>,
+    /// A config.properties of TorchServe, followed above natureddit.toml [default: $TS_CONFIG_FILE]
+    #[arg(long, value_name = "FILE")]
+    ts_config: Option<PathBuf>,
     /// Serve this machine alone, with a certificate kept in DIR and without keys, whatever serve says
     #[arg(long, value_name = "DIR", hide = true)]
     self_signed: Option<PathBuf>,
@@ -81,8 +88,8 @@ pub(super) struct Ready {
     /// Where they are managed.
     #[serde(skip_serializing_if = "Option::is_none")]
     management: Option<Management>,
-    /// The certificate that it shows, for clients that do not know who signed it.
-    certificate: PathBuf,
+    /// The certificate that it shows, for clients that do not know who signed it; none over plain HTTP.
+    certificate: Option<PathBuf>,
 }
 
 /// The management API of a server that is ready.
@@ -110,14 +117,20 @@ impl fmt::Display for Ready {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let mut config = session.config_or_defaults()?;
+    let from_file = ts_config::apply(args.ts_config.as_deref(), &mut config, session)?;
     if let Some(dir) = &args.self_signed {
+        config.serve.is_plain_http = false;
         config.serve.tls = TlsConfig::SelfSigned { dir: session.path(dir)?, names: Vec::new() };
         config.serve.inference_key = InferenceKey::Never;
     }
     // Before the models are loaded: who starts a server may be gone before it is ready.
     let closed = args.until_stdin_closes.then(|| signals::stdin_closed(config.serve.drain_timeout)).transpose()?;
     let store = args.model_store.as_deref().unwrap_or(&config.project.models_dir);
-    let choices: Vec<ModelChoice> = args.models.iter().map(|choice| model_choice(choice)).collect();
+    let named: Vec<ModelChoice> = args.models.iter().map(|choice| model_choice(choice)).collect();
+    let choices = match &from_file {
+        Some(load) if named.is_empty() => load.choices(store),
+        _ => Some(named),
+    };
     let addresses = Addresses {
         inference: args.address.unwrap_or(config.serve.inference_address),
         management: match (args.management_address, config.serve.management.address) {
@@ -128,7 +141,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         },
     };
     let runtime = wiring::tokio_runtime()?;
-    let (server, ready) = start(&config, session, (store, &choices), &addresses, &session.output.progress(), &runtime)?;
+    let (server, ready) =
+        start(&config, session, (store, choices.as_deref()), &addresses, &session.output.progress(), &runtime)?;
     let signals = StopSignals::listen(&runtime)?.or_when(closed);
     session.output.result(&ready)?;
     runtime.block_on(stop_at_signal(server, signals, session))?;
@@ -154,18 +168,18 @@ pub(super) struct Addresses {
     pub(super) management: Option<SocketAddr>,
 }
 
-/// Loads the models and starts answering.
+/// Loads the models, where any are wanted, and starts answering.
 pub(super) fn start(
     config: &Config,
     session: &Session,
-    (store, choices): (&Path, &[ModelChoice]),
+    (store, choices): (&Path, Option<&[ModelChoice]>),
     addresses: &Addresses,
     progress: &Progress,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(Server, Ready), CliError> {
     let models = ModelsConfig {
         model_store: store.to_owned(),
-        choices: choices.to_vec(),
+        choices: choices.unwrap_or_default().to_vec(),
         predictor: wiring::predictor_options(config),
         batch: BatchLimits {
             batch_size_max: config.serve.batch_size_max,
@@ -176,15 +190,20 @@ pub(super) fn start(
         clock: session.clock.clone(),
     };
     let loader = Loader::new(models, wiring::load_runtime(config, progress)?);
-    let loaded = Models::load(loader, Some(store.join(SERVED_FILE)))?;
+    let loaded = match choices {
+        Some(_) => Models::load(loader, Some(store.join(SERVED_FILE)))?,
+        None => Models::none(loader),
+    };
     let models = loaded.names();
     let settings = serve_config(config, session, addresses);
     let key_file = settings.control.key_file.clone().filter(|_| config.serve.management.key_required);
     let server = hinted(runtime.block_on(Server::start(settings, loaded)), &config.serve.tls)?;
-    let url = format!("https://{}", server.address());
+    let scheme = if config.serve.is_plain_http { "http" } else { "https" };
+    let url = format!("{scheme}://{}", server.address());
     let management = server.management_address();
-    let management = management.map(|address| Management { url: format!("https://{address}"), key_file });
-    Ok((server, Ready { url, models, management, certificate: certificate_of(config) }))
+    let management = management.map(|address| Management { url: format!("{scheme}://{address}"), key_file });
+    let certificate = (!config.serve.is_plain_http).then(|| certificate_of(config));
+    Ok((server, Ready { url, models, management, certificate }))
 }
 
 /// The certificate that a server of this project shows.
@@ -210,7 +229,7 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> Se
     };
     ServeConfig {
         address,
-        tls: Some(tls),
+        tls: (!serve.is_plain_http).then_some(tls),
         connections_max: serve.connections_max,
         compat: serve.compat,
         limits: RequestLimits {

@@ -141,6 +141,11 @@ impl Session {
         Ok(below(&working_dir()?, path))
     }
 
+    /// The `config.properties` that the environment names, absolute.
+    pub(crate) fn torchserve_config(&self) -> Result<Option<PathBuf>, CliError> {
+        self.environment.torchserve_config.as_deref().map(|file| self.path(file)).transpose()
+    }
+
     fn location(&self) -> Result<Location, ConfigError> {
         let here = working_dir()?;
         match (&self.global.project, &self.global.config) {

@@ -33,6 +33,8 @@ pub struct Environment {
     pub metadata_password: Option<Secret>,
     /// `$NATUREDDIT_DVC_TOKEN`, for remotes of DVC that are web servers.
     pub dvc_token: Option<Secret>,
+    /// `$TS_CONFIG_FILE`, which TorchServe reads too: a `config.properties`.
+    pub torchserve_config: Option<PathBuf>,
     /// What MLflow's own clients read too: `$MLFLOW_TRACKING_URI` and its companions.
     pub mlflow: MlflowEnvironment,
     /// What a server that the pipeline starts is given: where its files are and how it speaks, and no secret.
@@ -57,6 +59,13 @@ const OF_CHILDREN: [&str; 13] = [
 ];
 
 impl Environment {
+    /// A variable that a `config.properties` names, or that stands above a key of it.
+    #[must_use]
+    pub fn named(variable: &str) -> Option<String> {
+        // What no variable can be called, the system would panic over.
+        if variable.is_empty() || variable.contains(['=', '\0']) { None } else { text(variable) }
+    }
+
     /// Reads the environment of this process.
     #[must_use]
     pub fn read() -> Self {
@@ -79,6 +88,7 @@ impl Environment {
             metadata_url: text("NATUREDDIT_METADATA_URL").map(Secret::new),
             metadata_password: text("NATUREDDIT_METADATA_PASSWORD").map(Secret::new),
             dvc_token: text("NATUREDDIT_DVC_TOKEN").map(Secret::new),
+            torchserve_config: file("TS_CONFIG_FILE"),
             mlflow: MlflowEnvironment {
                 uri: text("MLFLOW_TRACKING_URI"),
                 experiment: text("MLFLOW_EXPERIMENT_NAME"),

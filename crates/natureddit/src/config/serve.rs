@@ -59,6 +59,9 @@ pub struct ServeConfig {
     pub management: ManagementConfig,
     /// The certificate.
     pub tls: TlsConfig,
+    /// Whether predictions are served without encryption. No key says so: only an `inference_address` of TorchServe's
+    /// `config.properties` that begins with `http:`.
+    pub is_plain_http: bool,
 }
 
 /// Who must show a key for a prediction.
@@ -148,6 +151,7 @@ impl ServeConfig {
             refresh_interval: at.duration("refresh_interval", &raw.refresh_interval, Duration::ZERO..=60 * MINUTE)?,
             management: ManagementConfig::check(&raw.management, checker)?,
             tls: TlsConfig::check(raw.tls, checker)?,
+            is_plain_http: false,
         })
     }
 

@@ -18,6 +18,7 @@ fn environment() -> Environment {
         metadata_url: None,
         metadata_password: None,
         dvc_token: None,
+        torchserve_config: None,
         mlflow: MlflowEnvironment::default(),
         of_children: Vec::new(),
     }

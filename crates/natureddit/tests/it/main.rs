@@ -1,5 +1,6 @@
 //! The whole program from outside: exit code, standard output and standard error of its commands.
 
+mod archives;
 mod collect_hints;
 mod collecting;
 mod config_check;

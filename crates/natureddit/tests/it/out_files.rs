@@ -34,10 +34,11 @@ fn no_command_writes_over_what_it_reads() {
 
 #[test]
 fn no_command_writes_over_what_the_project_keeps() {
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 5] = [
         &["dataset", "stats", "--out"],
         &["dataset", "stats", "--table", "t.csv", "--out"],
         &["model", "export", "--out"],
+        &["model", "archive", "--out"],
         &["predict", "--text", "A fox", "--dump-inputs"],
     ];
     for command in commands {

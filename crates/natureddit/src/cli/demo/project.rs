@@ -123,7 +123,7 @@ pub(super) fn start_server(config: &Config, session: &Session, runtime: &Runtime
         inference: free_or_other(config.serve.inference_address),
         management: config.serve.management.address.map(free_or_other),
     };
-    serve::start(config, session, (store, &[]), &addresses, &progress, runtime)
+    serve::start(config, session, (store, Some(&[])), &addresses, &progress, runtime)
 }
 
 /// Sends a post to the server as any client would, trusting the certificate it has made for itself.

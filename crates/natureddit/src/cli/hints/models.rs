@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use natureddit_model::{ChangeError, HistoryError};
+use natureddit_model::{ArchiveError, ChangeError, HistoryError};
 use natureddit_pipeline::components::infra_validator::skew::SkewError;
 
 /// The advice for one cause of an error, where there is some.
@@ -16,6 +16,9 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<SkewError>() {
         return Some(of_skew(error).to_owned());
+    }
+    if let Some(error) = cause.downcast_ref::<ArchiveError>() {
+        return of_archive(error).map(str::to_owned);
     }
     Some(match cause.downcast_ref::<ChangeError>()? {
         ChangeError::NothingPushed { .. } => "`natureddit run` trains, judges and pushes one".to_owned(),
@@ -37,6 +40,20 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
         // The error that it passes on has its own.
         ChangeError::History(_) => return None,
     })
+}
+
+fn of_archive(error: &ArchiveError) -> Option<&'static str> {
+    match error {
+        ArchiveError::ForeignCode { .. } => Some(
+            "`natureddit model archive` makes an archive of a model that this program trained; to serve this one, keep TorchServe",
+        ),
+        ArchiveError::Zip { .. }
+        | ArchiveError::Refused { .. }
+        | ArchiveError::Manifest { .. }
+        | ArchiveError::Bundle { .. } => Some("`natureddit model archive` makes one from a version that was pushed"),
+        // The error that it passes on has its own.
+        ArchiveError::File(_) => None,
+    }
 }
 
 fn of_skew(error: &SkewError) -> &'static str {

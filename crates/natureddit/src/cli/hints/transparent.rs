@@ -8,13 +8,14 @@ use natureddit_data::dvc::pointer::PointerError;
 use natureddit_data::dvc::remote::RemoteError;
 use natureddit_data::{CollectError, DatasetError, TableError};
 use natureddit_model::{
-    BundleError, ChangeError, ComposeError, ExplainError, HistoryError, ModelError, QuantizeError, RuntimeError,
-    WeightsError,
+    ArchiveError, BundleError, ChangeError, ComposeError, ExplainError, HistoryError, ModelError, QuantizeError,
+    RuntimeError, WeightsError,
 };
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::examples::{ExamplesError, TfRecordError};
 use natureddit_pipeline::schema::SchemaError;
 use natureddit_pipeline::tracking::local::LocalError;
+use natureddit_serve::config_properties::PropertiesError;
 use natureddit_serve::{LoadError, StoreError};
 
 /// The error that `error` passes on. The chain of causes has it not: the source of a transparent error is that of the
@@ -62,6 +63,7 @@ fn of_a_model<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + '
     }
     match error.downcast_ref::<ModelError>() {
         Some(ModelError::Bundle(inner)) => return Some(inner),
+        Some(ModelError::Archive(inner)) => return Some(&**inner),
         Some(ModelError::Weights(inner)) => return Some(inner),
         Some(ModelError::Tokenizer(inner)) => return Some(inner),
         Some(ModelError::Runtime(inner)) => return Some(inner),
@@ -77,6 +79,9 @@ fn of_a_model<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + '
         Some(BundleError::File(inner)) => return Some(inner),
         Some(BundleError::Weights(inner)) => return Some(inner),
         _ => {}
+    }
+    if let Some(ArchiveError::File(inner)) = error.downcast_ref::<ArchiveError>() {
+        return Some(inner);
     }
     match (error.downcast_ref::<WeightsError>(), error.downcast_ref::<RuntimeError>()) {
         (Some(WeightsError::File(inner)), _) | (_, Some(RuntimeError::File(inner))) => Some(inner),
@@ -136,10 +141,14 @@ fn of_daily<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'st
 }
 
 fn of_the_server<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    if let Some(PropertiesError::File(inner)) = error.downcast_ref::<PropertiesError>() {
+        return Some(inner);
+    }
     match (error.downcast_ref::<LoadError>(), error.downcast_ref::<StoreError>()) {
         (Some(LoadError::Store(inner)), _) => Some(inner),
         (_, Some(StoreError::File(inner))) => Some(inner),
         (_, Some(StoreError::History(inner))) => Some(inner),
+        (_, Some(StoreError::Archive(inner))) => Some(inner),
         _ => None,
     }
 }
