@@ -28,14 +28,14 @@ fn the_file_of_torchserves_own_image_is_read() {
     let found = parse(
         "inference_address=http://0.0.0.0:8080\nmanagement_address=http://0.0.0.0:8081\n\
          metrics_address=http://0.0.0.0:8082\nnumber_of_netty_threads=32\njob_queue_size=1000\n\
-         model_store=/home/model-server/model-store",
+         model_store=/srv/model-server/model-store",
     );
     let expected = ConfigProperties {
         inference_address: Some(ListenAddress { address: "0.0.0.0:8080".parse().unwrap(), is_https: false }),
         management_address: Some(ListenAddress { address: "0.0.0.0:8081".parse().unwrap(), is_https: false }),
         metrics_address: Some(ListenAddress { address: "0.0.0.0:8082".parse().unwrap(), is_https: false }),
         queue_len_max: Some(1000),
-        model_store: Some("/home/model-server/model-store".into()),
+        model_store: Some("/srv/model-server/model-store".into()),
         notes: vec![
             "config.properties line 4: number_of_netty_threads has no effect: there is no Java here".to_owned(),
         ],

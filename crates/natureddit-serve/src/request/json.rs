@@ -275,7 +275,8 @@ mod tests {
             assert!(message.contains(reason), "{message:?} lacks {reason:?}");
         }
         let deep = format!(r#"{{"x":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
-        assert!(read_post(deep.as_bytes()).unwrap_err().to_string().contains("recursion limit exceeded"));
+        // What is passed over is not gone down into.
+        assert_eq!(read_post(deep.as_bytes()).unwrap(), Fields::default());
     }
 
     #[test]

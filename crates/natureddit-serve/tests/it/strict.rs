@@ -105,18 +105,11 @@ async fn a_full_queue_and_a_slow_model_are_told_in_torchserves_words() {
     let running = tokio::spawn(ask().send());
     assert_eq!(begun.recv().await, Some(1));
     // Of these one waits in the queue; which, is open.
-    let (one, two) = tokio::join!(
-        async {
-            tokio::select! { refused = refused(ask()) => Some(refused), () = std::future::pending() => None }
-        },
-        async {
-            let refused = refused(ask()).await;
-            go_on.send(()).unwrap();
-            go_on.send(()).unwrap();
-            Some(refused)
-        },
-    );
-    drop((one, two));
+    let (status, kind, message) = tokio::select! { told = refused(ask()) => told, told = refused(ask()) => told };
+    assert_eq!((status, kind.as_str()), (503, "ServiceUnavailableException"));
+    assert!(message.starts_with("Model \"nature\" has no worker to serve inference request."), "{message}");
+    go_on.send(()).unwrap();
+    go_on.send(()).unwrap();
     drop(running);
 }
 

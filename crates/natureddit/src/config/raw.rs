@@ -351,7 +351,7 @@ pub(super) struct RawServe {
 pub(super) struct RawManagement {
     pub(super) address: String,
     pub(super) key_required: bool,
-    pub(super) key_file: String,
+    pub(super) dir: String,
     pub(super) workers_max: i64,
 }
 

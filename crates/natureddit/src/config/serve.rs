@@ -180,12 +180,7 @@ impl ManagementConfig {
         Ok(Self {
             address,
             key_required: raw.key_required,
-            key_file: at.path_or(
-                "key_file",
-                &raw.key_file,
-                |env| env.data_home.as_ref(),
-                "natureddit/serve/keys.json",
-            )?,
+            key_file: at.path_or("dir", &raw.dir, |env| env.data_home.as_ref(), "natureddit/serve")?.join("keys.json"),
             workers_max: at.integer("workers_max", raw.workers_max, 1..=64)?,
         })
     }
