@@ -229,7 +229,7 @@ impl ApiError {
     }
 
     /// What TorchServe 0.12 answers in this case: its status and its body, or none.
-    pub(crate) fn to_the_letter(&self) -> (StatusCode, Option<ErrorBody<'_>>) {
+    pub(crate) fn to_the_letter(&self) -> (StatusCode, Option<ErrorBody>) {
         let error =
             |status: StatusCode, kind, message| (status, Some(ErrorBody { code: status.as_u16(), kind, message }));
         let (status, kind) = self.status();
@@ -281,7 +281,7 @@ impl ApiError {
         }
     }
 
-    fn error_body(&self) -> ErrorBody<'_> {
+    fn error_body(&self) -> ErrorBody {
         let (status, kind) = self.status();
         ErrorBody { code: status.as_u16(), kind, message: self.to_string() }
     }
@@ -362,17 +362,16 @@ impl From<BatchError> for ApiError {
 
 /// The body of an error.
 #[derive(Debug, Serialize)]
-pub(crate) struct ErrorBody<'a> {
+pub(crate) struct ErrorBody {
     code: u16,
     #[serde(rename = "type")]
-    kind: &'a str,
+    kind: &'static str,
     message: String,
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, kind) = self.status();
-        let body = ErrorBody { code: status.as_u16(), kind, message: self.to_string() };
+        let body = self.error_body();
         self.with_body(&body)
     }
 }

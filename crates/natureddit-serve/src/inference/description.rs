@@ -2,6 +2,7 @@
 //! server, `OPTIONS /predictions/{model}` for one model.
 
 mod operations;
+mod paths;
 mod schemas;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use self::schemas::{json_content, reference};
 use super::{Inference, Target};
 use crate::access::RequestId;
 use crate::compat::Compat;
@@ -23,8 +25,7 @@ use crate::reply;
 
 /// The whole server.
 pub(super) async fn of_server(State(inference): State<Arc<Inference>>) -> Response {
-    let scope = Scope { compat: inference.compat, instances_max: inference.limits.instances_max, model: None };
-    reply::json(StatusCode::OK, &scope.document())
+    reply::json(StatusCode::OK, &Scope::new(&inference, None).document())
 }
 
 /// What concerns one model, under its name.
@@ -35,8 +36,7 @@ pub(super) async fn of_model(
 ) -> Result<Response, ApiError> {
     let model = inference.model(target, &id)?.model;
     let model = Some(Model { name: model.name().to_owned(), classes: classes(&model) });
-    let scope = Scope { compat: inference.compat, instances_max: inference.limits.instances_max, model };
-    Ok(reply::json(StatusCode::OK, &scope.document()))
+    Ok(reply::json(StatusCode::OK, &Scope::new(&inference, model).document()))
 }
 
 fn classes(model: &LoadedModel) -> Vec<String> {
@@ -47,6 +47,8 @@ fn classes(model: &LoadedModel) -> Vec<String> {
 struct Scope {
     compat: Compat,
     instances_max: usize,
+    /// Whether clients must show a key.
+    needs_key: bool,
     /// Of only this model; `None`: of all of them.
     model: Option<Model>,
 }
@@ -57,6 +59,11 @@ struct Model {
 }
 
 impl Scope {
+    fn new(inference: &Inference, model: Option<Model>) -> Self {
+        let instances_max = inference.limits.instances_max;
+        Self { compat: inference.compat, instances_max, needs_key: inference.keys.is_some(), model }
+    }
+
     fn document(&self) -> Value {
         let title = match &self.model {
             Some(model) => format!("RESTful API for: {}", model.name),
@@ -64,9 +71,14 @@ impl Scope {
         };
         let mut paths = Map::new();
         for (path, operations) in self.paths() {
-            if let Some((path, operations)) = self.narrowed(path, operations) {
+            if let Some((path, operations)) = self.narrowed(&path, operations) {
                 paths.insert(path, operations);
             }
+        }
+        let mut components = json!({"schemas": self.schemas()});
+        if self.needs_key {
+            paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut).for_each(|it| self.lock(it));
+            components["securitySchemes"] = json!({"key": {"type": "http", "scheme": "bearer"}});
         }
         json!({
             "openapi": "3.0.3",
@@ -76,8 +88,20 @@ impl Scope {
                 "version": env!("CARGO_PKG_VERSION"),
             },
             "paths": paths,
-            "components": {"schemas": self.schemas()},
+            "components": components,
         })
+    }
+
+    /// What an operation asks for and answers where clients must show a key.
+    fn lock(&self, operation: &mut Value) {
+        operation["security"] = json!([{"key": []}]);
+        let status = if self.compat == Compat::Own { "401" } else { "400" };
+        if operation["responses"].get(status).is_none() {
+            operation["responses"][status] = json!({
+                "description": "No key was shown, or another",
+                "content": json_content(&reference("Error")),
+            });
+        }
     }
 
     /// A path as it stands in a document of one model; `None` where it concerns no model.

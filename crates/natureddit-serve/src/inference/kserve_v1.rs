@@ -56,7 +56,17 @@ pub(super) fn readiness(model: &LoadedModel) -> Response {
     reply::json(status, &Readiness { name: model.name(), ready })
 }
 
-/// The path of a model and that with `:predict` are one to the router.
+/// The path of a model and that with `:predict` are one to the router, and know different methods.
+pub(super) async fn method_not_allowed(State(inference): State<Arc<Inference>>, request: Request) -> Response {
+    let asks = request.uri().path().ends_with(PREDICT);
+    request::discard(request, &inference.limits).await;
+    match inference.compat {
+        _ if asks => only("POST"),
+        Compat::Own => only("GET,HEAD"),
+        Compat::Strict => ApiError::ResourceNotFound.into_response(),
+    }
+}
+
 fn only(methods: &'static str) -> Response {
     let mut response = ApiError::MethodNotAllowed.into_response();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
@@ -72,11 +82,7 @@ pub(super) async fn predict(
     let call = call.map_err(|_| ApiError::ResourceNotFound);
     let name = call.map(|Path(call)| call.strip_suffix(PREDICT).map(str::to_owned));
     if let Ok(None) = name {
-        request::discard(request, &inference.limits).await;
-        return match inference.compat {
-            Compat::Own => Ok(only("GET,HEAD")),
-            Compat::Strict => Err(ApiError::ResourceNotFound),
-        };
+        return Ok(method_not_allowed(State(inference), request).await);
     }
     let model = name.and_then(|name| inference.models.registry.choose(&name.unwrap_or_default(), None, &id));
     let Admitted { model, received, _admission, .. } = inference.admit(model, request).await?;

@@ -61,14 +61,17 @@ fn torchserve(get_is_a_prediction: bool) -> Routes {
 /// The two of their paths that TorchServe has. To a `GET` it says that there is no such path.
 fn kserve_of_torchserve() -> Routes {
     Router::new()
-        .route("/v1/models/{call}", post(kserve_v1::predict).get(not_found))
+        .route("/v1/models/{call}", post(kserve_v1::predict).get(not_found).fallback(kserve_v1::method_not_allowed))
         .route("/v2/models/{model}/infer", post(kserve_v2::infer))
 }
 
 fn kserve() -> Routes {
     Router::new()
         .route("/v1/models", get(kserve_v1::models))
-        .route("/v1/models/{call}", get(kserve_v1::model).post(kserve_v1::predict))
+        .route(
+            "/v1/models/{call}",
+            get(kserve_v1::model).post(kserve_v1::predict).fallback(kserve_v1::method_not_allowed),
+        )
         .route("/v2", get(kserve_v2::server))
         .route("/v2/health/live", get(kserve_v2::live))
         .route("/v2/health/ready", get(kserve_v2::ready))

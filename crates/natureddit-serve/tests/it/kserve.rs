@@ -23,12 +23,18 @@ async fn the_first_protocol_lists_models_and_tells_whether_they_are_ready() {
     assert_eq!(get(&fixture, "/v1/models").await, (200, json!({"models": ["nature", "other"]})));
     assert_eq!(get(&fixture, "/v1/models/nature").await, (200, json!({"name": "nature", "ready": true})));
     assert_eq!(get(&fixture, "/v1/models/nope").await.0, 404);
-    let response = fixture.post("/v1/models/nature").json(&json!({})).send().await.unwrap();
-    assert_eq!(response.headers()["allow"], "GET,HEAD");
-    assert_eq!(error(response).await.0, StatusCode::METHOD_NOT_ALLOWED);
-    let response = fixture.client.get(fixture.url("/v1/models/nature:predict")).send().await.unwrap();
-    assert_eq!(response.headers()["allow"], "POST");
-    assert_eq!(error(response).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    let cases = [
+        (Method::POST, "nature", "GET,HEAD"),
+        (Method::DELETE, "nature", "GET,HEAD"),
+        (Method::GET, "nature:predict", "POST"),
+        (Method::DELETE, "nature:predict", "POST"),
+    ];
+    for (method, path, allowed) in cases {
+        let request = fixture.client.request(method, fixture.url(&format!("/v1/models/{path}"))).json(&json!({}));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["allow"], allowed, "{path}");
+        assert_eq!(error(response).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    }
 }
 
 #[tokio::test]

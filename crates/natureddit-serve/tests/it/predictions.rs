@@ -204,6 +204,7 @@ async fn bad_input_is_answered_with_what_is_wrong() {
         (raw("application/json", r#"{"image": "?"}"#), 400, "image is not base64: "),
         (raw("application/x-www-form-urlencoded", "image=?"), 400, "image is not base64: "),
         (raw("application/x-www-form-urlencoded", "image=AAAA"), 400, "image: "),
+        (raw("text/plain", ""), 400, "neither text nor image"),
         (raw("application/xml", "<text/>"), 415, "content type \"application/xml\""),
     ];
     for (request, expected, reason) in refused {

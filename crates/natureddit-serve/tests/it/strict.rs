@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::fixture::{Fixture, Gate, base64, gated, jpeg, post_form, steady, told};
 
@@ -98,19 +99,25 @@ async fn a_label_is_all_there_is_to_say() {
 }
 
 #[tokio::test]
-async fn a_full_queue_and_a_slow_model_are_told_in_torchserves_words() {
+async fn a_full_queue_has_no_worker() {
     let (model, Gate { mut begun, go_on }) = gated();
     let fixture = start(vec![model], |_| {}).await;
     let ask = || fixture.post("/predictions/nature").multipart(post_form());
     let running = tokio::spawn(ask().send());
     assert_eq!(begun.recv().await, Some(1));
-    // Of these one waits in the queue; which, is open.
-    let (status, kind, message) = tokio::select! { told = refused(ask()) => told, told = refused(ask()) => told };
-    assert_eq!((status, kind.as_str()), (503, "ServiceUnavailableException"));
-    assert!(message.starts_with("Model \"nature\" has no worker to serve inference request."), "{message}");
-    go_on.send(()).unwrap();
-    go_on.send(()).unwrap();
-    drop(running);
+    // One of these waits in the queue; which, is open. The other is turned away before that is answered.
+    let mut others = JoinSet::new();
+    (0..2).for_each(|_| drop(others.spawn(ask().send())));
+    let turned_away = others.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(turned_away.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body: Value = turned_away.json().await.unwrap();
+    assert_eq!(body["type"], "ServiceUnavailableException");
+    let message = "Model \"nature\" has no worker to serve inference request. Please use scale workers API to add workers. \
+        If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize";
+    assert_eq!(body["message"], message);
+    (0..2).for_each(|_| go_on.send(()).unwrap());
+    assert_eq!(others.join_next().await.unwrap().unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!(running.await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]

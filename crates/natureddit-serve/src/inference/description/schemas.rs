@@ -55,7 +55,7 @@ impl Scope {
         let tensor = object(&json!({
             "name": {"type": "string", "enum": ["text", "image"]},
             "datatype": {"type": "string", "enum": ["BYTES"]},
-            "shape": {"type": "array", "items": {"type": "integer"}, "description": "[n] or [n, 1]"},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "description": "[n] or [n, 1]"},
             "data": list(&element, self.instances_max),
         }));
         let output = object(&json!({"name": {"type": "string", "enum": ["label", "probabilities"]}}));
@@ -94,8 +94,9 @@ fn post() -> Value {
     let wrapped = json!({"type": "object", "required": ["b64"], "properties": {"b64": base64}});
     json!({
         "type": "object",
+        "description": "One of the two at least. An object or an image may also stand at `data` or `body`, an image at `b64`",
         "properties": {
-            "text": {"type": "string", "nullable": true, "description": "The title"},
+            "text": {"type": "string", "nullable": true, "minLength": 1, "description": "The title"},
             "image": {"nullable": true, "oneOf": [base64, wrapped], "description": "The photo"},
         },
     })

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn scope(compat: Compat, model: Option<Model>) -> Scope {
-    Scope { compat, instances_max: 16, model }
+    Scope { compat, instances_max: 16, needs_key: false, model }
 }
 
 fn nature() -> Model {
@@ -63,4 +63,18 @@ fn a_document_of_one_model_names_it_and_its_classes() {
     assert!(paths.contains(&&"/predictions/nature/{version}".to_owned()), "{paths:?}");
     assert!(paths.iter().all(|path| path.contains("nature")), "{paths:?}");
     assert_eq!(document["components"]["schemas"]["Label"]["enum"], json!(["fauna", "flora"]));
+}
+
+#[test]
+fn where_a_key_is_needed_every_operation_says_so() {
+    for (compat, status) in [(Compat::Own, "401"), (Compat::Strict, "400")] {
+        let document = Scope { needs_key: true, ..scope(compat, None) }.document();
+        assert_eq!(document["components"]["securitySchemes"]["key"]["scheme"], "bearer");
+        for (path, method, operation) in operations(&document) {
+            assert_eq!(operation["security"], json!([{"key": []}]), "{method} {path}");
+            assert!(operation["responses"][status].is_object(), "{method} {path}");
+        }
+        let open = scope(compat, None).document();
+        assert!(operations(&open).iter().all(|(.., operation)| operation.get("security").is_none()));
+    }
 }
