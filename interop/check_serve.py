@@ -1,5 +1,6 @@
 """Calls `natureddit serve` the way clients of TorchServe do: `requests`, multipart, a self-signed certificate."""
 
+import base64
 import concurrent.futures
 import json
 import warnings
@@ -86,6 +87,19 @@ def check_predictions(checks, client, project):
     checks.equal("text as a form field: status", form.status_code, 200)
     bare = client.call("PUT", f"/predictions/{MODEL}", data=photo)
     checks.equal("the bare image: answer", bare.text, client.predict(None, photo).text)
+    for what, body in bodies(title, photo).items():
+        checks.equal(f"{what}: answer", client.call("POST", f"/predictions/{MODEL}", **body).text, form.text)
+
+
+def bodies(title, photo):
+    """A post in the other forms that are read."""
+    coded = base64.b64encode(photo).decode()
+    return {
+        "a form": {"data": {"text": title, "image": coded}},
+        "a form with the file": {"data": {"text": title, "image": photo}},
+        "JSON": {"json": {"text": title, "image": coded}},
+        "JSON with b64": {"json": {"text": title, "image": {"b64": coded}}},
+    }
 
 
 def check_errors(checks, client, project):
@@ -93,6 +107,7 @@ def check_errors(checks, client, project):
     photo = project.photo(project.posts()[0]).read_bytes()
     predictions = f"/predictions/{MODEL}"
     form = {"data": "a=b", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
+    xml = {"data": "<text/>", "headers": {"Content-Type": "application/xml"}}
     cases = [
         ("no model of that name", client.predict("a", path="/predictions/none"), 404, "ModelNotFoundException"),
         ("no such version", client.predict("a", path=predictions + "/99999"), 404, "ModelVersionNotFoundException"),
@@ -104,7 +119,8 @@ def check_errors(checks, client, project):
         ("an image of 0 bytes", client.predict(image=b""), 400, "BadRequestException"),
         ("half an image", client.predict("a", photo[: len(photo) // 2]), 400, "BadRequestException"),
         ("a text that is no UTF-8", not_utf8(client), 400, "BadRequestException"),
-        ("another body", client.call("POST", predictions, **form), 415, "UnsupportedMediaTypeException"),
+        ("a form without ours", client.call("POST", predictions, **form), 400, "BadRequestException"),
+        ("another body", client.call("POST", predictions, **xml), 415, "UnsupportedMediaTypeException"),
         ("a body of 64 MB", client.predict("a", bytes(64_000_000)), 413, "RequestEntityTooLargeException"),
     ]
     for what, answer, status, kind in cases:

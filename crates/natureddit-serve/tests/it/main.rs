@@ -11,3 +11,4 @@ mod management;
 mod predictions;
 mod service;
 mod strict;
+mod torchserve;
