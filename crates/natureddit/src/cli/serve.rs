@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use natureddit_core::Progress;
 use natureddit_serve::{
-    BatchLimits, CERTIFICATE_FILE, ControlConfig, KeyError, Loader, ModelChoice, Models, ModelsConfig,
+    BatchLimits, CERTIFICATE_FILE, Compat, ControlConfig, KeyError, Loader, ModelChoice, Models, ModelsConfig,
     PreparationLimits, RequestLimits, ServeConfig, ServeError, Server, TlsError, TlsFiles,
 };
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub(super) struct Args {
     /// A config.properties of TorchServe, followed above natureddit.toml [default: $TS_CONFIG_FILE]
     #[arg(long, value_name = "FILE")]
     ts_config: Option<PathBuf>,
-    /// Serve this machine alone, with a certificate kept in DIR and without keys, whatever serve says
+    /// Serve this machine alone, with a certificate kept in DIR, without keys and with our own answers, whatever serve says
     #[arg(long, value_name = "DIR", hide = true)]
     self_signed: Option<PathBuf>,
     /// Stop as on Ctrl-C when the standard input is closed, as it is when the program that writes into it ends
@@ -122,6 +122,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         config.serve.is_plain_http = false;
         config.serve.tls = TlsConfig::SelfSigned { dir: session.path(dir)?, names: Vec::new() };
         config.serve.inference_key = InferenceKey::Never;
+        // Who asks reads no other answers.
+        config.serve.compat = Compat::Own;
     }
     // Before the models are loaded: who starts a server may be gone before it is ready.
     let closed = args.until_stdin_closes.then(|| signals::stdin_closed(config.serve.drain_timeout)).transpose()?;

@@ -137,7 +137,7 @@ impl ServeConfig {
             preparation_threads: at.integer("preparation_threads", raw.preparation_threads, 0..=1_024)?,
             preparation_pixels_max: at.integer("preparation_pixels_max", raw.preparation_pixels_max, PIXELS)?,
             compat: at.one_of("compat", &raw.compat, &[("own", Compat::Own), ("strict", Compat::Strict)])?,
-            instances_max: at.integer("instances_max", raw.instances_max, 1..=10_000)?,
+            instances_max: at.integer("instances_max", raw.instances_max, 1..=1_024)?,
             explanations_max: at.integer("explanations_max", raw.explanations_max, 1..=1_000)?,
             inference_key: at.one_of(
                 "inference_key",

@@ -142,6 +142,8 @@ fn keys_that_must_agree_are_compared() {
         ("[collect]\nplaceholder_sha256 = [\"d8358843\"]", "line 2: must be SHA-256 hashes of files"),
         ("[net]\napi_requests_per_second = 0", "= 0.0 in natureddit.toml line 2: must be from 0.001 to 1000"),
         ("[serve.tls]\ncert_file = \"a.pem\"", "line 2: must be set together with serve.tls.key_file"),
+        ("[serve]\ncompat = \"torchserve\"", "line 2: must be \"own\" or \"strict\""),
+        ("[serve]\ninstances_max = 1_025", "line 2: must be from 1 to 1024"),
         ("[serve]\nbodies_bytes_max = 1_000", "line 2: must be from 25000000 to "),
         ("[trainer]\ntune = \"all\"", "line 2: must be \"head\", unless model.precision = \"fp32\""),
         ("[trainer]\nimage_dropout = 0.8", "line 2: must be so that it and trainer.text_dropout = 0.15"),
