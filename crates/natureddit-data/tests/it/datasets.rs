@@ -226,7 +226,7 @@ fn what_a_killed_writer_left_half_written_goes_with_the_next_deletion_or_a_sweep
         left.iter().for_each(|path| fs::write_atomic(path, "p010,a title").unwrap());
         left
     };
-    fs::write_atomic(&labels.join("labels.csv"), "id,choice\np010,fauna\n").unwrap();
+    fs::write_atomic(&labels.join("titles.csv"), "id,title,choice\np011,a fox,fauna\n").unwrap();
     let left = leave();
     forget_posts(&data, &labels, &BTreeSet::new(), &Clock::fixed(SINCE)).unwrap();
     assert!(left.iter().all(|path| !path.exists()));
