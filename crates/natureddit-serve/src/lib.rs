@@ -24,7 +24,6 @@ mod server;
 mod store;
 mod tls;
 mod upkeep;
-mod version;
 
 pub use batcher::{BatchError, BatchLimits, Batcher, Reply, SubmitError};
 pub use compat::Compat;

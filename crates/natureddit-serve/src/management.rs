@@ -13,6 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use natureddit_model::version_number;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{self, RequestIds};
@@ -21,7 +22,7 @@ use crate::inference::Inference;
 use crate::keys::{AccessKeys, KeyKind};
 use crate::models::{Registration, TrafficChange};
 use crate::registry::Traffic;
-use crate::{reply, version};
+use crate::reply;
 
 /// Models that are listed where no limit is asked for, and the most that are.
 const LISTED: usize = 100;
@@ -110,7 +111,7 @@ impl Target {
     fn version(&self) -> Result<Option<u64>, ApiError> {
         let unknown =
             |version: &String| ApiError::ModelVersionNotFound { model: self.model.clone(), version: version.clone() };
-        self.version.as_ref().map(|text| version::number(text).ok_or_else(|| unknown(text))).transpose()
+        self.version.as_ref().map(|text| version_number(text).ok_or_else(|| unknown(text))).transpose()
     }
 }
 
@@ -281,7 +282,7 @@ async fn set_default(
 
 fn one_version(target: Target) -> Result<(String, u64, String), ApiError> {
     let text = target.version.unwrap_or_default();
-    match version::number(&text) {
+    match version_number(&text) {
         Some(version) => Ok((target.model, version, text)),
         None => Err(ApiError::NoSuchVersion { model: target.model, version: text }),
     }

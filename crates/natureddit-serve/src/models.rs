@@ -13,7 +13,7 @@ use crate::loaded::LoadedModel;
 use crate::loader::{LoadError, Loader};
 use crate::registry::{Registry, Share, Traffic, Versions};
 use crate::saved::{Saved, SavedModel, SavedVersion};
-use crate::store::{BundleFolder, ModelChoice, default_bundles, find_bundle};
+use crate::store::{BundleFolder, ModelChoice, StoreError, default_bundles, find_bundle};
 
 /// The models of a server.
 #[derive(Default)]
@@ -87,21 +87,25 @@ impl Models {
     /// The names of the models, each once.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.registry.all().into_keys().collect()
+        self.registry.names()
     }
 
     fn start(&self, before: Saved) -> Result<(), LoadError> {
         let Some(loader) = &self.loader else { return Ok(()) };
         let mut seen = self.lock();
-        for (name, model) in &before.models {
-            self.restore(loader, name, model);
-            seen.store_defaults.extend(model.store_default.map(|version| (name.clone(), version)));
-        }
         seen.unregistered = before.unregistered;
         let mut there = default_bundles(&loader.config.model_store)?;
         there.retain(|bundle| !seen.unregistered.contains(&bundle.name));
-        let nothing_before = self.registry.all().is_empty();
         let (defaults, others) = defaults_and_others(there);
+        for (name, mut model) in before.models {
+            // The store has another default since: the one before it would be loaded only to go again.
+            if defaults.iter().any(|now| now.name == name && Some(now.version) != model.store_default) {
+                model.versions.retain(|version| Some(version.version) != model.store_default);
+            }
+            self.restore(loader, &name, &model);
+            seen.store_defaults.extend(model.store_default.map(|version| (name, version)));
+        }
+        let nothing_before = self.registry.names().is_empty();
         let followed = defaults.iter().map(|bundle| (bundle, self.follow(loader, bundle, &mut seen)));
         let added = others.iter().map(|bundle| (bundle, self.add(loader, bundle)));
         for (bundle, done) in followed.chain(added) {
@@ -111,11 +115,9 @@ impl Models {
                 Ok(()) => {}
             }
         }
-        if self.registry.all().is_empty() {
-            let store = loader.config.model_store.clone();
-            return Err(crate::store::StoreError::Empty(store).into());
+        if self.registry.names().is_empty() {
+            return Err(StoreError::Empty(loader.config.model_store.clone()).into());
         }
-        self.save(&seen);
         Ok(())
     }
 
@@ -128,7 +130,10 @@ impl Models {
                 ..loader.config.batch.clone()
             };
             let loaded = bundle_at(loader, &version.url, Some(name)).and_then(|bundle| {
-                let bundle = BundleFolder { version: version.version, ..bundle };
+                // An archive may be another version's now.
+                if bundle.version != version.version {
+                    return Err(ApiError::NotFoundAt(version.url.clone()));
+                }
                 let model = loader.load(&bundle, batch, true).map_err(ApiError::from)?;
                 with_workers(model, version.workers, loader)
             });
@@ -379,26 +384,25 @@ fn bundle_at(loader: &Loader, url: &str, name: Option<&str>) -> Result<BundleFol
     if url.split('/').any(|part| part == "..") {
         return Err(ApiError::RelativePath(url.to_owned()));
     }
-    let archive = loader.config.model_store.join(url);
-    if !url.contains('/') && url.ends_with(".mar") && archive.is_file() {
-        return BundleFolder::archived(archive, name, false).map_err(|error| LoadError::from(error).into());
-    }
-    let parts: Vec<&str> = url.trim_end_matches('/').split('/').collect();
-    let choice = match parts[..] {
-        [model] => ModelChoice::Default(model.to_owned()),
-        [model, version] => {
-            let version = version.parse().map_err(|_| not_found())?;
-            ModelChoice::Version(model.to_owned(), version)
+    let found = find_bundle(&loader.config.model_store, &choice(url).ok_or_else(not_found)?);
+    let found = found.map_err(|error| match error {
+        // It is there, and what is wrong with it is what somebody needs to know.
+        StoreError::Archive(_) => LoadError::from(error).into(),
+        error => {
+            tracing::info!("nothing to register: {error}");
+            not_found()
         }
-        _ => return Err(not_found()),
-    };
-    let found = find_bundle(&loader.config.model_store, &choice).map_err(|error| {
-        tracing::info!("nothing to register: {error}");
-        not_found()
     })?;
     let name = name.unwrap_or(&found.name);
     if !natureddit_core::is_plain_name(name) {
         return Err(ApiError::Parameter(format!("model_name must be {}", natureddit_core::PLAIN_NAME)));
     }
     Ok(BundleFolder { name: name.to_owned(), ..found })
+}
+
+fn choice(url: &str) -> Option<ModelChoice> {
+    match url.trim_end_matches('/').split_once('/') {
+        None => Some(ModelChoice::Default(url.trim_end_matches('/').to_owned())),
+        Some((model, version)) => Some(ModelChoice::Version(model.to_owned(), version.parse().ok()?)),
+    }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use natureddit_model::version_number;
 use serde::{Deserialize, Serialize};
 
 use crate::access::RequestId;
 use crate::error::ApiError;
 use crate::loaded::{LoadedModel, ModelHold};
-use crate::version;
 
 /// A part of the requests that name no version.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub(crate) struct Traffic {
     /// Answers its share of the requests.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) canary: Option<Share>,
-    /// Is asked its share of the requests as well, after the answer; what it says is only counted.
+    /// Is asked its share of the requests as well, after the answer; what it says is only logged.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) shadow: Option<Share>,
 }
@@ -105,7 +105,7 @@ impl Registry {
         let versions = registry.get(name).ok_or_else(not_found)?;
         let hold = |model: &Arc<LoadedModel>| ModelHold::new(Arc::clone(model));
         if let Some(asked) = version {
-            let found = version::number(asked).and_then(|number| versions.loaded.get(&number));
+            let found = version_number(asked).and_then(|number| versions.loaded.get(&number));
             let model = found.ok_or_else(|| unknown_version(name, asked))?;
             return Ok(Chosen { model: hold(model), shadow: None });
         }
@@ -126,6 +126,11 @@ impl Registry {
     /// When there is no such model.
     pub(crate) fn versions(&self, name: &str) -> Result<Versions, ApiError> {
         self.read().get(name).cloned().ok_or_else(|| ApiError::ModelNotFound(name.to_owned()))
+    }
+
+    /// The names, each once.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.read().keys().cloned().collect()
     }
 
     /// A copy of everything.

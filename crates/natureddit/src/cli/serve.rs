@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::str::FromStr;
 
+use anyhow::anyhow;
 use natureddit_core::Progress;
 use natureddit_serve::{
     BatchLimits, CERTIFICATE_FILE, Compat, ControlConfig, KeyError, Loader, ModelChoice, Models, ModelsConfig,
@@ -142,6 +143,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
             (None, address) => address,
         },
     };
+    if config.serve.is_plain_http && addresses.management.is_some_and(|address| !address.ip().is_loopback()) {
+        let refused = Err(anyhow!("the management key would travel over plain HTTP"));
+        return refused.hint("begin inference_address with https:, or take a management_address of this machine alone");
+    }
     let runtime = wiring::tokio_runtime()?;
     let (server, ready) =
         start(&config, session, (store, choices.as_deref()), &addresses, &session.output.progress(), &runtime)?;
@@ -198,8 +203,8 @@ pub(super) fn start(
     };
     let models = loaded.names();
     let settings = serve_config(config, session, addresses);
-    let key_file = settings.control.key_file.clone().filter(|_| config.serve.management.key_required);
-    let server = hinted(runtime.block_on(Server::start(settings, loaded)), &config.serve.tls)?;
+    let key_file = settings.control.key_file.clone().filter(|_| settings.control.management_key);
+    let server = hinted(runtime.block_on(Server::start(settings, loaded)), &config.serve.tls, addresses)?;
     let scheme = if config.serve.is_plain_http { "http" } else { "https" };
     let url = format!("{scheme}://{}", server.address());
     let management = server.management_address();
@@ -258,7 +263,9 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> Se
 fn control_config(config: &Config, addresses: &Addresses) -> ControlConfig {
     let (serve, management) = (&config.serve, &config.serve.management);
     let inference_key = serve.needs_inference_key(addresses.inference);
-    let management_key = management.key_required && addresses.management.is_some();
+    // Whatever the settings say: where others than this machine can ask, they show a key.
+    let needs_key = |address: SocketAddr| management.key_required || !address.ip().is_loopback();
+    let management_key = addresses.management.is_some_and(needs_key);
     ControlConfig {
         management_address: addresses.management,
         management_key,
@@ -269,18 +276,21 @@ fn control_config(config: &Config, addresses: &Addresses) -> ControlConfig {
 }
 
 /// Says what to do about a server that did not start.
-fn hinted<T>(started: Result<T, ServeError>, tls: &TlsConfig) -> Result<T, CliError> {
-    match started.as_ref().err().and_then(|error| start_hint(error, tls)) {
+fn hinted<T>(started: Result<T, ServeError>, tls: &TlsConfig, addresses: &Addresses) -> Result<T, CliError> {
+    match started.as_ref().err().and_then(|error| start_hint(error, tls, addresses)) {
         Some(hint) => started.hint(hint),
         None => Ok(started?),
     }
 }
 
-fn start_hint(error: &ServeError, tls: &TlsConfig) -> Option<String> {
+fn start_hint(error: &ServeError, tls: &TlsConfig, addresses: &Addresses) -> Option<String> {
     Some(match error {
-        ServeError::Listen { source, .. } => match source.kind() {
+        ServeError::Listen { address, source } => match source.kind() {
             ErrorKind::AddrNotAvailable => "choose an address of this machine; 0.0.0.0 is all of them".to_owned(),
             ErrorKind::PermissionDenied => "choose a port from 1024 up, or give the program the right".to_owned(),
+            _ if addresses.management == Some(*address) => {
+                "--management-address 127.0.0.1:0 takes any free port, and --management-address off none".to_owned()
+            }
             _ => "--address 127.0.0.1:0 takes any free port".to_owned(),
         },
         ServeError::Tls(error) => tls_hint(error, tls),
@@ -345,11 +355,15 @@ mod tests {
     fn each_reason_not_to_start_has_its_own_hint() {
         let own = TlsConfig::SelfSigned { dir: "/tls".into(), names: Vec::new() };
         let files = TlsConfig::Files { cert: "c.pem".into(), key: "k.pem".into() };
-        let hint = |error: ServeError, tls: &TlsConfig| hinted::<()>(Err(error), tls).unwrap_err().hints().concat();
-        let listen = |kind: ErrorKind| {
-            let address = "127.0.0.1:1".parse().unwrap();
-            hint(ServeError::Listen { address, source: io::Error::from(kind) }, &own)
+        let addresses = Addresses { inference: "127.0.0.1:1".parse().unwrap(), management: "127.0.0.1:2".parse().ok() };
+        let hint = |error: ServeError, tls: &TlsConfig| {
+            hinted::<()>(Err(error), tls, &addresses).unwrap_err().hints().concat()
         };
+        let listen_at = |address: &str, kind: ErrorKind| {
+            hint(ServeError::Listen { address: address.parse().unwrap(), source: io::Error::from(kind) }, &own)
+        };
+        let listen = |kind| listen_at("127.0.0.1:1", kind);
+        assert!(listen_at("127.0.0.1:2", ErrorKind::AddrInUse).contains("--management-address off"));
         assert!(listen(ErrorKind::AddrInUse).contains("--address 127.0.0.1:0"));
         assert!(listen(ErrorKind::AddrNotAvailable).contains("an address of this machine"));
         assert!(listen(ErrorKind::PermissionDenied).contains("a port from 1024 up"));

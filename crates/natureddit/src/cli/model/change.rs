@@ -67,7 +67,9 @@ fn change(
     let (name, changed) = (model.name(&config).to_owned(), before != Some(version));
     session.output.result(&Changed { name, version, before, changed, reason })?;
     if changed {
-        session.output.note("a server that is running goes on with what it has loaded: start it again");
+        session.output.note(
+            "a server that was started without --models follows by itself; another goes on with what it has loaded",
+        );
     }
     Ok(())
 }

@@ -50,9 +50,7 @@ fn follow(properties: &ConfigProperties, config: &mut Config) {
     }
     if let Some(disabled) = properties.disable_token_authorization {
         serve.inference_key = if disabled { InferenceKey::Never } else { InferenceKey::Always };
-        // Who may change models is asked for a key wherever others than this machine's can ask.
-        let is_loopback = serve.management.address.is_some_and(|address| address.ip().is_loopback());
-        serve.management.key_required = !(disabled && is_loopback);
+        serve.management.key_required = !disabled;
     }
     if let Some(CertificateFiles { certificate, key }) = properties.certificate.clone() {
         serve.tls = TlsConfig::Files { cert: certificate, key };
@@ -99,6 +97,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cli::serve::{Addresses, control_config};
 
     fn config() -> Config {
         let environment =
@@ -135,7 +134,12 @@ mod tests {
         assert_eq!(serve.tls, TlsConfig::Files { cert: "/ts/c.pem".into(), key: "/ts/k.pem".into() });
         assert_eq!(serve.inference_key, InferenceKey::Never);
         assert_eq!(serve.management.address, Some("0.0.0.0:9081".parse().unwrap()));
-        assert!(serve.management.key_required, "others than this machine's reach it");
+        let key_is_asked_at = |management: &str| {
+            let management = management.parse().ok();
+            control_config(&config, &Addresses { inference: "127.0.0.1:1".parse().unwrap(), management }).management_key
+        };
+        assert!(key_is_asked_at("0.0.0.0:9081"), "others than this machine reach it");
+        assert!(!key_is_asked_at("127.0.0.1:9081"));
         assert_eq!(serve.connections_max, before.serve.connections_max);
         follow(&parse("inference_address=https://127.0.0.1"), &mut config);
         assert_eq!((config.serve.inference_address.port(), config.serve.is_plain_http), (443, false));
