@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::encoder::{BATCH_LEN, EncoderFiles, EncoderPair, Encoders, Features};
+use crate::encoder::{EncoderFiles, EncoderPair, Encoders, Features};
 use crate::error::ModelError;
 use crate::input::{InputError, ModelInput};
 use crate::preprocess::{InputLimits, Prepared, Preprocessor};
@@ -70,10 +70,7 @@ impl Embedder {
     /// [`ModelError`] when an encoder itself fails.
     pub fn embed(&mut self, inputs: &[ModelInput<'_>]) -> Result<Vec<Result<Features, InputError>>, ModelError> {
         let Self { preprocessor, lanes } = self;
-        let mut order: Vec<usize> = (0..inputs.len()).collect();
-        // Titles of like length share a batch, so that little of it is padding.
-        order.sort_by_key(|&at| inputs[at].text.map_or(0, str::len));
-        embed_ordered(lanes, &order, &|at: usize| preprocessor.prepare(&inputs[at]))
+        embed_all(lanes, inputs, &|input| preprocessor.prepare(input))
     }
 
     /// The features of each photo, in order, each read when its turn comes: no thread holds the bytes of more than one.
@@ -86,25 +83,22 @@ impl Embedder {
         read: impl Fn(&T) -> Result<Vec<u8>, E> + Sync,
     ) -> Result<Vec<Result<Features, E>>, ModelError> {
         let Self { preprocessor, lanes } = self;
-        let order: Vec<usize> = (0..photos.len()).collect();
-        embed_ordered(lanes, &order, &|at: usize| {
-            let bytes = read(&photos[at])?;
+        embed_all(lanes, photos, &|photo| {
+            let bytes = read(photo)?;
             Ok(preprocessor.prepare(&ModelInput { text: None, image: Some(&bytes) })?)
         })
     }
 }
 
-/// Deals the inputs in this order to the lanes, a batch at a time; the outcomes are in the order of the inputs.
-fn embed_ordered<E: Send>(
+/// Deals the inputs to the lanes; the outcomes are in the order of the inputs.
+fn embed_all<T: Sync, E: Send>(
     lanes: &mut [Encoders],
-    order: &[usize],
-    prepare: &(impl Fn(usize) -> Result<Prepared, E> + Sync),
+    inputs: &[T],
+    prepare: &(impl Fn(&T) -> Result<Prepared, E> + Sync),
 ) -> Result<Vec<Result<Features, E>>, ModelError> {
-    let batches: Vec<&[usize]> = order.chunks(BATCH_LEN).collect();
-    let next = AtomicUsize::new(0);
-    let (batches, next) = (&batches, &next);
-    let work = |lane| move || embed_batches(lane, batches, next, prepare);
-    let mut placed = Vec::with_capacity(order.len());
+    let next = &AtomicUsize::new(0);
+    let work = |lane| move || embed_some(lane, inputs, next, prepare);
+    let mut placed = Vec::with_capacity(inputs.len());
     for done in in_parallel(lanes.iter_mut().map(work)) {
         placed.extend(done?);
     }
@@ -112,32 +106,23 @@ fn embed_ordered<E: Send>(
     Ok(placed.into_iter().map(|(_, outcome)| outcome).collect())
 }
 
-/// Takes batches until none is left.
-fn embed_batches<E>(
+/// Takes inputs until none is left.
+fn embed_some<T, E>(
     encoders: &mut Encoders,
-    batches: &[&[usize]],
+    inputs: &[T],
     next: &AtomicUsize,
-    prepare: &impl Fn(usize) -> Result<Prepared, E>,
+    prepare: &impl Fn(&T) -> Result<Prepared, E>,
 ) -> Result<Vec<Placed<E>>, RuntimeError> {
-    let mut placed: Vec<Placed<E>> = Vec::new();
-    while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let mut readable = Vec::with_capacity(batch.len());
-        let first = placed.len();
-        for &at in *batch {
-            let prepared = prepare(at);
-            placed.push((
-                at,
-                prepared.map(|prepared| {
-                    readable.push(prepared);
-                    Features::default()
-                }),
-            ));
-        }
-        let features = encoders.encode(&readable)?;
-        let read = placed[first..].iter_mut().filter_map(|(_, outcome)| outcome.as_mut().ok());
-        read.zip(features).for_each(|(outcome, features)| *outcome = features);
+    let mut placed = Vec::new();
+    loop {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        let Some(input) = inputs.get(at) else { return Ok(placed) };
+        let outcome = match prepare(input) {
+            Ok(prepared) => Ok(encoders.encode_one(&prepared)?),
+            Err(error) => Err(error),
+        };
+        placed.push((at, outcome));
     }
-    Ok(placed)
 }
 
 /// Runs every piece of work on a thread of its own and gives their results in order.

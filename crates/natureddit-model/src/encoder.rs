@@ -32,11 +32,10 @@ pub use source::EncoderFiles;
 use source::{HashedFile, TokenizerSource, WeightsSource};
 pub use spec::{EncoderSource, EncoderSpec, TextPooling};
 
-/// Raised whenever the graphs built from the same weights would answer otherwise.
-const GRAPH_VERSION: u32 = 1;
-
-/// How many photos or titles go through an encoder at once.
-pub(crate) const BATCH_LEN: usize = 16;
+/// Raised whenever the same weights would give a photo other features.
+const IMAGE_VERSION: u32 = 1;
+/// The same of titles. In version 1 those of like length went through the graph together, which changed last bits.
+const TEXT_VERSION: u32 = 2;
 
 /// The licence of weights that come without one.
 const LICENCE_UNKNOWN: &str = "not stated";
@@ -317,13 +316,13 @@ impl EncoderPair {
     /// What decides the features of a photo: the same hash and the same photo give the same features.
     #[must_use]
     pub fn image_hash(&self) -> ContentHash {
-        fingerprint("image", self.image.identity(), format!("{:?}", self.image.preprocess))
+        fingerprint(("image", IMAGE_VERSION), self.image.identity(), format!("{:?}", self.image.preprocess))
     }
 
     /// What decides the features of a title.
     #[must_use]
     pub fn text_hash(&self) -> ContentHash {
-        fingerprint("text", self.text.identity(), format!("{:?}", self.preprocess().text))
+        fingerprint(("text", TEXT_VERSION), self.text.identity(), format!("{:?}", self.preprocess().text))
     }
 
     /// How many features the graphs give.
@@ -353,9 +352,9 @@ impl EncoderPair {
     }
 }
 
-fn fingerprint(kind: &str, identity: Vec<String>, preprocess: String) -> ContentHash {
+fn fingerprint((kind, version): (&str, u32), identity: Vec<String>, preprocess: String) -> ContentHash {
     let mut hasher = ContentHasher::new();
-    hasher.part(kind).part(GRAPH_VERSION.to_le_bytes()).part(PREPROCESS_VERSION.to_le_bytes());
+    hasher.part(kind).part(version.to_le_bytes()).part(PREPROCESS_VERSION.to_le_bytes());
     for part in identity {
         hasher.part(part);
     }

@@ -21,7 +21,7 @@ mod words;
 
 use std::ops::Range;
 
-use crate::encoder::{BATCH_LEN, Features};
+use crate::encoder::Features;
 use crate::error::ModelError;
 use crate::input::{InputError, ModelInput};
 use crate::predictor::{Prediction, Predictor};
@@ -89,7 +89,7 @@ impl Predictor {
     pub fn explain(&mut self, input: &ModelInput<'_>, options: &ExplainOptions) -> Result<Explanation, ExplainError> {
         let (preprocessor, encoders, head) = self.parts();
         let variants = Variants::new(input, options, preprocessor.middle(), |input| preprocessor.prepare(input))?;
-        let encode = |inputs: &[Prepared]| Ok(encoders.encode(inputs)?);
+        let encode = |input: &Prepared| Ok(encoders.encode_one(input)?);
         Ok(weigh(&variants, encode, |features| head.probabilities(features))?)
     }
 }
@@ -97,23 +97,20 @@ impl Predictor {
 /// Asks a model that is at hand about each variant. What a variant shares with the post is not encoded again.
 fn weigh(
     variants: &Variants,
-    mut encode: impl FnMut(&[Prepared]) -> Result<Vec<Features>, ModelError>,
+    mut encode: impl FnMut(&Prepared) -> Result<Features, ModelError>,
     answer: impl Fn(&Features) -> Vec<f32>,
 ) -> Result<Explanation, ModelError> {
-    let whole = encode(std::slice::from_ref(variants.whole()))?.pop().unwrap_or_default();
+    let whole = encode(variants.whole())?;
     let mut without = Vec::with_capacity(variants.len());
-    let all: Vec<usize> = (0..variants.len()).collect();
-    // Not all at once: a finer grid than usual would take gigabytes.
-    for indices in all.chunks(BATCH_LEN) {
-        let changed: Vec<Prepared> = indices.iter().map(|&index| variants.changed(index)).collect();
-        for (&index, features) in indices.iter().zip(encode(&changed)?) {
-            let features = if variants.is_of_the_title(index) {
-                Features { text: features.text, ..whole.clone() }
-            } else {
-                Features { image: features.image, ..whole.clone() }
-            };
-            without.push(Prediction::new(answer(&features)));
-        }
+    // One after the other: a finer grid than usual would take gigabytes.
+    for index in 0..variants.len() {
+        let features = encode(&variants.changed(index))?;
+        let features = if variants.is_of_the_title(index) {
+            Features { text: features.text, ..whole.clone() }
+        } else {
+            Features { image: features.image, ..whole.clone() }
+        };
+        without.push(Prediction::new(answer(&features)));
     }
     Ok(variants.explanation(Prediction::new(answer(&whole)), &without))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{BATCH_LEN, EncoderFiles, EncoderPair, Features, Ports};
+use super::{EncoderFiles, EncoderPair, Features, Ports};
 use crate::error::ModelError;
 use crate::preprocess::{Prepared, PreprocessConfig};
 use crate::quantization::Precision;
@@ -82,67 +82,48 @@ impl Encoders {
 
     /// The features of each prepared input, in order.
     ///
+    /// Each goes through the graphs alone: how many rows are multiplied at once, and padding, decide the order in which ONNX
+    /// Runtime adds, and so the last bits. On one thread a batch is no faster either.
+    ///
     /// # Errors
     /// When a graph cannot be run.
     pub fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, RuntimeError> {
-        let mut features = vec![Features::default(); inputs.len()];
-        let photos: Vec<usize> = (0..inputs.len()).filter(|&i| inputs[i].pixels.is_some()).collect();
-        for batch in photos.chunks(BATCH_LEN) {
-            for (&at, values) in batch.iter().zip(self.encode_photos(inputs, batch)?) {
-                features[at].image = Some(values);
-            }
-        }
-        let length = |i: usize| inputs[i].tokens.as_ref().map_or(0, Vec::len);
-        let mut titles: Vec<usize> = (0..inputs.len()).filter(|&i| length(i) > 0).collect();
-        // Titles of like length share a batch, so that little of it is padding.
-        titles.sort_by_key(|&i| length(i));
-        for batch in titles.chunks(BATCH_LEN) {
-            for (&at, values) in batch.iter().zip(self.encode_titles(inputs, batch)?) {
-                features[at].text = Some(values);
-            }
-        }
-        Ok(features)
+        inputs.iter().map(|input| self.encode_one(input)).collect()
     }
 
-    fn encode_photos(&mut self, inputs: &[Prepared], batch: &[usize]) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        let mut pixels = Vec::with_capacity(batch.len() * 3 * self.image_size * self.image_size);
-        batch.iter().filter_map(|&i| inputs[i].pixels.as_ref()).for_each(|p| pixels.extend_from_slice(p));
-        let shape = vec![batch.len(), 3, self.image_size, self.image_size];
+    /// As [`Encoders::encode`].
+    pub(crate) fn encode_one(&mut self, input: &Prepared) -> Result<Features, RuntimeError> {
+        let image = input.pixels.as_ref().map(|pixels| self.encode_photo(pixels)).transpose()?;
+        let tokens = input.tokens.as_ref().filter(|tokens| !tokens.is_empty());
+        let text = tokens.map(|tokens| self.encode_title(tokens)).transpose()?;
+        Ok(Features { image, text })
+    }
+
+    fn encode_photo(&mut self, pixels: &[f32]) -> Result<Vec<f32>, RuntimeError> {
+        let shape = vec![1, 3, self.image_size, self.image_size];
         let Ports { inputs, output } = &self.ports.image;
-        let feeds: Vec<_> = inputs.iter().map(|name| Feed::F32(name, shape.clone(), &pixels)).collect();
-        let output = self.image.run(&feeds, output)?;
-        rows(&output, batch.len(), self.widths.image)
+        let feeds: Vec<_> = inputs.iter().map(|name| Feed::F32(name, shape.clone(), pixels)).collect();
+        whole(self.image.run(&feeds, output)?, self.widths.image)
     }
 
-    fn encode_titles(&mut self, inputs: &[Prepared], batch: &[usize]) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        let tokens: Vec<&[i64]> = batch.iter().filter_map(|&i| inputs[i].tokens.as_deref()).collect();
-        let length = tokens.iter().map(|t| t.len()).max().unwrap_or(0);
-        let mut ids = vec![0; batch.len() * length];
-        let mut mask = vec![0; batch.len() * length];
-        for (row, title) in tokens.iter().enumerate() {
-            let start = row * length;
-            ids[start..start + title.len()].copy_from_slice(title);
-            mask[start..start + title.len()].fill(1);
-        }
-        let shape = vec![batch.len(), length];
+    fn encode_title(&mut self, tokens: &[i64]) -> Result<Vec<f32>, RuntimeError> {
+        let mask = vec![1; tokens.len()];
         // All tokens are of the first kind, where a graph asks for it.
-        let kinds = vec![0; ids.len()];
+        let kinds = vec![0; tokens.len()];
         let Ports { inputs, output } = &self.ports.text;
-        let values = [&ids, &mask, &kinds];
+        let values = [tokens, &mask, &kinds];
         let feeds: Vec<_> =
-            inputs.iter().zip(values).map(|(name, values)| Feed::I64(name, shape.clone(), values)).collect();
-        let output = self.text.run(&feeds, output)?;
-        rows(&output, batch.len(), self.widths.text)
+            inputs.iter().zip(values).map(|(name, values)| Feed::I64(name, vec![1, tokens.len()], values)).collect();
+        whole(self.text.run(&feeds, output)?, self.widths.text)
     }
 }
 
-/// The features of each input; a graph that gives others than it should is not cut to fit.
-fn rows(output: &[f32], count: usize, width: usize) -> Result<Vec<Vec<f32>>, RuntimeError> {
-    if width == 0 || output.len() != count * width {
-        let reason = format!("{} values for {count} inputs with {width} features each", output.len());
-        return Err(RuntimeError::Run(reason));
+/// The features of one input; a graph that gives others than it should is not cut to fit.
+fn whole(output: Vec<f32>, width: usize) -> Result<Vec<f32>, RuntimeError> {
+    if width == 0 || output.len() != width {
+        return Err(RuntimeError::Run(format!("{} features and not {width}", output.len())));
     }
-    Ok(output.chunks_exact(width).map(<[f32]>::to_vec).collect())
+    Ok(output)
 }
 
 #[cfg(test)]
@@ -151,9 +132,9 @@ mod tests {
 
     #[test]
     fn a_graph_gives_what_was_promised() {
-        assert_eq!(rows(&[1.0, 2.0, 3.0, 4.0], 2, 2).unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
-        let error = rows(&[1.0, 2.0, 3.0, 4.0], 2, 3).unwrap_err();
-        assert_eq!(error.to_string(), "inference failed: 4 values for 2 inputs with 3 features each");
-        assert!(rows(&[], 2, 0).is_err());
+        assert_eq!(whole(vec![1.0, 2.0], 2).unwrap(), [1.0, 2.0]);
+        let error = whole(vec![1.0, 2.0, 3.0, 4.0], 2).unwrap_err();
+        assert_eq!(error.to_string(), "inference failed: 4 features and not 2");
+        assert!(whole(Vec::new(), 0).is_err());
     }
 }

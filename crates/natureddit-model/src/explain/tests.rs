@@ -5,13 +5,10 @@ const SIDE: usize = 14;
 
 /// A model without networks: a title's feature is the sum of its tokens, a photo's how bright its first corner of two by two
 /// pixels is. The first class is the likelier the larger either is.
-fn encode(inputs: &[Prepared]) -> Result<Vec<Features>, ModelError> {
-    assert!(inputs.len() <= BATCH_LEN, "{} photos are in memory at once", inputs.len());
+fn encode(input: &Prepared) -> Result<Features, ModelError> {
     let corner = |pixels: &Vec<f32>| vec![pixels[0] + pixels[1] + pixels[SIDE] + pixels[SIDE + 1]];
     let sum = |tokens: &Vec<i64>| vec![tokens.iter().sum::<i64>() as f32];
-    let features =
-        |input: &Prepared| Features { image: input.pixels.as_ref().map(corner), text: input.tokens.as_ref().map(sum) };
-    Ok(inputs.iter().map(features).collect())
+    Ok(Features { image: input.pixels.as_ref().map(corner), text: input.tokens.as_ref().map(sum) })
 }
 
 fn answer(features: &Features) -> Vec<f32> {
@@ -123,7 +120,7 @@ fn a_model_that_is_asked_about_whole_posts_gives_the_same_weights() {
     for (title, photo) in [(Some("a fox! on a rock"), Some(photo())), (Some("fox"), None), (None, Some(photo()))] {
         let variants = variants(title, photo);
         let ask = |prepared: &Prepared| {
-            let features = encode(std::slice::from_ref(prepared)).unwrap().remove(0);
+            let features = encode(prepared).unwrap();
             Prediction::new(answer(&features))
         };
         let without: Vec<Prediction> = (0..variants.len()).map(|index| ask(&variants.variant(index))).collect();
