@@ -120,8 +120,8 @@ impl ComposedModel {
     ///
     /// # Errors
     /// When the runtime refuses it.
-    pub fn load(onnx: &[u8], runtime: &Runtime, threads: usize) -> Result<Self, RuntimeError> {
-        runtime.open("composed model", onnx, threads).map(Self)
+    pub fn load(onnx: &[u8], runtime: &Runtime) -> Result<Self, RuntimeError> {
+        runtime.open("composed model", onnx).map(Self)
     }
 
     /// The probabilities of each post, in order.
@@ -152,7 +152,7 @@ pub fn composed_difference(
     options: &PredictorOptions,
 ) -> Result<f32, ModelError> {
     let mut predictor = Predictor::load(bundle, runtime, options)?;
-    let mut composed = ComposedModel::load(onnx, runtime, options.threads)?;
+    let mut composed = ComposedModel::load(onnx, runtime)?;
     let photo = slope().to_jpeg(90);
     let (text, image) = (Some("A fox beside the lake"), Some(photo.as_slice()));
     let posts = [ModelInput { text, image }, ModelInput { text: None, image }, ModelInput { text, image: None }];

@@ -118,19 +118,22 @@ fn embed_some<T, E>(
         let at = next.fetch_add(1, Ordering::Relaxed);
         let Some(input) = inputs.get(at) else { return Ok(placed) };
         let outcome = match prepare(input) {
-            Ok(prepared) => Ok(encoders.encode_one(&prepared)?),
+            Ok(prepared) => Ok(encoders.encode(&[prepared])?.swap_remove(0)),
             Err(error) => Err(error),
         };
         placed.push((at, outcome));
     }
 }
 
-/// Runs every piece of work on a thread of its own and gives their results in order.
-pub(crate) fn in_parallel<T: Send>(work: impl Iterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
+/// Runs every piece of work at the same time, the first on this thread, and gives their results in order.
+pub(crate) fn in_parallel<T: Send>(mut work: impl Iterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
     thread::scope(|scope| {
+        let Some(first) = work.next() else { return Vec::new() };
         let threads: Vec<_> = work.map(|piece| scope.spawn(piece)).collect();
+        let mut results = vec![first()];
         let join =
             |thread: thread::ScopedJoinHandle<'_, T>| thread.join().unwrap_or_else(|e| std::panic::resume_unwind(e));
-        threads.into_iter().map(join).collect()
+        results.extend(threads.into_iter().map(join));
+        results
     })
 }

@@ -30,6 +30,9 @@ use crate::preprocess::Prepared;
 pub use occlusion::OcclusionMap;
 pub use variants::Variants;
 
+/// How many changed posts are in memory at a time: a finer grid than usual would take gigabytes.
+const AT_ONCE: usize = 16;
+
 /// How an answer is explained.
 #[derive(Clone, Copy, Debug)]
 pub struct ExplainOptions {
@@ -89,7 +92,7 @@ impl Predictor {
     pub fn explain(&mut self, input: &ModelInput<'_>, options: &ExplainOptions) -> Result<Explanation, ExplainError> {
         let (preprocessor, encoders, head) = self.parts();
         let variants = Variants::new(input, options, preprocessor.middle(), |input| preprocessor.prepare(input))?;
-        let encode = |input: &Prepared| Ok(encoders.encode_one(input)?);
+        let encode = |inputs: &[Prepared]| Ok(encoders.encode(inputs)?);
         Ok(weigh(&variants, encode, |features| head.probabilities(features))?)
     }
 }
@@ -97,20 +100,22 @@ impl Predictor {
 /// Asks a model that is at hand about each variant. What a variant shares with the post is not encoded again.
 fn weigh(
     variants: &Variants,
-    mut encode: impl FnMut(&Prepared) -> Result<Features, ModelError>,
+    mut encode: impl FnMut(&[Prepared]) -> Result<Vec<Features>, ModelError>,
     answer: impl Fn(&Features) -> Vec<f32>,
 ) -> Result<Explanation, ModelError> {
-    let whole = encode(variants.whole())?;
+    let whole = encode(std::slice::from_ref(variants.whole()))?.pop().unwrap_or_default();
     let mut without = Vec::with_capacity(variants.len());
-    // One after the other: a finer grid than usual would take gigabytes.
-    for index in 0..variants.len() {
-        let features = encode(&variants.changed(index))?;
-        let features = if variants.is_of_the_title(index) {
-            Features { text: features.text, ..whole.clone() }
-        } else {
-            Features { image: features.image, ..whole.clone() }
-        };
-        without.push(Prediction::new(answer(&features)));
+    let all: Vec<usize> = (0..variants.len()).collect();
+    for indices in all.chunks(AT_ONCE) {
+        let changed: Vec<Prepared> = indices.iter().map(|&index| variants.changed(index)).collect();
+        for (&index, features) in indices.iter().zip(encode(&changed)?) {
+            let features = if variants.is_of_the_title(index) {
+                Features { text: features.text, ..whole.clone() }
+            } else {
+                Features { image: features.image, ..whole.clone() }
+            };
+            without.push(Prediction::new(answer(&features)));
+        }
     }
     Ok(variants.explanation(Prediction::new(answer(&whole)), &without))
 }

@@ -10,6 +10,7 @@ mod embedder;
 mod encoder;
 mod error;
 mod explain;
+mod feature_cache;
 mod feature_table;
 mod head;
 mod input;
@@ -35,6 +36,7 @@ pub use encoder::{
 };
 pub use error::ModelError;
 pub use explain::{ExplainError, ExplainOptions, Explanation, OcclusionMap, Variants, WordWeight};
+pub use feature_cache::FeatureCache;
 pub use feature_table::{read_features, write_features};
 pub use head::Head;
 pub use input::{InputError, ModelInput};

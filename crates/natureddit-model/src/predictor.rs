@@ -82,7 +82,9 @@ impl Predictor {
     /// # Errors
     /// When an encoder fails.
     pub fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, ModelError> {
-        Ok(self.encoders.encode(inputs)?)
+        let mut features = self.encoders.encode(inputs)?;
+        inputs.iter().zip(&mut features).for_each(|(input, encoded)| input.share(encoded));
+        Ok(features)
     }
 
     /// An answer for each input, in order.

@@ -6,7 +6,7 @@ mod text;
 use std::path::Path;
 use std::sync::Arc;
 
-use natureddit_core::fs;
+use natureddit_core::{ContentHash, ContentHasher, fs};
 use natureddit_image::ImageLimits;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,8 @@ pub use image::{Channels, ImagePreprocess, ResizeFilter};
 pub use text::TextPreprocess;
 pub(crate) use text::TokenizerError;
 
+use crate::encoder::Features;
+use crate::feature_cache::FeatureCache;
 use crate::input::{InputError, ModelInput};
 
 /// Raised whenever the same input would give other tensors than before. Version 1 knew no colour profiles, which few photos
@@ -66,6 +68,38 @@ pub struct Prepared {
     pub(crate) pixels: Option<Vec<f32>>,
     /// Token ids without padding.
     pub(crate) tokens: Option<Vec<i64>>,
+    /// What is known of the photo's features, and of the title's, without the encoders.
+    kept: [Option<KeptFeatures>; 2],
+}
+
+/// Features that a cache has or shall have.
+#[derive(Clone, Debug)]
+enum KeptFeatures {
+    Found(Arc<[f32]>),
+    Under(FeatureCache, ContentHash),
+}
+
+impl KeptFeatures {
+    fn look_up(cache: &FeatureCache, key: ContentHash) -> Self {
+        cache.get(&key).map_or_else(|| Self::Under(cache.clone(), key), Self::Found)
+    }
+}
+
+impl Prepared {
+    pub(crate) fn new(pixels: Option<Vec<f32>>, tokens: Option<Vec<i64>>) -> Self {
+        Self { pixels, tokens, kept: [None, None] }
+    }
+
+    /// Adds to what the encoders said of this input what a cache has, and the other way round.
+    pub(crate) fn share(&self, encoded: &mut Features) {
+        for (kept, features) in self.kept.iter().zip([&mut encoded.image, &mut encoded.text]) {
+            match (kept, &features) {
+                (Some(KeptFeatures::Found(found)), _) => *features = Some(found.to_vec()),
+                (Some(KeptFeatures::Under(cache, key)), Some(features)) => cache.insert(*key, features),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// The preprocessing of one model; cheap to clone, used from many threads.
@@ -110,15 +144,49 @@ impl Preprocessor {
     /// # Errors
     /// [`InputError`] when there is neither, or one of them cannot be read within the limits.
     pub fn prepare(&self, input: &ModelInput<'_>) -> Result<Prepared, InputError> {
-        let Inner { config, tokenizer, limits } = &*self.0;
-        let title = input.text.filter(|text| !text.trim().is_empty());
-        if title.is_none() && input.image.is_none() {
-            return Err(InputError::Empty);
-        }
-        let tokens = title.map(|title| text::tokenise(tokenizer, title, limits.text_bytes_max)).transpose()?;
-        let pixels = input.image.map(|bytes| config.image.pixels(bytes, &limits.image)).transpose()?;
-        Ok(Prepared { pixels, tokens })
+        let ModelInput { text, image } = without_blank(input)?;
+        Ok(Prepared::new(self.pixels(image)?, self.tokens(text)?))
     }
+
+    /// As [`Preprocessor::prepare`]. A part whose features are in the cache, which is one of this model, does not go through
+    /// the encoders, and a photo is not even decoded; what is not there yet will be, once there is an answer.
+    ///
+    /// # Errors
+    /// As [`Preprocessor::prepare`].
+    pub fn prepare_with(&self, cache: &FeatureCache, input: &ModelInput<'_>) -> Result<Prepared, InputError> {
+        let ModelInput { text, image } = without_blank(input)?;
+        let look_up = |kind: &str, bytes: &[u8]| {
+            KeptFeatures::look_up(cache, ContentHasher::new().part(kind).part(bytes).finish())
+        };
+        let kept = [
+            image.filter(|_| cache.is_on()).map(|photo| look_up("image", photo)),
+            text.filter(|_| cache.is_on()).map(|title| look_up("text", title.as_bytes())),
+        ];
+        let [photo_is_known, title_is_known] =
+            [0, 1].map(|part: usize| matches!(kept[part], Some(KeptFeatures::Found(_))));
+        let pixels = self.pixels(image.filter(|_| !photo_is_known))?;
+        let tokens = self.tokens(text.filter(|_| !title_is_known))?;
+        Ok(Prepared { pixels, tokens, kept })
+    }
+
+    fn pixels(&self, photo: Option<&[u8]>) -> Result<Option<Vec<f32>>, InputError> {
+        let Inner { config, limits, .. } = &*self.0;
+        Ok(photo.map(|bytes| config.image.pixels(bytes, &limits.image)).transpose()?)
+    }
+
+    fn tokens(&self, title: Option<&str>) -> Result<Option<Vec<i64>>, InputError> {
+        let Inner { tokenizer, limits, .. } = &*self.0;
+        title.map(|title| text::tokenise(tokenizer, title, limits.text_bytes_max)).transpose()
+    }
+}
+
+/// The input with no title for one of white space, when anything is left.
+fn without_blank<'a>(input: &ModelInput<'a>) -> Result<ModelInput<'a>, InputError> {
+    let text = input.text.filter(|text| !text.trim().is_empty());
+    if text.is_none() && input.image.is_none() {
+        return Err(InputError::Empty);
+    }
+    Ok(ModelInput { text, image: input.image })
 }
 
 impl std::fmt::Debug for Preprocessor {

@@ -173,7 +173,7 @@ fn calibrate<T: Send>(
     let observer = Observer::new(graph).map_err(|reason| QuantizeError::Graph { encoder, reason })?;
     let inputs = Mutex::new(inputs.fuse());
     let lane = || -> Result<ActivationRanges, QuantizeError> {
-        let mut graph = runtime.open(encoder, &observer.onnx, 1)?;
+        let mut graph = runtime.open(encoder, &observer.onnx)?;
         let mut ranges = ActivationRanges::default();
         loop {
             // An iterator that has panicked has its panic go on where it happened.

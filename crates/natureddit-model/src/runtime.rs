@@ -96,28 +96,27 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// Opens a graph from its bytes.
-    pub(crate) fn open(&self, name: &str, onnx: &[u8], threads: usize) -> Result<Graph, RuntimeError> {
-        self.session(name, threads, |builder| builder.commit_from_memory(onnx))
+    /// Opens a graph from its bytes. It runs on the thread that calls it: whoever has more threads opens it for each.
+    pub(crate) fn open(&self, name: &str, onnx: &[u8]) -> Result<Graph, RuntimeError> {
+        self.session(name, |builder| builder.commit_from_memory(onnx))
     }
 
-    /// Opens a graph file.
-    pub(crate) fn open_file(&self, path: &Path, threads: usize) -> Result<Graph, RuntimeError> {
+    /// Opens a graph file, as [`Runtime::open`].
+    pub(crate) fn open_file(&self, path: &Path) -> Result<Graph, RuntimeError> {
         fs::metadata(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        self.session(&name, threads, |builder| builder.commit_from_file(path))
+        self.session(&name, |builder| builder.commit_from_file(path))
     }
 
     fn session(
         &self,
         name: &str,
-        threads: usize,
         commit: impl FnOnce(&mut ort::session::builder::SessionBuilder) -> ort::Result<Session>,
     ) -> Result<Graph, RuntimeError> {
         let failed = |e: ort::Error| RuntimeError::Graph { name: name.to_owned(), reason: e.to_string() };
         let builder = Session::builder(&self.0).map_err(failed)?;
         let builder = builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(|e| failed(e.into()))?;
-        let mut builder = builder.with_intra_threads(threads.max(1)).map_err(|e| failed(e.into()))?;
+        let mut builder = builder.with_intra_threads(1).map_err(|e| failed(e.into()))?;
         commit(&mut builder).map(|session| Graph { session }).map_err(failed)
     }
 }

@@ -52,6 +52,8 @@ pub struct LoadedModel {
     /// The part of a photo that the model sees, as [`natureddit_model::Preprocessor::middle`] says.
     pub(crate) middle: Option<f32>,
     prepare: Arc<Prepare>,
+    /// As `prepare`, where what was asked before need not go through the encoders again.
+    recall: Arc<Prepare>,
     workers: Vec<Arc<Worker>>,
     start_worker: Arc<StartWorker>,
     batch: BatchLimits,
@@ -108,6 +110,7 @@ impl LoadedModel {
             is_default: false,
             classes,
             middle: None,
+            recall: Arc::clone(&prepare),
             prepare,
             workers,
             start_worker,
@@ -129,6 +132,15 @@ impl LoadedModel {
         Self { middle, ..self }
     }
 
+    /// The same, preparing posts for a prediction in another way than those that are explained.
+    #[must_use]
+    pub(crate) fn recalling(
+        self,
+        recall: impl Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { recall: Arc::new(recall), ..self }
+    }
+
     /// The same, from elsewhere.
     #[must_use]
     pub(crate) fn from(self, origin: Origin) -> Self {
@@ -148,7 +160,8 @@ impl LoadedModel {
         let (prepare, start_worker) = (Arc::clone(&self.prepare), Arc::clone(&self.start_worker));
         let (at, classes, batch) = ((self.name(), self.version), self.classes.clone(), self.batch.clone());
         let scaled = Self::assemble(at, classes, prepare, workers, batch, start_worker).from(self.origin.clone());
-        Ok(Self { is_default: self.is_default, middle: self.middle, ..scaled })
+        let recall = Arc::clone(&self.recall);
+        Ok(Self { is_default: self.is_default, middle: self.middle, recall, ..scaled })
     }
 
     /// The model's name.
@@ -192,6 +205,11 @@ impl LoadedModel {
     /// Decodes and tokenises: not for an async thread.
     pub(crate) fn prepare(&self, input: &ModelInput<'_>) -> Result<Prepared, InputError> {
         (self.prepare)(input)
+    }
+
+    /// As [`Self::prepare`], for a prediction alone: what the model knows already is not made again.
+    pub(crate) fn recall(&self, input: &ModelInput<'_>) -> Result<Prepared, InputError> {
+        (self.recall)(input)
     }
 
     /// Queues a request with the worker that has the fewest.

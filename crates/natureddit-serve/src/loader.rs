@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use natureddit_core::Clock;
-use natureddit_model::{ModelBundle, ModelError, Predictor, PredictorOptions, Runtime};
+use natureddit_model::{FeatureCache, ModelBundle, ModelError, Predictor, PredictorOptions, Runtime};
 
 use crate::batcher::{BatchLimits, Batcher};
 use crate::loaded::{LoadedModel, Origin, Worker, WorkerError};
@@ -19,6 +19,8 @@ pub struct ModelsConfig {
     pub choices: Vec<ModelChoice>,
     /// What each model may use.
     pub predictor: PredictorOptions,
+    /// How many bytes of features each model keeps for photos and titles that come again; 0: none.
+    pub embedding_cache_bytes_max: usize,
     /// How requests to a model are gathered.
     pub batch: BatchLimits,
     /// The most workers a model may be scaled to.
@@ -66,8 +68,11 @@ impl Loader {
     /// Loads bundles with this library.
     #[must_use]
     pub fn new(config: ModelsConfig, runtime: Runtime) -> Self {
-        let options = config.predictor;
-        Self { config, open: Arc::new(move |bundle, batch| open(bundle, batch, &options, &runtime)) }
+        let (options, cache_bytes_max) = (config.predictor, config.embedding_cache_bytes_max);
+        let open = move |bundle: &BundleFolder, batch| {
+            open(bundle, batch, &options, FeatureCache::new(cache_bytes_max), &runtime)
+        };
+        Self { config, open: Arc::new(open) }
     }
 
     /// Makes models in another way, from their name, version and folder: for tests, whose models need no weights.
@@ -111,6 +116,7 @@ fn open(
     bundle: &BundleFolder,
     batch: BatchLimits,
     options: &PredictorOptions,
+    cache: FeatureCache,
     runtime: &Runtime,
 ) -> Result<LoadedModel, LoadError> {
     let BundleFolder { name, version, folder, .. } = bundle;
@@ -131,9 +137,10 @@ fn open(
         let again = || load(&read).map_err(|e| WorkerError::Load(e.to_string()));
         worker(&thread, there.map_or_else(again, Ok)?, limits)
     };
-    let middle = preprocessor.middle();
+    let (middle, again) = (preprocessor.middle(), preprocessor.clone());
     let model = LoadedModel::start((name, *version), classes, move |input| preprocessor.prepare(input), batch, start);
-    model.map(|model| model.seeing(middle)).map_err(|source| LoadError::Worker { name: name.clone(), source })
+    let model = model.map(|model| model.seeing(middle).recalling(move |input| again.prepare_with(&cache, input)));
+    model.map_err(|source| LoadError::Worker { name: name.clone(), source })
 }
 
 fn worker(name: &str, mut predictor: Predictor, limits: &BatchLimits) -> Result<Worker, WorkerError> {

@@ -1,8 +1,10 @@
 //! Encoders at work.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{EncoderFiles, EncoderPair, Features, Ports};
+use crate::embedder::in_parallel;
 use crate::error::ModelError;
 use crate::preprocess::{Prepared, PreprocessConfig};
 use crate::quantization::Precision;
@@ -15,14 +17,12 @@ pub(crate) struct EncoderGraphs {
     pub(crate) text: Vec<u8>,
 }
 
-/// The encoders, loaded.
+/// The encoders, loaded: a lane for each thread. Graphs that run on one thread each do more in the same time than one that
+/// spreads each operator over all threads, and a photo and its title do not wait for each other.
 #[derive(Debug)]
 pub struct Encoders {
-    image: Graph,
-    text: Graph,
-    image_size: usize,
-    widths: Widths,
-    ports: EncoderPorts,
+    lanes: Vec<Lane>,
+    shape: Shape,
 }
 
 /// How many features a photo and a title get.
@@ -60,53 +60,90 @@ impl Encoders {
         runtime: &Runtime,
         graphs: &EncoderGraphs,
         preprocess: &PreprocessConfig,
-        (widths, ports): (Widths, EncoderPorts),
+        answers: (Widths, EncoderPorts),
         threads: usize,
     ) -> Result<Self, RuntimeError> {
-        let image = runtime.open("image encoder", &graphs.image, threads)?;
-        let text = runtime.open("text encoder", &graphs.text, threads)?;
-        Ok(Self { image, text, image_size: preprocess.image.size as usize, widths, ports })
+        let image = || runtime.open("image encoder", &graphs.image);
+        let text = || runtime.open("text encoder", &graphs.text);
+        Self::with_lanes(&image, &text, Shape::new(preprocess, answers), threads)
     }
 
     pub(crate) fn open_files(
         runtime: &Runtime,
         (image, text): (&Path, &Path),
         preprocess: &PreprocessConfig,
-        (widths, ports): (Widths, EncoderPorts),
+        answers: (Widths, EncoderPorts),
         threads: usize,
     ) -> Result<Self, RuntimeError> {
-        let image = runtime.open_file(image, threads)?;
-        let text = runtime.open_file(text, threads)?;
-        Ok(Self { image, text, image_size: preprocess.image.size as usize, widths, ports })
+        let (image, text) = (|| runtime.open_file(image), || runtime.open_file(text));
+        Self::with_lanes(&image, &text, Shape::new(preprocess, answers), threads)
+    }
+
+    fn with_lanes(
+        image: &(impl Fn() -> Result<Graph, RuntimeError> + Sync),
+        text: &(impl Fn() -> Result<Graph, RuntimeError> + Sync),
+        shape: Shape,
+        threads: usize,
+    ) -> Result<Self, RuntimeError> {
+        let open = |number: usize| {
+            let has_text = number.is_multiple_of(2);
+            move || Ok::<_, RuntimeError>(Lane { image: image()?, text: has_text.then(text).transpose()? })
+        };
+        let lanes = in_parallel((0..threads.max(1)).map(open)).into_iter().collect::<Result<_, _>>()?;
+        Ok(Self { lanes, shape })
     }
 
     /// The features of each prepared input, in order.
     ///
-    /// Each goes through the graphs alone: how many rows are multiplied at once, and padding, decide the order in which ONNX
-    /// Runtime adds, and so the last bits. On one thread a batch is no faster either.
+    /// Each part goes through its graph alone: how many rows are multiplied at once, and padding, decide the order in which
+    /// ONNX Runtime adds, and so the last bits. On one thread a batch is no faster either.
     ///
     /// # Errors
     /// When a graph cannot be run.
     pub fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, RuntimeError> {
-        inputs.iter().map(|input| self.encode_one(input)).collect()
+        let Self { lanes, shape } = self;
+        let (shape, parts) = (&*shape, &Parts::of(inputs));
+        let work = |lane| move || work_off(lane, parts, shape);
+        let busy = lanes.iter_mut().take(parts.count().max(1)).map(work);
+        let mut features = vec![Features::default(); inputs.len()];
+        for encoded in in_parallel(busy) {
+            let Encoded { titles, photos } = encoded?;
+            titles.into_iter().for_each(|(at, values)| features[at].text = Some(values));
+            photos.into_iter().for_each(|(at, values)| features[at].image = Some(values));
+        }
+        Ok(features)
+    }
+}
+
+/// What one thread works with.
+#[derive(Debug)]
+struct Lane {
+    image: Graph,
+    /// In every other lane: titles are the smaller part of the work, and their encoder has most of the weights.
+    text: Option<Graph>,
+}
+
+/// What all lanes have in common.
+#[derive(Debug)]
+struct Shape {
+    image_size: usize,
+    widths: Widths,
+    ports: EncoderPorts,
+}
+
+impl Shape {
+    fn new(preprocess: &PreprocessConfig, (widths, ports): (Widths, EncoderPorts)) -> Self {
+        Self { image_size: preprocess.image.size as usize, widths, ports }
     }
 
-    /// As [`Encoders::encode`].
-    pub(crate) fn encode_one(&mut self, input: &Prepared) -> Result<Features, RuntimeError> {
-        let image = input.pixels.as_ref().map(|pixels| self.encode_photo(pixels)).transpose()?;
-        let tokens = input.tokens.as_ref().filter(|tokens| !tokens.is_empty());
-        let text = tokens.map(|tokens| self.encode_title(tokens)).transpose()?;
-        Ok(Features { image, text })
-    }
-
-    fn encode_photo(&mut self, pixels: &[f32]) -> Result<Vec<f32>, RuntimeError> {
+    fn photo(&self, graph: &mut Graph, pixels: &[f32]) -> Result<Vec<f32>, RuntimeError> {
         let shape = vec![1, 3, self.image_size, self.image_size];
         let Ports { inputs, output } = &self.ports.image;
         let feeds: Vec<_> = inputs.iter().map(|name| Feed::F32(name, shape.clone(), pixels)).collect();
-        whole(self.image.run(&feeds, output)?, self.widths.image)
+        whole(graph.run(&feeds, output)?, self.widths.image)
     }
 
-    fn encode_title(&mut self, tokens: &[i64]) -> Result<Vec<f32>, RuntimeError> {
+    fn title(&self, graph: &mut Graph, tokens: &[i64]) -> Result<Vec<f32>, RuntimeError> {
         let mask = vec![1; tokens.len()];
         // All tokens are of the first kind, where a graph asks for it.
         let kinds = vec![0; tokens.len()];
@@ -114,8 +151,65 @@ impl Encoders {
         let values = [tokens, &mask, &kinds];
         let feeds: Vec<_> =
             inputs.iter().zip(values).map(|(name, values)| Feed::I64(name, vec![1, tokens.len()], values)).collect();
-        whole(self.text.run(&feeds, output)?, self.widths.text)
+        whole(graph.run(&feeds, output)?, self.widths.text)
     }
+}
+
+/// The photos and titles among some inputs, which lanes take one after the other.
+struct Parts<'a> {
+    titles: Taken<'a, [i64]>,
+    photos: Taken<'a, [f32]>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(inputs: &'a [Prepared]) -> Self {
+        let titles = |(at, input): (_, &'a Prepared)| Some((at, input.tokens.as_deref()?));
+        let photos = |(at, input): (_, &'a Prepared)| Some((at, input.pixels.as_deref()?));
+        let titles = inputs.iter().enumerate().filter_map(titles).filter(|(_, tokens)| !tokens.is_empty());
+        let photos = inputs.iter().enumerate().filter_map(photos);
+        Self { titles: Taken::new(titles.collect()), photos: Taken::new(photos.collect()) }
+    }
+
+    fn count(&self) -> usize {
+        self.titles.parts.len() + self.photos.parts.len()
+    }
+}
+
+/// A part of each of some inputs with the place of the input, each given away once.
+struct Taken<'a, T: ?Sized> {
+    parts: Vec<(usize, &'a T)>,
+    next: AtomicUsize,
+}
+
+impl<'a, T: ?Sized> Taken<'a, T> {
+    fn new(parts: Vec<(usize, &'a T)>) -> Self {
+        Self { parts, next: AtomicUsize::new(0) }
+    }
+
+    fn take(&self) -> Option<(usize, &'a T)> {
+        self.parts.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
+    }
+}
+
+/// Features with the place of their input.
+#[derive(Default)]
+struct Encoded {
+    titles: Vec<(usize, Vec<f32>)>,
+    photos: Vec<(usize, Vec<f32>)>,
+}
+
+/// Takes parts until none is left: first those that not every lane can take.
+fn work_off(lane: &mut Lane, parts: &Parts<'_>, shape: &Shape) -> Result<Encoded, RuntimeError> {
+    let mut encoded = Encoded::default();
+    if let Some(graph) = &mut lane.text {
+        while let Some((at, tokens)) = parts.titles.take() {
+            encoded.titles.push((at, shape.title(graph, tokens)?));
+        }
+    }
+    while let Some((at, pixels)) = parts.photos.take() {
+        encoded.photos.push((at, shape.photo(&mut lane.image, pixels)?));
+    }
+    Ok(encoded)
 }
 
 /// The features of one input; a graph that gives others than it should is not cut to fit.

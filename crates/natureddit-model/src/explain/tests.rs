@@ -5,10 +5,13 @@ const SIDE: usize = 14;
 
 /// A model without networks: a title's feature is the sum of its tokens, a photo's how bright its first corner of two by two
 /// pixels is. The first class is the likelier the larger either is.
-fn encode(input: &Prepared) -> Result<Features, ModelError> {
+fn encode(inputs: &[Prepared]) -> Result<Vec<Features>, ModelError> {
+    assert!(inputs.len() <= AT_ONCE, "{} photos are in memory at once", inputs.len());
     let corner = |pixels: &Vec<f32>| vec![pixels[0] + pixels[1] + pixels[SIDE] + pixels[SIDE + 1]];
     let sum = |tokens: &Vec<i64>| vec![tokens.iter().sum::<i64>() as f32];
-    Ok(Features { image: input.pixels.as_ref().map(corner), text: input.tokens.as_ref().map(sum) })
+    let features =
+        |input: &Prepared| Features { image: input.pixels.as_ref().map(corner), text: input.tokens.as_ref().map(sum) };
+    Ok(inputs.iter().map(features).collect())
 }
 
 fn answer(features: &Features) -> Vec<f32> {
@@ -39,7 +42,7 @@ fn explain(title: Option<&str>, pixels: Option<Vec<f32>>) -> Explanation {
 }
 
 fn variants(title: Option<&str>, pixels: Option<Vec<f32>>) -> Variants {
-    let prepared = Prepared { pixels, tokens: title.and_then(|title| tokenise(title).unwrap()) };
+    let prepared = Prepared::new(pixels, title.and_then(|title| tokenise(title).unwrap()));
     Variants::of(prepared, title, &ExplainOptions::default(), tokenise).unwrap()
 }
 
@@ -68,7 +71,7 @@ fn the_corner_that_decides_has_the_only_weight() {
 
 #[test]
 fn a_finer_grid_finds_the_pixels() {
-    let prepared = Prepared { pixels: Some(photo()), tokens: None };
+    let prepared = Prepared::new(Some(photo()), None);
     let finest = ExplainOptions { cells_a_side: SIDE };
     let variants = Variants::of(prepared, None, &finest, tokenise).unwrap();
     let map = weigh(&variants, encode, answer).unwrap().photo.unwrap();
@@ -110,7 +113,7 @@ fn an_explanation_is_the_same_every_time() {
 #[test]
 fn a_title_that_cannot_be_tokenised_without_a_word_is_an_error() {
     let failing = |_: &str| Err(InputError::Text("no".to_owned()));
-    let prepared = Prepared { pixels: None, tokens: Some(vec![1]) };
+    let prepared = Prepared::new(None, Some(vec![1]));
     let failed = Variants::of(prepared, Some("a fox"), &ExplainOptions::default(), failing);
     assert!(matches!(failed, Err(InputError::Text(_))), "{failed:?}");
 }
@@ -120,7 +123,7 @@ fn a_model_that_is_asked_about_whole_posts_gives_the_same_weights() {
     for (title, photo) in [(Some("a fox! on a rock"), Some(photo())), (Some("fox"), None), (None, Some(photo()))] {
         let variants = variants(title, photo);
         let ask = |prepared: &Prepared| {
-            let features = encode(prepared).unwrap();
+            let features = encode(std::slice::from_ref(prepared)).unwrap().remove(0);
             Prediction::new(answer(&features))
         };
         let without: Vec<Prediction> = (0..variants.len()).map(|index| ask(&variants.variant(index))).collect();

@@ -109,20 +109,20 @@ impl Variants {
     pub fn variant(&self, index: usize) -> Prepared {
         let changed = self.changed(index);
         if self.is_of_the_title(index) {
-            Prepared { pixels: self.whole.pixels.clone(), ..changed }
+            Prepared::new(self.whole.pixels.clone(), changed.tokens)
         } else {
-            Prepared { tokens: self.whole.tokens.clone(), ..changed }
+            Prepared::new(changed.pixels, self.whole.tokens.clone())
         }
     }
 
     /// Of a variant only what is not as in the post.
     pub(super) fn changed(&self, index: usize) -> Prepared {
         if let Some(tokens) = self.titles.get(index) {
-            return Prepared { pixels: None, tokens: tokens.clone() };
+            return Prepared::new(None, tokens.clone());
         }
         let cell = index - self.titles.len();
         let covered = |(photo, pixels): (&Covering, &Vec<f32>)| photo.without(pixels, cell);
-        Prepared { pixels: self.photo.as_ref().zip(self.whole.pixels.as_ref()).map(covered), tokens: None }
+        Prepared::new(self.photo.as_ref().zip(self.whole.pixels.as_ref()).map(covered), None)
     }
 
     /// Whether a variant has another title than the post; else it has another photo.

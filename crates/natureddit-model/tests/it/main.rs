@@ -10,9 +10,9 @@ use std::process::Command;
 use natureddit_core::{Class, fs};
 use natureddit_model::train::{HeadKind, TrainerConfig};
 use natureddit_model::{
-    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, Explanation, Features, InputError,
-    InputLimits, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Prepared, Runtime, Variants,
-    composed_difference,
+    BundleError, ComposedInputs, ComposedModel, Embedder, ExplainOptions, Explanation, FeatureCache, Features,
+    InputError, InputLimits, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Prepared, Runtime,
+    Variants, composed_difference,
 };
 use natureddit_testkit::{LIMITS, assets, bundle, bundle_of, classes, photo, shared, trainer};
 use serde_json::Value;
@@ -143,6 +143,28 @@ fn an_unreadable_photo_does_not_disturb_its_neighbours() {
     assert!(first.text.is_none() && last.text.is_some());
 }
 
+/// With a cache and without, and whichever parts of a post it has.
+fn what_is_asked_again_is_answered_alike(predictor: &mut Predictor, photo: &[u8]) {
+    let cache = FeatureCache::new(1_000_000);
+    let title = Some("a pattern of upright stripes");
+    let both = ModelInput { text: title, image: Some(photo) };
+    let posts = [
+        (ModelInput { text: Some(" "), image: Some(photo) }, 0),
+        (both, 1),
+        (both, 3),
+        (ModelInput { text: title, image: None }, 4),
+        (ModelInput { text: Some("another"), image: Some(photo) }, 5),
+    ];
+    for (post, hits) in posts {
+        let plain = predictor.preprocessor().prepare(&post).unwrap();
+        let recalled = predictor.preprocessor().prepare_with(&cache, &post).unwrap();
+        assert_eq!(predictor.predict(&[recalled]).unwrap(), predictor.predict(&[plain]).unwrap());
+        assert_eq!(cache.hits(), hits);
+    }
+    let nothing = ModelInput { text: Some(" "), image: None };
+    assert!(matches!(predictor.preprocessor().prepare_with(&cache, &nothing), Err(InputError::Empty)));
+}
+
 #[test]
 fn features_follow_from_the_post_alone() {
     let photo = photo(Class(0), 1);
@@ -187,6 +209,8 @@ fn a_bundle_learns_is_written_read_and_answers() {
     let alone = predictor.predict(&prepared[..1]).unwrap();
     assert!(alone[0] == answers[0], "batch neighbours change the answer");
 
+    what_is_asked_again_is_answered_alike(&mut predictor, &unseen[0]);
+
     let title = ModelInput { text: Some("a pattern of upright stripes"), image: None };
     let title = predictor.preprocessor().prepare(&title).unwrap();
     let answer = predictor.predict(&[title]).unwrap().remove(0);
@@ -213,7 +237,7 @@ fn one_file_answers_as(bundle: &ModelBundle) {
 
     // The same three posts in one batch and alone, where the title has no padding.
     let mut predictor = predictor(bundle);
-    let mut composed = ComposedModel::load(&onnx, &assets().runtime, 2).unwrap();
+    let mut composed = ComposedModel::load(&onnx, &assets().runtime).unwrap();
     let photo = photo(Class(1), 5);
     let (text, image) = (Some("the horizon between sky and ground"), Some(photo.as_slice()));
     let posts = [ModelInput { text: None, image }, ModelInput { text, image: None }, ModelInput { text, image }];

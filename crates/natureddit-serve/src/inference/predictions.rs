@@ -59,7 +59,7 @@ impl Inference {
         let preparing = Arc::clone(model);
         let prepared = self.preparation.run(move |bench| {
             let input = bench.input(received)?;
-            let prepared = bench.decode(&input, |asked| preparing.prepare(asked))?;
+            let prepared = bench.decode(&input, |asked| preparing.recall(asked))?;
             Ok((prepared, input))
         });
         let (prepared, input) = prepared.await?;
@@ -75,7 +75,7 @@ impl Inference {
             let preparing = Arc::clone(&shadow);
             let asked = async {
                 let prepared =
-                    inference.preparation.run(move |bench| Ok(bench.decode(&input, |asked| preparing.prepare(asked))?));
+                    inference.preparation.run(move |bench| Ok(bench.decode(&input, |asked| preparing.recall(asked))?));
                 queued(&shadow, prepared.await?).await
             };
             let (model, version) = (shadow.name(), shadow.version());
@@ -99,7 +99,7 @@ impl Inference {
         for (index, input) in inputs.into_iter().enumerate() {
             let preparing = Arc::clone(model);
             let prepared = self.preparation.run(move |bench| {
-                let prepared = bench.decode(&input, |asked| preparing.prepare(asked));
+                let prepared = bench.decode(&input, |asked| preparing.recall(asked));
                 prepared.map_err(|source| ApiError::Instance { index, source })
             });
             together.submit(prepared.await?).await?;

@@ -16,6 +16,7 @@ use crate::fixture::Fixture;
 
 fn load(store: &Path, choices: Vec<ModelChoice>) -> Result<Vec<LoadedModel>, LoadError> {
     let config = ModelsConfig {
+        embedding_cache_bytes_max: 1_000_000,
         model_store: store.to_owned(),
         choices,
         predictor: PredictorOptions { limits: LIMITS, threads: 2 },

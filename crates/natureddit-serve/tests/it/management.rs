@@ -43,6 +43,7 @@ fn open(name: &str, version: u64, _folder: &Path, batch: BatchLimits) -> Result<
 
 fn loader(store: &Path) -> Loader {
     let config = ModelsConfig {
+        embedding_cache_bytes_max: 1_000_000,
         model_store: store.to_owned(),
         choices: Vec::new(),
         predictor: PredictorOptions {

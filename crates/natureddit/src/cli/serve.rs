@@ -185,6 +185,7 @@ pub(super) fn start(
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(Server, Ready), CliError> {
     let models = ModelsConfig {
+        embedding_cache_bytes_max: config.serve.embedding_cache_bytes_max,
         model_store: store.to_owned(),
         choices: choices.unwrap_or_default().to_vec(),
         predictor: wiring::predictor_options(config),

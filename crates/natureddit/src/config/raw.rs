@@ -337,6 +337,7 @@ pub(super) struct RawServe {
     pub(super) threads: i64,
     pub(super) preparation_threads: i64,
     pub(super) preparation_pixels_max: i64,
+    pub(super) embedding_cache_bytes_max: i64,
     pub(super) compat: String,
     pub(super) instances_max: i64,
     pub(super) explanations_max: i64,

@@ -45,6 +45,8 @@ pub struct ServeConfig {
     pub preparation_threads: usize,
     /// Pixels decoded at the same time.
     pub preparation_pixels_max: u32,
+    /// Bytes of features that each model keeps for what is asked again; 0: none.
+    pub embedding_cache_bytes_max: usize,
     /// How closely TorchServe is followed.
     pub compat: Compat,
     /// Posts in one request of a KServe protocol.
@@ -136,6 +138,11 @@ impl ServeConfig {
             threads: at.integer("threads", raw.threads, 0..=1_024)?,
             preparation_threads: at.integer("preparation_threads", raw.preparation_threads, 0..=1_024)?,
             preparation_pixels_max: at.integer("preparation_pixels_max", raw.preparation_pixels_max, PIXELS)?,
+            embedding_cache_bytes_max: at.integer(
+                "embedding_cache_bytes_max",
+                raw.embedding_cache_bytes_max,
+                0..=*BYTES.end(),
+            )?,
             compat: at.one_of("compat", &raw.compat, &[("own", Compat::Own), ("strict", Compat::Strict)])?,
             instances_max: at.integer("instances_max", raw.instances_max, 1..=1_024)?,
             explanations_max: at.integer("explanations_max", raw.explanations_max, 1..=1_000)?,

@@ -179,7 +179,7 @@ impl<'a> Inputs<'a> {
             return Ok(inputs);
         };
         let open = |_| {
-            let open = |name, onnx: &[u8]| setting.runtime.open(name, onnx, 1);
+            let open = |name, onnx: &[u8]| setting.runtime.open(name, onnx);
             Ok::<_, RuntimeError>(Stems { image: open(IMAGE, &image)?, text: open(TEXT, &text)? })
         };
         progress.start("calculating up to the last blocks", Some(splits.iter().map(|s| s.samples.len() as u64).sum()));
@@ -208,18 +208,18 @@ impl<'a> Inputs<'a> {
     pub(super) fn prepared(&self, split: usize, row: usize) -> Result<Prepared, TuneError> {
         let TuneSplit { samples, prepare } = self.splits[split];
         let name = SPLITS[split];
-        let Prepared { pixels, tokens } = prepare(row).map_err(|source| TuneError::Row { split: name, row, source })?;
+        let Prepared { pixels, tokens, .. } =
+            prepare(row).map_err(|source| TuneError::Row { split: name, row, source })?;
         let features = samples[row].features;
         let missing = |part| TuneError::Missing { split: name, row, part };
         let tokens = tokens.filter(|tokens| !tokens.is_empty());
-        Ok(Prepared {
-            pixels: features.image.as_ref().map(|_| pixels.ok_or_else(|| missing("photo"))).transpose()?,
-            tokens: features.text.as_ref().map(|_| tokens.ok_or_else(|| missing("title"))).transpose()?,
-        })
+        let pixels = features.image.as_ref().map(|_| pixels.ok_or_else(|| missing("photo"))).transpose()?;
+        let tokens = features.text.as_ref().map(|_| tokens.ok_or_else(|| missing("title"))).transpose()?;
+        Ok(Prepared::new(pixels, tokens))
     }
 
     fn made(&self, split: usize, row: usize) -> Result<RowInput, TuneError> {
-        let Prepared { pixels, tokens } = self.prepared(split, row)?;
+        let Prepared { pixels, tokens, .. } = self.prepared(split, row)?;
         Ok(RowInput {
             photo: pixels.map(|values| Shaped { shape: vec![3, self.side, self.side], values }),
             title: tokens.map(|ids| Title { ids, vectors: None }),
