@@ -212,11 +212,29 @@ impl<'a> Opened<'a> {
         Some(planes.into_small(target, self.info.orientation))
     }
 
+    /// The square of a JPEG of the common kind of which fewer pixels than there are will do; any other is for
+    /// [`Opened::decode`].
+    fn decode_fraction(&self, square: &Square) -> Option<Photo> {
+        let (Decoder::Jpeg(jpeg), side_min) = (&self.decoder, square.decoded_side_min()?) else { return None };
+        let stored = jpeg.dimensions();
+        // Whole pixels are sooner there by the other way.
+        if !jpeg.has_brightness() || baseline::fewest_eighths(stored, (side_min, side_min)) == 8 {
+            return None;
+        }
+        let planes = baseline::decode_at_least(jpeg.bytes(), stored, (side_min, side_min))?;
+        Some(turn(planes.into_rgb((square.side, square.side)), self.info.orientation))
+    }
+
     /// The photo in the wanted size.
     pub(crate) fn decode(self, size: Size) -> Result<Photo, ImageError> {
         let ImageInfo { format, width, height, orientation, animated, .. } = self.info;
         if animated {
             return Err(ImageError::Animated { format });
+        }
+        if let Size::Square(square) = &size
+            && let Some(photo) = self.decode_fraction(square)
+        {
+            return Ok(photo);
         }
         // As it is stored: orientations 5 to 8 lie on their side.
         let turned = |(width, height)| if orientation >= 5 { (height, width) } else { (width, height) };

@@ -133,7 +133,7 @@ impl<'a> Jpeg<'a> {
 }
 
 /// Luminance and two differences of colour as three colours (ITU-T T.871).
-fn from_ycc([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+pub(crate) fn from_ycc([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
     [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb].map(|value| value.round() as u8)
 }

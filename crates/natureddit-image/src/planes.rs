@@ -3,6 +3,8 @@
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage};
 
+use crate::Photo;
+use crate::jpeg::from_ycc;
 use crate::photo::grey_resized;
 use crate::{PerceptualHash, encode, resize, scratch};
 
@@ -72,6 +74,23 @@ impl Planes {
             .chroma
             .map(|planes| planes.map(|plane| small(plane, self.chroma_size, size.map(|side| side.div_ceil(2)))));
         SmallPlanes { luma, chroma }
+    }
+}
+
+impl Planes {
+    /// The photo at `width` x `height` pixels by the filter of [`crate::Photo::resize`], in colours. Each plane is resized by
+    /// itself, so that only pixels that are wanted are put together from three values.
+    pub(crate) fn into_rgb(self, (width, height): (u32, u32)) -> Photo {
+        let size = [width as usize, height as usize];
+        let luma = self.luma.resized(self.luma_size, size).samples;
+        let rgb = match self.chroma.map(|planes| planes.map(|plane| plane.resized(self.chroma_size, size).samples)) {
+            None => luma.iter().flat_map(|&grey| [grey; 3]).collect(),
+            Some([blue, red]) => {
+                let pixels = luma.iter().zip(&blue).zip(&red);
+                pixels.flat_map(|((&y, &cb), &cr)| from_ycc([y, cb, cr])).collect()
+            }
+        };
+        Photo { width, height, rgb }
     }
 }
 

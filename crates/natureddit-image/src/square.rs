@@ -20,6 +20,10 @@ pub struct Square {
     pub short_side: Option<u32>,
     /// How it is resized.
     pub filter: Filter,
+    /// A JPEG of the common kind (baseline, one scan) is decoded at the smallest of 1/8, 2/8 and 4/8 of its size whose sides
+    /// have so many pixels, where one does: more are not seen. Of a photo that is squeezed bilinearly; else, and with `None`,
+    /// all pixels are decoded.
+    pub decoded_side_min: Option<u32>,
 }
 
 /// What a pixel is made of when a photo is resized. Either kernel widens as the photo shrinks, so that nothing aliases.
@@ -32,6 +36,12 @@ pub enum Filter {
 }
 
 impl Square {
+    /// How many pixels the sides of a decoded photo have to have, where fewer than all are enough.
+    pub(crate) fn decoded_side_min(&self) -> Option<u32> {
+        let is_squeezed = self.short_side.is_none() && self.filter == Filter::Bilinear;
+        self.decoded_side_min.filter(|_| is_squeezed).map(|side| side.max(self.side))
+    }
+
     /// The photo, still on its side if it was, in the size that [`Square::cut`] cuts from.
     pub(crate) fn resize(&self, photo: Photo) -> Photo {
         let Some(short_side) = self.short_side.map(|short_side| short_side.max(self.side)) else {
@@ -82,6 +92,7 @@ impl Square {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ImageError, ImageLimits, decode_square};
 
     /// Whose red tells the column and whose green the row.
     fn photo(width: u32, height: u32) -> Photo {
@@ -91,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_middle_is_cut_out() {
-        let square = Square { side: 4, short_side: Some(6), filter: Filter::Bicubic };
+        let square = Square { side: 4, short_side: Some(6), filter: Filter::Bicubic, decoded_side_min: None };
         let seen = square.cut(square.resize(photo(11, 6)));
         assert_eq!((seen.width, seen.height), (4, 4));
         assert_eq!(seen.rgb[..6], [3, 1, 7, 4, 1, 7]);
@@ -101,7 +112,8 @@ mod tests {
     #[test]
     fn a_photo_is_resized_in_its_proportions_and_rounded_down() {
         let size = |photo: Photo| {
-            let resized = Square { side: 224, short_side: Some(256), filter: Filter::Bilinear }.resize(photo);
+            let resized = Square { side: 224, short_side: Some(256), filter: Filter::Bilinear, decoded_side_min: None }
+                .resize(photo);
             (resized.width, resized.height)
         };
         assert_eq!(size(photo(100, 75)), (341, 256));
@@ -112,13 +124,76 @@ mod tests {
 
     #[test]
     fn all_of_a_photo_is_squeezed_where_nothing_is_cut() {
-        let square = Square { side: 5, short_side: None, filter: Filter::Bilinear };
+        let square = Square { side: 5, short_side: None, filter: Filter::Bilinear, decoded_side_min: None };
         assert_eq!(square.cut(square.resize(photo(17, 9))), photo(17, 9).resize(5, 5));
+    }
+
+    const LIMITS: ImageLimits = ImageLimits { bytes_max: 10_000_000, pixels_max: 10_000_000 };
+
+    /// Slopes and a disc, whose left and right, top and bottom differ.
+    fn drawn(width: u32, height: u32) -> Photo {
+        let pixel = |at: u32| {
+            let (x, y) = ((at % width) * 255 / width, (at / width) * 255 / height);
+            let inside = (x.abs_diff(80)).pow(2) + (y.abs_diff(60)).pow(2) < 900;
+            if inside { [240, 200, 40] } else { [x as u8, y as u8, (255 - x / 2) as u8] }
+        };
+        Photo { width, height, rgb: (0..width * height).flat_map(pixel).collect() }
+    }
+
+    fn seen(jpeg: &[u8], decoded_side_min: Option<u32>) -> Photo {
+        let square = Square { side: 96, short_side: None, filter: Filter::Bilinear, decoded_side_min };
+        decode_square(jpeg, &LIMITS, &square).unwrap()
+    }
+
+    fn mean_difference(one: &Photo, other: &Photo) -> f64 {
+        assert_eq!((one.width, one.height), (other.width, other.height));
+        let all = one.rgb.iter().zip(&other.rgb).map(|(a, b)| f64::from(a.abs_diff(*b)));
+        all.sum::<f64>() / one.rgb.len() as f64
+    }
+
+    #[test]
+    fn a_fraction_of_the_pixels_looks_as_all_of_them_do() {
+        for (width, height) in [(400, 336), (337, 701), (1500, 1100), (2400, 1344)] {
+            let jpeg = drawn(width, height).to_jpeg(92);
+            let (whole, fraction) = (seen(&jpeg, None), seen(&jpeg, Some(168)));
+            assert!(whole != fraction, "{width} x {height}: all of it was decoded");
+            let apart = mean_difference(&whole, &fraction);
+            assert!(apart < 1.0, "{width} x {height}: {apart} of 255 apart");
+        }
+    }
+
+    #[test]
+    fn where_no_fraction_is_large_enough_all_pixels_are_decoded() {
+        let jpeg = drawn(400, 335).to_jpeg(92);
+        assert_eq!(seen(&jpeg, Some(168)), seen(&jpeg, None));
+        let square = Square { side: 96, short_side: Some(100), filter: Filter::Bilinear, decoded_side_min: Some(96) };
+        let cut = decode_square(&jpeg, &LIMITS, &square).unwrap();
+        assert_eq!(cut, decode_square(&jpeg, &LIMITS, &Square { decoded_side_min: None, ..square }).unwrap());
+    }
+
+    #[test]
+    fn a_fraction_is_turned_upright() {
+        let jpeg = drawn(500, 400).to_jpeg(92);
+        // An EXIF segment with one tag, the orientation, behind the start of the file.
+        let tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let length = u16::try_from(2 + 6 + tiff.len()).unwrap().to_be_bytes();
+        let lying = [&jpeg[..2], &[0xFF, 0xE1], &length, b"Exif\0\0", tiff, &jpeg[2..]].concat();
+        let upright = seen(&lying, Some(168));
+        assert!(mean_difference(&upright, &seen(&lying, None)) < 1.0);
+        assert!(mean_difference(&upright, &seen(&jpeg, Some(168))) > 20.0);
+    }
+
+    #[test]
+    fn what_is_cut_is_refused_as_with_all_pixels() {
+        let jpeg = drawn(500, 400).to_jpeg(92);
+        let square = Square { side: 96, short_side: None, filter: Filter::Bilinear, decoded_side_min: Some(168) };
+        let cut = decode_square(&jpeg[..jpeg.len() / 2], &LIMITS, &square);
+        assert!(matches!(cut, Err(ImageError::Truncated { .. })), "{cut:?}");
     }
 
     #[test]
     fn a_short_side_below_the_square_is_its_side() {
-        let square = Square { side: 8, short_side: Some(3), filter: Filter::Bicubic };
+        let square = Square { side: 8, short_side: Some(3), filter: Filter::Bicubic, decoded_side_min: None };
         let seen = square.cut(square.resize(photo(20, 30)));
         assert_eq!((seen.width, seen.height), (8, 8));
     }

@@ -202,7 +202,14 @@ mod tests {
     #[test]
     fn what_cannot_be_followed_is_refused() {
         let (mean, scale) = (Channels::Same(127.0), Channels::Same(128.0));
-        let image = ImagePreprocess { size: 224, mean, scale, short_side: None, filter: ResizeFilter::Bilinear };
+        let image = ImagePreprocess {
+            size: 224,
+            mean,
+            scale,
+            short_side: None,
+            filter: ResizeFilter::Bilinear,
+            decoded_side_min: None,
+        };
         let good = PreprocessConfig { version: PREPROCESS_VERSION, image, text: TextPreprocess { tokens_max: 64 } };
         assert_eq!(good.check(), Ok(()));
         let refused = |change: fn(&mut PreprocessConfig)| {
@@ -219,6 +226,10 @@ mod tests {
             refused(|c| c.image.mean = Channels::Each([0.0, f32::NAN, 0.0])).contains("image.mean is [0.0, NaN, 0.0]")
         );
         assert_eq!(refused(|c| c.image.short_side = Some(223)), "image.short_side is 223 and must be 224 to 1024");
+        assert_eq!(
+            refused(|c| c.image.decoded_side_min = Some(223)),
+            "image.decoded_side_min is 223 and must be 224 to 65535"
+        );
         assert_eq!(refused(|c| c.text.tokens_max = 1), "text.tokens_max is 1 and must be 3 to 512");
         assert_eq!(refused(|c| c.text.tokens_max = 513), "text.tokens_max is 513 and must be 3 to 512");
     }

@@ -40,7 +40,8 @@ pub(crate) fn decode_at_least(bytes: &[u8], stored: (u32, u32), target: (u32, u3
     Some(Planes { luma, luma_size: size(1, 1), chroma, chroma_size: size(samples.across, samples.down) })
 }
 
-fn fewest_eighths(stored: (u32, u32), target: (u32, u32)) -> u32 {
+/// The smallest of these sizes, in eighths.
+pub(crate) fn fewest_eighths(stored: (u32, u32), target: (u32, u32)) -> u32 {
     let reaches =
         |stored: u32, target: u32, eighths: u32| u64::from(stored) * u64::from(eighths) >= u64::from(target) * 8;
     let is_enough = |&eighths: &u32| reaches(stored.0, target.0, eighths) && reaches(stored.1, target.1, eighths);

@@ -77,6 +77,7 @@ class NatuRedditHandler:
                 raise ValueError("the photo is animated")
             # Upright first, for that drops no colours; the profile is that of the file.
             profile = opened.info.get("icc_profile")
+            shrink_in_decoding(opened, self.image)
             image = in_srgb(flattened(ImageOps.exif_transpose(opened)), profile)
         pixels = numpy.asarray(square(image, self.image), dtype=numpy.float32)
         mean, scale = (numpy.array(self.image[name], dtype=numpy.float32) for name in ("mean", "scale"))
@@ -115,6 +116,13 @@ def read_request(request):
         photo = base64.b64decode(photo, validate=True)
     title = text if text and text.strip() else None
     return title, bytes(photo) if photo else None
+
+
+def shrink_in_decoding(opened, how):
+    """Of a JPEG at least so many pixels a side are decoded, where the bundle says that fewer than all will do."""
+    side = how.get("decoded_side_min")
+    if side is not None and how.get("short_side") is None and how.get("filter", "bilinear") == "bilinear":
+        opened.draft(None, (max(side, how["size"]),) * 2)
 
 
 def flattened(image):

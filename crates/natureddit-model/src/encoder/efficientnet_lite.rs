@@ -77,5 +77,8 @@ fn preprocess(scale: &EfficientNetLite) -> ImagePreprocess {
         scale: Channels::Same(128.0),
         short_side: None,
         filter: ResizeFilter::Bilinear,
+        // Against whole photos of 1980 x 1320 the pixels differ by 0.6 of 255 on average, as long as there are nearly two for
+        // each that is seen; that is what putting colours together before or after resizing makes, too.
+        decoded_side_min: Some(scale.size * 7 / 4),
     }
 }

@@ -143,6 +143,7 @@ fn usual_preprocess() -> ImagePreprocess {
         scale: Channels::Each([0.229, 0.224, 0.225].map(of_bytes)),
         short_side: Some(256),
         filter: ResizeFilter::Bicubic,
+        decoded_side_min: None,
     }
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// More than any encoder sees; a config may come with a bundle from elsewhere, and decides what is allocated.
 const SIZE_MAX: u32 = 1024;
+/// As many pixels as a side of a JPEG may have.
+const DECODED_SIDE_MAX: u32 = 65_535;
 
 /// How a photo becomes the [3, size, size] tensor of an encoder: resized to a square, antialiased, then
 /// `(value - mean) / scale` per 0..255 value. Unless `short_side` says otherwise the aspect ratio is not kept, so that
@@ -27,6 +29,10 @@ pub struct ImagePreprocess {
     /// How it is resized.
     #[serde(default, skip_serializing_if = "ResizeFilter::is_bilinear")]
     pub filter: ResizeFilter,
+    /// Of a JPEG whose sides stay so long at a half, a quarter or an eighth of its size no more pixels are decoded; `None`:
+    /// all are. As [`Square::decoded_side_min`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoded_side_min: Option<u32>,
 }
 
 /// A number for every channel, or one each for red, green and blue.
@@ -71,7 +77,7 @@ impl ResizeFilter {
 /// As it was before there was more than one form, for the text is a part of hashes by which features are kept.
 impl fmt::Debug for ImagePreprocess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, mean, scale, short_side, filter } = self;
+        let Self { size, mean, scale, short_side, filter, decoded_side_min } = self;
         let mut shown = f.debug_struct("ImagePreprocess");
         shown.field("size", size).field("mean", mean).field("scale", scale);
         if let Some(short_side) = short_side {
@@ -79,6 +85,9 @@ impl fmt::Debug for ImagePreprocess {
         }
         if !filter.is_bilinear() {
             shown.field("filter", filter);
+        }
+        if let Some(decoded_side_min) = decoded_side_min {
+            shown.field("decoded_side_min", decoded_side_min);
         }
         shown.finish()
     }
@@ -96,12 +105,15 @@ impl fmt::Debug for Channels {
 impl ImagePreprocess {
     /// Why it cannot be followed.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let Self { size, mean, scale, short_side, filter: _ } = self;
+        let Self { size, mean, scale, short_side, filter: _, decoded_side_min } = self;
         if !(1..=SIZE_MAX).contains(size) {
             return Err(format!("image.size is {size} and must be 1 to {SIZE_MAX}"));
         }
         if let Some(short_side) = short_side.filter(|short_side| !(*size..=SIZE_MAX).contains(short_side)) {
             return Err(format!("image.short_side is {short_side} and must be {size} to {SIZE_MAX}"));
+        }
+        if let Some(side_min) = decoded_side_min.filter(|side_min| !(*size..=DECODED_SIDE_MAX).contains(side_min)) {
+            return Err(format!("image.decoded_side_min is {side_min} and must be {size} to {DECODED_SIDE_MAX}"));
         }
         let normalises = |(mean, scale): (f32, f32)| mean.is_finite() && scale.is_normal();
         if !mean.values().into_iter().zip(scale.values()).all(normalises) {
@@ -122,7 +134,8 @@ impl ImagePreprocess {
             ResizeFilter::Bilinear => Filter::Bilinear,
             ResizeFilter::Bicubic => Filter::Bicubic,
         };
-        let square = Square { side: self.size, short_side: self.short_side, filter };
+        let square =
+            Square { side: self.size, short_side: self.short_side, filter, decoded_side_min: self.decoded_side_min };
         let photo = natureddit_image::decode_square(bytes, limits, &square)?;
         Ok(self.normalise(&photo))
     }
@@ -150,7 +163,7 @@ mod tests {
 
     fn plain(size: u32) -> ImagePreprocess {
         let (mean, scale) = (Channels::Same(127.0), Channels::Same(128.0));
-        ImagePreprocess { size, mean, scale, short_side: None, filter: ResizeFilter::Bilinear }
+        ImagePreprocess { size, mean, scale, short_side: None, filter: ResizeFilter::Bilinear, decoded_side_min: None }
     }
 
     #[test]
@@ -177,16 +190,25 @@ mod tests {
     #[test]
     fn every_part_is_written_and_tells_two_apart() {
         let (mean, scale) = (Channels::Each([1.0, 2.0, 3.0]), Channels::Each([4.0, 5.0, 6.0]));
-        let whole = ImagePreprocess { size: 224, mean, scale, short_side: Some(256), filter: ResizeFilter::Bicubic };
+        let whole = ImagePreprocess {
+            size: 224,
+            mean,
+            scale,
+            short_side: Some(256),
+            filter: ResizeFilter::Bicubic,
+            decoded_side_min: Some(392),
+        };
         let text = serde_json::to_string(&whole).unwrap();
-        assert!(text.contains(r#""short_side":256,"filter":"bicubic""#), "{text}");
+        assert!(text.contains(r#""short_side":256,"filter":"bicubic","decoded_side_min":392"#), "{text}");
         assert_eq!(serde_json::from_str::<ImagePreprocess>(&text).unwrap(), whole);
         let debugged = [
             whole.clone(),
             ImagePreprocess { short_side: None, ..whole.clone() },
-            ImagePreprocess { filter: ResizeFilter::Bilinear, ..whole },
+            ImagePreprocess { filter: ResizeFilter::Bilinear, ..whole.clone() },
+            ImagePreprocess { decoded_side_min: None, ..whole },
         ]
         .map(|preprocess| format!("{preprocess:?}"));
-        assert!(debugged[0] != debugged[1] && debugged[0] != debugged[2] && debugged[1] != debugged[2]);
+        let distinct: std::collections::BTreeSet<&String> = debugged.iter().collect();
+        assert_eq!(distinct.len(), debugged.len(), "{debugged:?}");
     }
 }

@@ -256,7 +256,14 @@ fn declared(dir: &Path) -> OnnxImageEncoder {
         input: None,
         output: Some("features".to_owned()),
         features: None,
-        preprocess: ImagePreprocess { size: 224, mean, scale, short_side: Some(224), filter: ResizeFilter::Bicubic },
+        preprocess: ImagePreprocess {
+            size: 224,
+            mean,
+            scale,
+            short_side: Some(224),
+            filter: ResizeFilter::Bicubic,
+            decoded_side_min: None,
+        },
         licence: Some("MIT".to_owned()),
     }
 }

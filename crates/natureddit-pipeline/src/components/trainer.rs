@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
-use natureddit_core::{Class, ClassNames};
+use natureddit_core::{Class, ClassNames, fs};
 use natureddit_model::search::HyperParameters;
 use natureddit_model::train::{
-    Calibration, Checkpoints, Control, Epoch, Sample, TrainError, Trained, TrainerConfig, Tuned, train_head,
+    Calibration, Checkpoints, Control, Epoch, Sample, TrainError, Trained, TrainerConfig, Tuned, TunedEncoders,
+    train_head,
 };
-use natureddit_model::{BundleParts, EncoderPair, Features, ModelBundle};
+use natureddit_model::{BundleParts, EncoderPair, Features, Head, ModelBundle};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -134,6 +135,10 @@ impl Component for Trainer {
         let samples = |rows| labelled_samples(rows, &self.classes, self.extra_title_weight);
         let (train, eval): (Vec<Sample<'_>>, Vec<Sample<'_>>) = (samples(&train_rows), samples(&eval_rows));
         let config = self.tuned(io)?;
+        if let Some(folder) = self.checkpoints.as_ref().and_then(|kept| kept.path.parent()) {
+            // What a run left that was killed while it wrote one.
+            fs::remove_partials(folder)?;
+        }
         let (progress, stop) = (cx.progress.clone(), self.stop.as_deref());
         let control = Control { progress: &progress, stop, checkpoints: self.checkpoints.as_ref() };
         let trained = train_head(&train, &eval, &self.classes, &self.encoders, &config, &control);
@@ -150,7 +155,8 @@ impl Component for Trainer {
             }
             _ => None,
         };
-        tell(&trained, tuned.as_ref(), (train.len(), eval.len()), cx);
+        let learnt = Learnt { trained, tuned };
+        learnt.tell((train.len(), eval.len()), cx);
         let unknown_labels = unknown_labels(train_rows.iter().chain(&eval_rows), &self.classes);
         cx.set_detail("rows_of_unknown_label", unknown_labels.values().sum::<usize>());
         let training = Training {
@@ -158,12 +164,12 @@ impl Component for Trainer {
             extra_title_weight: self.extra_title_weight,
             train_rows: train.len(),
             eval_rows: eval.len(),
-            best_epoch: trained.best_epoch + 1,
-            calibration: tuned.as_ref().map_or(trained.calibration, |tuned| tuned.calibration),
+            best_epoch: learnt.trained.best_epoch + 1,
+            calibration: learnt.calibration(),
             unknown_labels,
-            epochs: trained.epochs.clone(),
-            tuning: self.fine_tuning.as_ref().zip(tuned.as_ref()).map(|(how, tuned)| how.record(tuned)),
-            stopped: tuned.as_ref().map_or(trained.stopped, |tuned| tuned.stopped),
+            epochs: learnt.trained.epochs.clone(),
+            tuning: self.fine_tuning.as_ref().zip(learnt.tuned.as_ref()).map(|(how, tuned)| how.record(tuned)),
+            stopped: learnt.stopped(),
         };
         write_json(&io.output("model").join(TRAINING_FILE), &training)?;
         let parts = BundleParts {
@@ -172,10 +178,10 @@ impl Component for Trainer {
             encoders: &self.encoders,
             precision: &read_precision(io.input("transform_graph"))?,
             files: &assets.encoders,
-            head: tuned.as_ref().map_or(&trained.head, |tuned| &tuned.head),
-            lineage: self.lineage(io, &config)?,
+            head: learnt.head(),
+            lineage: self.lineage(io, &config, &learnt)?,
         };
-        match tuned.as_ref().and_then(|tuned| tuned.encoders.as_ref()) {
+        match learnt.encoders() {
             Some(encoders) => ModelBundle::write_tuned(io.output("model"), parts, encoders)?,
             None => ModelBundle::write(io.output("model"), parts)?,
         };
@@ -189,27 +195,61 @@ impl Component for Trainer {
     }
 }
 
-/// What the run's report says of a training.
-fn tell(trained: &Trained, tuned: Option<&Tuned>, (train_rows, eval_rows): (usize, usize), cx: &mut ExecutionContext) {
-    let best = trained.epochs[trained.best_epoch];
-    cx.set_detail("train_rows", train_rows);
-    cx.set_detail("eval_rows", eval_rows);
-    cx.set_detail("epochs", trained.epochs.len());
-    cx.set_detail("best_epoch", trained.best_epoch + 1);
-    cx.set_detail("train_loss", best.train_loss);
-    if let Some(loss) = best.eval_loss {
-        cx.set_detail("eval_loss", loss);
+/// What came of a training.
+struct Learnt {
+    trained: Trained,
+    tuned: Option<Tuned>,
+}
+
+impl Learnt {
+    fn head(&self) -> &Head {
+        self.tuned.as_ref().map_or(&self.trained.head, |tuned| &tuned.head)
     }
-    let head = tuned.map_or(&trained.head, |tuned| &tuned.head);
-    cx.set_detail("temperature", f64::from(head.temperature()));
-    if let Some(tuned) = tuned {
-        fine_tuning::tell(tuned, cx);
+
+    fn calibration(&self) -> Option<Calibration> {
+        self.tuned.as_ref().map_or(self.trained.calibration, |tuned| tuned.calibration)
     }
-    if tuned.map_or(trained.stopped, |tuned| tuned.stopped) {
-        cx.set_detail(STOPPED_DETAIL, true);
+
+    /// The encoders that were tuned, where that made them better.
+    fn encoders(&self) -> Option<&TunedEncoders> {
+        self.tuned.as_ref()?.encoders.as_ref()
     }
-    let ends: Vec<String> = trained.epoch_ends.iter().map(|end| end.as_millis().to_string()).collect();
-    cx.set_detail(EPOCH_ENDS_DETAIL, ends.join(","));
+
+    fn stopped(&self) -> bool {
+        self.tuned.as_ref().map_or(self.trained.stopped, |tuned| tuned.stopped)
+    }
+
+    /// The epochs after which a training was stopped that would have gone on, where the model is another for it. Of a tuning
+    /// that was stopped before it made anything better nothing is in the model.
+    fn stopped_after(&self) -> Option<usize> {
+        match (&self.tuned, self.encoders()) {
+            (Some(tuned), Some(_)) => tuned.stopped.then_some(tuned.epochs.len()),
+            _ => self.trained.stopped.then_some(self.trained.epochs.len()),
+        }
+    }
+
+    /// What the run's report says of it.
+    fn tell(&self, (train_rows, eval_rows): (usize, usize), cx: &mut ExecutionContext) {
+        let trained = &self.trained;
+        let best = trained.epochs[trained.best_epoch];
+        cx.set_detail("train_rows", train_rows);
+        cx.set_detail("eval_rows", eval_rows);
+        cx.set_detail("epochs", trained.epochs.len());
+        cx.set_detail("best_epoch", trained.best_epoch + 1);
+        cx.set_detail("train_loss", best.train_loss);
+        if let Some(loss) = best.eval_loss {
+            cx.set_detail("eval_loss", loss);
+        }
+        cx.set_detail("temperature", f64::from(self.head().temperature()));
+        if let Some(tuned) = &self.tuned {
+            fine_tuning::tell(tuned, cx);
+        }
+        if self.stopped() {
+            cx.set_detail(STOPPED_DETAIL, true);
+        }
+        let ends: Vec<String> = trained.epoch_ends.iter().map(|end| end.as_millis().to_string()).collect();
+        cx.set_detail(EPOCH_ENDS_DETAIL, ends.join(","));
+    }
 }
 
 impl Trainer {
@@ -223,10 +263,18 @@ impl Trainer {
     }
 
     /// What the model was made from: the settings, and the inputs by content.
-    fn lineage(&self, io: &ExecutionIo, config: &TrainerConfig) -> anyhow::Result<BTreeMap<String, String>> {
+    fn lineage(
+        &self,
+        io: &ExecutionIo,
+        config: &TrainerConfig,
+        learnt: &Learnt,
+    ) -> anyhow::Result<BTreeMap<String, String>> {
         let mut lineage = BTreeMap::from([("trainer".to_owned(), serde_json::to_string(config)?)]);
-        if let Some(fine_tuning) = &self.fine_tuning {
+        if let Some(fine_tuning) = self.fine_tuning.as_ref().filter(|_| learnt.encoders().is_some()) {
             lineage.insert("tune".to_owned(), serde_json::to_string(&fine_tuning.config)?);
+        }
+        if let Some(epochs) = learnt.stopped_after() {
+            lineage.insert("stopped_after_epochs".to_owned(), epochs.to_string());
         }
         for key in ["examples", "transformed_examples", "transform_graph", "hyperparameters"] {
             lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));

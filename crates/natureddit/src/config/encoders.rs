@@ -139,6 +139,7 @@ fn image(name: &str, raw: &RawEncoder, at: &TableChecker<'_>) -> Result<OnnxImag
             scale: Channels::Each(scale),
             short_side,
             filter: at.one_of("filter", &raw.filter, &filters)?,
+            decoded_side_min: None,
         },
         licence: named(&raw.licence),
     })

@@ -113,7 +113,10 @@ fn interrupted(dir: &Path) -> usize {
     let id = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u64>().unwrap();
     let newest = models.map(|entry| entry.unwrap().path()).max_by_key(id).unwrap();
     let training: Value = serde_json::from_slice(&fs::read(newest.join("training.json")).unwrap()).unwrap();
-    training["epochs"].as_array().unwrap().len()
+    let epochs = training["epochs"].as_array().unwrap().len();
+    let manifest: Value = serde_json::from_slice(&fs::read(newest.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["lineage"]["stopped_after_epochs"], epochs.to_string());
+    epochs
 }
 
 #[test]
@@ -127,7 +130,10 @@ fn a_training_that_is_interrupted_keeps_its_best_goes_on_to_the_end_of_the_pipel
     assert!((1..10_000).contains(&first), "{first}");
     let plan = with_assets().in_dir(&dir).args(["run", "--plan"]).run();
     assert!(plan.stdout.contains("was stopped before its time"), "{}", plan.stdout);
+    let half_written = dir.join("pipeline/checkpoints/.head.safetensors.0-0.partial");
+    fs::write(&half_written, "cut").unwrap();
     let second = interrupted(&dir);
+    assert!(!half_written.exists());
     assert!(second > first, "{second} after {first}");
 }
 

@@ -65,7 +65,7 @@ impl Processor {
             false => ([0.0; 3], [1.0; 3]),
         };
         let (mean, scale) = (Channels::Each(mean.map(of_bytes)), Channels::Each(scale.map(of_bytes)));
-        Ok(ImagePreprocess { size, mean, scale, short_side, filter })
+        Ok(ImagePreprocess { size, mean, scale, short_side, filter, decoded_side_min: None })
     }
 
     /// The side of the square, and what the short side of the photo is resized to before the square is cut out.

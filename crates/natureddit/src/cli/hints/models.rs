@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use natureddit_model::{ArchiveError, ChangeError, HistoryError};
+use natureddit_model::{ArchiveError, ChangeError, ComposeError, HistoryError};
 use natureddit_pipeline::components::infra_validator::skew::SkewError;
 
 /// The advice for one cause of an error, where there is some.
@@ -19,6 +19,12 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<ArchiveError>() {
         return of_archive(error).map(str::to_owned);
+    }
+    if let Some(ComposeError::Graph { .. }) = cause.downcast_ref::<ComposeError>() {
+        return Some(
+            "an encoder that comes as an ONNX file stays a file of its own: `natureddit model archive` takes the model as it is"
+                .to_owned(),
+        );
     }
     Some(match cause.downcast_ref::<ChangeError>()? {
         ChangeError::NothingPushed { .. } => "`natureddit run` trains, judges and pushes one".to_owned(),
