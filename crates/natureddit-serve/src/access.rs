@@ -13,6 +13,8 @@ use natureddit_core::ContentHasher;
 use rustls::crypto::ring;
 use serde::Serialize;
 
+use crate::metrics::ResponseCounts;
+
 /// What the log calls a request whose client went away before the answer, as nginx does.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
@@ -36,8 +38,24 @@ impl RequestId {
     }
 }
 
+/// What all ports have in common that count their answers together.
+pub(crate) struct Access {
+    ids: RequestIds,
+    responses: Arc<ResponseCounts>,
+}
+
+impl Access {
+    /// Counts answers in `responses`.
+    ///
+    /// # Errors
+    /// As [`RequestIds::new`].
+    pub(crate) fn new(responses: Arc<ResponseCounts>) -> Result<Self, rustls::Error> {
+        Ok(Self { ids: RequestIds::new()?, responses })
+    }
+}
+
 /// Hands out request ids: a random seed hashed with a counter, so that no request can fail for want of randomness.
-pub(crate) struct RequestIds {
+struct RequestIds {
     seed: [u8; 32],
     next: AtomicU64,
 }
@@ -47,7 +65,7 @@ impl RequestIds {
     ///
     /// # Errors
     /// When the system has no randomness to give.
-    pub(crate) fn new() -> Result<Self, rustls::Error> {
+    fn new() -> Result<Self, rustls::Error> {
         let mut seed = [0; 32];
         ring::default_provider().secure_random.fill(&mut seed)?;
         Ok(Self { seed, next: AtomicU64::new(0) })
@@ -66,8 +84,8 @@ impl RequestIds {
 }
 
 /// Gives the request its id, and the answer that id and the headers all answers have; writes the log line.
-pub(crate) async fn record(State(ids): State<Arc<RequestIds>>, mut request: Request, next: Next) -> Response {
-    let id = ids.next();
+pub(crate) async fn record(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    let id = access.ids.next();
     let mut line = AccessLine {
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
@@ -78,6 +96,7 @@ pub(crate) async fn record(State(ids): State<Arc<RequestIds>>, mut request: Requ
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     line.status = response.status().as_u16();
+    access.responses.answered(response.status());
     set_common_headers(response.headers_mut(), &id);
     response
 }

@@ -9,6 +9,7 @@ mod routes;
 mod together;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::Request;
 use axum::extract::rejection::PathRejection;
@@ -21,7 +22,8 @@ use crate::bodies::BodyBudget;
 use crate::compat::Compat;
 use crate::error::ApiError;
 use crate::keys::AccessKeys;
-use crate::loaded::ModelHold;
+use crate::loaded::{LoadedModel, ModelHold};
+use crate::metrics::Stage;
 use crate::models::Models;
 use crate::preparation::Preparation;
 use crate::registry::Chosen;
@@ -103,7 +105,14 @@ impl Inference {
     /// Reads the body and gives leave to work on it. Only what has arrived counts as admitted: a client that sends slowly
     /// holds up no other. Who asks for what is not there is read on to the end, and then told.
     async fn admit(&self, model: Result<Chosen, ApiError>, request: Request) -> Result<Admitted<'_>, ApiError> {
-        let begun = model.and_then(|model| Ok((model, self.bodies.begin()?)));
+        let begin = |chosen: Chosen| match self.bodies.begin() {
+            Ok(reading) => Ok((chosen, reading)),
+            Err(error) => {
+                chosen.model.metrics.refused(&error);
+                Err(error)
+            }
+        };
+        let begun = model.and_then(begin);
         let (Chosen { model, shadow }, reading) = match begun {
             Ok(begun) => begun,
             Err(error) => {
@@ -111,10 +120,30 @@ impl Inference {
                 return Err(error);
             }
         };
-        let received = Received::read(request, &self.limits, &self.bodies).await?;
-        let admission = self.admissions.try_acquire().map_err(|_| ApiError::Busy)?;
+        let begun = Instant::now();
+        let received = Received::read(request, &self.limits, &self.bodies).await;
+        let received = received.inspect_err(|error| model.metrics.refused(error))?;
+        model.metrics.passed(Stage::ReadBody, begun.elapsed());
+        let admission = self.admissions.try_acquire().map_err(|_| ApiError::Busy);
+        let admission = admission.inspect_err(|error| model.metrics.refused(error))?;
         drop(reading);
         Ok(Admitted { model, shadow, received, _admission: admission })
+    }
+
+    /// Works on what a client asked `model`, in time, and counts how it ended.
+    async fn asked<T>(
+        &self,
+        model: &LoadedModel,
+        answer: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let begun = Instant::now();
+        model.metrics.asked();
+        let answered = self.in_time(answer).await;
+        match &answered {
+            Ok(_) => model.metrics.answered(begun.elapsed()),
+            Err(error) => model.metrics.refused(error),
+        }
+        answered
     }
 
     /// Waits for an answer, but not for ever. When the wait is dropped, because the client left or the time is over, the

@@ -12,6 +12,7 @@ use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
 use tokio::runtime::Handle;
 
 use crate::batcher::{BatchLimits, Batcher, Reply, SubmitError};
+use crate::metrics::ModelMetrics;
 
 type Prepare = dyn Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync;
 
@@ -41,6 +42,8 @@ pub(crate) struct Origin {
     pub(crate) at_startup: bool,
     /// When it was loaded.
     pub(crate) loaded_at: Timestamp,
+    /// How long that took; `None` where it was not loaded.
+    pub(crate) load_time: Option<Duration>,
 }
 
 /// A model that answers requests. It never changes: with other workers it is another one.
@@ -58,6 +61,8 @@ pub struct LoadedModel {
     origin: Origin,
     /// Whose turn it is among workers that are equally busy.
     turn: AtomicUsize,
+    /// What is counted of it, however many workers it has.
+    pub(crate) metrics: Arc<ModelMetrics>,
 }
 
 impl LoadedModel {
@@ -74,7 +79,8 @@ impl LoadedModel {
         start_worker: impl Fn(&BatchLimits) -> Result<Worker, WorkerError> + Send + Sync + 'static,
     ) -> Result<Self, WorkerError> {
         let workers = vec![Arc::new(start_worker(&batch)?)];
-        Ok(Self::assemble((name, version), classes, Arc::new(prepare), workers, batch, Arc::new(start_worker)))
+        let metrics = Arc::new(ModelMetrics::new(&classes));
+        Ok(Self::assemble((name, version), classes, Arc::new(prepare), workers, batch, Arc::new(start_worker), metrics))
     }
 
     /// A model with this one worker and no other, as [`Self::start`].
@@ -89,7 +95,8 @@ impl LoadedModel {
         let none = |_: &BatchLimits| Err(WorkerError::Load("it has one worker and no other".to_owned()));
         let workers = vec![Arc::new(worker)];
         let batch = BatchLimits { batch_size_max: 1, batch_delay_max: Duration::ZERO, queue_len_max: 1 };
-        Self::assemble((name, version), classes, Arc::new(prepare), workers, batch, Arc::new(none))
+        let metrics = Arc::new(ModelMetrics::new(&classes));
+        Self::assemble((name, version), classes, Arc::new(prepare), workers, batch, Arc::new(none), metrics)
     }
 
     fn assemble(
@@ -99,8 +106,11 @@ impl LoadedModel {
         workers: Vec<Arc<Worker>>,
         batch: BatchLimits,
         start_worker: Arc<StartWorker>,
+        metrics: Arc<ModelMetrics>,
     ) -> Self {
-        let origin = Origin { url: name.to_owned(), at_startup: true, loaded_at: Timestamp::UNIX_EPOCH };
+        workers.iter().for_each(|worker| worker.count_in(&metrics));
+        let loaded_at = Timestamp::UNIX_EPOCH;
+        let origin = Origin { url: name.to_owned(), at_startup: true, loaded_at, load_time: None };
         let (name, turn) = (name.into(), AtomicUsize::new(0));
         Self {
             name,
@@ -114,6 +124,7 @@ impl LoadedModel {
             batch,
             origin,
             turn,
+            metrics,
         }
     }
 
@@ -147,7 +158,9 @@ impl LoadedModel {
         }
         let (prepare, start_worker) = (Arc::clone(&self.prepare), Arc::clone(&self.start_worker));
         let (at, classes, batch) = ((self.name(), self.version), self.classes.clone(), self.batch.clone());
-        let scaled = Self::assemble(at, classes, prepare, workers, batch, start_worker).from(self.origin.clone());
+        let metrics = Arc::clone(&self.metrics);
+        let scaled = Self::assemble(at, classes, prepare, workers, batch, start_worker, metrics);
+        let scaled = scaled.from(self.origin.clone());
         Ok(Self { is_default: self.is_default, middle: self.middle, ..scaled })
     }
 

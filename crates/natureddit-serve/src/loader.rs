@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use natureddit_core::Clock;
 use natureddit_model::{ModelBundle, ModelError, Predictor, PredictorOptions, Runtime};
@@ -99,10 +100,12 @@ impl Loader {
         batch: BatchLimits,
         at_startup: bool,
     ) -> Result<LoadedModel, LoadError> {
+        let begun = Instant::now();
         let loaded = (self.open)(bundle, batch)?;
+        let load_time = Some(begun.elapsed());
         tracing::info!(model = bundle.name, version = bundle.version, "model loaded");
         let loaded_at = self.config.clock.now();
-        let loaded = loaded.from(Origin { url: bundle.url.clone(), at_startup, loaded_at });
+        let loaded = loaded.from(Origin { url: bundle.url.clone(), at_startup, loaded_at, load_time });
         Ok(if bundle.is_default { loaded.as_default() } else { loaded })
     }
 }

@@ -86,7 +86,8 @@ pub(super) async fn predict(
     }
     let model = name.and_then(|name| inference.models.registry.choose(&name.unwrap_or_default(), None, &id));
     let Admitted { model, received, _admission, .. } = inference.admit(model, request).await?;
-    let predictions = inference.in_time(inference.predict_instances(&model, received)).await?;
+    let predictions = inference.asked(&model, inference.predict_instances(&model, received)).await?;
+    predictions.iter().for_each(|prediction| model.metrics.predicted(prediction));
     let response = reply::json(StatusCode::OK, &Predictions::new(inference.compat, &model, &predictions));
     Ok(reply::with_origin(response, &model, &id))
 }

@@ -126,7 +126,9 @@ pub(super) async fn infer(
     request: Request,
 ) -> Result<Response, Error> {
     let Admitted { model, received, _admission, .. } = inference.admit(inference.model(target, &id), request).await?;
-    let Inferred { id: given, outputs, predictions } = inference.in_time(inference.infer(&model, received)).await?;
+    let Inferred { id: given, outputs, predictions } =
+        inference.asked(&model, inference.infer(&model, received)).await?;
+    predictions.iter().for_each(|prediction| model.metrics.predicted(prediction));
     let tensors = outputs.into_iter().map(|name| OutputTensor::new(name, &model, &predictions)).collect();
     let body = InferBody {
         model_name: model.name(),

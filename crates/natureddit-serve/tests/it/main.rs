@@ -8,6 +8,7 @@ mod fixture;
 mod kserve;
 mod limits;
 mod management;
+mod metrics;
 mod predictions;
 mod service;
 mod strict;
