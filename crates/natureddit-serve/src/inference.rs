@@ -14,6 +14,7 @@ use std::time::Instant;
 use axum::extract::Request;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query};
+use natureddit_model::Prediction;
 use serde::Deserialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -25,9 +26,10 @@ use crate::keys::AccessKeys;
 use crate::loaded::{LoadedModel, ModelHold};
 use crate::metrics::Stage;
 use crate::models::Models;
+use crate::prediction_log::{Given, PredictionLog};
 use crate::preparation::Preparation;
 use crate::registry::Chosen;
-use crate::request::{self, Received, RequestLimits};
+use crate::request::{self, PredictionInput, Received, RequestLimits};
 use crate::server::ServeConfig;
 
 pub(crate) use routes::router;
@@ -48,6 +50,8 @@ pub(crate) struct Inference {
     preparation: Preparation,
     /// One permit a request that is repeated to a shadow.
     shadows: Arc<Semaphore>,
+    /// Where predictions are written down; `None` is nowhere.
+    pub(crate) prediction_log: Option<PredictionLog>,
 }
 
 /// Requests that are repeated to shadows at a time; others are not repeated.
@@ -64,7 +68,12 @@ struct Admitted<'a> {
 
 impl Inference {
     /// Serves `models`.
-    pub(crate) fn new(models: Models, keys: Option<Arc<AccessKeys>>, config: &ServeConfig) -> Self {
+    pub(crate) fn new(
+        models: Models,
+        keys: Option<Arc<AccessKeys>>,
+        prediction_log: Option<PredictionLog>,
+        config: &ServeConfig,
+    ) -> Self {
         let limits = config.limits.clone();
         let bodies = BodyBudget::new(&limits);
         let admissions_max = limits.requests_max.min(Semaphore::MAX_PERMITS);
@@ -73,7 +82,19 @@ impl Inference {
         let preparation = Preparation::new(&config.preparation);
         let compat = config.compat;
         let shadows = Arc::new(Semaphore::new(SHADOWS_MAX));
-        Self { models, keys, shadows, compat, limits, bodies, admissions, admissions_max, explanations, preparation }
+        Self {
+            models,
+            keys,
+            compat,
+            limits,
+            bodies,
+            admissions,
+            admissions_max,
+            explanations,
+            preparation,
+            shadows,
+            prediction_log,
+        }
     }
 
     /// How many requests for a prediction are read, worked on or answered.
@@ -144,6 +165,25 @@ impl Inference {
             Err(error) => model.metrics.refused(error),
         }
         answered
+    }
+
+    /// What is to be written down of an input, where that is.
+    fn sampled(&self, id: &RequestId, input: &PredictionInput) -> Option<Given> {
+        self.prediction_log.as_ref()?.sampled(id, input)
+    }
+
+    /// Counts a prediction that a client is answered, and has it written down.
+    fn predicted(
+        &self,
+        (id, index): (&RequestId, Option<usize>),
+        model: &LoadedModel,
+        prediction: &mut Prediction,
+        given: Option<Given>,
+    ) {
+        model.metrics.predicted(prediction);
+        if let (Some(log), Some(given)) = (&self.prediction_log, given) {
+            log.write(id, index, model, prediction, given);
+        }
     }
 
     /// Waits for an answer, but not for ever. When the wait is dropped, because the client left or the time is over, the

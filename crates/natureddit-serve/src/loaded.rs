@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use natureddit_core::ClassNames;
+use natureddit_core::{ClassNames, ContentHash};
 use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
 use tokio::runtime::Handle;
 
@@ -61,6 +61,8 @@ pub struct LoadedModel {
     origin: Origin,
     /// Whose turn it is among workers that are equally busy.
     turn: AtomicUsize,
+    /// The SHA-256 of its bundle's manifest, where it has one.
+    pub(crate) bundle: Option<ContentHash>,
     /// What is counted of it, however many workers it has.
     pub(crate) metrics: Arc<ModelMetrics>,
 }
@@ -124,6 +126,7 @@ impl LoadedModel {
             batch,
             origin,
             turn,
+            bundle: None,
             metrics,
         }
     }
@@ -138,6 +141,12 @@ impl LoadedModel {
     #[must_use]
     pub(crate) fn seeing(self, middle: Option<f32>) -> Self {
         Self { middle, ..self }
+    }
+
+    /// The same, loaded from a bundle whose manifest has this SHA-256.
+    #[must_use]
+    pub(crate) fn of_bundle(self, bundle: Option<ContentHash>) -> Self {
+        Self { bundle, ..self }
     }
 
     /// The same, from elsewhere.
@@ -161,13 +170,17 @@ impl LoadedModel {
         let metrics = Arc::clone(&self.metrics);
         let scaled = Self::assemble(at, classes, prepare, workers, batch, start_worker, metrics);
         let scaled = scaled.from(self.origin.clone());
-        Ok(Self { is_default: self.is_default, middle: self.middle, ..scaled })
+        Ok(Self { is_default: self.is_default, middle: self.middle, bundle: self.bundle, ..scaled })
     }
 
     /// The model's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// Its version.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use natureddit_core::Clock;
-use natureddit_model::{ModelBundle, ModelError, Predictor, PredictorOptions, Runtime};
+use natureddit_model::{BundleError, ModelBundle, ModelError, Predictor, PredictorOptions, Runtime, manifest_hash};
 
 use crate::batcher::{BatchLimits, Batcher};
 use crate::loaded::{LoadedModel, Origin, Worker, WorkerError};
@@ -22,6 +22,8 @@ pub struct ModelsConfig {
     pub predictor: PredictorOptions,
     /// How requests to a model are gathered.
     pub batch: BatchLimits,
+    /// Whether predictions hold the features they were made from, for the prediction log.
+    pub keep_features: bool,
     /// The most workers a model may be scaled to.
     pub workers_max: usize,
     /// The time, for when a model was loaded.
@@ -67,8 +69,8 @@ impl Loader {
     /// Loads bundles with this library.
     #[must_use]
     pub fn new(config: ModelsConfig, runtime: Runtime) -> Self {
-        let options = config.predictor;
-        Self { config, open: Arc::new(move |bundle, batch| open(bundle, batch, &options, &runtime)) }
+        let (options, keep_features) = (config.predictor, config.keep_features);
+        Self { config, open: Arc::new(move |bundle, batch| open(bundle, batch, &options, keep_features, &runtime)) }
     }
 
     /// Makes models in another way, from their name, version and folder: for tests, whose models need no weights.
@@ -114,6 +116,7 @@ fn open(
     bundle: &BundleFolder,
     batch: BatchLimits,
     options: &PredictorOptions,
+    keep_features: bool,
     runtime: &Runtime,
 ) -> Result<LoadedModel, LoadError> {
     let BundleFolder { name, version, folder, .. } = bundle;
@@ -121,9 +124,12 @@ fn open(
     let read = ModelBundle::open(folder);
     let load = {
         let (options, runtime) = (*options, runtime.clone());
-        move |bundle: &ModelBundle| Predictor::load(bundle, &runtime, &options)
+        move |bundle: &ModelBundle| {
+            Predictor::load(bundle, &runtime, &options).map(|predictor| predictor.keep_features(keep_features))
+        }
     };
     let read = read.map_err(refused)?;
+    let manifest = manifest_hash(read.dir()).map_err(|e| refused(BundleError::from(e).into()))?;
     let first = load(&read).map_err(refused)?;
     let (preprocessor, classes) = (first.preprocessor().clone(), first.classes().clone());
     let first = std::sync::Mutex::new(Some(first));
@@ -136,7 +142,9 @@ fn open(
     };
     let middle = preprocessor.middle();
     let model = LoadedModel::start((name, *version), classes, move |input| preprocessor.prepare(input), batch, start);
-    model.map(|model| model.seeing(middle)).map_err(|source| LoadError::Worker { name: name.clone(), source })
+    model
+        .map(|model| model.seeing(middle).of_bundle(manifest))
+        .map_err(|source| LoadError::Worker { name: name.clone(), source })
 }
 
 fn worker(name: &str, mut predictor: Predictor, limits: &BatchLimits) -> Result<Worker, WorkerError> {

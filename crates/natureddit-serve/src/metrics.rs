@@ -50,6 +50,29 @@ impl ResponseCounts {
     }
 }
 
+/// What became of predictions that were to be written down.
+pub(crate) struct LogCounts {
+    pub(crate) written: IntCounter,
+    /// Left out because too many waited.
+    pub(crate) queue_full: IntCounter,
+    /// Left out because the disk took none.
+    pub(crate) not_written: IntCounter,
+}
+
+impl LogCounts {
+    pub(crate) fn new() -> Self {
+        let dropped = |reason| {
+            let help = "Predictions left out of the log, by reason";
+            count("natureddit_prediction_log_dropped_total", help, Some(("reason", reason)))
+        };
+        Self {
+            written: count("natureddit_prediction_log_written_total", "Predictions written into the log", None),
+            queue_full: dropped("queue_full"),
+            not_written: dropped("not_written"),
+        }
+    }
+}
+
 /// Everything that there is to tell.
 pub(crate) struct Metrics {
     pub(crate) inference: Arc<Inference>,
@@ -90,6 +113,11 @@ impl Metrics {
         let open = ("natureddit_connections", "Connections to the ports for predictions and for management");
         exposition.add_now(open, number(self.door.open()), &[]);
         exposition.add(&self.door.turned_away, &[]);
+        if let Some(log) = &self.inference.prediction_log {
+            [&log.counts.written, &log.counts.queue_full, &log.counts.not_written]
+                .into_iter()
+                .for_each(|count| exposition.add(count, &[]));
+        }
         let under_way =
             ("natureddit_requests_under_way", "Requests for predictions that are read, worked on or answered");
         exposition.add_now(under_way, number(self.inference.requests_under_way()), &[]);

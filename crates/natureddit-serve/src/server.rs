@@ -15,11 +15,13 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle};
 use crate::access::Access;
 use crate::compat::Compat;
 use crate::connection::{self, Door};
+use crate::cors::{CorsConfig, CorsError, CorsHeaders};
 use crate::inference::{self, Inference};
 use crate::keys::{AccessKeys, KeyError};
 use crate::management;
 use crate::metrics::{self, Host, Metrics, MetricsMode, ResponseCounts};
 use crate::models::Models;
+use crate::prediction_log::{PredictionLog, PredictionLogConfig, PredictionLogError};
 use crate::preparation::PreparationLimits;
 use crate::request::RequestLimits;
 use crate::tls::{self, TlsError, TlsFiles};
@@ -48,8 +50,12 @@ pub struct ServeConfig {
     pub drain_timeout: Duration,
     /// Who may change the models, and who may ask them.
     pub control: ControlConfig,
+    /// Which pages of other origins may read answers; `None`: no page.
+    pub cors: Option<CorsConfig>,
     /// Who is told what was counted.
     pub metrics: MetricsConfig,
+    /// What is written down of predictions; `None` is nothing.
+    pub prediction_log: Option<PredictionLogConfig>,
     /// The time, for a new certificate.
     pub clock: Clock,
 }
@@ -98,6 +104,12 @@ pub enum ServeError {
     /// There are no usable keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// What browsers are to be told cannot be said.
+    #[error(transparent)]
+    Cors(#[from] CorsError),
+    /// Predictions cannot be written down.
+    #[error(transparent)]
+    PredictionLog(#[from] PredictionLogError),
     /// The system gives no random numbers.
     #[error("the system has no random numbers to give")]
     Randomness(#[source] rustls::Error),
@@ -136,10 +148,12 @@ impl Server {
         let management = config.control.management_address.map(listen).transpose()?;
         let metrics = config.metrics.address.map(listen).transpose()?;
         let responses = Arc::new(ResponseCounts::new());
-        let access = Arc::new(Access::new(Arc::clone(&responses)).map_err(ServeError::Randomness)?);
-        let (tls, keys, host) = read_files(&config).await?;
+        let cors = CorsHeaders::new(config.cors.as_ref())?;
+        let access = Access::new(Arc::clone(&responses), cors).map_err(ServeError::Randomness)?;
+        let access = Arc::new(access);
+        let Files { tls, keys, host, prediction_log } = Files::read(&config).await?;
         let inference_keys = keys.clone().filter(|_| config.control.inference_key);
-        let inference = Inference::new(models, inference_keys, &config);
+        let inference = Inference::new(models, inference_keys, prediction_log, &config);
         let inference = Arc::new(inference);
         let port = Port::new(&config, tls.clone());
         let app = inference::router(Arc::clone(&inference), Arc::clone(&access));
@@ -212,7 +226,32 @@ impl Drop for Server {
     }
 }
 
-type Files = (Option<RustlsConfig>, Option<Arc<AccessKeys>>, Host);
+/// What is read before anything is served.
+struct Files {
+    tls: Option<RustlsConfig>,
+    keys: Option<Arc<AccessKeys>>,
+    host: Host,
+    prediction_log: Option<PredictionLog>,
+}
+
+impl Files {
+    async fn read(config: &ServeConfig) -> Result<Self, ServeError> {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || {
+            let tls = config.tls.map(|files| tls::read_tls(&files, &config.clock)).transpose()?;
+            let key_file = config.control.key_file;
+            let keys = key_file.map(|path| AccessKeys::open(&path, config.clock.clone())).transpose()?;
+            let log = config.prediction_log.as_ref();
+            Ok(Self {
+                tls: tls.map(|tls| RustlsConfig::from_config(Arc::new(tls))),
+                keys: keys.map(Arc::new),
+                host: Host::new(),
+                prediction_log: log.map(|log| PredictionLog::start(log, config.clock.clone())).transpose()?,
+            })
+        })
+        .await?
+    }
+}
 
 /// Has a door of its own: a crowd at the others keeps nobody from seeing it.
 fn open_metrics(
@@ -224,20 +263,10 @@ fn open_metrics(
 ) -> Result<Listening, ServeError> {
     let keys = keys.clone().filter(|_| config.metrics.needs_key);
     // Who reads metrics is not counted among those who ask for predictions.
-    let access = Access::new(Arc::new(ResponseCounts::new())).map_err(ServeError::Randomness)?;
+    let cors = CorsHeaders::new(config.cors.as_ref())?;
+    let access = Access::new(Arc::new(ResponseCounts::new()), cors).map_err(ServeError::Randomness)?;
     let app = metrics::router(metrics, config.metrics.mode, keys, Arc::new(access));
     Port::new(config, tls.clone()).open(listener, app)
-}
-
-/// The certificate, the keys and the machine.
-async fn read_files(config: &ServeConfig) -> Result<Files, ServeError> {
-    let (tls, key_file, clock) = (config.tls.clone(), config.control.key_file.clone(), config.clock.clone());
-    tokio::task::spawn_blocking(move || {
-        let tls = tls.map(|files| tls::read_tls(&files, &clock)).transpose()?;
-        let keys = key_file.map(|path| AccessKeys::open(&path, clock)).transpose()?;
-        Ok((tls.map(|tls| RustlsConfig::from_config(Arc::new(tls))), keys.map(Arc::new), Host::new()))
-    })
-    .await?
 }
 
 /// How a port is served.

@@ -45,8 +45,8 @@ impl Inference {
     ) -> Result<Response, ApiError> {
         let form = ReplyForm::of(request.headers(), self.compat);
         let Admitted { model, shadow, received, _admission } = self.admit(model, request).await?;
-        let (prediction, input) = self.asked(&model, self.predict(&model, received)).await?;
-        model.metrics.predicted(&prediction);
+        let (mut prediction, input) = self.asked(&model, self.predict(&model, received)).await?;
+        self.predicted((id, None), &model, &mut prediction, self.sampled(id, &input));
         if let Some(shadow) = shadow {
             self.ask_shadow(shadow, input, model.classes.name(prediction.class));
         }
@@ -106,8 +106,10 @@ impl Inference {
         &self,
         model: &Arc<LoadedModel>,
         inputs: Vec<PredictionInput>,
+        id: &RequestId,
     ) -> Result<Vec<Prediction>, ApiError> {
         let mut together = Together::new(model);
+        let given: Vec<_> = inputs.iter().map(|input| self.sampled(id, input)).collect();
         for (index, input) in inputs.into_iter().enumerate() {
             let preparing = Arc::clone(model);
             let prepared = self.preparation.run(move |bench| {
@@ -116,7 +118,11 @@ impl Inference {
             });
             together.submit(prepared.await?).await?;
         }
-        together.finish().await
+        let mut predictions = together.finish().await?;
+        for (index, (prediction, given)) in predictions.iter_mut().zip(given).enumerate() {
+            self.predicted((id, Some(index)), model, prediction, given);
+        }
+        Ok(predictions)
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) fn config(folder: &Path) -> ServeConfig {
         drain_timeout: A_MINUTE,
         control: ControlConfig::default(),
         metrics: MetricsConfig { address: "127.0.0.1:0".parse().ok(), ..MetricsConfig::default() },
+        cors: None,
+        prediction_log: None,
         clock: Clock::System,
     }
 }

@@ -9,6 +9,7 @@ mod kserve;
 mod limits;
 mod management;
 mod metrics;
+mod prediction_log;
 mod predictions;
 mod service;
 mod strict;

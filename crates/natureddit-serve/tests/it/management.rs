@@ -53,6 +53,7 @@ fn loader(store: &Path) -> Loader {
             threads: 1,
         },
         batch: BatchLimits { batch_size_max: 4, batch_delay_max: Duration::ZERO, queue_len_max: 64 },
+        keep_features: false,
         workers_max: 3,
         clock: Clock::System,
     };
