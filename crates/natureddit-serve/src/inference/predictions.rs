@@ -13,7 +13,7 @@ use super::{Admitted, Inference, Target};
 use crate::access::RequestId;
 use crate::error::ApiError;
 use crate::loaded::{LoadedModel, ModelHold};
-use crate::metrics::{ShadowOutcome, Stage};
+use crate::metrics::ShadowOutcome;
 use crate::registry::Chosen;
 use crate::reply::{self, ReplyForm};
 use crate::request::{PredictionInput, Received};
@@ -64,8 +64,7 @@ impl Inference {
             let begun = Instant::now();
             let input = bench.input(received)?;
             let prepared = bench.decode(&input, |asked| preparing.prepare(asked))?;
-            preparing.metrics.passed(Stage::AwaitThread, begun.duration_since(arrived));
-            preparing.metrics.passed(Stage::Prepare, begun.elapsed());
+            preparing.metrics.prepared(arrived, begun);
             Ok((prepared, input))
         });
         let (prepared, input) = prepared.await?;
@@ -111,9 +110,11 @@ impl Inference {
         let mut together = Together::new(model);
         let given: Vec<_> = inputs.iter().map(|input| self.sampled(id, input)).collect();
         for (index, input) in inputs.into_iter().enumerate() {
-            let preparing = Arc::clone(model);
+            let (preparing, arrived) = (Arc::clone(model), Instant::now());
             let prepared = self.preparation.run(move |bench| {
+                let begun = Instant::now();
                 let prepared = bench.decode(&input, |asked| preparing.prepare(asked));
+                preparing.metrics.prepared(arrived, begun);
                 prepared.map_err(|source| ApiError::Instance { index, source })
             });
             together.submit(prepared.await?).await?;

@@ -2,7 +2,7 @@
 //! series in its hand.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use natureddit_core::ClassNames;
 use natureddit_model::Prediction;
@@ -135,6 +135,12 @@ impl ModelMetrics {
     /// It was in a stage for so long.
     pub(crate) fn passed(&self, stage: Stage, took: Duration) {
         self.stages[stage as usize].observe(took.as_secs_f64());
+    }
+
+    /// An input that was there at `arrived` has been prepared since `begun`.
+    pub(crate) fn prepared(&self, arrived: Instant, begun: Instant) {
+        self.passed(Stage::AwaitThread, begun.duration_since(arrived));
+        self.passed(Stage::Prepare, begun.elapsed());
     }
 
     /// A client was answered this.

@@ -217,10 +217,16 @@ async fn what_is_turned_away_fails_or_is_no_model_is_counted_and_nothing_else_ha
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_is_the_models_failure() {
+async fn a_batch_that_fails_is_the_models_failure_and_no_others() {
     let fixture = Fixture::start(vec![named("other", [1.0, 0.0, 0.0])]).await;
     let failed = "natureddit_requests_failed_total{reason=\"model\",model_name=\"nature\",model_version=\"1\"}";
-    assert_eq!(value(&fixture.metrics().await, failed), None);
+    let two = json!({"instances": [{"text": "a"}, {"text": "b"}]});
+    assert_eq!(fixture.post("/v1/models/other:predict").json(&two).send().await.unwrap().status(), StatusCode::OK);
+    let text = fixture.metrics().await;
+    assert_eq!(value(&text, failed), None);
+    let prepared =
+        "natureddit_stage_duration_seconds_count{stage=\"prepare\",model_name=\"other\",model_version=\"1\"}";
+    assert_eq!(told(&text, prepared), 2.0, "each post of a request is prepared by itself");
     let (model, gate) = gated();
     drop(gate);
     let fixture = Fixture::start(vec![model]).await;
