@@ -25,6 +25,8 @@ pub struct Prediction {
     pub class: Class,
     /// The probability of each class, in the order of the names.
     pub probabilities: Vec<f32>,
+    /// What the encoders said of the input, where the predictor [keeps](Predictor::keep_features) it.
+    pub features: Option<Features>,
 }
 
 impl Prediction {
@@ -33,7 +35,7 @@ impl Prediction {
     pub fn new(probabilities: Vec<f32>) -> Self {
         let best =
             (0..probabilities.len()).fold(0, |best, i| if probabilities[i] > probabilities[best] { i } else { best });
-        Self { class: Class(best), probabilities }
+        Self { class: Class(best), probabilities, features: None }
     }
 }
 
@@ -44,6 +46,7 @@ pub struct Predictor {
     encoders: Encoders,
     head: Head,
     classes: ClassNames,
+    keeps_features: bool,
 }
 
 impl Predictor {
@@ -57,7 +60,14 @@ impl Predictor {
         let encoders =
             Encoders::open_files(runtime, (&image, &text), preprocess, bundle.widths_and_ports(), options.threads)?;
         let preprocessor = Preprocessor::read(preprocess.clone(), &bundle.tokenizer(), options.limits)?;
-        Ok(Self { preprocessor, encoders, head: bundle.head()?, classes: bundle.manifest.classes.clone() })
+        let (head, classes) = (bundle.head()?, bundle.manifest.classes.clone());
+        Ok(Self { preprocessor, encoders, head, classes, keeps_features: false })
+    }
+
+    /// The same, whose predictions hold the features they were made from, some kilobytes each, or do not.
+    #[must_use]
+    pub fn keep_features(self, keep: bool) -> Self {
+        Self { keeps_features: keep, ..self }
     }
 
     /// The preprocessing of this model, to be called from any thread.
@@ -93,6 +103,10 @@ impl Predictor {
     /// When an encoder fails.
     pub fn predict(&mut self, inputs: &[Prepared]) -> Result<Vec<Prediction>, ModelError> {
         let features = self.encode(inputs)?;
-        Ok(features.iter().map(|features| Prediction::new(self.head.probabilities(features))).collect())
+        let answer = |features: Features| {
+            let prediction = Prediction::new(self.head.probabilities(&features));
+            Prediction { features: self.keeps_features.then_some(features), ..prediction }
+        };
+        Ok(features.into_iter().map(answer).collect())
     }
 }

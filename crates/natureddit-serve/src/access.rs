@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -12,6 +13,9 @@ use axum::response::Response;
 use natureddit_core::ContentHasher;
 use rustls::crypto::ring;
 use serde::Serialize;
+
+use crate::cors::CorsHeaders;
+use crate::metrics::ResponseCounts;
 
 /// What the log calls a request whose client went away before the answer, as nginx does.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -30,14 +34,39 @@ impl RequestId {
 
     /// Two numbers from 0 up to 1, evenly spread over all ids and independent of each other.
     pub(crate) fn draws(&self) -> [f64; 2] {
-        let part =
-            |range: Range<usize>| self.0.get(range).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0);
-        [part(0..8), part(28..36)].map(|number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
+        [self.part(0..8), self.part(28..36)].map(|number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
+    }
+
+    /// A third such number, from the digits 10 to 13 and 25 to 28: who has the id knows whether the prediction was written down.
+    pub(crate) fn draw_for_log(&self) -> f64 {
+        let number = self.part(9..13) << 16 | self.part(24..28);
+        f64::from(number) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    fn part(&self, range: Range<usize>) -> u32 {
+        self.0.get(range).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0)
+    }
+}
+
+/// What all ports have in common that count their answers together.
+pub(crate) struct Access {
+    ids: RequestIds,
+    responses: Arc<ResponseCounts>,
+    cors: CorsHeaders,
+}
+
+impl Access {
+    /// Counts answers in `responses`, and gives them the headers of `cors`.
+    ///
+    /// # Errors
+    /// As [`RequestIds::new`].
+    pub(crate) fn new(responses: Arc<ResponseCounts>, cors: CorsHeaders) -> Result<Self, rustls::Error> {
+        Ok(Self { ids: RequestIds::new()?, responses, cors })
     }
 }
 
 /// Hands out request ids: a random seed hashed with a counter, so that no request can fail for want of randomness.
-pub(crate) struct RequestIds {
+struct RequestIds {
     seed: [u8; 32],
     next: AtomicU64,
 }
@@ -47,7 +76,7 @@ impl RequestIds {
     ///
     /// # Errors
     /// When the system has no randomness to give.
-    pub(crate) fn new() -> Result<Self, rustls::Error> {
+    fn new() -> Result<Self, rustls::Error> {
         let mut seed = [0; 32];
         ring::default_provider().secure_random.fill(&mut seed)?;
         Ok(Self { seed, next: AtomicU64::new(0) })
@@ -66,11 +95,14 @@ impl RequestIds {
 }
 
 /// Gives the request its id, and the answer that id and the headers all answers have; writes the log line.
-pub(crate) async fn record(State(ids): State<Arc<RequestIds>>, mut request: Request, next: Next) -> Response {
-    let id = ids.next();
+pub(crate) async fn record(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    let id = access.ids.next();
     let mut line = AccessLine {
         method: request.method().clone(),
-        path: request.uri().path().to_owned(),
+        path: logged_path(request.uri().path()),
+        request_bytes: request.body().size_hint().exact(),
+        response_bytes: None,
+        origin: None,
         id: id.clone(),
         started: Instant::now(),
         status: CLIENT_CLOSED_REQUEST,
@@ -78,8 +110,27 @@ pub(crate) async fn record(State(ids): State<Arc<RequestIds>>, mut request: Requ
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     line.status = response.status().as_u16();
+    access.responses.answered(response.status());
+    line.response_bytes = response.body().size_hint().exact();
+    line.origin = response.extensions_mut().remove::<Origin>();
     set_common_headers(response.headers_mut(), &id);
+    access.cors.set(response.headers_mut());
     response
+}
+
+/// The path that is logged is no longer than this, in bytes: a client may send as much of it as fits a head.
+const PATH_BYTES_MAX: usize = 256;
+
+/// A path, or the beginning of a long one. It holds no control characters: those have no place in a URI.
+fn logged_path(path: &str) -> String {
+    path[..path.floor_char_boundary(PATH_BYTES_MAX)].to_owned()
+}
+
+/// The version of a model that an answer came from, for the log.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) model: Arc<str>,
+    pub(crate) version: u64,
 }
 
 /// As TorchServe answers; its `x-request-id` too is the server's own, whatever the client sent.
@@ -99,19 +150,37 @@ struct AccessLine {
     id: RequestId,
     started: Instant,
     status: u16,
+    /// Of the body; `None` where the client did not say beforehand.
+    request_bytes: Option<u64>,
+    /// Of the body; `None` where there is no answer.
+    response_bytes: Option<u64>,
+    /// Of an answer that a model gave.
+    origin: Option<Origin>,
 }
 
 impl Drop for AccessLine {
     fn drop(&mut self) {
-        let milliseconds = self.started.elapsed().as_millis();
-        let Self { method, path, id, status, .. } = self;
-        tracing::info!(%method, path, status, milliseconds, request_id = id.0, "request");
+        // To the microsecond.
+        let milliseconds = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        let Self { method, path, id, status, request_bytes, response_bytes, origin, .. } = self;
+        let (model, version) = (origin.as_ref().map(|it| &*it.model), origin.as_ref().map(|it| it.version));
+        tracing::info!(
+            %method, path, status, milliseconds, request_bytes, response_bytes, model, version, request_id = id.0,
+            "request"
+        );
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_path_is_cut_between_two_letters() {
+        assert_eq!(logged_path("/ping"), "/ping");
+        let long = format!("/{}", "ü".repeat(PATH_BYTES_MAX));
+        assert_eq!(logged_path(&long).len(), PATH_BYTES_MAX - 1);
+    }
 
     #[test]
     fn ids_are_version_4_uuids_and_differ() {

@@ -7,13 +7,15 @@
 use std::any::Any;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+
+use crate::metrics::ModelMetrics;
 
 /// How requests are gathered.
 #[derive(Clone, Debug)]
@@ -82,6 +84,7 @@ pub struct Batcher<In, Out> {
     queue: Option<SyncSender<Job<In, Out>>>,
     under_way: Arc<AtomicUsize>,
     healthy: Arc<AtomicBool>,
+    metrics: Arc<OnceLock<Arc<ModelMetrics>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -98,9 +101,11 @@ impl<In: Send + 'static, Out: Send + 'static> Batcher<In, Out> {
     ) -> io::Result<Self> {
         let (queue, jobs) = mpsc::sync_channel(limits.queue_len_max.max(1));
         let healthy = Arc::new(AtomicBool::new(true));
-        let worker = Worker { jobs, limits, name: name.to_owned(), healthy: Arc::clone(&healthy), work };
+        let (name_of_worker, metrics) = (name.to_owned(), Arc::<OnceLock<_>>::default());
+        let (well, counted) = (Arc::clone(&healthy), Arc::clone(&metrics));
+        let worker = Worker { jobs, limits, name: name_of_worker, healthy: well, metrics: counted, work };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || worker.run())?;
-        Ok(Self { queue: Some(queue), under_way: Arc::default(), healthy, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), under_way: Arc::default(), healthy, metrics, thread: Some(thread) })
     }
 
     /// Queues a request. Dropping the receiver takes it back: no work is done for it unless its batch has begun.
@@ -120,6 +125,11 @@ impl<In: Send + 'static, Out: Send + 'static> Batcher<In, Out> {
 }
 
 impl<In, Out> Batcher<In, Out> {
+    /// Counts its batches there from now on; who came first keeps it.
+    pub(crate) fn count_in(&self, metrics: &Arc<ModelMetrics>) {
+        self.metrics.get_or_init(|| Arc::clone(metrics));
+    }
+
     /// Whether no batch has panicked yet. Later batches are still tried, but what state a panic left the model in
     /// nobody knows: it stays unhealthy until it is loaded anew.
     #[must_use]
@@ -150,6 +160,7 @@ struct Worker<In, Out, Work> {
     limits: BatchLimits,
     name: String,
     healthy: Arc<AtomicBool>,
+    metrics: Arc<OnceLock<Arc<ModelMetrics>>>,
     work: Work,
 }
 
@@ -184,9 +195,18 @@ impl<In, Out, Work: FnMut(Vec<In>) -> Result<Vec<Out>, String>> Worker<In, Out, 
     }
 
     fn answer(&mut self, batch: Vec<Job<In, Out>>) {
+        let begun = Instant::now();
+        let metrics = self.metrics.get().cloned();
+        if let Some(metrics) = &metrics {
+            metrics.batch_began(batch.iter().map(|job| begun.duration_since(job.submitted)));
+        }
         let (inputs, replies): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|job| (job.input, (job.reply, job.under_way))).unzip();
-        match self.outputs(inputs, replies.len()) {
+        let outputs = self.outputs(inputs, replies.len());
+        if let Some(metrics) = &metrics {
+            metrics.batch_ended(replies.len(), begun.elapsed());
+        }
+        match outputs {
             Ok(outputs) => replies.into_iter().zip(outputs).for_each(|(reply, output)| send(reply, Ok(output))),
             Err(error) => {
                 tracing::error!(model = self.name, requests = replies.len(), "{error}");

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use natureddit_core::fs;
 
+use crate::metrics::MetricsMode;
+
 pub use error::{PropertiesError, PropertyPlace};
 pub use models::{LoadModels, ModelProperties, NamedModel};
 pub use value::ListenAddress;
@@ -91,17 +93,6 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-}
-
-/// `metrics_mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricsMode {
-    /// Into the log.
-    Log,
-    /// For Prometheus, at the metrics address.
-    Prometheus,
-    /// As TorchServe did it before 0.9.
-    Legacy,
 }
 
 impl ConfigProperties {
@@ -225,8 +216,8 @@ fn note(Property { place, key, .. }: &Property) -> String {
 fn metrics_mode(property: &Property) -> Result<MetricsMode, PropertiesError> {
     match property.value.trim().to_ascii_lowercase().as_str() {
         "log" => Ok(MetricsMode::Log),
-        "prometheus" => Ok(MetricsMode::Prometheus),
-        "legacy" => Ok(MetricsMode::Legacy),
+        // As TorchServe did it before 0.9: at the address, too.
+        "prometheus" | "legacy" => Ok(MetricsMode::Prometheus),
         _ => Err(property.bad("log, prometheus or legacy")),
     }
 }

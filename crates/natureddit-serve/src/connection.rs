@@ -10,12 +10,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum_server::accept::Accept;
+use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::compat::Compat;
 use crate::error;
+use crate::metrics;
 
 /// How much of a request in plain HTTP is read before its connection is closed: what a client has sent and nobody reads
 /// makes the system throw away the answer.
@@ -28,6 +30,8 @@ pub(crate) struct Door {
     connections_max: usize,
     /// Whether the latest client was turned away, so that a crowd is logged once.
     crowded: Arc<AtomicBool>,
+    /// Clients that were.
+    pub(crate) turned_away: IntCounter,
     /// How long a client may take to begin the TLS handshake; `None` where plain HTTP is served.
     tls_timeout: Option<Duration>,
     compat: Compat,
@@ -38,7 +42,13 @@ impl Door {
     pub(crate) fn new(connections_max: usize, tls_timeout: Option<Duration>, compat: Compat) -> Self {
         let connections_max = connections_max.min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(connections_max));
-        Self { permits, connections_max, crowded: Arc::default(), tls_timeout, compat }
+        let turned_away = metrics::turned_away();
+        Self { permits, connections_max, crowded: Arc::default(), turned_away, tls_timeout, compat }
+    }
+
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.connections_max.saturating_sub(self.permits.available_permits())
     }
 
     fn enter(&self) -> io::Result<OwnedSemaphorePermit> {
@@ -47,7 +57,9 @@ impl Door {
         if !self.crowded.swap(crowded, Ordering::Relaxed) && crowded {
             tracing::warn!(connections_max = self.connections_max, "too many connections: more are turned away");
         }
-        permit.map_err(|_| io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections"))
+        permit
+            .inspect_err(|_| self.turned_away.inc())
+            .map_err(|_| io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections"))
     }
 }
 

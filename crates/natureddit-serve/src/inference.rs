@@ -9,10 +9,12 @@ mod routes;
 mod together;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::Request;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query};
+use natureddit_model::Prediction;
 use serde::Deserialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -21,11 +23,13 @@ use crate::bodies::BodyBudget;
 use crate::compat::Compat;
 use crate::error::ApiError;
 use crate::keys::AccessKeys;
-use crate::loaded::ModelHold;
+use crate::loaded::{LoadedModel, ModelHold};
+use crate::metrics::Stage;
 use crate::models::Models;
+use crate::prediction_log::{Given, PredictionLog};
 use crate::preparation::Preparation;
 use crate::registry::Chosen;
-use crate::request::{self, Received, RequestLimits};
+use crate::request::{self, PredictionInput, Received, RequestLimits};
 use crate::server::ServeConfig;
 
 pub(crate) use routes::router;
@@ -46,6 +50,8 @@ pub(crate) struct Inference {
     preparation: Preparation,
     /// One permit a request that is repeated to a shadow.
     shadows: Arc<Semaphore>,
+    /// Where predictions are written down; `None` is nowhere.
+    pub(crate) prediction_log: Option<PredictionLog>,
 }
 
 /// Requests that are repeated to shadows at a time; others are not repeated.
@@ -62,7 +68,12 @@ struct Admitted<'a> {
 
 impl Inference {
     /// Serves `models`.
-    pub(crate) fn new(models: Models, keys: Option<Arc<AccessKeys>>, config: &ServeConfig) -> Self {
+    pub(crate) fn new(
+        models: Models,
+        keys: Option<Arc<AccessKeys>>,
+        prediction_log: Option<PredictionLog>,
+        config: &ServeConfig,
+    ) -> Self {
         let limits = config.limits.clone();
         let bodies = BodyBudget::new(&limits);
         let admissions_max = limits.requests_max.min(Semaphore::MAX_PERMITS);
@@ -71,7 +82,19 @@ impl Inference {
         let preparation = Preparation::new(&config.preparation);
         let compat = config.compat;
         let shadows = Arc::new(Semaphore::new(SHADOWS_MAX));
-        Self { models, keys, shadows, compat, limits, bodies, admissions, admissions_max, explanations, preparation }
+        Self {
+            models,
+            keys,
+            compat,
+            limits,
+            bodies,
+            admissions,
+            admissions_max,
+            explanations,
+            preparation,
+            shadows,
+            prediction_log,
+        }
     }
 
     /// How many requests for a prediction are read, worked on or answered.
@@ -103,7 +126,14 @@ impl Inference {
     /// Reads the body and gives leave to work on it. Only what has arrived counts as admitted: a client that sends slowly
     /// holds up no other. Who asks for what is not there is read on to the end, and then told.
     async fn admit(&self, model: Result<Chosen, ApiError>, request: Request) -> Result<Admitted<'_>, ApiError> {
-        let begun = model.and_then(|model| Ok((model, self.bodies.begin()?)));
+        let begin = |chosen: Chosen| match self.bodies.begin() {
+            Ok(reading) => Ok((chosen, reading)),
+            Err(error) => {
+                chosen.model.metrics.refused(&error);
+                Err(error)
+            }
+        };
+        let begun = model.and_then(begin);
         let (Chosen { model, shadow }, reading) = match begun {
             Ok(begun) => begun,
             Err(error) => {
@@ -111,10 +141,49 @@ impl Inference {
                 return Err(error);
             }
         };
-        let received = Received::read(request, &self.limits, &self.bodies).await?;
-        let admission = self.admissions.try_acquire().map_err(|_| ApiError::Busy)?;
+        let begun = Instant::now();
+        let received = Received::read(request, &self.limits, &self.bodies).await;
+        let received = received.inspect_err(|error| model.metrics.refused(error))?;
+        model.metrics.passed(Stage::ReadBody, begun.elapsed());
+        let admission = self.admissions.try_acquire().map_err(|_| ApiError::Busy);
+        let admission = admission.inspect_err(|error| model.metrics.refused(error))?;
         drop(reading);
         Ok(Admitted { model, shadow, received, _admission: admission })
+    }
+
+    /// Works on what a client asked `model`, in time, and counts how it ended.
+    async fn asked<T>(
+        &self,
+        model: &LoadedModel,
+        answer: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let begun = Instant::now();
+        model.metrics.asked();
+        let answered = self.in_time(answer).await;
+        match &answered {
+            Ok(_) => model.metrics.answered(begun.elapsed()),
+            Err(error) => model.metrics.refused(error),
+        }
+        answered
+    }
+
+    /// What is to be written down of an input, where that is.
+    fn sampled(&self, id: &RequestId, input: &PredictionInput) -> Option<Given> {
+        self.prediction_log.as_ref()?.sampled(id, input)
+    }
+
+    /// Counts a prediction that a client is answered, and has it written down.
+    fn predicted(
+        &self,
+        (id, index): (&RequestId, Option<usize>),
+        model: &LoadedModel,
+        prediction: &mut Prediction,
+        given: Option<Given>,
+    ) {
+        model.metrics.predicted(prediction);
+        if let (Some(log), Some(given)) = (&self.prediction_log, given) {
+            log.write(id, index, model, prediction, given);
+        }
     }
 
     /// Waits for an answer, but not for ever. When the wait is dropped, because the client left or the time is over, the

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use natureddit_core::ClassNames;
-use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
+use natureddit_core::{ClassNames, ContentHash};
+use natureddit_model::{FeatureCache, InputError, ModelInput, Prediction, Prepared};
 use tokio::runtime::Handle;
 
 use crate::batcher::{BatchLimits, Batcher, Reply, SubmitError};
+use crate::metrics::ModelMetrics;
 
 type Prepare = dyn Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync;
 
@@ -41,6 +42,8 @@ pub(crate) struct Origin {
     pub(crate) at_startup: bool,
     /// When it was loaded.
     pub(crate) loaded_at: Timestamp,
+    /// How long that took; `None` where it was not loaded.
+    pub(crate) load_time: Option<Duration>,
 }
 
 /// A model that answers requests. It never changes: with other workers it is another one.
@@ -54,12 +57,17 @@ pub struct LoadedModel {
     prepare: Arc<Prepare>,
     /// As `prepare`, where what was asked before need not go through the encoders again.
     recall: Arc<Prepare>,
+    cache: Option<FeatureCache>,
     workers: Vec<Arc<Worker>>,
     start_worker: Arc<StartWorker>,
     batch: BatchLimits,
     origin: Origin,
     /// Whose turn it is among workers that are equally busy.
     turn: AtomicUsize,
+    /// The SHA-256 of its bundle's manifest, where it has one.
+    pub(crate) bundle: Option<ContentHash>,
+    /// What is counted of it, however many workers it has.
+    pub(crate) metrics: Arc<ModelMetrics>,
 }
 
 impl LoadedModel {
@@ -76,7 +84,8 @@ impl LoadedModel {
         start_worker: impl Fn(&BatchLimits) -> Result<Worker, WorkerError> + Send + Sync + 'static,
     ) -> Result<Self, WorkerError> {
         let workers = vec![Arc::new(start_worker(&batch)?)];
-        Ok(Self::assemble((name, version), classes, Arc::new(prepare), workers, batch, Arc::new(start_worker)))
+        let metrics = Arc::new(ModelMetrics::new(&classes));
+        Ok(Self::assemble((name, version), classes, Arc::new(prepare), workers, batch, Arc::new(start_worker), metrics))
     }
 
     /// A model with this one worker and no other, as [`Self::start`].
@@ -91,7 +100,8 @@ impl LoadedModel {
         let none = |_: &BatchLimits| Err(WorkerError::Load("it has one worker and no other".to_owned()));
         let workers = vec![Arc::new(worker)];
         let batch = BatchLimits { batch_size_max: 1, batch_delay_max: Duration::ZERO, queue_len_max: 1 };
-        Self::assemble((name, version), classes, Arc::new(prepare), workers, batch, Arc::new(none))
+        let metrics = Arc::new(ModelMetrics::new(&classes));
+        Self::assemble((name, version), classes, Arc::new(prepare), workers, batch, Arc::new(none), metrics)
     }
 
     fn assemble(
@@ -101,8 +111,11 @@ impl LoadedModel {
         workers: Vec<Arc<Worker>>,
         batch: BatchLimits,
         start_worker: Arc<StartWorker>,
+        metrics: Arc<ModelMetrics>,
     ) -> Self {
-        let origin = Origin { url: name.to_owned(), at_startup: true, loaded_at: Timestamp::UNIX_EPOCH };
+        workers.iter().for_each(|worker| worker.count_in(&metrics));
+        let loaded_at = Timestamp::UNIX_EPOCH;
+        let origin = Origin { url: name.to_owned(), at_startup: true, loaded_at, load_time: None };
         let (name, turn) = (name.into(), AtomicUsize::new(0));
         Self {
             name,
@@ -111,12 +124,15 @@ impl LoadedModel {
             classes,
             middle: None,
             recall: Arc::clone(&prepare),
+            cache: None,
             prepare,
             workers,
             start_worker,
             batch,
             origin,
             turn,
+            bundle: None,
+            metrics,
         }
     }
 
@@ -132,13 +148,20 @@ impl LoadedModel {
         Self { middle, ..self }
     }
 
-    /// The same, preparing posts for a prediction in another way than those that are explained.
+    /// The same, preparing posts for a prediction with what a cache has; those that are explained are prepared as before.
     #[must_use]
     pub(crate) fn recalling(
         self,
+        cache: FeatureCache,
         recall: impl Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync + 'static,
     ) -> Self {
-        Self { recall: Arc::new(recall), ..self }
+        Self { cache: Some(cache), recall: Arc::new(recall), ..self }
+    }
+
+    /// The same, loaded from a bundle whose manifest has this SHA-256.
+    #[must_use]
+    pub(crate) fn of_bundle(self, bundle: Option<ContentHash>) -> Self {
+        Self { bundle, ..self }
     }
 
     /// The same, from elsewhere.
@@ -159,9 +182,10 @@ impl LoadedModel {
         }
         let (prepare, start_worker) = (Arc::clone(&self.prepare), Arc::clone(&self.start_worker));
         let (at, classes, batch) = ((self.name(), self.version), self.classes.clone(), self.batch.clone());
-        let scaled = Self::assemble(at, classes, prepare, workers, batch, start_worker).from(self.origin.clone());
-        let recall = Arc::clone(&self.recall);
-        Ok(Self { is_default: self.is_default, middle: self.middle, recall, ..scaled })
+        let (metrics, recall, cache) = (Arc::clone(&self.metrics), Arc::clone(&self.recall), self.cache.clone());
+        let scaled = Self::assemble(at, classes, prepare, workers, batch, start_worker, metrics);
+        let scaled = scaled.from(self.origin.clone());
+        Ok(Self { is_default: self.is_default, middle: self.middle, bundle: self.bundle, recall, cache, ..scaled })
     }
 
     /// The model's name.
@@ -170,10 +194,19 @@ impl LoadedModel {
         &self.name
     }
 
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// Its version.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// What it knows of what may be asked again.
+    pub(crate) fn cache(&self) -> Option<&FeatureCache> {
+        self.cache.as_ref()
     }
 
     pub(crate) fn is_default(&self) -> bool {

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use natureddit_core::Clock;
-use natureddit_model::{FeatureCache, ModelBundle, ModelError, Predictor, PredictorOptions, Runtime};
+use natureddit_model::{
+    BundleError, FeatureCache, ModelBundle, ModelError, Predictor, PredictorOptions, Runtime, manifest_hash,
+};
 
 use crate::batcher::{BatchLimits, Batcher};
 use crate::loaded::{LoadedModel, Origin, Worker, WorkerError};
@@ -23,6 +26,8 @@ pub struct ModelsConfig {
     pub embedding_cache_bytes_max: usize,
     /// How requests to a model are gathered.
     pub batch: BatchLimits,
+    /// Whether predictions hold the features they were made from, for the prediction log.
+    pub keep_features: bool,
     /// The most workers a model may be scaled to.
     pub workers_max: usize,
     /// The time, for when a model was loaded.
@@ -68,11 +73,8 @@ impl Loader {
     /// Loads bundles with this library.
     #[must_use]
     pub fn new(config: ModelsConfig, runtime: Runtime) -> Self {
-        let (options, cache_bytes_max) = (config.predictor, config.embedding_cache_bytes_max);
-        let open = move |bundle: &BundleFolder, batch| {
-            open(bundle, batch, &options, FeatureCache::new(cache_bytes_max), &runtime)
-        };
-        Self { config, open: Arc::new(open) }
+        let how = config.clone();
+        Self { config, open: Arc::new(move |bundle, batch| open(bundle, batch, &how, &runtime)) }
     }
 
     /// Makes models in another way, from their name, version and folder: for tests, whose models need no weights.
@@ -104,10 +106,12 @@ impl Loader {
         batch: BatchLimits,
         at_startup: bool,
     ) -> Result<LoadedModel, LoadError> {
+        let begun = Instant::now();
         let loaded = (self.open)(bundle, batch)?;
+        let load_time = Some(begun.elapsed());
         tracing::info!(model = bundle.name, version = bundle.version, "model loaded");
         let loaded_at = self.config.clock.now();
-        let loaded = loaded.from(Origin { url: bundle.url.clone(), at_startup, loaded_at });
+        let loaded = loaded.from(Origin { url: bundle.url.clone(), at_startup, loaded_at, load_time });
         Ok(if bundle.is_default { loaded.as_default() } else { loaded })
     }
 }
@@ -115,18 +119,20 @@ impl Loader {
 fn open(
     bundle: &BundleFolder,
     batch: BatchLimits,
-    options: &PredictorOptions,
-    cache: FeatureCache,
+    config: &ModelsConfig,
     runtime: &Runtime,
 ) -> Result<LoadedModel, LoadError> {
     let BundleFolder { name, version, folder, .. } = bundle;
     let refused = |source| LoadError::Bundle { folder: folder.clone(), source };
     let read = ModelBundle::open(folder);
     let load = {
-        let (options, runtime) = (*options, runtime.clone());
-        move |bundle: &ModelBundle| Predictor::load(bundle, &runtime, &options)
+        let (options, keep_features, runtime) = (config.predictor, config.keep_features, runtime.clone());
+        move |bundle: &ModelBundle| {
+            Predictor::load(bundle, &runtime, &options).map(|predictor| predictor.keep_features(keep_features))
+        }
     };
     let read = read.map_err(refused)?;
+    let manifest = manifest_hash(read.dir()).map_err(|e| refused(BundleError::from(e).into()))?;
     let first = load(&read).map_err(refused)?;
     let (preprocessor, classes) = (first.preprocessor().clone(), first.classes().clone());
     let first = std::sync::Mutex::new(Some(first));
@@ -137,9 +143,11 @@ fn open(
         let again = || load(&read).map_err(|e| WorkerError::Load(e.to_string()));
         worker(&thread, there.map_or_else(again, Ok)?, limits)
     };
+    let cache = FeatureCache::new(config.embedding_cache_bytes_max);
     let (middle, again) = (preprocessor.middle(), preprocessor.clone());
     let model = LoadedModel::start((name, *version), classes, move |input| preprocessor.prepare(input), batch, start);
-    let model = model.map(|model| model.seeing(middle).recalling(move |input| again.prepare_with(&cache, input)));
+    let model = model.map(|model| model.seeing(middle).of_bundle(manifest));
+    let model = model.map(|model| model.recalling(cache.clone(), move |input| again.prepare_with(&cache, input)));
     model.map_err(|source| LoadError::Worker { name: name.clone(), source })
 }
 

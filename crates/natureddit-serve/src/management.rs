@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use natureddit_model::version_number;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{self, RequestIds};
+use crate::access::{self, Access};
 use crate::error::ApiError;
 use crate::inference::Inference;
 use crate::keys::{AccessKeys, KeyKind};
@@ -37,7 +37,7 @@ struct Management {
 type Shared = State<Arc<Management>>;
 
 /// The routes.
-pub(crate) fn router(inference: Arc<Inference>, keys: Option<Arc<AccessKeys>>, ids: Arc<RequestIds>) -> Router {
+pub(crate) fn router(inference: Arc<Inference>, keys: Option<Arc<AccessKeys>>, access: Arc<Access>) -> Router {
     let management = Arc::new(Management { inference, keys });
     Router::new()
         .route("/models", get(list).post(register))
@@ -50,7 +50,7 @@ pub(crate) fn router(inference: Arc<Inference>, keys: Option<Arc<AccessKeys>>, i
         .route("/token", get(renew_key))
         .fallback(async || ApiError::ResourceNotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(middleware::from_fn_with_state(ids, access::record))
+        .layer(middleware::from_fn_with_state(access, access::record))
         .with_state(management)
 }
 

@@ -8,7 +8,7 @@ use natureddit_core::ClassNames;
 use natureddit_model::Prediction;
 use serde::ser::{Serialize, Serializer};
 
-use crate::access::RequestId;
+use crate::access::{Origin, RequestId};
 use crate::compat::Compat;
 use crate::loaded::LoadedModel;
 
@@ -107,6 +107,7 @@ pub(crate) fn with_origin(mut response: Response, model: &LoadedModel, id: &Requ
     if let Ok(origin) = HeaderValue::from_str(&origin) {
         response.headers_mut().insert(X_NATUREDDIT_PREDICTION, origin);
     }
+    response.extensions_mut().insert(Origin { model: model.shared_name(), version: model.version() });
     response
 }
 

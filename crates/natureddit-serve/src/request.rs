@@ -136,6 +136,16 @@ impl PredictionInput {
         Self { fields, _memory: memory }
     }
 
+    /// The title.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.fields.text.as_deref()
+    }
+
+    /// The bytes of the photo.
+    pub(crate) fn image(&self) -> Option<&Bytes> {
+        self.fields.image.as_ref()
+    }
+
     /// What the model is asked.
     pub(crate) fn as_model_input(&self) -> ModelInput<'_> {
         ModelInput { text: self.fields.text.as_deref(), image: self.fields.image.as_deref() }

@@ -12,13 +12,16 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use natureddit_core::Clock;
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
-use crate::access::RequestIds;
+use crate::access::Access;
 use crate::compat::Compat;
 use crate::connection::{self, Door};
+use crate::cors::{CorsConfig, CorsError, CorsHeaders};
 use crate::inference::{self, Inference};
 use crate::keys::{AccessKeys, KeyError};
 use crate::management;
+use crate::metrics::{self, Host, Metrics, MetricsMode, ResponseCounts};
 use crate::models::Models;
+use crate::prediction_log::{PredictionLog, PredictionLogConfig, PredictionLogError};
 use crate::preparation::PreparationLimits;
 use crate::request::RequestLimits;
 use crate::tls::{self, TlsError, TlsFiles};
@@ -47,8 +50,25 @@ pub struct ServeConfig {
     pub drain_timeout: Duration,
     /// Who may change the models, and who may ask them.
     pub control: ControlConfig,
+    /// Which pages of other origins may read answers; `None`: no page.
+    pub cors: Option<CorsConfig>,
+    /// Who is told what was counted.
+    pub metrics: MetricsConfig,
+    /// What is written down of predictions; `None` is nothing.
+    pub prediction_log: Option<PredictionLogConfig>,
     /// The time, for a new certificate.
     pub clock: Clock,
+}
+
+/// Who is told what was counted.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsConfig {
+    /// Where metrics are read; `None` is nowhere.
+    pub address: Option<SocketAddr>,
+    /// Whether that needs the key for predictions.
+    pub needs_key: bool,
+    /// Where they go.
+    pub mode: MetricsMode,
 }
 
 /// Who may change the models, and who may ask them.
@@ -84,6 +104,12 @@ pub enum ServeError {
     /// There are no usable keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// What browsers are to be told cannot be said.
+    #[error(transparent)]
+    Cors(#[from] CorsError),
+    /// Predictions cannot be written down.
+    #[error(transparent)]
+    PredictionLog(#[from] PredictionLogError),
     /// The system gives no random numbers.
     #[error("the system has no random numbers to give")]
     Randomness(#[source] rustls::Error),
@@ -99,9 +125,11 @@ pub enum ServeError {
 pub struct Server {
     predictions: Listening,
     management: Option<Listening>,
+    metrics: Option<Listening>,
     /// Kept until shutdown, so that the models' threads are joined there.
     inference: Arc<Inference>,
-    upkeep: Option<AbortHandle>,
+    /// What goes on until the end.
+    tasks: Vec<AbortHandle>,
     drain_timeout: Duration,
 }
 
@@ -118,22 +146,31 @@ impl Server {
         };
         let predictions = listen(config.address)?;
         let management = config.control.management_address.map(listen).transpose()?;
-        let ids = Arc::new(RequestIds::new().map_err(ServeError::Randomness)?);
-        let (tls, keys) = read_files(&config).await?;
+        let metrics = config.metrics.address.map(listen).transpose()?;
+        let responses = Arc::new(ResponseCounts::new());
+        let cors = CorsHeaders::new(config.cors.as_ref())?;
+        let access = Access::new(Arc::clone(&responses), cors).map_err(ServeError::Randomness)?;
+        let access = Arc::new(access);
+        let Files { tls, keys, host, prediction_log } = Files::read(&config).await?;
         let inference_keys = keys.clone().filter(|_| config.control.inference_key);
-        let inference = Inference::new(models, inference_keys, &config);
+        let inference = Inference::new(models, inference_keys, prediction_log, &config);
         let inference = Arc::new(inference);
         let port = Port::new(&config, tls.clone());
-        let app = inference::router(Arc::clone(&inference), Arc::clone(&ids));
+        let app = inference::router(Arc::clone(&inference), Arc::clone(&access));
         let predictions = port.open(predictions, app)?;
         let management_keys = keys.clone().filter(|_| config.control.management_key);
-        let manage = |listener| port.open(listener, management::router(Arc::clone(&inference), management_keys, ids));
+        let manage =
+            |listener| port.open(listener, management::router(Arc::clone(&inference), management_keys, access));
         let management = management.map(manage).transpose()?;
+        let told = Arc::new(Metrics { inference: Arc::clone(&inference), responses, door: port.door, host });
+        let log = (config.metrics.mode == MetricsMode::Log).then(|| metrics::log_every_so_often(Arc::clone(&told)));
+        let metrics = metrics.map(|listener| open_metrics(listener, told, &config, &tls, &keys)).transpose()?;
         let upkeep = config.control.refresh_interval.map(|interval| {
             let files = config.tls.clone().zip(tls);
             upkeep::start(interval, Arc::clone(&inference), keys, files, config.clock.clone())
         });
-        Ok(Self { predictions, management, inference, upkeep, drain_timeout: config.drain_timeout })
+        let tasks = upkeep.into_iter().chain(log).collect();
+        Ok(Self { predictions, management, metrics, inference, tasks, drain_timeout: config.drain_timeout })
     }
 
     /// Where it listens for predictions, with the port it was given.
@@ -148,6 +185,12 @@ impl Server {
         self.management.as_ref().map(|listening| listening.address)
     }
 
+    /// Where what was counted is read.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|listening| listening.address)
+    }
+
     /// How many requests for a prediction are read, worked on or answered at this moment.
     #[must_use]
     pub fn requests_under_way(&self) -> usize {
@@ -159,13 +202,10 @@ impl Server {
     /// # Errors
     /// When the server had stopped by itself before.
     pub async fn shutdown(mut self) -> Result<(), ServeError> {
-        let management = self.management.as_mut();
-        for listening in [Some(&mut self.predictions), management].into_iter().flatten() {
-            listening.handle.graceful_shutdown(Some(self.drain_timeout));
-        }
+        self.listening().for_each(|listening| listening.handle.graceful_shutdown(Some(self.drain_timeout)));
         self.predictions.ended().await?;
-        if let Some(management) = &mut self.management {
-            management.ended().await?;
+        for listening in [&mut self.management, &mut self.metrics].into_iter().flatten() {
+            listening.ended().await?;
         }
         // The last owner of the models joins their threads, which may still finish a batch.
         let inference = Arc::clone(&self.inference);
@@ -173,30 +213,60 @@ impl Server {
         tokio::task::spawn_blocking(move || drop(inference)).await?;
         Ok(())
     }
+
+    fn listening(&self) -> impl Iterator<Item = &Listening> {
+        [Some(&self.predictions), self.management.as_ref(), self.metrics.as_ref()].into_iter().flatten()
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(upkeep) = &self.upkeep {
-            upkeep.abort();
-        }
-        for listening in [Some(&self.predictions), self.management.as_ref()].into_iter().flatten() {
-            listening.handle.shutdown();
-        }
+        self.tasks.iter().for_each(AbortHandle::abort);
+        self.listening().for_each(|listening| listening.handle.shutdown());
     }
 }
 
-type Files = (Option<RustlsConfig>, Option<Arc<AccessKeys>>);
+/// What is read before anything is served.
+struct Files {
+    tls: Option<RustlsConfig>,
+    keys: Option<Arc<AccessKeys>>,
+    host: Host,
+    prediction_log: Option<PredictionLog>,
+}
 
-/// The certificate and the keys.
-async fn read_files(config: &ServeConfig) -> Result<Files, ServeError> {
-    let (tls, key_file, clock) = (config.tls.clone(), config.control.key_file.clone(), config.clock.clone());
-    tokio::task::spawn_blocking(move || {
-        let tls = tls.map(|files| tls::read_tls(&files, &clock)).transpose()?;
-        let keys = key_file.map(|path| AccessKeys::open(&path, clock)).transpose()?;
-        Ok((tls.map(|tls| RustlsConfig::from_config(Arc::new(tls))), keys.map(Arc::new)))
-    })
-    .await?
+impl Files {
+    async fn read(config: &ServeConfig) -> Result<Self, ServeError> {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || {
+            let tls = config.tls.map(|files| tls::read_tls(&files, &config.clock)).transpose()?;
+            let key_file = config.control.key_file;
+            let keys = key_file.map(|path| AccessKeys::open(&path, config.clock.clone())).transpose()?;
+            let log = config.prediction_log.as_ref();
+            Ok(Self {
+                tls: tls.map(|tls| RustlsConfig::from_config(Arc::new(tls))),
+                keys: keys.map(Arc::new),
+                host: Host::new(),
+                prediction_log: log.map(|log| PredictionLog::start(log, config.clock.clone())).transpose()?,
+            })
+        })
+        .await?
+    }
+}
+
+/// Has a door of its own: a crowd at the others keeps nobody from seeing it.
+fn open_metrics(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    config: &ServeConfig,
+    tls: &Option<RustlsConfig>,
+    keys: &Option<Arc<AccessKeys>>,
+) -> Result<Listening, ServeError> {
+    let keys = keys.clone().filter(|_| config.metrics.needs_key);
+    // Who reads metrics is not counted among those who ask for predictions.
+    let cors = CorsHeaders::new(config.cors.as_ref())?;
+    let access = Access::new(Arc::new(ResponseCounts::new()), cors).map_err(ServeError::Randomness)?;
+    let app = metrics::router(metrics, config.metrics.mode, keys, Arc::new(access));
+    Port::new(config, tls.clone()).open(listener, app)
 }
 
 /// How a port is served.

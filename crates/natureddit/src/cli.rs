@@ -55,8 +55,9 @@ Examples:
   natureddit doctor                 say whether this machine has what the program needs
 
 Environment:
-  NATUREDDIT_LOG   what is logged to the standard error: info, debug, natureddit_net=trace
-  NO_COLOR         when set, nothing is coloured";
+  NATUREDDIT_LOG         what is logged to the standard error: info, debug, natureddit_net=trace
+  NATUREDDIT_LOG_FORMAT  how: text, or json for an object a line
+  NO_COLOR               when set, nothing is coloured";
 
 /// The whole machine-learning loop for Reddit posts, in one program.
 #[derive(Debug, Parser)]

@@ -33,8 +33,10 @@ pub(super) async fn explain(
         return inference.answer(model, &id, request).await;
     }
     let Admitted { model, received, _admission, .. } = inference.admit(model, request).await?;
-    let _explaining = inference.explanations.try_acquire().map_err(|_| ApiError::Busy)?;
-    let explanation = inference.in_time(inference.explain(&model, received)).await?;
+    let explaining = inference.explanations.try_acquire().map_err(|_| ApiError::Busy);
+    let _explaining = explaining.inspect_err(|error| model.metrics.refused(error))?;
+    let explanation = inference.asked(&model, inference.explain(&model, received)).await?;
+    model.metrics.predicted(&explanation.prediction);
     let response = reply::json(StatusCode::OK, &ExplanationBody::new(&model, &explanation, &id));
     Ok(reply::with_origin(response, &model, &id))
 }

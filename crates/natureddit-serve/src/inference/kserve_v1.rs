@@ -86,7 +86,7 @@ pub(super) async fn predict(
     }
     let model = name.and_then(|name| inference.models.registry.choose(&name.unwrap_or_default(), None, &id));
     let Admitted { model, received, _admission, .. } = inference.admit(model, request).await?;
-    let predictions = inference.in_time(inference.predict_instances(&model, received)).await?;
+    let predictions = inference.asked(&model, inference.predict_instances(&model, received, &id)).await?;
     let response = reply::json(StatusCode::OK, &Predictions::new(inference.compat, &model, &predictions));
     Ok(reply::with_origin(response, &model, &id))
 }
@@ -96,6 +96,7 @@ impl Inference {
         &self,
         model: &Arc<LoadedModel>,
         received: Received,
+        id: &RequestId,
     ) -> Result<Vec<Prediction>, ApiError> {
         let instances_max = self.limits.instances_max;
         let read = self.preparation.run(move |_| {
@@ -103,7 +104,7 @@ impl Inference {
             let posts = read_instances(&body, instances_max)?;
             Ok(posts.into_iter().map(|post| PredictionInput::new(post, Arc::clone(&memory))).collect())
         });
-        self.predict_all(model, read.await?).await
+        self.predict_all(model, read.await?, id).await
     }
 }
 

@@ -126,7 +126,8 @@ pub(super) async fn infer(
     request: Request,
 ) -> Result<Response, Error> {
     let Admitted { model, received, _admission, .. } = inference.admit(inference.model(target, &id), request).await?;
-    let Inferred { id: given, outputs, predictions } = inference.in_time(inference.infer(&model, received)).await?;
+    let Inferred { id: given, outputs, predictions } =
+        inference.asked(&model, inference.infer(&model, received, &id)).await?;
     let tensors = outputs.into_iter().map(|name| OutputTensor::new(name, &model, &predictions)).collect();
     let body = InferBody {
         model_name: model.name(),
@@ -145,7 +146,12 @@ struct Inferred {
 }
 
 impl Inference {
-    async fn infer(&self, model: &Arc<LoadedModel>, received: Received) -> Result<Inferred, ApiError> {
+    async fn infer(
+        &self,
+        model: &Arc<LoadedModel>,
+        received: Received,
+        request_id: &RequestId,
+    ) -> Result<Inferred, ApiError> {
         let instances_max = self.limits.instances_max;
         let read = self.preparation.run(move |_| {
             let (body, memory) = received.into_json()?;
@@ -156,7 +162,7 @@ impl Inference {
             Ok((id, outputs, inputs))
         });
         let (id, outputs, inputs) = read.await?;
-        Ok(Inferred { id, outputs, predictions: self.predict_all(model, inputs).await? })
+        Ok(Inferred { id, outputs, predictions: self.predict_all(model, inputs, request_id).await? })
     }
 }
 

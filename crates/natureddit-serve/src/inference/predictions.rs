@@ -1,6 +1,7 @@
 //! `/predictions/{model}[/{version}]` and `/invocations`, as TorchServe has them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
@@ -12,6 +13,7 @@ use super::{Admitted, Inference, Target};
 use crate::access::RequestId;
 use crate::error::ApiError;
 use crate::loaded::{LoadedModel, ModelHold};
+use crate::metrics::ShadowOutcome;
 use crate::registry::Chosen;
 use crate::reply::{self, ReplyForm};
 use crate::request::{PredictionInput, Received};
@@ -43,7 +45,8 @@ impl Inference {
     ) -> Result<Response, ApiError> {
         let form = ReplyForm::of(request.headers(), self.compat);
         let Admitted { model, shadow, received, _admission } = self.admit(model, request).await?;
-        let (prediction, input) = self.in_time(self.predict(&model, received)).await?;
+        let (mut prediction, input) = self.asked(&model, self.predict(&model, received)).await?;
+        self.predicted((id, None), &model, &mut prediction, self.sampled(id, &input));
         if let Some(shadow) = shadow {
             self.ask_shadow(shadow, input, model.classes.name(prediction.class));
         }
@@ -56,10 +59,12 @@ impl Inference {
         model: &Arc<LoadedModel>,
         received: Received,
     ) -> Result<(Prediction, PredictionInput), ApiError> {
-        let preparing = Arc::clone(model);
+        let (preparing, arrived) = (Arc::clone(model), Instant::now());
         let prepared = self.preparation.run(move |bench| {
+            let begun = Instant::now();
             let input = bench.input(received)?;
             let prepared = bench.decode(&input, |asked| preparing.recall(asked))?;
+            preparing.metrics.prepared(arrived, begun);
             Ok((prepared, input))
         });
         let (prepared, input) = prepared.await?;
@@ -68,7 +73,9 @@ impl Inference {
 
     /// Asks a shadow what it would have answered, where the server has room for that, and holds up nobody.
     fn ask_shadow(self: &Arc<Self>, shadow: ModelHold, input: PredictionInput, answered: &str) {
-        let Ok(permit) = Arc::clone(&self.shadows).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(&self.shadows).try_acquire_owned() else {
+            return shadow.metrics.shadowed(ShadowOutcome::Skipped);
+        };
         let (inference, answered) = (Arc::clone(self), answered.to_owned());
         tokio::spawn(async move {
             let _permit = permit;
@@ -83,8 +90,12 @@ impl Inference {
                 Ok(prediction) => {
                     let agrees = shadow.classes.name(prediction.class) == answered;
                     tracing::info!(model, version, agrees, "shadow");
+                    shadow.metrics.shadowed(if agrees { ShadowOutcome::Agrees } else { ShadowOutcome::Differs });
                 }
-                Err(error) => tracing::info!(model, version, "shadow: {error}"),
+                Err(error) => {
+                    tracing::info!(model, version, "shadow: {error}");
+                    shadow.metrics.shadowed(ShadowOutcome::Failed);
+                }
             }
         });
     }
@@ -94,17 +105,25 @@ impl Inference {
         &self,
         model: &Arc<LoadedModel>,
         inputs: Vec<PredictionInput>,
+        id: &RequestId,
     ) -> Result<Vec<Prediction>, ApiError> {
         let mut together = Together::new(model);
+        let given: Vec<_> = inputs.iter().map(|input| self.sampled(id, input)).collect();
         for (index, input) in inputs.into_iter().enumerate() {
-            let preparing = Arc::clone(model);
+            let (preparing, arrived) = (Arc::clone(model), Instant::now());
             let prepared = self.preparation.run(move |bench| {
+                let begun = Instant::now();
                 let prepared = bench.decode(&input, |asked| preparing.recall(asked));
+                preparing.metrics.prepared(arrived, begun);
                 prepared.map_err(|source| ApiError::Instance { index, source })
             });
             together.submit(prepared.await?).await?;
         }
-        together.finish().await
+        let mut predictions = together.finish().await?;
+        for (index, (prediction, given)) in predictions.iter_mut().zip(given).enumerate() {
+            self.predicted((id, Some(index)), model, prediction, given);
+        }
+        Ok(predictions)
     }
 }
 

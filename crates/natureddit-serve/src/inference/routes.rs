@@ -13,7 +13,7 @@ use serde::Serialize;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{Inference, description, explanations, kserve_v1, kserve_v2, predictions};
-use crate::access::{self, RequestIds};
+use crate::access::{self, Access};
 use crate::batcher::panic_message;
 use crate::compat::{self, Compat};
 use crate::error::ApiError;
@@ -23,7 +23,7 @@ use crate::{reply, request};
 type Routes = Router<Arc<Inference>>;
 
 /// The routes.
-pub(crate) fn router(inference: Arc<Inference>, ids: Arc<RequestIds>) -> Router {
+pub(crate) fn router(inference: Arc<Inference>, access: Arc<Access>) -> Router {
     let strict = inference.compat == Compat::Strict;
     let routes = torchserve(strict).merge(if strict { kserve_of_torchserve() } else { kserve() });
     let routes = routes
@@ -37,7 +37,7 @@ pub(crate) fn router(inference: Arc<Inference>, ids: Arc<RequestIds>) -> Router 
         }));
     let routes = routes.layer(middleware::from_fn_with_state(Arc::clone(&inference), need_key));
     let routes = if strict { routes.layer(middleware::from_fn(compat::to_the_letter)) } else { routes };
-    routes.layer(middleware::from_fn_with_state(ids, access::record)).with_state(inference)
+    routes.layer(middleware::from_fn_with_state(access, access::record)).with_state(inference)
 }
 
 /// TorchServe hands a `GET` to its handler, which finds nothing in it.

@@ -21,6 +21,7 @@ fn load(store: &Path, choices: Vec<ModelChoice>) -> Result<Vec<LoadedModel>, Loa
         choices,
         predictor: PredictorOptions { limits: LIMITS, threads: 2 },
         batch: BatchLimits { batch_size_max: 8, batch_delay_max: Duration::from_millis(2), queue_len_max: 64 },
+        keep_features: false,
         workers_max: 2,
         clock: Clock::System,
     };

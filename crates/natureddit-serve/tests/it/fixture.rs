@@ -9,8 +9,8 @@ use natureddit_core::{ClassNames, Clock, fs};
 use natureddit_image::{ImageLimits, Photo};
 use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
 use natureddit_serve::{
-    BatchLimits, Batcher, Compat, ControlConfig, LoadedModel, Models, PreparationLimits, RequestLimits, ServeConfig,
-    Server, TlsFiles,
+    BatchLimits, Batcher, Compat, ControlConfig, LoadedModel, MetricsConfig, Models, PreparationLimits, RequestLimits,
+    ServeConfig, Server, TlsFiles,
 };
 use reqwest::multipart::{Form, Part};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
@@ -46,6 +46,9 @@ pub(crate) fn config(folder: &Path) -> ServeConfig {
         preparation: PreparationLimits { threads: 2, pixels_max: 1 << 20 },
         drain_timeout: A_MINUTE,
         control: ControlConfig::default(),
+        metrics: MetricsConfig { address: "127.0.0.1:0".parse().ok(), ..MetricsConfig::default() },
+        cors: None,
+        prediction_log: None,
         clock: Clock::System,
     }
 }
@@ -82,6 +85,20 @@ impl Fixture {
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(self.url(path))
+    }
+
+    /// A request to the metrics port.
+    pub(crate) fn get_metrics(&self, path: &str) -> RequestBuilder {
+        let scheme = if self.folder.path().join("tls").is_dir() { "https" } else { "http" };
+        let port = self.server.metrics_address().unwrap().port();
+        self.client.get(format!("{scheme}://localhost:{port}{path}"))
+    }
+
+    /// What the metrics port tells.
+    pub(crate) async fn metrics(&self) -> String {
+        let response = self.get_metrics("/metrics").send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.text().await.unwrap()
     }
 
     pub(crate) async fn ping(&self) -> Response {

@@ -8,6 +8,8 @@ mod fixture;
 mod kserve;
 mod limits;
 mod management;
+mod metrics;
+mod prediction_log;
 mod predictions;
 mod service;
 mod strict;

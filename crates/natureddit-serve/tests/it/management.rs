@@ -14,13 +14,13 @@ use tempfile::TempDir;
 use crate::fixture::{self, Fixture, error};
 
 /// A store of models that need no weights: each version of `nature` has an opinion of its own.
-fn store(versions: &[u64]) -> TempDir {
+pub(crate) fn store(versions: &[u64]) -> TempDir {
     let store = tempfile::tempdir().unwrap();
     versions.iter().for_each(|version| add(store.path(), *version));
     store
 }
 
-fn add(store: &Path, version: u64) {
+pub(crate) fn add(store: &Path, version: u64) {
     let manifest = store.join(format!("nature/{version}")).join(ModelBundle::MANIFEST);
     fs::write_atomic(&manifest, "{}").unwrap();
 }
@@ -54,19 +54,20 @@ fn loader(store: &Path) -> Loader {
             threads: 1,
         },
         batch: BatchLimits { batch_size_max: 4, batch_delay_max: Duration::ZERO, queue_len_max: 64 },
+        keep_features: false,
         workers_max: 3,
         clock: Clock::System,
     };
     Loader::with(config, open)
 }
 
-struct Managed {
-    fixture: Fixture,
-    store: TempDir,
+pub(crate) struct Managed {
+    pub(crate) fixture: Fixture,
+    pub(crate) store: TempDir,
 }
 
 impl Managed {
-    async fn start(store: TempDir) -> Self {
+    pub(crate) async fn start(store: TempDir) -> Self {
         Self::start_with(store, None).await
     }
 
@@ -97,13 +98,13 @@ impl Managed {
     }
 
     /// The status and body of a request that the management key is shown with.
-    async fn manage(&self, method: Method, path: &str) -> (u16, Value) {
+    pub(crate) async fn manage(&self, method: Method, path: &str) -> (u16, Value) {
         let response = self.send(method, path).await;
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
     /// What the model says where no version is asked for.
-    async fn label(&self) -> String {
+    pub(crate) async fn label(&self) -> String {
         let response = self.fixture.ask("a title").await;
         assert_eq!(response.status(), StatusCode::OK);
         response.text().await.unwrap()

@@ -1,9 +1,9 @@
 //! The server as a whole: health, HTTPS, faults of a model, shutting down.
 
 use natureddit_model::Prepared;
-use natureddit_serve::{ServeConfig, ServeError, Server};
+use natureddit_serve::{CorsConfig, ServeConfig, ServeError, Server};
 use reqwest::multipart::Form;
-use reqwest::{Client, StatusCode, Version};
+use reqwest::{Client, Method, StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -109,6 +109,38 @@ async fn an_address_that_is_taken_is_named() {
 }
 
 #[tokio::test]
+async fn every_answer_tells_browsers_whose_pages_may_read_it_as_torchserve_does() {
+    let fixture = Fixture::start_with(vec![steady(1, [0.0, 1.0, 0.0])], |config| {
+        config.cors = Some(CorsConfig {
+            allowed_origin: "*".to_owned(),
+            allowed_methods: ["GET", "POST", "OPTIONS"].map(str::to_owned).into(),
+            allowed_headers: Vec::new(),
+        });
+    });
+    let fixture = fixture.await;
+    let asked = fixture.client.get(fixture.url("/nothing")).send().await.unwrap();
+    let preflight = fixture.client.request(Method::OPTIONS, fixture.url("/predictions/nature"));
+    let preflight = preflight.header("origin", "http://x").header("access-control-request-method", "POST");
+    let answers = [
+        asked,
+        fixture.ask("a").await,
+        preflight.send().await.unwrap(),
+        fixture.get_metrics("/metrics").send().await.unwrap(),
+    ];
+    for (answer, status) in answers.iter().zip([404, 200, 200, 200]) {
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+        assert_eq!(answer.headers()["access-control-allow-methods"], "GET,POST,OPTIONS");
+        assert!(!answer.headers().contains_key("access-control-allow-headers"));
+    }
+    let silent = Fixture::start(Vec::new()).await;
+    assert!(!silent.ping().await.headers().contains_key("access-control-allow-origin"));
+    let mut bad = config(tempfile::tempdir().unwrap().path());
+    bad.cors = Some(CorsConfig { allowed_origin: "a\nb".to_owned(), ..CorsConfig::default() });
+    assert!(matches!(Server::start(bad, Vec::new()).await, Err(ServeError::Cors(_))));
+}
+
+#[tokio::test]
 async fn the_log_has_one_line_a_request_and_nothing_of_its_content() {
     let fixture = Fixture::start(vec![steady(1, [0.0, 1.0, 0.0])]).await;
     let form = Form::new().text("text", "a purple quagga");
@@ -117,7 +149,10 @@ async fn the_log_has_one_line_a_request_and_nothing_of_its_content() {
     let log = logged();
     let lines: Vec<_> = log.lines().filter(|line| line.contains(id)).collect();
     let [line] = lines[..] else { panic!("{lines:?}") };
-    for part in [" INFO ", "method=POST", "path=\"/predictions/nature\"", "status=200", "milliseconds="] {
+    for part in [" INFO ", "method=POST", "path=\"/predictions/nature\"", "status=200", "milliseconds="]
+        .into_iter()
+        .chain(["request_bytes=", "response_bytes=5", "model=\"nature\"", "version=1"])
+    {
         assert!(line.contains(part), "{line}");
     }
     assert!(!log.contains("quagga") && !log.contains("hidden"), "{log}");

@@ -12,8 +12,8 @@ use std::str::FromStr;
 use anyhow::anyhow;
 use natureddit_core::Progress;
 use natureddit_serve::{
-    BatchLimits, CERTIFICATE_FILE, Compat, ControlConfig, KeyError, Loader, ModelChoice, Models, ModelsConfig,
-    PreparationLimits, RequestLimits, ServeConfig, ServeError, Server, TlsError, TlsFiles,
+    BatchLimits, CERTIFICATE_FILE, Compat, ControlConfig, KeyError, Loader, MetricsConfig, ModelChoice, Models,
+    ModelsConfig, PreparationLimits, RequestLimits, ServeConfig, ServeError, Server, TlsError, TlsFiles,
 };
 use serde::Serialize;
 
@@ -42,7 +42,10 @@ pub(super) struct Args {
     address: Option<SocketAddr>,
     /// Where models are managed, or `off` [default: serve.management.address; with --address any free port of this machine]
     #[arg(long, value_name = "ADDRESS")]
-    management_address: Option<ManagementAddress>,
+    management_address: Option<AddressOrOff>,
+    /// Where metrics are read, or `off` [default: serve.metrics.address; with --address any free port of this machine]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_address: Option<AddressOrOff>,
     /// The folder of models, NAME/VERSION/ or NAME.mar [default: project.models_dir]
     #[arg(long, value_name = "DIR")]
     model_store: Option<PathBuf>,
@@ -61,14 +64,14 @@ pub(super) struct Args {
     until_stdin_closes: bool,
 }
 
-/// Where models are managed.
+/// Where a port besides that for predictions is, if anywhere.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum ManagementAddress {
+pub(super) enum AddressOrOff {
     Off,
     At(SocketAddr),
 }
 
-impl FromStr for ManagementAddress {
+impl FromStr for AddressOrOff {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -89,6 +92,9 @@ pub(super) struct Ready {
     /// Where they are managed.
     #[serde(skip_serializing_if = "Option::is_none")]
     management: Option<Management>,
+    /// Where metrics are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_url: Option<String>,
     /// The certificate that it shows, for clients that do not know who signed it; none over plain HTTP.
     certificate: Option<PathBuf>,
 }
@@ -112,7 +118,8 @@ impl fmt::Display for Ready {
             Some(Management { url, key_file: Some(keys) }) => {
                 writeln!(f, "managed at {url}/models, with the management key of {}", keys.display())
             }
-        }
+        }?;
+        self.metrics_url.iter().try_for_each(|url| writeln!(f, "metrics at {url}"))
     }
 }
 
@@ -136,12 +143,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     };
     let addresses = Addresses {
         inference: args.address.unwrap_or(config.serve.inference_address),
-        management: match (args.management_address, config.serve.management.address) {
-            (Some(ManagementAddress::Off), _) | (None, None) => None,
-            (Some(ManagementAddress::At(address)), _) => Some(address),
-            (None, Some(_)) if args.address.is_some() => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-            (None, address) => address,
-        },
+        management: args.beside(args.management_address, config.serve.management.address),
+        metrics: args.beside(args.metrics_address, config.serve.metrics.address),
     };
     if config.serve.is_plain_http && addresses.management.is_some_and(|address| !address.ip().is_loopback()) {
         let refused = Err(anyhow!("the management key would travel over plain HTTP"));
@@ -154,6 +157,19 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     session.output.result(&ready)?;
     runtime.block_on(stop_at_signal(server, signals, session))?;
     Ok(Exit::Ok)
+}
+
+impl Args {
+    /// Where a port besides that for predictions is: as the option says, else as the settings do.
+    fn beside(&self, option: Option<AddressOrOff>, setting: Option<SocketAddr>) -> Option<SocketAddr> {
+        match option {
+            Some(AddressOrOff::Off) => None,
+            Some(AddressOrOff::At(address)) => Some(address),
+            // A second server beside the first.
+            None if self.address.is_some() => setting.map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            None => setting,
+        }
+    }
 }
 
 fn model_choice(text: &str) -> ModelChoice {
@@ -173,6 +189,8 @@ pub(super) struct Addresses {
     pub(super) inference: SocketAddr,
     /// `None` is nowhere.
     pub(super) management: Option<SocketAddr>,
+    /// The same.
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 /// Loads the models, where any are wanted, and starts answering.
@@ -194,6 +212,7 @@ pub(super) fn start(
             batch_delay_max: config.serve.batch_delay_max,
             queue_len_max: config.serve.queue_len_max,
         },
+        keep_features: config.serve.prediction_log.is_some(),
         workers_max: config.serve.management.workers_max,
         clock: session.clock.clone(),
     };
@@ -210,8 +229,9 @@ pub(super) fn start(
     let url = format!("{scheme}://{}", server.address());
     let management = server.management_address();
     let management = management.map(|address| Management { url: format!("{scheme}://{address}"), key_file });
+    let metrics_url = server.metrics_address().map(|address| format!("{scheme}://{address}/metrics"));
     let certificate = (!config.serve.is_plain_http).then(|| certificate_of(config));
-    Ok((server, Ready { url, models, management, certificate }))
+    Ok((server, Ready { url, models, management, metrics_url, certificate }))
 }
 
 /// The certificate that a server of this project shows.
@@ -257,8 +277,19 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> Se
         },
         drain_timeout: serve.drain_timeout,
         control: control_config(config, addresses),
+        cors: serve.cors.clone(),
+        metrics: MetricsConfig {
+            address: addresses.metrics,
+            needs_key: needs_metrics_key(config, addresses),
+            mode: serve.metrics.mode,
+        },
+        prediction_log: serve.prediction_log.clone(),
         clock: session.clock.clone(),
     }
+}
+
+fn needs_metrics_key(config: &Config, addresses: &Addresses) -> bool {
+    addresses.metrics.is_some_and(|address| config.serve.metrics.key.is_needed_at(address))
 }
 
 fn control_config(config: &Config, addresses: &Addresses) -> ControlConfig {
@@ -270,7 +301,8 @@ fn control_config(config: &Config, addresses: &Addresses) -> ControlConfig {
     ControlConfig {
         management_address: addresses.management,
         management_key,
-        key_file: (management_key || inference_key).then(|| management.key_file.clone()),
+        key_file: (management_key || inference_key || needs_metrics_key(config, addresses))
+            .then(|| management.key_file.clone()),
         inference_key,
         refresh_interval: Some(serve.refresh_interval).filter(|interval| !interval.is_zero()),
     }
@@ -292,8 +324,13 @@ fn start_hint(error: &ServeError, tls: &TlsConfig, addresses: &Addresses) -> Opt
             _ if addresses.management == Some(*address) => {
                 "--management-address 127.0.0.1:0 takes any free port, and --management-address off none".to_owned()
             }
+            _ if addresses.metrics == Some(*address) => {
+                "--metrics-address 127.0.0.1:0 takes any free port, and --metrics-address off none".to_owned()
+            }
             _ => "--address 127.0.0.1:0 takes any free port".to_owned(),
         },
+        ServeError::Cors(_) => "check serve.cors, or cors_allowed_origin and its like in config.properties".to_owned(),
+        ServeError::PredictionLog(_) => "serve.prediction_log.dir is a folder of one server's own".to_owned(),
         ServeError::Tls(error) => tls_hint(error, tls),
         ServeError::Keys(KeyError::Damaged { path, .. }) => {
             format!("remove {}: the next start makes new keys", path.display())
@@ -356,7 +393,9 @@ mod tests {
     fn each_reason_not_to_start_has_its_own_hint() {
         let own = TlsConfig::SelfSigned { dir: "/tls".into(), names: Vec::new() };
         let files = TlsConfig::Files { cert: "c.pem".into(), key: "k.pem".into() };
-        let addresses = Addresses { inference: "127.0.0.1:1".parse().unwrap(), management: "127.0.0.1:2".parse().ok() };
+        let address = |text: &str| text.parse().unwrap();
+        let [inference, management, metrics] = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"].map(address);
+        let addresses = Addresses { inference, management: Some(management), metrics: Some(metrics) };
         let hint = |error: ServeError, tls: &TlsConfig| {
             hinted::<()>(Err(error), tls, &addresses).unwrap_err().hints().concat()
         };
@@ -365,6 +404,7 @@ mod tests {
         };
         let listen = |kind| listen_at("127.0.0.1:1", kind);
         assert!(listen_at("127.0.0.1:2", ErrorKind::AddrInUse).contains("--management-address off"));
+        assert!(listen_at("127.0.0.1:3", ErrorKind::AddrInUse).contains("--metrics-address off"));
         assert!(listen(ErrorKind::AddrInUse).contains("--address 127.0.0.1:0"));
         assert!(listen(ErrorKind::AddrNotAvailable).contains("an address of this machine"));
         assert!(listen(ErrorKind::PermissionDenied).contains("a port from 1024 up"));

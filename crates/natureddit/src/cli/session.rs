@@ -60,7 +60,7 @@ impl Session {
     }
 
     pub(super) fn start_logging(&self) -> Result<(), CliError> {
-        logging::start(self.environment.log_filter.as_deref(), self.global.verbose, self.output.above_bars())
+        logging::start(&self.environment, self.global.verbose, self.output.above_bars())
     }
 
     /// The settings of the project the command is about; an error outside of one.

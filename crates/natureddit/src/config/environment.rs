@@ -18,6 +18,8 @@ pub struct Environment {
     pub config_home: Option<PathBuf>,
     /// `$NATUREDDIT_LOG`, a filter such as `debug` or `natureddit_net=trace`.
     pub log_filter: Option<String>,
+    /// `$NATUREDDIT_LOG_FORMAT`, `text` or `json`.
+    pub log_format: Option<String>,
     /// `$NATUREDDIT_REDDIT_CLIENT_ID`, the id of an app that may use Reddit's API.
     pub reddit_client_id: Option<String>,
     /// `$NATUREDDIT_REDDIT_CLIENT_SECRET`; an installed app has none.
@@ -42,12 +44,13 @@ pub struct Environment {
 }
 
 /// See [`Environment::of_children`].
-const OF_CHILDREN: [&str; 13] = [
+const OF_CHILDREN: [&str; 14] = [
     "HOME",
     "LANG",
     "LC_ALL",
     "LD_LIBRARY_PATH",
     "NATUREDDIT_LOG",
+    "NATUREDDIT_LOG_FORMAT",
     "NO_COLOR",
     "ORT_DISABLE_TELEMETRY",
     "PATH",
@@ -76,6 +79,7 @@ impl Environment {
             data_home: folder("XDG_DATA_HOME").or_else(|| below_home(".local/share")),
             config_home: folder("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
             log_filter: text("NATUREDDIT_LOG"),
+            log_format: text("NATUREDDIT_LOG_FORMAT"),
             reddit_client_id: text("NATUREDDIT_REDDIT_CLIENT_ID"),
             reddit_client_secret: text("NATUREDDIT_REDDIT_CLIENT_SECRET").map(Secret::new),
             aws: aws(),

@@ -344,7 +344,36 @@ pub(super) struct RawServe {
     pub(super) inference_key: String,
     pub(super) refresh_interval: String,
     pub(super) management: RawManagement,
+    pub(super) cors: RawCors,
+    pub(super) metrics: RawMetrics,
+    pub(super) prediction_log: RawPredictionLog,
     pub(super) tls: RawTls,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCors {
+    pub(super) allowed_origin: String,
+    pub(super) allowed_methods: Vec<String>,
+    pub(super) allowed_headers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    pub(super) address: String,
+    pub(super) key: String,
+    pub(super) mode: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPredictionLog {
+    pub(super) dir: String,
+    pub(super) sample: f64,
+    pub(super) content: bool,
+    pub(super) file_bytes_max: i64,
+    pub(super) files_max: i64,
 }
 
 #[derive(Deserialize)]

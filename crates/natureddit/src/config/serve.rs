@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use natureddit_serve::Compat;
+use natureddit_serve::{Compat, CorsConfig, MetricsMode, PredictionLogConfig};
 
 use super::ConfigError;
-use super::check::{BYTES, Checker, PIXELS};
-use super::raw::{RawManagement, RawServe, RawTls};
+use super::check::{BYTES, Checker, PIXELS, SHARE};
+use super::raw::{RawCors, RawManagement, RawMetrics, RawPredictionLog, RawServe, RawTls};
 
 /// The checked `[serve]`.
 #[derive(Clone, Debug)]
@@ -59,6 +59,12 @@ pub struct ServeConfig {
     pub refresh_interval: Duration,
     /// Who may change the models.
     pub management: ManagementConfig,
+    /// Which pages of other origins may read answers; `None`: no page.
+    pub cors: Option<CorsConfig>,
+    /// Who is told what was counted.
+    pub metrics: MetricsConfig,
+    /// What is written down of predictions; `None` is nothing.
+    pub prediction_log: Option<PredictionLogConfig>,
     /// The certificate.
     pub tls: TlsConfig,
     /// Whether predictions are served without encryption. No key says so: only an `inference_address` of TorchServe's
@@ -66,7 +72,7 @@ pub struct ServeConfig {
     pub is_plain_http: bool,
 }
 
-/// Who must show a key for a prediction.
+/// Who must show the key for predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InferenceKey {
     /// Everybody, unless only this machine reaches the address.
@@ -88,6 +94,17 @@ pub struct ManagementConfig {
     pub key_file: PathBuf,
     /// The most workers a model may be scaled to.
     pub workers_max: usize,
+}
+
+/// The checked `[serve.metrics]`.
+#[derive(Clone, Debug)]
+pub struct MetricsConfig {
+    /// Where metrics are read; `None` is nowhere.
+    pub address: Option<SocketAddr>,
+    /// Who must show the inference key there.
+    pub key: InferenceKey,
+    /// Where they go.
+    pub mode: MetricsMode,
 }
 
 /// Where the server's certificate comes from.
@@ -146,17 +163,12 @@ impl ServeConfig {
             compat: at.one_of("compat", &raw.compat, &[("own", Compat::Own), ("strict", Compat::Strict)])?,
             instances_max: at.integer("instances_max", raw.instances_max, 1..=1_024)?,
             explanations_max: at.integer("explanations_max", raw.explanations_max, 1..=1_000)?,
-            inference_key: at.one_of(
-                "inference_key",
-                &raw.inference_key,
-                &[
-                    ("off_loopback", InferenceKey::OffLoopback),
-                    ("always", InferenceKey::Always),
-                    ("never", InferenceKey::Never),
-                ],
-            )?,
+            inference_key: at.one_of("inference_key", &raw.inference_key, &InferenceKey::WORDS)?,
             refresh_interval: at.duration("refresh_interval", &raw.refresh_interval, Duration::ZERO..=60 * MINUTE)?,
             management: ManagementConfig::check(&raw.management, checker)?,
+            cors: cors(raw.cors, checker)?,
+            metrics: MetricsConfig::check(&raw.metrics, checker)?,
+            prediction_log: prediction_log(&raw.prediction_log, checker)?,
             tls: TlsConfig::check(raw.tls, checker)?,
             is_plain_http: false,
         })
@@ -165,12 +177,65 @@ impl ServeConfig {
     /// Whether a server at `address` asks for the inference key.
     #[must_use]
     pub fn needs_inference_key(&self, address: SocketAddr) -> bool {
-        match self.inference_key {
-            InferenceKey::OffLoopback => !address.ip().is_loopback(),
-            InferenceKey::Always => true,
-            InferenceKey::Never => false,
+        self.inference_key.is_needed_at(address)
+    }
+}
+
+impl InferenceKey {
+    const WORDS: [(&'static str, Self); 3] =
+        [("off_loopback", Self::OffLoopback), ("always", Self::Always), ("never", Self::Never)];
+
+    /// Whether it must be shown at `address`.
+    #[must_use]
+    pub fn is_needed_at(self, address: SocketAddr) -> bool {
+        match self {
+            Self::OffLoopback => !address.ip().is_loopback(),
+            Self::Always => true,
+            Self::Never => false,
         }
     }
+}
+
+impl MetricsConfig {
+    fn check(raw: &RawMetrics, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+        let at = checker.table("serve.metrics");
+        let bad = |_| at.bad("address", &raw.address, "an IP address and a port, or empty");
+        let modes = [("prometheus", MetricsMode::Prometheus), ("log", MetricsMode::Log)];
+        Ok(Self {
+            address: (!raw.address.is_empty()).then(|| raw.address.parse().map_err(bad)).transpose()?,
+            key: at.one_of("key", &raw.key, &InferenceKey::WORDS)?,
+            mode: at.one_of("mode", &raw.mode, &modes)?,
+        })
+    }
+}
+
+fn cors(raw: RawCors, checker: &Checker<'_>) -> Result<Option<CorsConfig>, ConfigError> {
+    let at = checker.table("serve.cors");
+    let RawCors { allowed_origin, allowed_methods, allowed_headers } = raw;
+    let has_header = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !has_header(&allowed_origin) {
+        return Err(at.bad(
+            "allowed_origin",
+            &allowed_origin,
+            "an origin such as \"https://example.org\", \"*\", or empty",
+        ));
+    }
+    let lists = [("allowed_methods", &allowed_methods), ("allowed_headers", &allowed_headers)];
+    for (key, words) in lists {
+        if let Some(bad) = words.iter().find(|word| !has_header(word)) {
+            return Err(at.bad(key, bad, "words of ASCII letters"));
+        }
+    }
+    Ok((!allowed_origin.is_empty()).then_some(CorsConfig { allowed_origin, allowed_methods, allowed_headers }))
+}
+
+fn prediction_log(raw: &RawPredictionLog, checker: &Checker<'_>) -> Result<Option<PredictionLogConfig>, ConfigError> {
+    let at = checker.table("serve.prediction_log");
+    let (sample, content) = (at.number("sample", raw.sample, SHARE)?, raw.content);
+    let file_bytes_max = at.integer("file_bytes_max", raw.file_bytes_max, BYTES)?;
+    let files_max = at.integer("files_max", raw.files_max, 1..=1_000_000)?;
+    let folder = at.optional_path("dir", &raw.dir)?;
+    Ok(folder.map(|folder| PredictionLogConfig { folder, sample, content, file_bytes_max, files_max }))
 }
 
 impl ManagementConfig {

@@ -11,6 +11,7 @@ fn environment() -> Environment {
         data_home: Some("/users/a/data".into()),
         config_home: None,
         log_filter: None,
+        log_format: None,
         reddit_client_id: None,
         reddit_client_secret: None,
         aws: None,

@@ -36,7 +36,7 @@ pub(crate) fn server_program(config: &Config) -> anyhow::Result<ServerProgram> {
         let serve = ["serve", "--json", "--until-stdin-closes", "--address", "127.0.0.1:0"];
         let mut arguments: Vec<OsString> = serve.map(OsString::from).into();
         // It is asked by who started it, and managed by nobody.
-        arguments.extend(["--management-address", "off", "--models"].map(OsString::from));
+        arguments.extend(["--management-address", "off", "--metrics-address", "off", "--models"].map(OsString::from));
         arguments.extend([model, "--self-signed".into(), candidate.scratch.as_os_str().to_owned()]);
         arguments.extend(settings.clone().into_iter().flatten());
         arguments

@@ -90,26 +90,29 @@ fn what_the_file_of_torchserve_cannot_say_is_told_with_its_line() {
 
 #[test]
 fn a_server_without_a_model_speaks_http_where_the_file_of_torchserve_says_so() {
-    let properties =
-        "inference_address=http://127.0.0.1:0\nload_models=none\nnumber_of_netty_threads=32\nbatch_sise=4\n";
+    let properties = "inference_address=http://127.0.0.1:0\nmanagement_address=http://127.0.0.1:0\n\
+         metrics_address=http://127.0.0.1:0\nmetrics_mode=prometheus\nload_models=none\nnumber_of_netty_threads=32\nbatch_sise=4\n";
     let natureddit = with_properties(properties).args(["serve", "--ts-config", "ts/config.properties"]);
     let mut serving = natureddit.spawn(Stdio::piped());
-    let mut ready = String::new();
-    BufReader::new(serving.child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let mut told = BufReader::new(serving.child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let ready = told.next().unwrap();
     let url = ready.strip_prefix("serving on ").and_then(|rest| rest.split_once("  (")).unwrap().0;
+    let metrics = told.find_map(|line| line.strip_prefix("metrics at ").map(str::to_owned)).unwrap();
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
     // Without this reqwest has no cryptography; the second test to install it is told that it is there.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
     let ping = client.get(format!("{url}/ping")).send().unwrap();
     assert!(ping.status().is_success());
+    let counted = client.get(metrics).send().unwrap().text().unwrap();
+    assert!(counted.contains("\nRequests2XX{Level=\"Host\",Hostname="), "{counted}");
     serving.interrupt();
     assert_eq!(serving.child.wait().unwrap().code(), Some(0));
     let mut told = String::new();
     serving.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     for note in [
-        "config.properties line 3: number_of_netty_threads has no effect: there is no Java here",
-        "config.properties line 4: batch_sise is no key of TorchServe; batch_size is one",
+        "config.properties line 6: number_of_netty_threads has no effect: there is no Java here",
+        "config.properties line 7: batch_sise is no key of TorchServe; batch_size is one",
     ] {
         assert!(told.contains(note), "{told}");
     }

@@ -49,6 +49,12 @@ fn a_log_filter_that_is_none_is_told() {
 }
 
 #[test]
+fn a_log_format_that_is_none_is_told() {
+    let command = Natureddit::new().args(["config", "check"]).env("NATUREDDIT_LOG_FORMAT", "xml");
+    assert_snapshot!(command.snapshot());
+}
+
+#[test]
 fn nothing_is_coloured_without_a_terminal() {
     let run = Natureddit::new().args(["config", "check"]).run();
     assert!(!run.stderr.contains('\u{1b}'), "{:?}", run.stderr);

@@ -51,8 +51,15 @@ impl Natureddit {
         fs::create_dir(&work).unwrap();
         command.current_dir(work).stdin(Stdio::null()).env("HOME", real(folder.path()).join("home"));
         // Cargo's own settings hand ORT_DISABLE_TELEMETRY on to tests; the program must set it without their help.
-        let inherited =
-            ["XDG_CACHE_HOME", "XDG_DATA_HOME", "NATUREDDIT_LOG", "COLUMNS", "CLICOLOR_FORCE", "TS_CONFIG_FILE"];
+        let inherited = [
+            "XDG_CACHE_HOME",
+            "XDG_DATA_HOME",
+            "NATUREDDIT_LOG",
+            "NATUREDDIT_LOG_FORMAT",
+            "COLUMNS",
+            "CLICOLOR_FORCE",
+            "TS_CONFIG_FILE",
+        ];
         let mlflow = ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_TOKEN"];
         let secrets = ["ORT_DISABLE_TELEMETRY", "NATUREDDIT_REDDIT_CLIENT_ID"];
         for variable in inherited.into_iter().chain(secrets).chain(mlflow) {

@@ -122,6 +122,7 @@ pub(super) fn start_server(config: &Config, session: &Session, runtime: &Runtime
     let addresses = Addresses {
         inference: free_or_other(config.serve.inference_address),
         management: config.serve.management.address.map(free_or_other),
+        metrics: config.serve.metrics.address.map(free_or_other),
     };
     serve::start(config, session, (store, Some(&[])), &addresses, &progress, runtime)
 }

@@ -166,7 +166,6 @@ pub(super) fn draw(
 
 #[cfg(test)]
 mod tests {
-    use natureddit_core::Class;
     use natureddit_image::Photo;
     use natureddit_model::Prediction;
 
@@ -179,7 +178,7 @@ mod tests {
             weight,
         };
         Explanation {
-            prediction: Prediction { class: Class(0), probabilities: vec![0.9, 0.1] },
+            prediction: Prediction::new(vec![0.9, 0.1]),
             words: Some(vec![word("A", 0, -0.004), word("fox,", 2, 0.512), word("雪", 7, 0.0)]),
             photo: Some(OcclusionMap { cells_a_side: 2, weights: vec![0.5, 0.02, -0.12, 0.2], middle: None }),
         }

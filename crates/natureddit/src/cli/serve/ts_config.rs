@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use natureddit_serve::CorsConfig;
 use natureddit_serve::config_properties::{CertificateFiles, ConfigProperties, LoadModels};
 
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
-use crate::config::{Config, Environment, InferenceKey, TlsConfig};
+use crate::config::{Config, Environment, InferenceKey, ServeConfig, TlsConfig};
 
 /// Follows the file that is named, else that of the environment, and tells what of it has no effect; which models it wants
 /// loaded.
@@ -48,6 +49,14 @@ fn follow(properties: &ConfigProperties, config: &mut Config) {
     if let Some(listen) = properties.management_address {
         serve.management.address = Some(listen.address);
     }
+    follow_metrics(properties, serve);
+    if let Some(origin) = &properties.cors_allowed_origin {
+        serve.cors = Some(CorsConfig {
+            allowed_origin: origin.clone(),
+            allowed_methods: properties.cors_allowed_methods.clone(),
+            allowed_headers: properties.cors_allowed_headers.clone(),
+        });
+    }
     if let Some(disabled) = properties.disable_token_authorization {
         serve.inference_key = if disabled { InferenceKey::Never } else { InferenceKey::Always };
         serve.management.key_required = !disabled;
@@ -67,6 +76,20 @@ fn follow(properties: &ConfigProperties, config: &mut Config) {
     serve.bodies_bytes_max = serve.bodies_bytes_max.max(serve.body_bytes_max);
 }
 
+/// Without `metrics_mode` they are told at their address, where TorchServe would tell nothing.
+fn follow_metrics(properties: &ConfigProperties, serve: &mut ServeConfig) {
+    if let Some(listen) = properties.metrics_address {
+        serve.metrics.address = Some(listen.address);
+    }
+    if properties.enable_metrics_api == Some(false) {
+        serve.metrics.address = None;
+    }
+    if properties.disable_token_authorization == Some(true) {
+        serve.metrics.key = InferenceKey::Never;
+    }
+    set(&mut serve.metrics.mode, properties.metrics_mode);
+}
+
 fn set<T>(setting: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *setting = value;
@@ -75,17 +98,12 @@ fn set<T>(setting: &mut T, value: Option<T>) {
 
 /// Keys that are read and understood, for which the server has nothing yet.
 fn waiting(properties: &ConfigProperties) -> Vec<&'static str> {
-    let ConfigProperties { models, cors_allowed_origin, .. } = properties;
     let keys = [
-        ("metrics_address", properties.metrics_address.is_some()),
-        ("models", !models.is_empty()),
+        ("models", !properties.models.is_empty()),
         ("default_workers_per_model", properties.workers_per_model.is_some()),
         ("max_response_size", properties.response_bytes_max.is_some()),
-        ("cors_allowed_origin", cors_allowed_origin.is_some()),
         // Models can be registered by who has the key.
         ("enable_model_api", properties.enable_model_api == Some(false)),
-        ("enable_metrics_api", properties.enable_metrics_api == Some(true)),
-        ("metrics_mode", properties.metrics_mode.is_some()),
         ("allowed_urls", properties.allowed_urls.is_some()),
     ];
     keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
@@ -95,6 +113,8 @@ fn waiting(properties: &ConfigProperties) -> Vec<&'static str> {
 mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
+
+    use natureddit_serve::MetricsMode;
 
     use super::*;
     use crate::cli::serve::{Addresses, control_config};
@@ -120,7 +140,8 @@ mod tests {
                 "inference_address=http://0.0.0.0:8085\nmodel_store=models\nbatch_size=4\nmax_batch_delay=100\n\
                  response_timeout=7\njob_queue_size=9\nmax_request_size=2000000000\n\
                  certificate_file=c.pem\nprivate_key_file=k.pem\nmanagement_address=https://0.0.0.0:9081\n\
-                 disable_token_authorization=true",
+                 disable_token_authorization=true\ncors_allowed_origin=https://example.org\n\
+                 cors_allowed_methods=GET, POST",
             ),
             &mut config,
         );
@@ -136,18 +157,41 @@ mod tests {
         assert_eq!(serve.management.address, Some("0.0.0.0:9081".parse().unwrap()));
         let key_is_asked_at = |management: &str| {
             let management = management.parse().ok();
-            control_config(&config, &Addresses { inference: "127.0.0.1:1".parse().unwrap(), management }).management_key
+            let addresses = Addresses { inference: "127.0.0.1:1".parse().unwrap(), management, metrics: None };
+            control_config(&config, &addresses).management_key
         };
         assert!(key_is_asked_at("0.0.0.0:9081"), "others than this machine reach it");
         assert!(!key_is_asked_at("127.0.0.1:9081"));
+        let cors = serve.cors.as_ref().unwrap();
+        assert_eq!(
+            (cors.allowed_origin.as_str(), cors.allowed_methods.join(",")),
+            ("https://example.org", "GET,POST".to_owned())
+        );
+        assert_eq!(serve.metrics.address, before.serve.metrics.address);
         assert_eq!(serve.connections_max, before.serve.connections_max);
         follow(&parse("inference_address=https://127.0.0.1"), &mut config);
         assert_eq!((config.serve.inference_address.port(), config.serve.is_plain_http), (443, false));
     }
 
     #[test]
+    fn metrics_are_where_torchserve_has_them_and_in_its_mode() {
+        let metrics = |text: &str| {
+            let mut config = config();
+            follow(&parse(text), &mut config);
+            config.serve.metrics
+        };
+        let there = metrics("metrics_address=http://0.0.0.0\nmetrics_mode=prometheus\nenable_metrics_api=true");
+        assert_eq!((there.address, there.mode), ("0.0.0.0:8082".parse().ok(), MetricsMode::Prometheus));
+        assert!(there.key.is_needed_at("0.0.0.0:8082".parse().unwrap()), "others than this machine reach it");
+        assert_eq!(metrics("metrics_mode=log").mode, MetricsMode::Log);
+        assert_eq!(metrics("metrics_mode=legacy").mode, MetricsMode::Prometheus);
+        assert_eq!(metrics("metrics_address=http://127.0.0.1:9082\nenable_metrics_api=false").address, None);
+        assert_eq!(metrics("disable_token_authorization=true").key, InferenceKey::Never);
+    }
+
+    #[test]
     fn what_waits_is_named_and_what_is_followed_is_not() {
-        let text = "management_address=http://127.0.0.1:8081\nenable_model_api=true\ndisable_token_authorization=true\n\
+        let text = "management_address=http://127.0.0.1:8081\nmetrics_address=http://127.0.0.1:8082\nmetrics_mode=log\nenable_model_api=true\ndisable_token_authorization=true\n\
                     batch_size=4\nmodels={\"a\":{\"1\":{\"batchSize\":2}}}";
         assert_eq!(waiting(&parse(text)), ["models"]);
     }
