@@ -44,14 +44,14 @@ impl FromStr for Phase {
 }
 
 /// Sends a post on each connection as soon as the one before is answered.
-pub(crate) fn closed(target: &Target, posts: &Posts, connections: usize, until: Until) -> Outcome<Value> {
+pub(crate) fn closed(targets: &[Target], posts: &Posts, connections: usize, until: Until) -> Outcome<Value> {
     let cpu = own_cpu_seconds()?;
     let start = Instant::now();
     let due = |number: usize| match until {
         Until::Time(lasts) => Some(start.elapsed()).filter(|now| *now < lasts),
         Until::Requests(count) => Some(start.elapsed()).filter(|_| number < count),
     };
-    let samples = send(target, posts, connections, start, due)?;
+    let samples = send(targets, posts, connections, start, due)?;
     let mut report = summary(&samples, start.elapsed().as_secs_f64());
     report["posts"] = json!(posts.len());
     report["cpu_seconds"] = json!(own_cpu_seconds()? - cpu);
@@ -61,7 +61,7 @@ pub(crate) fn closed(target: &Target, posts: &Posts, connections: usize, until: 
 /// Sends posts when they are due, in phases with a report each. Their times count from when they were due, whenever they were
 /// sent: what a slow server holds up is not left out. `settled_seconds` is the time from the beginning of a phase until the
 /// last post was due that was not answered, or not within `slow_ms`.
-pub(crate) fn open(target: &Target, posts: &Posts, seed: u64, slow_ms: f64, phases: &[Phase]) -> Outcome<Value> {
+pub(crate) fn open(targets: &[Target], posts: &Posts, seed: u64, slow_ms: f64, phases: &[Phase]) -> Outcome<Value> {
     let cpu = own_cpu_seconds()?;
     let arrivals = arrivals(seed, phases);
     let start = Instant::now();
@@ -70,7 +70,7 @@ pub(crate) fn open(target: &Target, posts: &Posts, seed: u64, slow_ms: f64, phas
         thread::sleep(due.saturating_sub(start.elapsed()));
         Some(due)
     };
-    let samples = send(target, posts, CONNECTIONS_OPEN, start, due)?;
+    let samples = send(targets, posts, CONNECTIONS_OPEN, start, due)?;
     let mut begins = Duration::ZERO;
     let mut reports = Vec::new();
     for phase in phases {
@@ -109,14 +109,14 @@ fn arrivals(seed: u64, phases: &[Phase]) -> Vec<Duration> {
 /// Sends posts on so many connections until `due` has no more: it is given the number of a post and returns when that one is
 /// due, which it waits for.
 fn send(
-    target: &Target,
+    targets: &[Target],
     posts: &Posts,
     connections: usize,
     start: Instant,
     due: impl Fn(usize) -> Option<Duration> + Sync,
 ) -> Outcome<Vec<Sample>> {
     let next = AtomicUsize::new(0);
-    let work = || {
+    let work = &|target| {
         let mut client = Client::new(target);
         let mut samples = Vec::new();
         loop {
@@ -129,9 +129,8 @@ fn send(
         }
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..connections)
-            .map(|_| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work))
-            .collect::<Result<_, _>>()?;
+        let start = |target| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, move || work(target));
+        let threads: Vec<_> = targets.iter().cycle().take(connections).map(start).collect::<Result<_, _>>()?;
         let mut samples = Vec::new();
         for thread in threads {
             samples.extend(thread.join().map_err(|_| "a connection's thread panicked")?);

@@ -1,6 +1,6 @@
 //! What is sent: photos with titles, ready to be written to a connection.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use natureddit_core::fs;
 
@@ -35,16 +35,11 @@ pub(crate) struct Posts(Vec<Vec<u8>>);
 
 impl Posts {
     /// One of each photo, two folders deep.
-    pub(crate) fn read(photos: &Path, target: &Target) -> Outcome<Self> {
-        let mut files = Vec::new();
-        for folder in fs::read_dir(photos)?.into_iter().filter(|path| path.is_dir()) {
-            files.extend(fs::read_dir(&folder)?);
-        }
-        files.sort();
+    pub(crate) fn read(photos_folder: &Path, target: &Target) -> Outcome<Self> {
+        let files = photos(photos_folder)?;
         let request = |(number, file)| -> Outcome<Vec<u8>> { Ok(form(target, &title(number), &fs::read(file)?)) };
-        let requests = files.iter().map(std::path::PathBuf::as_path).enumerate().map(request);
-        let requests = requests.collect::<Outcome<Vec<_>>>()?;
-        if requests.is_empty() { Err("there are no photos".into()) } else { Ok(Self(requests)) }
+        let requests = files.iter().map(PathBuf::as_path).enumerate().map(request);
+        requests.collect::<Outcome<Vec<_>>>().map(Self)
     }
 
     /// The request of that number; after the last photo comes the first again.
@@ -58,8 +53,18 @@ impl Posts {
     }
 }
 
+/// The files two folders deep.
+pub(crate) fn photos(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for kind in fs::read_dir(folder)?.into_iter().filter(|path| path.is_dir()) {
+        files.extend(fs::read_dir(&kind)?);
+    }
+    files.sort();
+    if files.is_empty() { Err("there are no photos".into()) } else { Ok(files) }
+}
+
 /// A title that no other number has.
-fn title(number: usize) -> String {
+pub(crate) fn title(number: usize) -> String {
     format!("{} {}, {number}", WHAT[number % WHAT.len()], WHERE[number / WHAT.len() % WHERE.len()])
 }
 
