@@ -35,10 +35,9 @@ header_timeout = \"2s\"
 body_timeout = \"5s\"
 ";
 
-/// How much more memory may be resident at the end than after a quarter of the time: what the allocator keeps differs by so
-/// much from one moment to the next, and what each request left behind would be more in a minute, let alone in thirty.
-const GROWTH_MAX: f64 = 1.1;
-const GROWTH_MAX_MB: f64 = 16.0;
+/// How much more memory may be resident at the end than after a quarter of the time: what the allocator keeps differs by
+/// this from one moment to the next. What each request left behind would be more in thirty minutes.
+const GROWTH_MAX: f64 = 1.25;
 
 /// The threads that look at the model store and the keys every few seconds come when there is something to do first.
 const SPARE_THREADS: f64 = 2.0;
@@ -122,7 +121,7 @@ fn figures(report: &Json) -> Result<Vec<Figure>, Failure> {
         barred("answered in another way than they must be", "", at(&["wrong"])?, Bar::AtMost(0.0)),
         plain("resident memory at the start", "MB", at(&["start", "resident_mb"])?),
         plain("  after a quarter of the time", "MB", warm),
-        barred("  at the end", "MB", end, Bar::AtMost(GROWTH_MAX * warm + GROWTH_MAX_MB)),
+        barred("  at the end", "MB", end, Bar::AtMost(GROWTH_MAX * warm)),
         plain("open files at the start", "", at(&["start", "files"])?),
         barred("  at the end", "", at(&["end", "files"])?, Bar::AtMost(at(&["start", "files"])?)),
         plain("threads at the start", "", at(&["start", "threads"])?),
@@ -147,7 +146,7 @@ mod tests {
     #[test]
     fn what_grew_or_was_wrong_is_missed() {
         assert_eq!(missed(GOOD), 0);
-        assert_eq!(missed(&GOOD.replace("241", "290")), 1);
+        assert_eq!(missed(&GOOD.replace("241", "310")), 1);
         assert_eq!(missed(&GOOD.replace(r#""wrong": 0"#, r#""wrong": 1"#)), 1);
         let leaks = GOOD.replace(
             r#""resident_mb": 241, "threads": 9, "files": 30"#,

@@ -21,6 +21,8 @@ use kinds::{Kind, Outside};
 const CLIENTS: u64 = 8;
 /// The share of the time after which what the server holds is looked at for the first time.
 const WARM_UP: f64 = 0.25;
+/// How long every client sends nothing but what takes most memory.
+const WORST: Duration = Duration::from_secs(5);
 /// The longest that connections may stay open after their clients have gone.
 const SETTLE_MAX: Duration = Duration::from_secs(15);
 /// So many threads more than in the beginning may stay: those that look at the model store and the keys every few seconds.
@@ -35,9 +37,12 @@ pub(crate) fn run(process: u32, target: &Target, seed: u64, lasts: Duration) -> 
     let start = Resources::of(process)?;
     let tally = Mutex::new(Tally::default());
     let warm_up = lasts.mul_f64(WARM_UP);
-    mix(&outside, seed, warm_up, &tally)?;
+    let some = |random: &mut SmallRng| Kind::choose(random);
+    mix(&outside, seed, warm_up, &tally, some)?;
+    // All at once, so that the allocator has what it will ever need before memory is looked at.
+    mix(&outside, seed, WORST, &tally, |_| Kind::Bomb)?;
     let warm = settle(process, &start)?;
-    mix(&outside, seed + CLIENTS, lasts - warm_up, &tally)?;
+    mix(&outside, seed + CLIENTS, lasts - warm_up, &tally, some)?;
     let end = settle(process, &start)?;
     let still_right = outside.check_all().map_or_else(|error| error.to_string(), |()| "yes".to_owned());
     let tally = tally.into_inner().map_err(|_| "a client panicked")?;
@@ -63,13 +68,19 @@ struct Tally {
     wrong: Vec<String>,
 }
 
-/// All clients for so long, each with random numbers of its own.
-fn mix(outside: &Outside<'_>, seed: u64, lasts: Duration, tally: &Mutex<Tally>) -> Outcome<()> {
+/// All clients for so long, each with random numbers of its own by which it chooses.
+fn mix(
+    outside: &Outside<'_>,
+    seed: u64,
+    lasts: Duration,
+    tally: &Mutex<Tally>,
+    choose: impl Fn(&mut SmallRng) -> Kind + Sync,
+) -> Outcome<()> {
     let start = Instant::now();
-    let client = |number: u64| {
+    let client = &|number: u64| {
         let mut random = SmallRng::seed_from_u64(seed + number);
         while start.elapsed() < lasts {
-            let kind = Kind::choose(&mut random);
+            let kind = choose(&mut random);
             let became = outside.send(kind, &mut random);
             let Ok(mut tally) = tally.lock() else { return };
             *tally.counts.entry(kind.name()).or_default() += 1;

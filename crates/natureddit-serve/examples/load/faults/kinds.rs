@@ -20,7 +20,7 @@ const POSTS: usize = 16;
 /// The side of a photo that is just within the limit of pixels, in a file of a few kilobytes.
 const BOMB_SIDE: u32 = 7_000;
 /// More than a body may have, in bytes.
-const TOO_LARGE: usize = 30_000_000;
+const TOO_LARGE: u64 = 30_000_000;
 /// Between two pieces of a slow client, and how many there are.
 const SLOW_PAUSE: Duration = Duration::from_millis(40);
 const SLOW_PIECES: usize = 25;
@@ -276,7 +276,7 @@ impl<'a> Outside<'a> {
         if statuses.contains(&answer.status) { Ok(()) } else { Err(format!("answered {}", answer.status).into()) }
     }
 
-    /// The server need not read all of it.
+    /// The server need not take all of it.
     fn too_large(&self) -> Outcome<()> {
         let mut connection = self.open()?;
         let (path, host) = (&self.target.path, &self.target.host);
@@ -284,12 +284,9 @@ impl<'a> Outside<'a> {
             "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: image/jpeg\r\ncontent-length: {TOO_LARGE}\r\n\r\n"
         );
         connection.stream.write_all(head.as_bytes())?;
-        let piece = [0; 64 * 1024];
-        for _ in 0..TOO_LARGE / piece.len() {
-            match connection.stream.write_all(&piece) {
-                Err(error) if is_closed(&error) => break,
-                sent => sent?,
-            }
+        match io::copy(&mut io::repeat(0).take(TOO_LARGE), &mut connection.stream) {
+            Err(error) if !is_closed(&error) => return Err(error.into()),
+            _ => {}
         }
         // Where it has closed the connection, its answer may be lost.
         match connection.answer() {
