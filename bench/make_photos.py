@@ -1,9 +1,11 @@
 """Makes photos as cameras make them: detail at every scale, edges, a little noise; the same ones on every machine.
 
-`make_photos.py DIR COUNT WIDTH HEIGHT` writes DIR/{fauna,flora,landscape}/*.jpg, baseline JPEG of 4:2:0 and quality 88.
+`make_photos.py DIR COUNT WIDTH HEIGHT` writes DIR/{fauna,flora,landscape}/*.jpg, baseline JPEG of 4:2:0 and quality 88; with
+`--bytes-max BYTES` of the highest quality with which no file is larger.
 """
 
 import argparse
+import io
 import multiprocessing
 import pathlib
 import random
@@ -52,9 +54,27 @@ def draw_shapes(rng, picture):
             draw.line((x, y, x + 3 * reach, y + rng.randrange(reach)), fill=colour, width=rng.randrange(1, 4))
 
 
+def encode(picture, bytes_max):
+    """A JPEG of the highest quality that is small enough."""
+    low, high, best = 1, 96, b""
+    while high - low > 1:
+        middle = (low + high) // 2
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=middle, subsampling="4:2:0")
+        if file.tell() <= bytes_max:
+            low, best = middle, file.getvalue()
+        else:
+            high = middle
+    return best
+
+
 def write(task):
-    path, seed, width, height = task
-    photo(seed, width, height).save(path, quality=QUALITY, subsampling="4:2:0")
+    path, seed, width, height, bytes_max = task
+    picture = photo(seed, width, height)
+    if bytes_max is None:
+        picture.save(path, quality=QUALITY, subsampling="4:2:0")
+    else:
+        path.write_bytes(encode(picture, bytes_max))
 
 
 def main():
@@ -63,13 +83,15 @@ def main():
     parser.add_argument("count", type=int)
     parser.add_argument("width", type=int)
     parser.add_argument("height", type=int)
+    parser.add_argument("--bytes-max", type=int)
     arguments = parser.parse_args()
     tasks = []
     for number in range(arguments.count):
         folder = arguments.folder / CLASSES[number % len(CLASSES)]
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"p{number:05}.jpg"
-        tasks.append((path, f"{arguments.width} {number}", arguments.width, arguments.height))
+        seed = f"{arguments.width} {number}"
+        tasks.append((path, seed, arguments.width, arguments.height, arguments.bytes_max))
     with multiprocessing.Pool(2) as pool:
         pool.map(write, tasks, chunksize=4)
 

@@ -39,22 +39,8 @@ def make(folder):
     paths = [folder / f"p{number:02}.jpg" for number in range(PHOTOS)]
     for number, path in enumerate(paths):
         if not path.exists():
-            path.write_bytes(encode(make_photos.photo(f"{WIDTH} {number}", WIDTH, HEIGHT)))
+            path.write_bytes(make_photos.encode(make_photos.photo(f"{WIDTH} {number}", WIDTH, HEIGHT), BYTES_MAX))
     return paths
-
-
-def encode(picture):
-    """Of the highest quality that is small enough."""
-    low, high, best = 1, 96, b""
-    while high - low > 1:
-        middle = (low + high) // 2
-        file = io.BytesIO()
-        picture.save(file, "JPEG", quality=middle, subsampling="4:2:0")
-        if file.tell() <= BYTES_MAX:
-            low, best = middle, file.getvalue()
-        else:
-            high = middle
-    return best
 
 
 def read_safetensors(path):

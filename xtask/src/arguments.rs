@@ -29,6 +29,11 @@ impl Arguments {
         self.0.len() < count
     }
 
+    /// Whether a word is among what nobody has taken yet; it stays there.
+    pub(crate) fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|given| given == word)
+    }
+
     /// Takes `--name PATH` or `--name=PATH`.
     pub(crate) fn path(&mut self, name: &str) -> Result<Option<PathBuf>, Failure> {
         let prefix = format!("{name}=");
@@ -43,6 +48,16 @@ impl Arguments {
         }
         self.0.remove(at);
         Ok(Some(PathBuf::from(self.0.remove(at))))
+    }
+
+    /// Takes `--name NUMBER` or `--name=NUMBER`.
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<f64>, Failure> {
+        let Some(word) = self.path(name)? else { return Ok(None) };
+        let number = word.to_str().and_then(|word| word.parse().ok()).filter(|number| f64::is_finite(*number));
+        let bad = || {
+            Failure::usage(format!("`{name}` needs a number, not `{}`", word.display()), "cargo xtask <command> --help")
+        };
+        number.map(Some).ok_or_else(bad)
     }
 
     /// Prints `help` if it is asked for; whether it was.
@@ -95,6 +110,15 @@ mod tests {
         let mut given = arguments("collect --photos a");
         assert_eq!(given.word_unless_option().as_deref(), Some("collect"));
         assert_eq!(given.word_unless_option(), None);
+    }
+
+    #[test]
+    fn a_number_is_read_and_nothing_else_in_its_place() {
+        let mut given = arguments("serve --minutes 0.5");
+        assert!(given.has("serve") && !given.has("minutes"));
+        assert_eq!(given.number("--minutes").unwrap(), Some(0.5));
+        assert_eq!(given.number("--minutes").unwrap(), None);
+        assert!(arguments("--minutes long").number("--minutes").is_err());
     }
 
     #[test]

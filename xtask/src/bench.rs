@@ -1,12 +1,13 @@
 //! `cargo xtask bench`: the bars the project promises, measured.
 
-mod child;
+pub(crate) mod child;
 mod collect;
 mod dvc;
 mod made;
 mod model;
 mod pipeline;
 mod sandbox;
+mod serve;
 mod server;
 
 use std::fmt;
@@ -29,6 +30,7 @@ usage: cargo xtask bench [loop] [--photos DIR]
        cargo xtask bench dvc [local|s3|many|daily]
        cargo xtask bench model [judge|retrain|speed] [--turbojpeg]
        cargo xtask bench pipeline [statistics|runs|tracking]
+       cargo xtask bench serve [alone|overload|fastapi|swap|torchserve] [--quick] [--turbojpeg] [--projects DIR]
 
   loop          the whole loop on real photos: demo, second run, cross-validation, server; also without a word
   --photos DIR  photos and posts.csv (default: ../shared/photos; where that is absent, nothing is measured)
@@ -46,6 +48,13 @@ usage: cargo xtask bench [loop] [--photos DIR]
   pipeline      statistics of tables of 100,000 and of a million rows, beside TensorFlow Data Validation (statistics; it
                 takes 2.5 GB in target/interop and Python 3.11); 50,000 examples with nothing changed and with 50 new ones (runs);
                 what tracking adds to a run that trains, without a server (tracking)
+
+  serve         the server under load over HTTPS, with 512 photos of 1980 x 1320: by itself (alone), at twice the rate that it can
+                do (overload), beside FastAPI with the same graphs (fastapi), while models are changed under 10,000 requests
+                (swap); beside TorchServe only where it is named, or was installed by that before (torchserve: Java, 6 GB, and
+                ../shared/peers)
+  --quick       shorter and less often: to see that it works
+  --projects DIR  keep the projects with the two models there, and take them from there the next time
 
 `loop` is of this program alone. The others need Linux, and python3 (3.11 or newer) with pip and venv; what
 `collect` makes once is kept in target/bench.";
@@ -67,6 +76,7 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
         Some("dvc") => dvc::main(arguments),
         Some("model") => model::main(arguments),
         Some("pipeline") => pipeline::main(arguments),
+        Some("serve") => serve::main(arguments),
         Some(other) => Err(Failure::usage(format!("no bench `{other}`"), USAGE)),
     }
 }
@@ -108,7 +118,7 @@ fn measure_loop(workspace: &Workspace, photos: &Path) -> Result<(), Failure> {
 }
 
 /// Prints the figures beside their bars; fails where one is missed.
-fn conclude(figures: &[Figure], how: &str) -> Result<(), Failure> {
+pub(crate) fn conclude(figures: &[Figure], how: &str) -> Result<(), Failure> {
     let rows: Vec<_> = std::iter::once(["figure", "measured", "bar", ""].map(str::to_owned))
         .chain(figures.iter().map(Figure::row))
         .collect();
@@ -193,14 +203,13 @@ fn measure_cross_validation(workspace: &Workspace, photos: &Path, dir: &Path) ->
     Ok((figure, embedding))
 }
 
-/// What a command with `--json` prints.
 /// A part of a bench, and what it measures.
 type Part<B> = (&'static str, fn(&B) -> Result<Vec<Figure>, Failure>);
 
 /// Measures the part that is asked for, or all of them.
 fn measure_parts<B>(
     parts: &[Part<B>],
-    prepare: fn() -> Result<B, Failure>,
+    prepare: impl FnOnce() -> Result<B, Failure>,
     arguments: &mut Arguments,
     how: &str,
 ) -> Result<(), Failure> {
@@ -226,24 +235,27 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn report(command: &mut Command) -> Result<Json, Failure> {
+/// What a command with `--json` prints.
+pub(crate) fn report(command: &mut Command) -> Result<Json, Failure> {
     let printed = output(command)?;
     Json::parse(&printed).map_err(|reason| Failure::new(format!("the report `{printed:.80}` is not JSON: {reason}")))
 }
 
-fn number(report: &Json, path: &[&str]) -> Result<f64, Failure> {
+/// The number at a path of a report.
+pub(crate) fn number(report: &Json, path: &[&str]) -> Result<f64, Failure> {
     report.number(path).ok_or_else(|| Failure::new(format!("the report has no number `{}`", path.join("."))))
 }
 
 /// What was measured and what it must reach.
-struct Figure {
-    name: &'static str,
-    value: f64,
-    unit: &'static str,
-    bar: Bar,
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) bar: Bar,
 }
 
-enum Bar {
+/// What a figure must be.
+pub(crate) enum Bar {
     Under(f64),
     AtMost(f64),
     AtLeast(f64),
@@ -253,7 +265,8 @@ enum Bar {
 }
 
 impl Figure {
-    fn is_met(&self) -> bool {
+    /// Whether it is what it must be.
+    pub(crate) fn is_met(&self) -> bool {
         match self.bar {
             Bar::Under(bar) => self.value < bar,
             Bar::AtMost(bar) => self.value <= bar,

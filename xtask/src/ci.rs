@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 use crate::process::{Failure, run};
 use crate::table::aligned;
 use crate::workspace::Workspace;
-use crate::{fuzz, interop, tidy};
+use crate::{fuzz, interop, soak, tidy};
 
 const HELP: &str = "\
 Runs every check but the tests; the first that fails ends it.
@@ -16,8 +16,8 @@ Runs every check but the tests; the first that fails ends it.
 usage: cargo xtask ci [--full] [--fuzz]
 
 Formatting, tidy and clippy, then the program on drawn pictures and, where they are beside the repository, on
-../shared/photos, then the real tools of others. Assets and Python packages are fetched on the first run. `.ci/run`
-makes sure that what is needed is installed, does this, and then runs the tests.
+../shared/photos, a server among broken clients for a minute, then the real tools of others. Assets and Python packages
+are fetched on the first run. `.ci/run` makes sure that what is needed is installed, does this, and then runs the tests.
 
 options:
   --full    then every seed of the tests that collecting loses nothing, with 100,000 posts from every source and 2,000
@@ -72,6 +72,7 @@ fn program(workspace: &Workspace, log: &mut StepLog, is_full: bool) -> Result<()
     } else {
         println!("\nskipped: demo on ../shared/photos: the folder is absent");
     }
+    log.step("cargo xtask soak", || soak::run(workspace, &drawn, 1.0, 7.0))?;
     log.step("cargo xtask interop --light", || interop::check(workspace, &interop::light(), &drawn, is_full))
 }
 

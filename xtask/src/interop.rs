@@ -129,7 +129,8 @@ pub(crate) fn check(workspace: &Workspace, peers: &[&Peer], project: &Path, is_f
     Ok(())
 }
 
-fn demo_project(workspace: &Workspace) -> Result<PathBuf, Failure> {
+/// A project folder with a model that learnt drawn pictures, made anew.
+pub(crate) fn demo_project(workspace: &Workspace) -> Result<PathBuf, Failure> {
     let project = workspace.empty_folder("interop")?.join("demo");
     run(workspace.natureddit().args(["demo", "--no-serve", "--dir"]).arg(&project))?;
     Ok(project)

@@ -1,4 +1,4 @@
-//! What the project does to itself: `cargo xtask ci | tidy | fuzz | bench | interop | dist`.
+//! What the project does to itself: `cargo xtask ci | tidy | fuzz | bench | soak | interop | dist`.
 //!
 //! Needs nothing but the standard library, so that it builds in two seconds before anything else does.
 
@@ -12,6 +12,8 @@ mod fuzz;
 mod interop;
 mod json;
 mod process;
+mod served;
+mod soak;
 mod table;
 mod tidy;
 mod workspace;
@@ -31,6 +33,7 @@ commands:
   tidy      the invariants that a program can check
   fuzz      give broken input to what reads bytes of strangers, a minute each
   bench     measure the bars the project promises
+  soak      good requests among broken ones: the server answers as before and holds no more
   interop   run the real tools of others against what we write and serve
   dist      build and pack what is shipped
 
@@ -55,6 +58,7 @@ fn dispatch(arguments: &mut Arguments) -> Result<(), Failure> {
         "tidy" => tidy::main(arguments),
         "fuzz" => fuzz::main(arguments),
         "bench" => bench::main(arguments),
+        "soak" => soak::main(arguments),
         "interop" => interop::main(arguments),
         "dist" => dist::main(arguments),
         "help" | "--help" | "-h" => {

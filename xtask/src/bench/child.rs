@@ -1,5 +1,6 @@
 //! A child process and what it costs, from `/proc` (proc(5)).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -13,22 +14,24 @@ use crate::process::{Failure, not_started, shown};
 const TICKS: f64 = 100.0;
 /// Between two looks at a process that runs.
 const PAUSE: Duration = Duration::from_millis(3);
+/// Processes that started one another, one below the other; more would go in a circle.
+const DEPTH_MAX: usize = 64;
 /// Bytes in a megabyte, as the bars count them.
 const KIB_IN_MB: f64 = 1_000_000.0 / 1024.0;
 
 /// What a process took from its start to its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// In seconds, by the clock on the wall.
-    pub(super) wall: f64,
+    pub(crate) wall: f64,
     /// In seconds of a processor, its own and its children's that it waited for.
-    pub(super) cpu: f64,
+    pub(crate) cpu: f64,
     /// The most memory it had resident, in megabytes, its children's not counted.
-    pub(super) peak_mb: f64,
+    pub(crate) peak_mb: f64,
 }
 
 /// Fails where there is no `/proc`.
-pub(super) fn check_proc() -> Result<(), Failure> {
+pub(crate) fn check_proc() -> Result<(), Failure> {
     if Path::new("/proc/self/stat").exists() {
         return Ok(());
     }
@@ -36,7 +39,7 @@ pub(super) fn check_proc() -> Result<(), Failure> {
 }
 
 /// Runs a command to its end and returns what it printed and what it took.
-pub(super) fn measure(command: &mut Command) -> Result<(String, Cost), Failure> {
+pub(crate) fn measure(command: &mut Command) -> Result<(String, Cost), Failure> {
     let start = Instant::now();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let mut child = child.map_err(|error| not_started(command, &error))?;
@@ -70,13 +73,36 @@ fn watch(child: &Child, start: Instant) -> Result<(f64, f64, f64), Failure> {
 }
 
 /// The CPU seconds of a process that runs, without its children's.
-pub(super) fn cpu_seconds(child: &Child) -> Result<f64, Failure> {
+pub(crate) fn cpu_seconds(child: &Child) -> Result<f64, Failure> {
     Ok(cpu_ticks(&read(child, "stat")?, false).unwrap_or_default() / TICKS)
 }
 
-/// The most memory a process that runs ever had resident, in megabytes; `None` where nothing tells.
-pub(super) fn resident_peak_mb(child: &Child) -> Option<f64> {
-    resident_peak_kib(&read(child, "status").ok()?).map(|kib| kib / KIB_IN_MB)
+/// The most memory that a process that runs and those that it started ever had resident, each by itself, in megabytes;
+/// `None` where nothing tells.
+pub(crate) fn resident_peak_tree_mb(child: &Child) -> Option<f64> {
+    let processes: Vec<u32> = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| id(&entry.path())).collect();
+    // One that ends meanwhile is left out.
+    let parents: BTreeMap<u32, u32> = processes.iter().filter_map(|&id| Some((id, parent(id)?))).collect();
+    let is_of_tree = |&id: &u32| {
+        let ancestors = std::iter::successors(Some(id), |id| parents.get(id).copied());
+        ancestors.take(DEPTH_MAX).any(|ancestor| ancestor == child.id())
+    };
+    let peaks = processes.iter().filter(|id| is_of_tree(id)).filter_map(|id| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        resident_peak_kib(&status)
+    });
+    let kib: f64 = peaks.sum();
+    (kib > 0.0).then_some(kib / KIB_IN_MB)
+}
+
+/// The process whose folder in `/proc` this is.
+fn id(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.parse().ok()
+}
+
+/// The process that started another, by its fourth field.
+fn parent(id: u32) -> Option<u32> {
+    fields(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?).nth(1)?.parse().ok()
 }
 
 fn read(child: &Child, file: &str) -> Result<String, Failure> {
@@ -121,6 +147,22 @@ mod tests {
         assert_eq!(state(stat), Some('Z'));
         assert_eq!((cpu_ticks(stat, false), cpu_ticks(stat, true)), (Some(200.0), Some(250.0)));
         assert_eq!(cpu_ticks("42 (a) R 1 2", true), None);
+    }
+
+    #[test]
+    fn what_a_process_started_counts_for_its_memory() {
+        if check_proc().is_err() {
+            return;
+        }
+        let mut child = Command::new("sh").args(["-c", "cat; true"]).stdin(Stdio::piped()).spawn().unwrap();
+        let alone = resident_peak_kib(&read(&child, "status").unwrap()).unwrap() / KIB_IN_MB;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while resident_peak_tree_mb(&child).unwrap() < 1.2 * alone && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        assert!(resident_peak_tree_mb(&child).unwrap() > 1.2 * alone);
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn what_is_installed_is_pinned() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench");
-        for name in ["collect", "model"] {
+        for name in ["collect", "model", "serve", "torchserve"] {
             let requirements = read_text(&folder.join(format!("requirements-{name}.txt"))).unwrap();
             let packages: Vec<_> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
             assert!(!packages.is_empty() && packages.iter().all(|line| line.contains("==")), "{packages:?}");

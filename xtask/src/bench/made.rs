@@ -14,17 +14,22 @@ pub(super) struct PhotoSet {
     pub(super) count: usize,
     pub(super) width: usize,
     pub(super) height: usize,
+    /// What none is larger than; `None` for a quality that is the same for all.
+    pub(super) bytes_max: Option<usize>,
 }
 
 /// Photos that are neither small nor large.
-pub(super) const SMALL: PhotoSet = PhotoSet { count: 720, width: 1080, height: 810 };
+pub(super) const SMALL: PhotoSet = PhotoSet { count: 720, width: 1080, height: 810, bytes_max: None };
 
 /// The folder of a set of photos.
 pub(super) fn photos(workspace: &Workspace, python: &VirtualEnvironment, set: PhotoSet) -> Result<PathBuf, Failure> {
-    let PhotoSet { count, width, height } = set;
+    let PhotoSet { count, width, height, bytes_max } = set;
     let mut script = python.script(workspace, "make_photos.py");
-    let words = [count, width, height].map(|number| number.to_string());
-    made(workspace, &format!("photos-{width}"), "make_photos.py", &words, |folder| script.arg(folder).args(&words))
+    let mut words = [count, width, height].map(|number| number.to_string()).to_vec();
+    words.extend(bytes_max.iter().flat_map(|bytes| ["--bytes-max".to_owned(), bytes.to_string()]));
+    made(workspace, &format!("photos-{width}x{height}"), "make_photos.py", &words, |folder| {
+        script.arg(folder).args(&words)
+    })
 }
 
 /// A dump of so many megabytes of text, one post in a hundred of `subreddit`.

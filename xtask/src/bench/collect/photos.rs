@@ -12,7 +12,7 @@ use crate::json::Json;
 use crate::process::Failure;
 
 /// So many that what both sides take to start and to end counts for little.
-const LARGE: PhotoSet = PhotoSet { count: 144, width: 4000, height: 3000 };
+const LARGE: PhotoSet = PhotoSet { count: 144, width: 4000, height: 3000, bytes_max: None };
 /// The settings that photos are shrunk by, for Pillow too.
 const LONG_SIDE_MAX: &str = "1980";
 const JPEG_QUALITY: &str = "90";
