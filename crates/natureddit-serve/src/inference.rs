@@ -16,9 +16,10 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query};
 use natureddit_model::Prediction;
 use serde::Deserialize;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::access::RequestId;
+use crate::admissions::{Admission, Admissions};
 use crate::bodies::BodyBudget;
 use crate::compat::Compat;
 use crate::error::ApiError;
@@ -42,9 +43,8 @@ pub(crate) struct Inference {
     compat: Compat,
     pub(crate) limits: RequestLimits,
     bodies: BodyBudget,
-    /// One permit a request whose body is there and whose answer is not.
-    admissions: Semaphore,
-    admissions_max: usize,
+    /// For requests whose body is there and whose answer is not.
+    admissions: Arc<Admissions>,
     /// One permit an explanation that is worked on.
     explanations: Semaphore,
     preparation: Preparation,
@@ -58,12 +58,12 @@ pub(crate) struct Inference {
 const SHADOWS_MAX: usize = 16;
 
 /// A request whose body is there, and leave to work on it until this is dropped.
-struct Admitted<'a> {
+struct Admitted {
     model: ModelHold,
     /// Who is asked as well.
     shadow: Option<ModelHold>,
     received: Received,
-    _admission: SemaphorePermit<'a>,
+    admission: Admission,
 }
 
 impl Inference {
@@ -76,31 +76,17 @@ impl Inference {
     ) -> Self {
         let limits = config.limits.clone();
         let bodies = BodyBudget::new(&limits);
-        let admissions_max = limits.requests_max.min(Semaphore::MAX_PERMITS);
-        let admissions = Semaphore::new(admissions_max);
+        let admissions = Admissions::new(limits.requests_max, limits.requests_crowded_max);
         let explanations = Semaphore::new(limits.explanations_max.min(Semaphore::MAX_PERMITS));
         let preparation = Preparation::new(&config.preparation);
         let compat = config.compat;
         let shadows = Arc::new(Semaphore::new(SHADOWS_MAX));
-        Self {
-            models,
-            keys,
-            compat,
-            limits,
-            bodies,
-            admissions,
-            admissions_max,
-            explanations,
-            preparation,
-            shadows,
-            prediction_log,
-        }
+        Self { models, keys, compat, limits, bodies, admissions, explanations, preparation, shadows, prediction_log }
     }
 
     /// How many requests for a prediction are read, worked on or answered.
     pub(crate) fn requests_under_way(&self) -> usize {
-        let admitted = self.admissions_max.saturating_sub(self.admissions.available_permits());
-        self.bodies.being_read() + admitted
+        self.bodies.being_read() + self.admissions.under_way()
     }
 
     /// The model that a path names.
@@ -125,7 +111,7 @@ impl Inference {
 
     /// Reads the body and gives leave to work on it. Only what has arrived counts as admitted: a client that sends slowly
     /// holds up no other. Who asks for what is not there is read on to the end, and then told.
-    async fn admit(&self, model: Result<Chosen, ApiError>, request: Request) -> Result<Admitted<'_>, ApiError> {
+    async fn admit(&self, model: Result<Chosen, ApiError>, request: Request) -> Result<Admitted, ApiError> {
         let begin = |chosen: Chosen| match self.bodies.begin() {
             Ok(reading) => Ok((chosen, reading)),
             Err(error) => {
@@ -145,10 +131,10 @@ impl Inference {
         let received = Received::read(request, &self.limits, &self.bodies).await;
         let received = received.inspect_err(|error| model.metrics.refused(error))?;
         model.metrics.passed(Stage::ReadBody, begun.elapsed());
-        let admission = self.admissions.try_acquire().map_err(|_| ApiError::Busy);
+        let admission = self.admissions.enter();
         let admission = admission.inspect_err(|error| model.metrics.refused(error))?;
         drop(reading);
-        Ok(Admitted { model, shadow, received, _admission: admission })
+        Ok(Admitted { model, shadow, received, admission })
     }
 
     /// Works on what a client asked `model`, in time, and counts how it ended.

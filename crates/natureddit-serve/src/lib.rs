@@ -3,6 +3,7 @@
 //! What is absent: no pipeline and no dataset is known here; the server is given bundle folders.
 
 mod access;
+mod admissions;
 mod batcher;
 mod bodies;
 mod compat;

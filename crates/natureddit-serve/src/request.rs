@@ -44,6 +44,8 @@ const DISCARDED_BODIES_MAX: usize = 4;
 pub struct RequestLimits {
     /// Requests that have arrived and are prepared and waited for at one time; one more is answered 503.
     pub requests_max: usize,
+    /// The same as long as requests come faster than they are answered; at least 1.
+    pub requests_crowded_max: usize,
     /// Bodies that are read at one time; one more is answered 503.
     pub bodies_max: usize,
     /// Bytes of all bodies together, from their arrival until they are prepared; one more is answered 503.

@@ -169,6 +169,15 @@ pub(crate) fn preparation_threads(config: &Config) -> usize {
     all_cores_if_zero(config.serve.preparation_threads)
 }
 
+/// How many requests are let in while they come faster than they are answered: as many as keep all cores busy while some are
+/// sent and received.
+pub(crate) fn requests_crowded_max(config: &Config) -> usize {
+    match config.serve.requests_crowded_max {
+        0 => 3 * all_cores_if_zero(0),
+        count => count,
+    }
+}
+
 fn all_cores_if_zero(threads: usize) -> usize {
     if threads == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { threads }
 }

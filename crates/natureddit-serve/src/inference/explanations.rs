@@ -32,7 +32,7 @@ pub(super) async fn explain(
         // TorchServe asks the handler, and the original's handler answers what it always does.
         return inference.answer(model, &id, request).await;
     }
-    let Admitted { model, received, _admission, .. } = inference.admit(model, request).await?;
+    let Admitted { model, received, admission: _admission, .. } = inference.admit(model, request).await?;
     let explaining = inference.explanations.try_acquire().map_err(|_| ApiError::Busy);
     let _explaining = explaining.inspect_err(|error| model.metrics.refused(error))?;
     let explanation = inference.asked(&model, inference.explain(&model, received)).await?;

@@ -85,7 +85,7 @@ pub(super) async fn predict(
         return Ok(method_not_allowed(State(inference), request).await);
     }
     let model = name.and_then(|name| inference.models.registry.choose(&name.unwrap_or_default(), None, &id));
-    let Admitted { model, received, _admission, .. } = inference.admit(model, request).await?;
+    let Admitted { model, received, admission: _admission, .. } = inference.admit(model, request).await?;
     let predictions = inference.asked(&model, inference.predict_instances(&model, received, &id)).await?;
     let response = reply::json(StatusCode::OK, &Predictions::new(inference.compat, &model, &predictions));
     Ok(reply::with_origin(response, &model, &id))

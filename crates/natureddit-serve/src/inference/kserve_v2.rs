@@ -125,7 +125,8 @@ pub(super) async fn infer(
     target: Result<Path<Target>, PathRejection>,
     request: Request,
 ) -> Result<Response, Error> {
-    let Admitted { model, received, _admission, .. } = inference.admit(inference.model(target, &id), request).await?;
+    let Admitted { model, received, admission: _admission, .. } =
+        inference.admit(inference.model(target, &id), request).await?;
     let Inferred { id: given, outputs, predictions } =
         inference.asked(&model, inference.infer(&model, received, &id)).await?;
     let tensors = outputs.into_iter().map(|name| OutputTensor::new(name, &model, &predictions)).collect();

@@ -44,8 +44,9 @@ impl Inference {
         request: Request,
     ) -> Result<Response, ApiError> {
         let form = ReplyForm::of(request.headers(), self.compat);
-        let Admitted { model, shadow, received, _admission } = self.admit(model, request).await?;
-        let (mut prediction, input) = self.asked(&model, self.predict(&model, received)).await?;
+        let Admitted { model, shadow, received, admission } = self.admit(model, request).await?;
+        let (mut prediction, input) =
+            self.asked(&model, admission.unless_passed_over(self.predict(&model, received))).await?;
         self.predicted((id, None), &model, &mut prediction, self.sampled(id, &input));
         if let Some(shadow) = shadow {
             self.ask_shadow(shadow, input, model.classes.name(prediction.class));

@@ -34,6 +34,7 @@ pub(crate) fn config(folder: &Path) -> ServeConfig {
         compat: Compat::Own,
         limits: RequestLimits {
             requests_max: 16,
+            requests_crowded_max: 16,
             bodies_max: 16,
             bodies_bytes_max: 1 << 20,
             body_bytes_max: 64 * 1024,

@@ -262,6 +262,7 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> Se
         compat: serve.compat,
         limits: RequestLimits {
             requests_max: serve.requests_max,
+            requests_crowded_max: wiring::requests_crowded_max(config),
             body_bytes_max: serve.body_bytes_max,
             bodies_max: serve.bodies_max,
             bodies_bytes_max: serve.bodies_bytes_max,

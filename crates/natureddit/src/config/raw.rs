@@ -327,6 +327,7 @@ pub(super) struct RawServe {
     pub(super) queue_len_max: i64,
     pub(super) connections_max: i64,
     pub(super) requests_max: i64,
+    pub(super) requests_crowded_max: i64,
     pub(super) body_bytes_max: i64,
     pub(super) bodies_max: i64,
     pub(super) bodies_bytes_max: i64,

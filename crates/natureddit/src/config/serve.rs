@@ -25,6 +25,8 @@ pub struct ServeConfig {
     pub connections_max: usize,
     /// Requests that have arrived and are prepared and waited for at the same time.
     pub requests_max: usize,
+    /// The same while requests come faster than they are answered; 0 means three for each core.
+    pub requests_crowded_max: usize,
     /// The largest request body, in bytes.
     pub body_bytes_max: usize,
     /// Request bodies that are read at the same time.
@@ -139,6 +141,7 @@ impl ServeConfig {
             batch_delay_max: at.duration("batch_delay_max", &raw.batch_delay_max, Duration::ZERO..=MINUTE)?,
             connections_max: at.integer("connections_max", raw.connections_max, 1..=1_000_000)?,
             requests_max: at.integer("requests_max", raw.requests_max, 1..=100_000)?,
+            requests_crowded_max: at.integer("requests_crowded_max", raw.requests_crowded_max, 0..=100_000)?,
             queue_len_max: at.integer("queue_len_max", raw.queue_len_max, 1..=1_000_000)?,
             body_bytes_max: at.integer("body_bytes_max", raw.body_bytes_max, BYTES)?,
             bodies_max: at.integer("bodies_max", raw.bodies_max, 1..=1_000_000)?,
