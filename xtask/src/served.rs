@@ -81,9 +81,6 @@ impl Served {
         let urls = programs.iter().map(|(_, port)| format!("https://127.0.0.1:{port}/predictions/{model}")).collect();
         let mut served = Self { children: Vec::new(), urls, certificate, management_port: 0, started: Instant::now() };
         for (mut program, _) in programs {
-            // What it starts itself is ended with it.
-            #[cfg(unix)]
-            std::os::unix::process::CommandExt::process_group(&mut program, 0);
             let child = program.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
             served.children.push(child.map_err(|error| not_started(&program, &error))?);
         }
@@ -150,9 +147,10 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // The group has its first process's number. Where it cannot be ended as a whole, that process is.
-            let group = format!("-{}", child.id());
-            let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+            // What it started itself would go on without it.
+            for id in child::tree(child.id()) {
+                let _ = Command::new("kill").args(["-KILL", &id.to_string()]).stderr(Stdio::null()).status();
+            }
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -194,6 +192,30 @@ mod tests {
     #[test]
     fn a_folder_without_photos_is_a_failure() {
         assert!(a_photo(Path::new("no/such/folder")).is_err());
+    }
+
+    #[test]
+    fn what_a_server_started_ends_with_it() {
+        if child::check_proc().is_err() {
+            return;
+        }
+        let mut program = Command::new("sh");
+        program.args(["-c", "sleep 600; true"]);
+        let served = Served::start(vec![(program, free_port().unwrap())], MODEL, PathBuf::new()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut tree = Vec::new();
+        while tree.len() < 2 && Instant::now() < deadline {
+            tree = child::tree(served.id());
+        }
+        assert_eq!(tree.len(), 2);
+        drop(served);
+        // Who adopts what was killed waits for it in its own time.
+        let is_alive =
+            |id: &u32| fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        while tree.iter().any(is_alive) && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        assert!(!tree.iter().any(is_alive));
     }
 
     #[test]

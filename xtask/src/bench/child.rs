@@ -80,19 +80,24 @@ pub(crate) fn cpu_seconds(child: &Child) -> Result<f64, Failure> {
 /// The most memory that a process that runs and those that it started ever had resident, each by itself, in megabytes;
 /// `None` where nothing tells.
 pub(crate) fn resident_peak_tree_mb(child: &Child) -> Option<f64> {
-    let processes: Vec<u32> = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| id(&entry.path())).collect();
-    // One that ends meanwhile is left out.
-    let parents: BTreeMap<u32, u32> = processes.iter().filter_map(|&id| Some((id, parent(id)?))).collect();
-    let is_of_tree = |&id: &u32| {
-        let ancestors = std::iter::successors(Some(id), |id| parents.get(id).copied());
-        ancestors.take(DEPTH_MAX).any(|ancestor| ancestor == child.id())
-    };
-    let peaks = processes.iter().filter(|id| is_of_tree(id)).filter_map(|id| {
+    let peaks = tree(child.id()).into_iter().filter_map(|id| {
         let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
         resident_peak_kib(&status)
     });
     let kib: f64 = peaks.sum();
     (kib > 0.0).then_some(kib / KIB_IN_MB)
+}
+
+/// A process, those that it started, those that they started, and so on. One that ends meanwhile is left out.
+pub(crate) fn tree(root: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parents: BTreeMap<u32, u32> =
+        entries.filter_map(|entry| id(&entry.path())).filter_map(|id| Some((id, parent(id)?))).collect();
+    let is_of_tree = |&id: &u32| {
+        let ancestors = std::iter::successors(Some(id), |id| parents.get(id).copied());
+        ancestors.take(DEPTH_MAX).any(|ancestor| ancestor == root)
+    };
+    parents.keys().copied().filter(is_of_tree).collect()
 }
 
 /// The process whose folder in `/proc` this is.

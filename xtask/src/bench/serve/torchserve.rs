@@ -87,7 +87,7 @@ fn make_archive(bench: &Bench, python: &VirtualEnvironment, files: &Path) -> Res
     for file in FILES {
         fs::copy(files.join(file), folder.join(file)).map_err(failed)?;
     }
-    run(python.python().arg("build.py").current_dir(&folder).stdout(Stdio::null()))?;
+    run(python.python().arg("build.py").current_dir(&folder).env("OMP_NUM_THREADS", "1").stdout(Stdio::null()))?;
     let mut archiver = Command::new(python.program("torch-model-archiver"));
     archiver.args(["--model-name", MODEL, "--version", "1.0", "--model-file", "full_model.py"]);
     archiver.args(["--serialized-file", "model_weight.pt", "--handler", "handler.py", "--export-path", "model_store"]);
@@ -120,6 +120,8 @@ fn start(python: &VirtualEnvironment, folder: &Path) -> Result<Served, Failure> 
     let mut program = Command::new(python.program("torchserve"));
     program.args(["--start", "--foreground", "--ncs", "--ts-config", "config.properties", "--models"]);
     program.arg(format!("{MODEL}={MODEL}.mar")).current_dir(folder).env("OMP_NUM_THREADS", "1").stderr(Stdio::null());
+    // There it keeps its number, and does not start where there is one.
+    program.env("TMPDIR", folder);
     // Its launcher looks for python and Java in the path.
     let programs = python.program("");
     let path = std::env::var("PATH").unwrap_or_default();
