@@ -39,6 +39,12 @@ enabled = false
 majority_gain_min = 0.0
 ";
 
+/// So that a photo that is sent again costs what it cost before.
+const UNCACHED: &str = "
+[serve]
+embedding_cache_bytes_max = 0
+";
+
 const PARTS: [Part<Bench>; 5] = [
     ("alone", alone::measure),
     ("overload", overload::measure),
@@ -113,14 +119,14 @@ impl Bench {
         let (default, same) = (self.project(), self.same_project());
         if !default.join("models").join(MODEL).exists() {
             run(self.natureddit().args(["demo", "--no-serve", "--dir"]).arg(&default))?;
+            append(&default.join("natureddit.toml"), UNCACHED)?;
         }
         if !same.join("models/same").exists() {
             run(Command::new("cp").arg("-r").arg(&default).arg(&same))?;
-            let settings = same.join("natureddit.toml");
-            let written = fs::remove_dir_all(same.join("models"))
-                .and_then(|()| OpenOptions::new().append(true).open(&settings))
-                .and_then(|mut file| file.write_all(SAME_ARCHITECTURE.as_bytes()));
-            written.map_err(|error| Failure::new(format!("could not write {}: {error}", settings.display())))?;
+            let models = same.join("models");
+            let removed = fs::remove_dir_all(&models);
+            removed.map_err(|error| Failure::new(format!("could not remove {}: {error}", models.display())))?;
+            append(&same.join("natureddit.toml"), SAME_ARCHITECTURE)?;
             run(self.natureddit().arg("run").current_dir(&same))?;
         }
         Ok(())
@@ -154,6 +160,18 @@ impl Bench {
         Ok((served, seconds))
     }
 
+    /// As [`Bench::serve`], with the settings of a new project.
+    fn serve_by_default(&self, project: &Path, model: &str) -> Result<Served, Failure> {
+        let folder = self.workspace.empty_folder("bench-serve-default")?;
+        append(&folder.join("natureddit.toml"), "")?;
+        let models = project.join("models").canonicalize();
+        let models = models.map_err(|error| Failure::new(format!("no models in {}: {error}", project.display())))?;
+        let words = ["--model-store", &models.to_string_lossy(), "--models", model];
+        let mut served = Served::natureddit(self.natureddit(), &self.home, &folder, model, &words)?;
+        served.first_answer(&a_photo(&self.photos)?)?;
+        Ok(served)
+    }
+
     /// How long a server is asked at a time, in seconds.
     fn seconds(&self) -> f64 {
         if self.is_quick { 4.0 } else { 15.0 }
@@ -182,6 +200,13 @@ impl Bench {
         println!("  {urls} at {connections}: {:.1}/s, p50 {:.1}, p99 {:.1} ms", cell.per_second, cell.p50, cell.p99);
         Ok(cell)
     }
+}
+
+/// Adds settings to a file, which need not be there.
+fn append(settings: &Path, text: &str) -> Result<(), Failure> {
+    let opened = OpenOptions::new().append(true).create(true).open(settings);
+    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failure::new(format!("could not write {}: {error}", settings.display())))
 }
 
 /// A server asked on so many connections for a while.
