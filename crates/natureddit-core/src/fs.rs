@@ -127,6 +127,18 @@ pub fn append(path: &Path) -> Result<File> {
     opened.map_err(|e| FsError::new("open", path, e))
 }
 
+/// As [`append`]; a file that is made is for its owner alone.
+///
+/// # Errors
+/// With the path.
+pub fn append_private(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|e| FsError::new("open", path, e))
+}
+
 /// Replaces a file's content so that a reader, or a crash, sees the old bytes or the new ones: written to a
 /// temporary name beside it, synced, renamed, and the folder synced. Missing parent folders are made.
 ///
@@ -605,6 +617,10 @@ mod tests {
         write_private_with(&path, write).unwrap();
         assert_eq!(mode(metadata(&path).unwrap()), 0o600);
         assert_eq!(read(&path).unwrap(), b"secret");
+        let log = folder.path().join("log");
+        append_private(&log).unwrap().write_all(b"one").unwrap();
+        append_private(&log).unwrap().write_all(b"two").unwrap();
+        assert_eq!((mode(metadata(&log).unwrap()), read(&log).unwrap().as_slice()), (0o600, &b"onetwo"[..]));
         write_private(&path, "another").unwrap();
         assert_eq!(mode(metadata(&path).unwrap()), 0o600);
     }

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use natureddit_core::ContentHasher;
 use rustls::crypto::ring;
 use serde::Serialize;
@@ -108,7 +108,10 @@ pub(crate) async fn record(State(access): State<Arc<Access>>, mut request: Reque
         status: CLIENT_CLOSED_REQUEST,
     };
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    let mut response = match access.cors.is_asked_beforehand(request.method(), request.headers()) {
+        true => StatusCode::OK.into_response(),
+        false => next.run(request).await,
+    };
     line.status = response.status().as_u16();
     access.responses.answered(response.status());
     line.response_bytes = response.body().size_hint().exact();

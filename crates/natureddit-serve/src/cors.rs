@@ -1,6 +1,6 @@
 //! What browsers are told about pages of other origins, as TorchServe tells it: in every answer, whoever asked.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 /// Which pages of other origins may read answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,12 @@ impl CorsHeaders {
             Err(_) => Err(CorsError(text)),
         });
         made.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether a browser asks if a page of another origin may ask something. It does so without a key, and on any path.
+    pub(crate) fn is_asked_beforehand(&self, method: &Method, headers: &HeaderMap) -> bool {
+        let asks = method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        asks && !self.0.is_empty()
     }
 
     pub(crate) fn set(&self, headers: &mut HeaderMap) {

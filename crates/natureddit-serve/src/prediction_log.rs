@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -85,7 +86,7 @@ impl PredictionLog {
         let files = Files::new(&config.folder, config.file_bytes_max, config.files_max)?;
         let (queue, entries) = mpsc::sync_channel(QUEUE_LEN_MAX);
         let counts = Arc::new(LogCounts::new());
-        let writer = Writer { files, counts: Arc::clone(&counts), fails: false };
+        let writer = Writer { files, counts: Arc::clone(&counts), warned: None };
         let thread = thread::Builder::new().name("prediction log".to_owned()).spawn(move || writer.run(&entries));
         let thread = Some(thread.map_err(PredictionLogError::Thread)?);
         let (sample, content) = (config.sample, config.content);
@@ -252,12 +253,15 @@ impl Entry {
     }
 }
 
+const WARNED_EVERY: Duration = Duration::from_mins(1);
+
 /// Owns the files.
 struct Writer {
     files: Files,
     counts: Arc<LogCounts>,
-    /// Whether the last line was not written: a full disk is warned of once.
-    fails: bool,
+    /// When it was said that lines are not written. A full disk still takes a short one now and then, so that this is said
+    /// once a minute at most.
+    warned: Option<Instant>,
 }
 
 impl Writer {
@@ -271,15 +275,11 @@ impl Writer {
                 Ok(()) => self.counts.written.inc(),
                 Err(error) => {
                     self.counts.not_written.inc();
-                    if !self.fails {
+                    if self.warned.is_none_or(|at| at.elapsed() >= WARNED_EVERY) {
                         tracing::warn!("predictions are not written down until this is over: {error}");
+                        self.warned = Some(Instant::now());
                     }
-                    self.fails = true;
-                    continue;
                 }
-            }
-            if std::mem::take(&mut self.fails) {
-                tracing::info!("predictions are written down again");
             }
         }
     }

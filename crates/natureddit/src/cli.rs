@@ -39,7 +39,8 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use error::{CliError, Exit};
 use session::{GlobalArgs, Session};
@@ -122,7 +123,14 @@ impl Command {
 /// Runs the command line of this process; the result is its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = Cli::try_parse().and_then(|cli| match cli.global.name_the_project_twice() {
+        true => Err(Cli::command().error(
+            ErrorKind::ArgumentConflict,
+            "the argument '--project <DIR>' cannot be used with '--config <FILE>'",
+        )),
+        false => Ok(cli),
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(message) => {
             // Help goes to the standard output and is no error; that a closed pipe cannot take it changes nothing.
@@ -140,8 +148,6 @@ pub fn run() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -83,7 +83,7 @@ impl Files {
 impl Open {
     /// Opens a file, made where it is missing, and cuts off a line that a killed program or a full disk has left torn.
     fn behind_the_last_line(path: &Path) -> Result<Self, FsError> {
-        let file = fs::append(path)?;
+        let file = fs::append_private(path)?;
         let whole = end_of_last_line(path)?;
         if file.metadata().is_ok_and(|metadata| metadata.len() > whole) {
             file.set_len(whole).map_err(|source| FsError::new("shorten", path, source))?;

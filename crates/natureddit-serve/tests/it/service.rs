@@ -121,13 +121,19 @@ async fn every_answer_tells_browsers_whose_pages_may_read_it_as_torchserve_does(
     let asked = fixture.client.get(fixture.url("/nothing")).send().await.unwrap();
     let preflight = fixture.client.request(Method::OPTIONS, fixture.url("/predictions/nature"));
     let preflight = preflight.header("origin", "http://x").header("access-control-request-method", "POST");
+    let before = |url: String| {
+        let asked = fixture.client.request(Method::OPTIONS, url).header("origin", "http://x");
+        async { asked.header("access-control-request-method", "POST").send().await.unwrap() }
+    };
     let answers = [
         asked,
         fixture.ask("a").await,
         preflight.send().await.unwrap(),
+        // Browsers ask before they show a key, and on any path.
+        before(fixture.url("/v1/models/nature:predict")).await,
         fixture.get_metrics("/metrics").send().await.unwrap(),
     ];
-    for (answer, status) in answers.iter().zip([404, 200, 200, 200]) {
+    for (answer, status) in answers.iter().zip([404, 200, 200, 200, 200]) {
         assert_eq!(answer.status(), status);
         assert_eq!(answer.headers()["access-control-allow-origin"], "*");
         assert_eq!(answer.headers()["access-control-allow-methods"], "GET,POST,OPTIONS");

@@ -81,7 +81,8 @@ Examples:
   natureddit model promote naturedditTI/1 --reason \"version 2 confuses foxes and flowers\"
 
 It stays so until `natureddit run` pushes a model that was never pushed before.
-A server that was started without --models follows within serve.refresh_interval; another goes on with what it has loaded.";
+A server that was started without --models follows within serve.refresh_interval; another goes on
+with what it has loaded.";
 
 const ROLLBACK_EXAMPLES: &str = "\
 Examples:
@@ -89,7 +90,8 @@ Examples:
   natureddit model rollback --to 1 --reason \"2 and 3 confuse foxes and flowers\"
 
 It stays so until `natureddit run` pushes a model that was never pushed before.
-A server that was started without --models follows within serve.refresh_interval; another goes on with what it has loaded.";
+A server that was started without --models follows within serve.refresh_interval; another goes on
+with what it has loaded.";
 
 /// Pull encoders, look at pushed models and choose which answers, cross-validate
 #[derive(Debug, clap::Args)]

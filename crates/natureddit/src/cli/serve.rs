@@ -132,6 +132,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         config.serve.inference_key = InferenceKey::Never;
         // Who asks reads no other answers.
         config.serve.compat = Compat::Own;
+        // It is no client: what it asks is for nobody else to see.
+        config.serve.prediction_log = None;
     }
     // Before the models are loaded: who starts a server may be gone before it is ready.
     let closed = args.until_stdin_closes.then(|| signals::stdin_closed(config.serve.drain_timeout)).transpose()?;

@@ -44,6 +44,13 @@ pub(crate) struct Session {
     global: GlobalArgs,
 }
 
+impl GlobalArgs {
+    /// What clap sees only of two options that stand on the same side of the command's name.
+    pub(super) fn name_the_project_twice(&self) -> bool {
+        self.project.is_some() && self.config.is_some()
+    }
+}
+
 impl Session {
     pub(super) fn new(global: GlobalArgs) -> Self {
         Self {

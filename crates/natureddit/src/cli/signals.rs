@@ -44,7 +44,7 @@ pub(super) struct StopSignals {
     terminate: Signal,
     /// `None` where nobody waits for that, or it was told.
     closed: Option<oneshot::Receiver<()>>,
-    _listening: Listening,
+    listening: Option<Listening>,
 }
 
 impl StopSignals {
@@ -54,7 +54,7 @@ impl StopSignals {
         let _guard = runtime.enter();
         let interrupt = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
         let terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
-        Ok(Self { interrupt, terminate, closed: None, _listening: Listening::begin() })
+        Ok(Self { interrupt, terminate, closed: None, listening: Some(Listening::begin()) })
     }
 
     /// These, or that the standard input is closed.
@@ -64,7 +64,7 @@ impl StopSignals {
 
     /// Waits for one of them.
     pub(super) async fn next(&mut self) {
-        let Self { interrupt, terminate, closed, .. } = self;
+        let Self { interrupt, terminate, closed, listening } = self;
         let told = async {
             match closed.as_mut() {
                 Some(receiver) => drop(receiver.await),
@@ -72,7 +72,9 @@ impl StopSignals {
             }
         };
         tokio::select! {
-            _ = interrupt.recv() => {}
+            // On a busy machine whoever listens besides hears of the same Ctrl-C only after this is gone, and must not take it
+            // for another one.
+            _ = interrupt.recv() => std::mem::forget(listening.take()),
             _ = terminate.recv() => {}
             () = told => self.closed = None,
         }

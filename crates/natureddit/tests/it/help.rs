@@ -43,6 +43,11 @@ fn two_ways_to_name_the_project_are_a_usage_error() {
 }
 
 #[test]
+fn the_project_is_named_once_on_both_sides_of_the_command() {
+    assert_snapshot!(Natureddit::new().args(["--project", "a", "doctor", "--config", "b"]).snapshot());
+}
+
+#[test]
 fn a_log_filter_that_is_none_is_told() {
     let command = Natureddit::new().args(["config", "check"]).env("NATUREDDIT_LOG", "natureddit=loud");
     assert_snapshot!(command.snapshot());

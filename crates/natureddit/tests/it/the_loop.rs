@@ -642,6 +642,25 @@ fn stalled_request(url: &str, certificate: &Path) -> (ClientConnection, TcpStrea
 }
 
 #[test]
+fn what_the_program_asks_its_own_servers_is_not_written_down() {
+    let (_folder, dir) = copied();
+    let mut settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
+    settings.push_str("\n[serve.prediction_log]\ndir = \"asked\"\ncontent = true\n");
+    fs::write(dir.join("natureddit.toml"), settings).unwrap();
+    // As a server of the project holds it that runs meanwhile.
+    fs::create_dir(dir.join("asked")).unwrap();
+    let _held = natureddit_core::fs::try_lock(&dir.join("asked/.lock")).unwrap().unwrap();
+    let run = with_assets().in_dir(&dir).args(["run", "--json", "--force", "InfraValidator"]).run();
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(component(&report, "InfraValidator")["outcome"], "ran");
+    assert_eq!(report["infra"]["blessed"], true, "{}", report["infra"]["reasons"]);
+    let skew = with_assets().in_dir(&dir).args(["model", "verify-skew", "--rows", "5"]).run();
+    assert_eq!(skew.code, Some(0), "{}", skew.stderr);
+    assert_eq!(fs::read_dir(dir.join("asked")).unwrap().count(), 1, "only the lock is there");
+}
+
+#[test]
 fn a_second_ctrl_c_does_not_wait_for_what_is_under_way() {
     let folder = tempfile::tempdir().unwrap();
     let text = |path: PathBuf| format!("{:?}", path.to_str().unwrap());
