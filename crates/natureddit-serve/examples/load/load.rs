@@ -58,9 +58,12 @@ pub(crate) fn closed(targets: &[Target], posts: &Posts, connections: usize, unti
     Ok(report)
 }
 
+/// Seconds of a phase are looked at from so many moments on.
+const STEP: Duration = Duration::from_millis(100);
+
 /// Sends posts when they are due, in phases with a report each. Their times count from when they were due, whenever they were
-/// sent: what a slow server holds up is not left out. `settled_seconds` is the time from the beginning of a phase until the
-/// last post was due that was not answered, or not within `slow_ms`.
+/// sent: what a slow server holds up is not left out. `settled_seconds` is the time from the beginning of a phase until
+/// the first second of which 95 in 100 posts were answered within `slow_ms`; chance alone makes a few late at any rate.
 pub(crate) fn open(targets: &[Target], posts: &Posts, seed: u64, slow_ms: f64, phases: &[Phase]) -> Outcome<Value> {
     let cpu = own_cpu_seconds()?;
     let arrivals = arrivals(seed, phases);
@@ -79,8 +82,14 @@ pub(crate) fn open(targets: &[Target], posts: &Posts, seed: u64, slow_ms: f64, p
             samples.iter().copied().filter(|sample| (begins..ends).contains(&sample.due)).collect();
         let mut report = summary(&of_phase, phase.lasts.as_secs_f64());
         let is_late = |sample: &&Sample| !sample.is_answered() || sample.took.as_secs_f64() * 1e3 > slow_ms;
-        let settled = of_phase.iter().filter(is_late).map(|sample| sample.due - begins).max().unwrap_or_default();
-        report["settled_seconds"] = json!(settled.as_secs_f64());
+        let second = |at: &Duration| {
+            let second = begins + *at..begins + *at + Duration::from_secs(1);
+            let of_second: Vec<_> = of_phase.iter().filter(|sample| second.contains(&sample.due)).collect();
+            let late = of_second.iter().copied().filter(is_late).count();
+            20 * late <= of_second.len()
+        };
+        let mut steps = (0..).map(|step| STEP * step).take_while(|at| *at < phase.lasts);
+        report["settled_seconds"] = json!(steps.find(second).unwrap_or(phase.lasts).as_secs_f64());
         reports.push(report);
         begins = ends;
     }
