@@ -1,11 +1,11 @@
 //! Features for training: many inputs at once, on every core.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use crate::encoder::{EncoderFiles, EncoderPair, Encoders, Features};
 use crate::error::ModelError;
 use crate::input::{InputError, ModelInput};
+use crate::parallel::in_parallel;
 use crate::preprocess::{InputLimits, Prepared, Preprocessor};
 use crate::quantization::Precision;
 use crate::runtime::{Runtime, RuntimeError};
@@ -123,17 +123,4 @@ fn embed_some<T, E>(
         };
         placed.push((at, outcome));
     }
-}
-
-/// Runs every piece of work at the same time, the first on this thread, and gives their results in order.
-pub(crate) fn in_parallel<T: Send>(mut work: impl Iterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
-    thread::scope(|scope| {
-        let Some(first) = work.next() else { return Vec::new() };
-        let threads: Vec<_> = work.map(|piece| scope.spawn(piece)).collect();
-        let mut results = vec![first()];
-        let join =
-            |thread: thread::ScopedJoinHandle<'_, T>| thread.join().unwrap_or_else(|e| std::panic::resume_unwind(e));
-        results.extend(threads.into_iter().map(join));
-        results
-    })
 }

@@ -84,7 +84,7 @@ pub enum ExplainError {
 
 impl Predictor {
     /// Answers and explains the answer. The encoders see the photo once for each cell and the title once for each word that
-    /// changes its tokens, in batches; the same post always has the same batches, and so the same weights.
+    /// changes its tokens, each alone, so that the same post always has the same weights.
     ///
     /// # Errors
     /// [`ExplainError::Input`] as [`Preprocessor::prepare`](crate::Preprocessor::prepare), [`ExplainError::Model`] when an

@@ -16,6 +16,7 @@ mod head;
 mod input;
 pub mod metrics;
 mod onnx;
+mod parallel;
 mod predictor;
 mod preprocess;
 mod quantization;

@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use natureddit_core::{ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 
-use crate::embedder::in_parallel;
 use crate::encoder::{EncoderFiles, EncoderGraphs, EncoderPair};
 pub use crate::onnx::ActivationRanges;
 use crate::onnx::{Observer, QuantizeProblem, quantize};
+use crate::parallel::in_parallel;
 use crate::preprocess::Prepared;
 use crate::runtime::{Feed, Graph, Runtime, RuntimeError};
 use crate::weights::WeightsError;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{EncoderFiles, EncoderPair, Features, Ports};
-use crate::embedder::in_parallel;
 use crate::error::ModelError;
+use crate::parallel::in_parallel;
 use crate::preprocess::{Prepared, PreprocessConfig};
 use crate::quantization::Precision;
 use crate::runtime::{Feed, Graph, Runtime, RuntimeError};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::ThreadPool;
 
-use crate::embedder::in_parallel;
+use crate::parallel::in_parallel;
 
 /// So many shares a step has, whatever the number of threads: the gradients of each are as large as the encoders.
 pub(super) const SHARES: usize = 4;
