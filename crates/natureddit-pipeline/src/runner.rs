@@ -109,10 +109,12 @@ pub enum RunError {
         from: &'static str,
     },
     /// A part of the pipeline was asked for, and what comes before it does not go together.
-    #[error("{component} was last run on other {key} than {from} has made since")]
+    #[error("{before} comes before {component}, and its input {key} is not what {from} made last")]
     OutOfStep {
-        /// A component that is left out.
+        /// The component that was to run.
         component: &'static str,
+        /// A component that is left out.
+        before: &'static str,
         /// Its input.
         key: &'static str,
         /// The component whose output that is.

@@ -31,7 +31,7 @@ impl Session<'_> {
             let made = self.metadata.last_finished(&self.runner.node_name(from))?.ok_or_else(|| nothing(from))?;
             let now = made.outputs.get(output).map(|stored| &stored.hash);
             if last.fingerprint.inputs.get(key) != now {
-                return Err(RunError::OutOfStep { component: id, key, from });
+                return Err(RunError::OutOfStep { component, before: id, key, from });
             }
         }
         Ok(())

@@ -172,7 +172,7 @@ fn a_part_cannot_run_on_outputs_that_do_not_go_together() {
     let from = |component: &str| RunOptions { from: Some(component.into()), ..RunOptions::default() };
     assert_eq!(project.run_with(&only("ExampleGen")).failure(), None);
     project.ran();
-    let expected = "Trainer was last run on other examples than ExampleGen has made since";
+    let expected = "Trainer comes before Pusher, and its input examples is not what ExampleGen made last";
     for options in [only("Pusher"), from("Pusher")] {
         assert_eq!(project.try_run(&options).unwrap_err().to_string(), expected);
         assert_eq!(project.runner().plan(&project.graph(), &options).unwrap_err().to_string(), expected);
