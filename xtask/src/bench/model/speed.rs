@@ -6,7 +6,7 @@ use super::quality::word_after;
 use crate::process::{Failure, output};
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>, Failure> {
-    let (program, folder) = (bench.example("speed")?, bench.folder.join("speed"));
+    let (program, folder) = (bench.example("speed")?, bench.folder.join("bundles"));
     let line = output(bench.start(&program).arg("photos").arg(bench.photos()?).arg(&folder))?;
     let told = |key| word_after(&line, key);
     let mut script = bench.script("onnxruntime_prediction.py");
