@@ -103,10 +103,29 @@ impl Predictor {
     /// When an encoder fails.
     pub fn predict(&mut self, inputs: &[Prepared]) -> Result<Vec<Prediction>, ModelError> {
         let features = self.encode(inputs)?;
-        let answer = |features: Features| {
-            let prediction = Prediction::new(self.head.probabilities(&features));
-            Prediction { features: self.keeps_features.then_some(features), ..prediction }
-        };
-        Ok(features.into_iter().map(answer).collect())
+        Ok(features.into_iter().map(|features| answer(&self.head, features, self.keeps_features)).collect())
     }
+
+    /// Gives the answer for each input, with its place, to `done` as soon as it is there, from any thread.
+    ///
+    /// # Errors
+    /// When an encoder fails; what has no answer yet has none then.
+    pub fn predict_each(
+        &mut self,
+        inputs: &[Prepared],
+        done: &(impl Fn(usize, Prediction) + Sync),
+    ) -> Result<(), ModelError> {
+        let Self { encoders, head, keeps_features, .. } = self;
+        let encoded = |at: usize, mut features: Features| {
+            inputs[at].share(&mut features);
+            done(at, answer(head, features, *keeps_features));
+        };
+        Ok(encoders.encode_each(inputs, &encoded)?)
+    }
+}
+
+/// What the head says of the features.
+fn answer(head: &Head, features: Features, keeps_features: bool) -> Prediction {
+    let prediction = Prediction::new(head.probabilities(&features));
+    Prediction { features: keeps_features.then_some(features), ..prediction }
 }

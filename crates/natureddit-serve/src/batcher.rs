@@ -2,14 +2,15 @@
 //! batches.
 //!
 //! A batch leaves as soon as it is full, or `batch_delay_max` after its first request was submitted, whichever is
-//! sooner. Time spent in the queue counts: after a long batch, what has gathered meanwhile leaves at once.
+//! sooner. Time spent in the queue counts: after a long batch, what has gathered meanwhile leaves at once. A request is
+//! answered when its own result is there and does not wait for the others of its batch.
 
 use std::any::Any;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,50 @@ struct Job<In, Out> {
     under_way: UnderWay,
 }
 
+/// Where the outputs of a batch go, from any thread.
+pub struct Answers<Out> {
+    /// In the order of the inputs; those that were answered are gone.
+    open: Vec<Mutex<Option<Open<Out>>>>,
+    metrics: Option<Arc<ModelMetrics>>,
+}
+
+/// A request of a batch that was not answered yet.
+type Open<Out> = (oneshot::Sender<Result<Out, BatchError>>, UnderWay);
+
+impl<Out> Answers<Out> {
+    /// Answers the request whose input had this place in the batch; the first answer counts.
+    pub fn give(&self, at: usize, output: Out) {
+        self.send(at, Ok(output));
+    }
+
+    fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many were not answered yet.
+    fn missing(&self) -> usize {
+        self.open.iter().filter(|open| open.lock().unwrap_or_else(PoisonError::into_inner).is_some()).count()
+    }
+
+    /// A client that went away while its batch was worked on is no error.
+    fn send(&self, at: usize, result: Result<Out, BatchError>) {
+        let open = self.open.get(at).and_then(|open| open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some((reply, under_way)) = open {
+            // Who has the answer finds the worker free.
+            drop(under_way);
+            if let Some(metrics) = &self.metrics {
+                metrics.left_batch();
+            }
+            let _ = reply.send(result);
+        }
+    }
+
+    /// Answers what is left with an error.
+    fn fail(&self, error: &BatchError) {
+        (0..self.len()).for_each(|at| self.send(at, Err(error.clone())));
+    }
+}
+
 /// Counts a request as long as it waits or is worked on.
 struct UnderWay(Arc<AtomicUsize>);
 
@@ -89,15 +134,14 @@ pub struct Batcher<In, Out> {
 }
 
 impl<In: Send + 'static, Out: Send + 'static> Batcher<In, Out> {
-    /// Starts the thread, named `name`. `work` gets the inputs of a batch, never none, and answers with one output
-    /// for each, in order.
+    /// Starts the thread, named `name`. `work` gets the inputs of a batch, never none, and gives an output for each.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn spawn(
         limits: BatchLimits,
         name: &str,
-        work: impl FnMut(Vec<In>) -> Result<Vec<Out>, String> + Send + 'static,
+        work: impl FnMut(Vec<In>, &Answers<Out>) -> Result<(), String> + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, jobs) = mpsc::sync_channel(limits.queue_len_max.max(1));
         let healthy = Arc::new(AtomicBool::new(true));
@@ -164,7 +208,7 @@ struct Worker<In, Out, Work> {
     work: Work,
 }
 
-impl<In, Out, Work: FnMut(Vec<In>) -> Result<Vec<Out>, String>> Worker<In, Out, Work> {
+impl<In, Out, Work: FnMut(Vec<In>, &Answers<Out>) -> Result<(), String>> Worker<In, Out, Work> {
     /// Until every sender is gone and the queue is empty.
     fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
@@ -200,26 +244,26 @@ impl<In, Out, Work: FnMut(Vec<In>) -> Result<Vec<Out>, String>> Worker<In, Out, 
         if let Some(metrics) = &metrics {
             metrics.batch_began(batch.iter().map(|job| begun.duration_since(job.submitted)));
         }
-        let (inputs, replies): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|job| (job.input, (job.reply, job.under_way))).unzip();
-        let outputs = self.outputs(inputs, replies.len());
-        if let Some(metrics) = &metrics {
-            metrics.batch_ended(replies.len(), begun.elapsed());
+        let open = |job: Job<In, Out>| (job.input, Mutex::new(Some((job.reply, job.under_way))));
+        let (inputs, open): (Vec<_>, Vec<_>) = batch.into_iter().map(open).unzip();
+        let answers = Answers { open, metrics };
+        let worked = self.work_off(inputs, &answers);
+        if let Some(metrics) = &answers.metrics {
+            metrics.batch_ended(answers.len(), begun.elapsed());
         }
-        match outputs {
-            Ok(outputs) => replies.into_iter().zip(outputs).for_each(|(reply, output)| send(reply, Ok(output))),
-            Err(error) => {
-                tracing::error!(model = self.name, requests = replies.len(), "{error}");
-                replies.into_iter().for_each(|reply| send(reply, Err(error.clone())));
-            }
+        if let Err(error) = worked {
+            tracing::error!(model = self.name, requests = answers.missing(), "{error}");
+            answers.fail(&error);
         }
     }
 
-    fn outputs(&mut self, inputs: Vec<In>, expected: usize) -> Result<Vec<Out>, BatchError> {
+    fn work_off(&mut self, inputs: Vec<In>, answers: &Answers<Out>) -> Result<(), BatchError> {
         // What a panic may have left half done is inside `work`; the health flag tells of it.
-        match panic::catch_unwind(AssertUnwindSafe(|| (self.work)(inputs))) {
-            Ok(Ok(outputs)) if outputs.len() == expected => Ok(outputs),
-            Ok(Ok(outputs)) => Err(BatchError::Failed(format!("{} results for {expected} inputs", outputs.len()))),
+        match panic::catch_unwind(AssertUnwindSafe(|| (self.work)(inputs, answers))) {
+            Ok(Ok(())) => match answers.missing() {
+                0 => Ok(()),
+                missing => Err(BatchError::Failed(format!("{missing} of {} inputs have no result", answers.len()))),
+            },
             Ok(Err(reason)) => Err(BatchError::Failed(reason)),
             Err(payload) => {
                 self.healthy.store(false, Ordering::Relaxed);
@@ -227,16 +271,6 @@ impl<In, Out, Work: FnMut(Vec<In>) -> Result<Vec<Out>, String>> Worker<In, Out, 
             }
         }
     }
-}
-
-/// Answers a request; a client that went away while its batch was worked on is no error.
-fn send<Out>(
-    (reply, under_way): (oneshot::Sender<Result<Out, BatchError>>, UnderWay),
-    result: Result<Out, BatchError>,
-) {
-    // Who has the answer finds the worker free.
-    drop(under_way);
-    let _ = reply.send(result);
 }
 
 /// What a panic said.
@@ -267,11 +301,17 @@ mod tests {
     fn watched(limits: BatchLimits) -> Watched {
         let (tell, begun) = sync_channel(64);
         let (go_on, gate) = sync_channel(64);
-        let work = move |batch: Vec<i32>| {
+        let work = move |batch: Vec<i32>, answers: &Answers<i32>| {
             tell.send(batch.clone()).map_err(|e| e.to_string())?;
             gate.recv().map_err(|e| e.to_string())?;
-            assert!(!batch.contains(&13), "thirteen is not doubled");
-            if batch.contains(&99) { Err("no 99".to_owned()) } else { Ok(batch.iter().map(|n| 2 * n).collect()) }
+            for (at, number) in batch.into_iter().enumerate() {
+                assert!(number != 13, "thirteen is not doubled");
+                if number == 99 {
+                    return Err("no 99".to_owned());
+                }
+                answers.give(at, 2 * number);
+            }
+            Ok(())
         };
         Watched { batcher: Batcher::spawn(limits, "doubling", work).unwrap(), begun, go_on }
     }
@@ -347,13 +387,15 @@ mod tests {
     }
 
     #[test]
-    fn a_panicking_batch_fails_its_own_requests_and_marks_the_model_unhealthy() {
-        let w = watched(limits(2, Duration::ZERO, 8));
+    fn a_panicking_batch_fails_what_it_has_not_answered_and_marks_the_model_unhealthy() {
+        let w = watched(limits(3, Duration::ZERO, 8));
         let first = w.occupy();
-        let unlucky = [w.batcher.submit(13).unwrap(), w.batcher.submit(1).unwrap()];
+        let lucky = w.batcher.submit(1).unwrap();
+        let unlucky = [w.batcher.submit(13).unwrap(), w.batcher.submit(2).unwrap()];
         let later = w.batcher.submit(5).unwrap();
         (0..3).for_each(|_| w.go_on.send(()).unwrap());
         assert_eq!(first.blocking_recv().unwrap(), Ok(0));
+        assert_eq!(lucky.blocking_recv().unwrap(), Ok(2));
         for reply in unlucky {
             let panicked = BatchError::Panicked("thirteen is not doubled".to_owned());
             assert_eq!(reply.blocking_recv().unwrap(), Err(panicked));
@@ -372,10 +414,37 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_with_too_few_results_fails_as_a_whole() {
-        let batcher = Batcher::spawn(limits(1, Duration::ZERO, 1), "forgetful", |_: Vec<i32>| Ok(Vec::<i32>::new()));
-        let reply = batcher.unwrap().submit(1).unwrap();
-        assert_eq!(reply.blocking_recv().unwrap(), Err(BatchError::Failed("0 results for 1 inputs".to_owned())));
+    fn a_result_does_not_wait_for_the_others_of_its_batch() {
+        let (go_on, gate) = sync_channel(1);
+        let work = move |batch: Vec<i32>, answers: &Answers<i32>| {
+            for (at, number) in batch.into_iter().enumerate().rev() {
+                answers.give(at, number);
+                gate.recv().map_err(|e| e.to_string())?;
+            }
+            Ok(())
+        };
+        let batcher = Batcher::spawn(limits(2, AN_HOUR, 2), "slow", work).unwrap();
+        let [first, second] = [1, 2].map(|n| batcher.submit(n).unwrap());
+        assert_eq!(second.blocking_recv().unwrap(), Ok(2));
+        assert_eq!(batcher.under_way(), 1);
+        go_on.send(()).unwrap();
+        assert_eq!(first.blocking_recv().unwrap(), Ok(1));
+        go_on.send(()).unwrap();
+    }
+
+    #[test]
+    fn an_input_without_a_result_fails_alone() {
+        let work = |_: Vec<i32>, answers: &Answers<i32>| {
+            answers.give(1, 7);
+            answers.give(1, 8);
+            answers.give(2, 9);
+            Ok(())
+        };
+        let batcher = Batcher::spawn(limits(2, AN_HOUR, 2), "forgetful", work).unwrap();
+        let [first, second] = [1, 2].map(|n| batcher.submit(n).unwrap());
+        assert_eq!(second.blocking_recv().unwrap(), Ok(7));
+        let failed = BatchError::Failed("1 of 2 inputs have no result".to_owned());
+        assert_eq!(first.blocking_recv().unwrap(), Err(failed));
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod store;
 mod tls;
 mod upkeep;
 
-pub use batcher::{BatchError, BatchLimits, Batcher, Reply, SubmitError};
+pub use batcher::{Answers, BatchError, BatchLimits, Batcher, Reply, SubmitError};
 pub use compat::Compat;
 pub use cors::{CorsConfig, CorsError};
 pub use keys::KeyError;

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use natureddit_core::Clock;
 use natureddit_model::{
-    BundleError, FeatureCache, ModelBundle, ModelError, Predictor, PredictorOptions, Runtime, manifest_hash,
+    BundleError, FeatureCache, ModelBundle, ModelError, Prediction, Predictor, PredictorOptions, Runtime, manifest_hash,
 };
 
-use crate::batcher::{BatchLimits, Batcher};
+use crate::batcher::{Answers, BatchLimits, Batcher};
 use crate::loaded::{LoadedModel, Origin, Worker, WorkerError};
 use crate::store::{BundleFolder, ModelChoice, StoreError, find_bundles};
 
@@ -152,6 +152,8 @@ fn open(
 }
 
 fn worker(name: &str, mut predictor: Predictor, limits: &BatchLimits) -> Result<Worker, WorkerError> {
-    let work = move |batch: Vec<_>| predictor.predict(&batch).map_err(|e| e.to_string());
+    let work = move |batch: Vec<_>, answers: &Answers<Prediction>| {
+        predictor.predict_each(&batch, &|at, prediction| answers.give(at, prediction)).map_err(|e| e.to_string())
+    };
     Batcher::spawn(limits.clone(), name, work).map_err(WorkerError::Thread)
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{EncoderFiles, EncoderPair, Features, Ports};
 use crate::error::ModelError;
@@ -95,23 +96,30 @@ impl Encoders {
 
     /// The features of each prepared input, in order.
     ///
+    /// # Errors
+    /// When a graph cannot be run.
+    pub fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, RuntimeError> {
+        let features = Mutex::new(vec![Features::default(); inputs.len()]);
+        self.encode_each(inputs, &|at, encoded| locked(&features)[at] = encoded)?;
+        Ok(features.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gives the features of each prepared input, with its place, to `done` as soon as they are there, from any thread.
+    ///
     /// Each part goes through its graph alone: how many rows are multiplied at once, and padding, decide the order in which
     /// ONNX Runtime adds, and so the last bits. On one thread a batch is no faster either.
     ///
     /// # Errors
-    /// When a graph cannot be run.
-    pub fn encode(&mut self, inputs: &[Prepared]) -> Result<Vec<Features>, RuntimeError> {
+    /// When a graph cannot be run; what has no features yet has none then.
+    pub(crate) fn encode_each(
+        &mut self,
+        inputs: &[Prepared],
+        done: &(impl Fn(usize, Features) + Sync),
+    ) -> Result<(), RuntimeError> {
         let Self { lanes, shape } = self;
-        let (shape, parts) = (&*shape, &Parts::of(inputs));
-        let work = |lane| move || work_off(lane, parts, shape);
-        let busy = lanes.iter_mut().take(parts.count().max(1)).map(work);
-        let mut features = vec![Features::default(); inputs.len()];
-        for encoded in in_parallel(busy) {
-            let Encoded { titles, photos } = encoded?;
-            titles.into_iter().for_each(|(at, values)| features[at].text = Some(values));
-            photos.into_iter().for_each(|(at, values)| features[at].image = Some(values));
-        }
-        Ok(features)
+        let (shape, parts, unfinished) = (&*shape, &Parts::of(inputs), &Unfinished::new(inputs, done));
+        let work = |lane| move || work_off(lane, parts, shape, unfinished);
+        in_parallel(lanes.iter_mut().take(parts.count().max(1)).map(work)).into_iter().collect()
     }
 }
 
@@ -163,16 +171,22 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(inputs: &'a [Prepared]) -> Self {
-        let titles = |(at, input): (_, &'a Prepared)| Some((at, input.tokens.as_deref()?));
-        let photos = |(at, input): (_, &'a Prepared)| Some((at, input.pixels.as_deref()?));
-        let titles = inputs.iter().enumerate().filter_map(titles).filter(|(_, tokens)| !tokens.is_empty());
-        let photos = inputs.iter().enumerate().filter_map(photos);
+        let titles = inputs.iter().enumerate().filter_map(|(at, input)| Some((at, title_of(input)?)));
+        let photos = inputs.iter().enumerate().filter_map(|(at, input)| Some((at, photo_of(input)?)));
         Self { titles: Taken::new(titles.collect()), photos: Taken::new(photos.collect()) }
     }
 
     fn count(&self) -> usize {
         self.titles.parts.len() + self.photos.parts.len()
     }
+}
+
+fn title_of(input: &Prepared) -> Option<&[i64]> {
+    input.tokens.as_deref().filter(|tokens| !tokens.is_empty())
+}
+
+fn photo_of(input: &Prepared) -> Option<&[f32]> {
+    input.pixels.as_deref()
 }
 
 /// A part of each of some inputs with the place of the input, each given away once.
@@ -191,25 +205,67 @@ impl<'a, T: ?Sized> Taken<'a, T> {
     }
 }
 
-/// Features with the place of their input.
-#[derive(Default)]
-struct Encoded {
-    titles: Vec<(usize, Vec<f32>)>,
-    photos: Vec<(usize, Vec<f32>)>,
+/// Inputs of which a part may still be missing; each is given away when none is.
+struct Unfinished<'a, Done> {
+    inputs: Vec<Mutex<InParts>>,
+    done: &'a Done,
+}
+
+/// The features of an input that are there, and how many of its parts have none yet.
+struct InParts {
+    features: Features,
+    missing: usize,
+}
+
+impl<'a, Done: Fn(usize, Features) + Sync> Unfinished<'a, Done> {
+    /// An input without a title and a photo is done at once.
+    fn new(inputs: &[Prepared], done: &'a Done) -> Self {
+        let in_parts = |input: &Prepared| {
+            let missing = usize::from(title_of(input).is_some()) + usize::from(photo_of(input).is_some());
+            InParts { features: Features::default(), missing }
+        };
+        let inputs: Vec<_> = inputs.iter().map(in_parts).collect();
+        let nothing = inputs.iter().enumerate().filter(|(_, input)| input.missing == 0);
+        nothing.for_each(|(at, _)| done(at, Features::default()));
+        Self { inputs: inputs.into_iter().map(Mutex::new).collect(), done }
+    }
+
+    /// A part of the input at this place has its features.
+    fn add(&self, at: usize, part: impl FnOnce(&mut Features)) {
+        let mut input = locked(&self.inputs[at]);
+        part(&mut input.features);
+        input.missing -= 1;
+        if input.missing == 0 {
+            let features = std::mem::take(&mut input.features);
+            drop(input);
+            (self.done)(at, features);
+        }
+    }
+}
+
+/// What a lane left when it panicked is given on: the panic itself goes to the caller.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes parts until none is left: first those that not every lane can take.
-fn work_off(lane: &mut Lane, parts: &Parts<'_>, shape: &Shape) -> Result<Encoded, RuntimeError> {
-    let mut encoded = Encoded::default();
+fn work_off(
+    lane: &mut Lane,
+    parts: &Parts<'_>,
+    shape: &Shape,
+    unfinished: &Unfinished<'_, impl Fn(usize, Features) + Sync>,
+) -> Result<(), RuntimeError> {
     if let Some(graph) = &mut lane.text {
         while let Some((at, tokens)) = parts.titles.take() {
-            encoded.titles.push((at, shape.title(graph, tokens)?));
+            let title = shape.title(graph, tokens)?;
+            unfinished.add(at, |features| features.text = Some(title));
         }
     }
     while let Some((at, pixels)) = parts.photos.take() {
-        encoded.photos.push((at, shape.photo(&mut lane.image, pixels)?));
+        let photo = shape.photo(&mut lane.image, pixels)?;
+        unfinished.add(at, |features| features.image = Some(photo));
     }
-    Ok(encoded)
+    Ok(())
 }
 
 /// The features of one input; a graph that gives others than it should is not cut to fit.

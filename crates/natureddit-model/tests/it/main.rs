@@ -6,6 +6,7 @@ mod tuning;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 
 use natureddit_core::{Class, fs};
 use natureddit_model::train::{HeadKind, TrainerConfig};
@@ -215,6 +216,26 @@ fn a_bundle_learns_is_written_read_and_answers() {
     let title = predictor.preprocessor().prepare(&title).unwrap();
     let answer = predictor.predict(&[title]).unwrap().remove(0);
     assert_eq!(classes().name(answer.class), "stripes");
+
+    each_is_answered_once_as_all_are(&mut predictor, &unseen);
+}
+
+/// Posts with both parts, with one, and with none that the encoders must see.
+fn each_is_answered_once_as_all_are(predictor: &mut Predictor, photos: &[Vec<u8>]) {
+    let text = Some("a pattern of upright stripes");
+    let both = photos.iter().map(|photo| ModelInput { text, image: Some(photo) });
+    let posts = both.chain([ModelInput { text, image: None }, ModelInput { text: None, image: Some(&photos[0]) }]);
+    let (preprocessor, cache) = (predictor.preprocessor().clone(), FeatureCache::new(1 << 20));
+    let known = || preprocessor.prepare_with(&cache, &ModelInput { text, image: Some(&photos[0]) }).unwrap();
+    predictor.predict(&[known()]).unwrap();
+    let prepared: Vec<_> =
+        [known()].into_iter().chain(posts.map(|post| preprocessor.prepare(&post).unwrap())).collect();
+    let answers = Mutex::new(Vec::new());
+    predictor.predict_each(&prepared, &|at, answer| answers.lock().unwrap().push((at, answer))).unwrap();
+    let mut answers = answers.into_inner().unwrap();
+    answers.sort_by_key(|(at, _)| *at);
+    let expected: Vec<_> = predictor.predict(&prepared).unwrap().into_iter().enumerate().collect();
+    assert_eq!(answers, expected);
 }
 
 #[test]

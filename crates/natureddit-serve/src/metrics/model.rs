@@ -82,7 +82,7 @@ pub(crate) struct ModelMetrics {
     shed: [IntCounter; SHED.len()],
     failed: [IntCounter; FAILED.len()],
     shadow: [IntCounter; ShadowOutcome::ALL.len()],
-    /// Requests in batches that run.
+    /// Requests in batches that run and not answered yet.
     in_batches: AtomicUsize,
 }
 
@@ -183,9 +183,13 @@ impl ModelMetrics {
         }
     }
 
+    /// A request of a batch was answered.
+    pub(crate) fn left_batch(&self) {
+        self.in_batches.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// A batch of so many ends that ran for so long.
     pub(crate) fn batch_ended(&self, size: usize, took: Duration) {
-        self.in_batches.fetch_sub(size, Ordering::Relaxed);
         self.batch_size.observe(number(size));
         self.passed(Stage::Encode, took);
         self.prediction_milliseconds.set(took.as_secs_f64() * 1e3);

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use natureddit_core::{Class, Clock, fs};
-use natureddit_model::{ExplainOptions, ModelBundle, ModelInput, Predictor, PredictorOptions, Prepared};
-use natureddit_serve::{BatchLimits, Batcher, LoadError, LoadedModel, Loader, ModelChoice, ModelsConfig};
+use natureddit_model::{ExplainOptions, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Prepared};
+use natureddit_serve::{Answers, BatchLimits, Batcher, LoadError, LoadedModel, Loader, ModelChoice, ModelsConfig};
 use natureddit_testkit::{LIMITS, assets, bundle, classes, photo};
 use reqwest::header::ACCEPT;
 use reqwest::multipart::{Form, Part};
@@ -65,9 +65,9 @@ fn batched(batch_size: usize, delay: Duration) -> (LoadedModel, mpsc::Receiver<u
     let mut predictor = Predictor::load(&bundle, &assets().runtime, &options).unwrap();
     let preprocessor = predictor.preprocessor().clone();
     let (tell, sizes) = mpsc::channel();
-    let work = move |batch: Vec<Prepared>| {
+    let work = move |batch: Vec<Prepared>, answers: &Answers<Prediction>| {
         tell.send(batch.len()).unwrap();
-        predictor.predict(&batch).map_err(|e| e.to_string())
+        predictor.predict_each(&batch, &|at, prediction| answers.give(at, prediction)).map_err(|e| e.to_string())
     };
     let limits = BatchLimits { batch_size_max: batch_size, batch_delay_max: delay, queue_len_max: 64 };
     let batcher = Batcher::spawn(limits, "shapes", work).unwrap();

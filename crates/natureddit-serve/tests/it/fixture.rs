@@ -9,8 +9,8 @@ use natureddit_core::{ClassNames, Clock, fs};
 use natureddit_image::{ImageLimits, Photo};
 use natureddit_model::{InputError, ModelInput, Prediction, Prepared};
 use natureddit_serve::{
-    BatchLimits, Batcher, Compat, ControlConfig, LoadedModel, MetricsConfig, Models, PreparationLimits, RequestLimits,
-    ServeConfig, Server, TlsFiles,
+    Answers, BatchLimits, Batcher, Compat, ControlConfig, LoadedModel, MetricsConfig, Models, PreparationLimits,
+    RequestLimits, ServeConfig, Server, TlsFiles,
 };
 use reqwest::multipart::{Form, Part};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
@@ -223,7 +223,17 @@ fn model(
     work: impl FnMut(Vec<Prepared>) -> Result<Vec<Prediction>, String> + Send + 'static,
 ) -> LoadedModel {
     let limits = BatchLimits { batch_size_max: 4, batch_delay_max: Duration::ZERO, queue_len_max: 1 };
-    LoadedModel::new(name, version, classes(), prepare, Batcher::spawn(limits, name, work).unwrap())
+    LoadedModel::new(name, version, classes(), prepare, Batcher::spawn(limits, name, all_at_once(work)).unwrap())
+}
+
+/// Work that answers when the whole batch is done.
+pub(crate) fn all_at_once(
+    mut work: impl FnMut(Vec<Prepared>) -> Result<Vec<Prediction>, String> + Send + 'static,
+) -> impl FnMut(Vec<Prepared>, &Answers<Prediction>) -> Result<(), String> + Send + 'static {
+    move |batch, answers| {
+        work(batch)?.into_iter().enumerate().for_each(|(at, prediction)| answers.give(at, prediction));
+        Ok(())
+    }
 }
 
 pub(crate) fn classes() -> ClassNames {

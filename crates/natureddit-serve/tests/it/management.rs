@@ -35,7 +35,7 @@ fn open(name: &str, version: u64, _folder: &Path, batch: BatchLimits) -> Result<
         let mut probabilities = vec![0.0; 3];
         probabilities[class] = 1.0;
         let work = move |batch: Vec<Prepared>| Ok(vec![Prediction::new(probabilities.clone()); batch.len()]);
-        Batcher::spawn(limits.clone(), "nature", work).map_err(WorkerError::Thread)
+        Batcher::spawn(limits.clone(), "nature", fixture::all_at_once(work)).map_err(WorkerError::Thread)
     };
     let model = LoadedModel::start((name, version), fixture::classes(), fixture::decode, batch, start);
     model.map_err(|source| LoadError::Worker { name: name.to_owned(), source })
