@@ -178,9 +178,10 @@ impl<'a> Choices<'a> {
         self.0.get(&(id, row.stem())).or_else(|| self.0.get(&(id, ""))).copied()
     }
 
-    /// The posts for whose photos there are choices, in any order; one with several comes several times.
-    pub fn posts(&self) -> impl Iterator<Item = &'a PostId> {
-        self.0.keys().map(|(id, _)| *id)
+    /// The photos that there are choices for, in any order: the post, and the photo's name without its extension, which is
+    /// empty where the choice is for all of the post.
+    pub fn photos(&self) -> impl Iterator<Item = (&'a PostId, &'a str)> {
+        self.0.keys().copied()
     }
 }
 

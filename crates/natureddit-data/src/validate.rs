@@ -61,7 +61,9 @@ pub fn validate(dir: &Path, limits: &ImageLimits) -> Result<Validation, FsError>
     };
     let mut ids: BTreeSet<PostId> = BTreeSet::new();
     let mut names: BTreeMap<String, (u64, PostId)> = BTreeMap::new();
+    let problems_before = found.problems.len();
     let rows = found.table::<PostRow>(dir)?;
+    let is_whole = found.problems.len() == problems_before;
     found.rows = rows.len() as u64;
     for (line, row) in rows {
         if tombstones.has(&row.post.id) {
@@ -86,7 +88,7 @@ pub fn validate(dir: &Path, limits: &ImageLimits) -> Result<Validation, FsError>
     }
     found.record(dir)?;
     found.problems.sort();
-    found.orphans(dir, &names)?;
+    found.orphans(dir, &names, is_whole)?;
     Ok(found)
 }
 
@@ -176,12 +178,13 @@ impl Validation {
         Ok(())
     }
 
-    /// Files that no row names, in order of their names.
-    fn orphans(&mut self, dir: &Path, names: &BTreeMap<String, (u64, PostId)>) -> Result<(), FsError> {
+    /// Files that no row names, in order of their names; a row that cannot be read may name them.
+    fn orphans(&mut self, dir: &Path, names: &BTreeMap<String, (u64, PostId)>, is_whole: bool) -> Result<(), FsError> {
+        let problem = if is_whole { "no row names this file" } else { "no row that can be read names this file" };
         for path in fs::optional(fs::read_dir(&Dataset::images_dir(dir)))?.unwrap_or_default() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if !name.starts_with('.') && !names.contains_key(&name) {
-                self.push(&path, None, "no row names this file".to_owned());
+                self.push(&path, None, problem.to_owned());
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 pub mod infer;
 pub mod validate;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
@@ -362,6 +363,14 @@ impl Schema {
         let Some(environment) = environment else { return true };
         let has = |list: &[String]| list.iter().any(|name| name == environment);
         has(&feature.in_environments) || !has(&feature.not_in_environments) && has(&self.default_environments)
+    }
+
+    /// Every environment that it names.
+    #[must_use]
+    pub fn environments(&self) -> BTreeSet<&str> {
+        let of_features =
+            self.features.iter().flat_map(|feature| feature.in_environments.iter().chain(&feature.not_in_environments));
+        self.default_environments.iter().chain(of_features).map(String::as_str).collect()
     }
 
     /// Where it contradicts itself, in words.

@@ -179,6 +179,7 @@ impl Config {
         let project = ProjectConfig::check(raw.project, &checker)?;
         let model = ModelConfig::check(raw.model, &raw.encoders, &checker)?;
         let trainer = TrainerConfig::check(raw.trainer, model.precision, &checker)?;
+        let tuner = TunerConfig::check(raw.tuner, &trainer, &checker)?;
         let tracking = TrackingConfig::check(raw.tracking, (&project.name, &model.name), &checker)?;
         Ok(Self {
             file: None,
@@ -196,7 +197,7 @@ impl Config {
             validator: ValidatorConfig::check(raw.validator, &checker)?,
             model,
             trainer,
-            tuner: TunerConfig::check(raw.tuner, &checker)?,
+            tuner,
             evaluator: EvaluatorConfig::check(raw.evaluator, &checker)?,
             tracking,
             infra_validator: InfraValidatorConfig::check(raw.infra_validator, &checker)?,

@@ -236,7 +236,8 @@ impl PostRow {
     }
 
     /// The name of the photo without its extension.
-    pub(crate) fn stem(&self) -> &str {
+    #[must_use]
+    pub fn stem(&self) -> &str {
         stem(&self.img_name)
     }
 }

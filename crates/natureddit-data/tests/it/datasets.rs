@@ -131,9 +131,9 @@ async fn every_broken_row_is_named() {
         "posts.csv, line 8: the photo \"p005_0.png\" is that of line 7 as well, of the post p005",
         "posts.csv, line 10: 2 columns instead of 15",
         // Last, for most of them follow from what is broken above.
-        "images/p004_0.png: no row names this file",
-        "images/p006_0.png: no row names this file",
-        "images/stray.png: no row names this file",
+        "images/p004_0.png: no row that can be read names this file",
+        "images/p006_0.png: no row that can be read names this file",
+        "images/stray.png: no row that can be read names this file",
     ];
     for (expected, problem) in expected.into_iter().zip(&problems) {
         let named = problem.strip_prefix(&format!("{}/", dir.display()));

@@ -51,7 +51,7 @@ pub struct ExampleCounts {
     pub posts_unlabelled: usize,
     /// Labels whose choice is no class.
     pub labels_of_other_classes: usize,
-    /// Labels of posts that are not in the dataset.
+    /// Labels of posts that are not in the dataset, or of a photo that its post has not.
     pub labels_without_post: usize,
     /// Extra titles whose choice is no class.
     pub titles_of_other_classes: usize,
@@ -66,6 +66,11 @@ pub(super) fn split_rule(examples: &Path) -> anyhow::Result<Option<String>> {
     let counts: Option<ExampleCounts> = read_json(&examples.join(EXAMPLES_FILE))?;
     Ok(counts.map(|counts| counts.split_rule).filter(|rule| !rule.is_empty()))
 }
+
+/// A dataset of no post: nothing was collected yet, or its table is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the dataset has no post")]
+pub struct NothingCollected;
 
 /// A dataset and labels of which no photo can be learnt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +105,7 @@ impl Component for ExampleGen {
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
         let (dataset, labels) = rayon::join(|| Dataset::read(io.input("dataset")), || Labels::read(io.input("labels")));
         let (dataset, labels) = (dataset?, labels?);
+        anyhow::ensure!(!dataset.rows().is_empty(), NothingCollected);
         let titles = Titles::read(io.input("labels"))?;
         let (splits, counts) = self.examples(&dataset, &labels, titles.all());
         let posts: usize = counts.posts.values().flat_map(BTreeMap::values).sum();
@@ -149,7 +155,12 @@ impl ExampleGen {
         let groups = group(&members, self.near_duplicate_distance_max);
         let created: HashMap<&PostId, i64> = rows.iter().map(|row| (&row.post.id, row.post.created_utc)).collect();
         let choices = labels.latest();
-        counts.labels_without_post = choices.posts().filter(|id| !created.contains_key(id)).count();
+        let photos: HashSet<_> = rows.iter().map(|row| (&row.post.id, row.stem())).collect();
+        let is_there = |(id, stem): (&PostId, &str)| match stem.is_empty() {
+            true => created.contains_key(id),
+            false => photos.contains(&(id, stem)),
+        };
+        counts.labels_without_post = choices.photos().filter(|photo| !is_there(*photo)).count();
         let mut chosen = Vec::new();
         for (row, group) in rows.into_iter().zip(groups) {
             match choices.label_of(row) {

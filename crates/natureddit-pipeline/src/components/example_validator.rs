@@ -57,6 +57,16 @@ pub struct ValidatorConfig {
     pub shortcut_accuracy_max: f64,
 }
 
+/// An environment of which the schema says nothing: no feature would be required in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the schema has no environment {name:?}; it names {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+pub struct UnknownEnvironment {
+    /// The name.
+    pub name: String,
+    /// Those that the schema names.
+    pub known: Vec<String>,
+}
+
 impl Component for ExampleValidator {
     fn spec(&self) -> &'static ComponentSpec {
         const {
@@ -79,6 +89,7 @@ impl Component for ExampleValidator {
 
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
         let schema = read_schema(&io.input("schema").join(SCHEMA_FILE))?;
+        self.check_environment(&schema)?;
         let (mut statistics, mut examples) = (BTreeMap::new(), BTreeMap::new());
         for split in Split::ALL {
             statistics.insert(split, read_statistics(io.input("statistics"), split)?);
@@ -104,6 +115,17 @@ impl Component for ExampleValidator {
 }
 
 impl ExampleValidator {
+    fn check_environment(&self, schema: &Schema) -> Result<(), UnknownEnvironment> {
+        let known = schema.environments();
+        match &self.config.environment {
+            Some(name) if !known.contains(name.as_str()) => {
+                let known = known.into_iter().map(str::to_owned).collect();
+                Err(UnknownEnvironment { name: name.clone(), known })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn judge(
         &self,
         schema: &Schema,

@@ -61,6 +61,8 @@ pub struct DamagedRun {
     pub dir: PathBuf,
     /// What is wrong with it.
     pub reason: String,
+    /// What may be done about it.
+    pub remedy: String,
 }
 
 /// What a run leaves in the store besides its record.
@@ -131,11 +133,20 @@ impl LocalStore {
     /// # Errors
     /// When the folder of runs cannot be listed.
     pub fn damaged(&self) -> Result<Vec<DamagedRun>, FsError> {
-        let damaged = |id: &String| {
-            let reason = self.read(id).err()?.to_string();
-            Some(DamagedRun { dir: self.folder(id), reason })
+        Ok(self.ids()?.iter().filter_map(|id| self.damage(id)).collect())
+    }
+
+    /// What is wrong with one run; `None` where it can be read.
+    pub(crate) fn damage(&self, id: &str) -> Option<DamagedRun> {
+        let (dir, reason) = (self.folder(id), self.read(id).err()?.to_string());
+        let remedy = match read_json::<TrackedRun>(&dir.join(RUN_FILE)) {
+            Ok(_) => format!(
+                "remove {}: `natureddit tracking send --all` then sends the run, a second time if it was there",
+                dir.join(OUTBOX_FILE).display()
+            ),
+            Err(_) => format!("remove {}", dir.display()),
         };
-        Ok(self.ids()?.iter().filter_map(damaged).collect())
+        Some(DamagedRun { dir, reason, remedy })
     }
 
     /// The ids of the runs, oldest first.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Tracking;
-use super::local::{LocalError, StoredRun};
+use super::local::{DamagedRun, LocalError, StoredRun};
 use super::mlflow::{Mlflow, MlflowError};
 use super::run::TrackedRun;
 
@@ -57,6 +57,8 @@ pub struct Sent {
     pub refused: Vec<(String, String)>,
     /// What of them could not be sent, or the server does not take.
     pub left_out: Vec<(String, String)>,
+    /// Runs of which nobody can tell whether they are to be sent, or what.
+    pub damaged: Vec<DamagedRun>,
     /// How many runs are still to be sent.
     pub waiting: usize,
     /// Why they are.
@@ -76,10 +78,11 @@ impl Tracking {
         let Some(server) = &self.server else { return Ok(sent) };
         let Some(_lock) = self.store.lock_sending()? else {
             sent.problem = Some("another process is sending".to_owned());
-            sent.waiting = self.to_send(which, server)?.len();
+            sent.waiting = self.to_send(which, server)?.0.len();
             return Ok(sent);
         };
-        let runs = self.to_send(which, server)?;
+        let (runs, damaged) = self.to_send(which, server)?;
+        sent.damaged = damaged;
         match time_max {
             None => self.send_runs(server, &runs, &mut sent).await?,
             Some(time_max) => match tokio::time::timeout(time_max, self.send_runs(server, &runs, &mut sent)).await {
@@ -91,8 +94,8 @@ impl Tracking {
         Ok(sent)
     }
 
-    /// The runs that are to be sent, oldest first.
-    fn to_send(&self, which: Which, server: &Mlflow) -> Result<Vec<StoredRun>, LocalError> {
+    /// The runs that are to be sent, oldest first, and those of which that cannot be told.
+    fn to_send(&self, which: Which, server: &Mlflow) -> Result<(Vec<StoredRun>, Vec<DamagedRun>), LocalError> {
         let address = server.address();
         let is_wanted = |sending: Option<Sending>| match sending {
             None => which == Which::All,
@@ -103,14 +106,17 @@ impl Tracking {
             }
             Some(_) => true,
         };
-        let mut runs = Vec::new();
+        let (mut runs, mut damaged) = (Vec::new(), Vec::new());
         for id in self.store.ids()? {
             // There may be thousands, nearly all of which were sent. A damaged one does not keep the others back.
-            if self.store.sending(&id).is_ok_and(is_wanted) {
-                runs.extend(self.store.read(&id).ok());
+            if !self.store.sending(&id).is_ok_and(|sending| !is_wanted(sending)) {
+                match self.store.read(&id) {
+                    Ok(run) => runs.push(run),
+                    Err(_) => damaged.extend(self.store.damage(&id)),
+                }
             }
         }
-        Ok(runs)
+        Ok((runs, damaged))
     }
 
     /// Whether a later run has made a version of the same registered model on this server: the alias stays there.

@@ -300,6 +300,23 @@ async fn a_damaged_run_is_named_and_does_not_keep_the_others_back() {
     assert_eq!(damaged.iter().map(|run| run.dir.clone()).collect::<Vec<_>>(), [of(0), of(1)]);
     let sent = tracking.send(Which::All, None).await.unwrap();
     assert_eq!((sent.sent, sent.problem), (vec![runs[2].id.clone()], None));
+    assert_eq!(sent.damaged, damaged);
+}
+
+#[tokio::test]
+async fn a_run_of_which_nobody_knows_whether_it_was_sent_is_told_of_and_sent_when_that_is_mended() {
+    let server = FakeServer::start("").await;
+    let (folder, runs) = store(2, true);
+    let tracking = tracking(&folder, &server);
+    let outbox = folder.path().join("tracking/runs").join(&runs[0].id).join("outbox.json");
+    fs::write_atomic(&outbox, "{{").unwrap();
+    let sent = tracking.send(Which::Waiting, None).await.unwrap();
+    assert_eq!((sent.sent, sent.waiting), (vec![runs[1].id.clone()], 0));
+    let [damaged] = sent.damaged.as_slice() else { panic!("{:?}", sent.damaged) };
+    assert!(damaged.remedy.starts_with(&format!("remove {}", outbox.display())), "{}", damaged.remedy);
+    fs::remove_file(&outbox).unwrap();
+    let sent = tracking.send(Which::All, None).await.unwrap();
+    assert_eq!((sent.sent, sent.damaged), (vec![runs[0].id.clone()], vec![]));
 }
 
 #[tokio::test]

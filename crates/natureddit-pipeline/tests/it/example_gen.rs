@@ -250,6 +250,8 @@ fn what_cannot_be_made_into_examples_is_said() {
     assert_eq!(failure.to_string(), "ExampleGen failed");
     let cause = std::error::Error::source(&failure).unwrap();
     assert!(cause.is::<NothingLabelled>(), "whoever knows the cause can tell what to do: {cause:?}");
+    let empty = Project::new(&[], &[["p1", "fauna"]], &[]).run();
+    assert_eq!(empty.failure().unwrap().1, "the dataset has no post");
     let broken = Project::new(&[["p1", "ann", "A fox", "not a hash"]], &[["p1", "fauna"]], &[]).run();
     let message = broken.failure().unwrap().1;
     assert!(message.contains("posts.csv, line 2: phash: "), "{message}");

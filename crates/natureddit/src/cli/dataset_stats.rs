@@ -118,6 +118,7 @@ pub(super) fn run(args: &StatsArgs, session: &Session) -> Result<Exit, CliError>
     report.plot = args.plot;
     if let Some(out) = &out {
         fs::write_atomic(out, statistics_to_bytes(&report.statistics)).map_err(anyhow::Error::from)?;
+        session.output.note(&format!("written to {}", out.display()));
     }
     session.output.result(&report)?;
     Ok(Exit::Ok)

@@ -26,7 +26,10 @@ impl fmt::Display for EvaluationTable<'_> {
         }
         writeln!(f, "{}", if *blessed { "blessed" } else { "not blessed" })?;
         reasons.iter().try_for_each(|reason| writeln!(f, "  {}", printable(reason)))?;
-        refused_by.iter().filter_map(|rule| hint(*rule)).try_for_each(|hint| writeln!(f, "hint: {hint}"))?;
+        let mut hints: Vec<&str> = refused_by.iter().filter_map(|rule| hint(*rule)).collect();
+        // Several rules may ask for the same.
+        hints.dedup();
+        hints.iter().try_for_each(|hint| writeln!(f, "hint: {hint}"))?;
         self.report.map_or(Ok(()), |path| writeln!(f, "report: {}", path.display()))
     }
 }
@@ -34,11 +37,15 @@ impl fmt::Display for EvaluationTable<'_> {
 /// What to do about a rule that is not met.
 fn hint(rule: Rule) -> Option<&'static str> {
     Some(match rule {
-        Rule::TestExamples => "label more posts, or give the test split more of examples.hash_buckets",
+        Rule::TestExamples => {
+            "label more posts, or give the test split more: of examples.hash_buckets, by time an earlier examples.time_test_from"
+        }
         Rule::ClassExamples => {
             "label more posts of the classes that have too few; a class that nobody needs can leave project.classes"
         }
-        Rule::MajorityGain => "nearly nothing was learnt: the mistakes in the report show whether the labels are right",
+        Rule::MajorityGain => {
+            "the mistakes in the report show whether the labels are right; evaluator.majority_gain_min says how much is asked for"
+        }
         Rule::MacroF1 | Rule::Accuracy | Rule::Recall => {
             "label more posts, let `[tuner] enabled = true` search for better settings, or lower the threshold in [evaluator]"
         }
@@ -132,7 +139,7 @@ mod tests {
         let text = EvaluationTable { evaluation: &evaluation, champion_version: None, report }.to_string();
         let (_, verdict) = text.split_once("not blessed\n").unwrap();
         let told = "  not met: 0 test examples, at least 30 are needed\n\
-                    hint: label more posts, or give the test split more of examples.hash_buckets\n\
+                    hint: label more posts, or give the test split more: of examples.hash_buckets, by time an earlier examples.time_test_from\n\
                     report: pipeline/report.html\n";
         assert_eq!(verdict, told);
     }

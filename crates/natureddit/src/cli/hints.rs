@@ -94,6 +94,10 @@ fn of_libraries(cause: &(dyn Error + 'static)) -> Option<String> {
 /// What to do about a table of the project; whoever reads other tables says it himself.
 fn of_table(error: &TableError) -> Option<String> {
     match error {
+        // Without it the photos that are there belong to nobody.
+        TableError::Empty { path } if path.ends_with(POSTS_FILE) => {
+            return Some(format!("take {} from a backup", path.display()));
+        }
         TableError::Empty { path } => {
             return Some(format!("take {} from a backup, or remove it", path.display()));
         }

@@ -81,6 +81,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     let runner = wiring::pipeline_runner(&config, &session.clock, |_| Progress::silent());
     let mut metadata = Metadata::open(runner.metadata_location()).hint("`natureddit run` makes it")?;
     match start(&args.id, &runner, &mut metadata, session)? {
+        Start::Post(_) if args.up => {
+            return Err(CliError::usage("nothing here is what a post was made from"))
+                .hint("leave --up away: what was made from it is shown");
+        }
         Start::Post(post) => {
             let lineage = PostLineage::find(&post, &runner, &mut metadata)?;
             if lineage.is_unknown() && !Dataset::read(&config.project.data_dir)?.has_post(&post) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use natureddit_core::ClassNames;
 use natureddit_model::ModelVersions;
 use natureddit_pipeline::components::evaluator::{EVALUATION_FILE, Evaluation, REPORT_FILE};
 use natureddit_pipeline::components::example_gen::{EXAMPLES_FILE, ExampleCounts};
@@ -203,11 +204,7 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
     }
     let findings: Option<Findings> = read_output(&runner, &report, "ExampleValidator", "anomalies", VALIDATION_FILE)?;
     let counts: Option<ExampleCounts> = read_output(&runner, &report, "ExampleGen", "examples", EXAMPLES_FILE)?;
-    let left_out = counts.map(|counts| counts.labels_of_other_classes as u64).filter(|count| *count > 0);
-    let left_out = left_out.map(|count| {
-        let (are, classes) = (is_or_are(count), &config.project.classes);
-        format!("{} {are} none of {classes}: what has them is left out", counted(count, "label"))
-    });
+    let left_out = counts.map(|counts| labels_left_out(&counts, &config.project.classes)).unwrap_or_default();
     let warnings = left_out.into_iter().chain(findings.unwrap_or_default().warnings).collect();
     let evaluation = read_output(&runner, &report, "Evaluator", "evaluation", EVALUATION_FILE)?;
     let folder = report.component("Evaluator").and_then(|evaluator| evaluator.outputs.get("evaluation"));
@@ -228,6 +225,20 @@ pub(super) fn run_pipeline(config: &Config, options: &RunOptions, session: &Sess
         default_version,
         tracking,
     })
+}
+
+/// What is said of labels that no example has.
+fn labels_left_out(counts: &ExampleCounts, classes: &ClassNames) -> Vec<String> {
+    let (strange, lost) = (counts.labels_of_other_classes as u64, counts.labels_without_post as u64);
+    let labels = |count| format!("{} {}", counted(count, "label"), is_or_are(count));
+    let mut told = Vec::new();
+    if strange > 0 {
+        told.push(format!("{} none of {classes}: what has them is left out", labels(strange)));
+    }
+    if lost > 0 {
+        told.push(format!("{} of posts or photos that the dataset does not have", labels(lost)));
+    }
+    told
 }
 
 /// Draws how far a run came that failed, and makes its failure the error.

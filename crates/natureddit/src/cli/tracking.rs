@@ -6,7 +6,7 @@ mod show;
 
 use anyhow::Context;
 use clap::Subcommand;
-use natureddit_pipeline::tracking::{Sent, Tracking, Which};
+use natureddit_pipeline::tracking::{DamagedRun, Sent, Tracking, Which};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -91,6 +91,9 @@ impl std::fmt::Display for Done {
         for (id, reason) in &sent.refused {
             writeln!(f, "{id}  refused: {reason}")?;
         }
+        for damaged in &sent.damaged {
+            writeln!(f, "{}", passed_over(damaged))?;
+        }
         let (count, waiting) = (sent.sent.len() as u64, sent.waiting as u64);
         write!(
             f,
@@ -112,7 +115,7 @@ fn send(tracking: &Tracking, all: bool, config: &Config, session: &Session) -> R
     };
     let which = if all { Which::All } else { Which::Again };
     let sent = wiring::tokio_runtime()?.block_on(tracking.send(which, None))?;
-    let is_whole = sent.problem.is_none() && sent.refused.is_empty();
+    let is_whole = sent.problem.is_none() && sent.refused.is_empty() && sent.damaged.is_empty();
     let hint = sent.problem.as_ref().map(|_| advice(sent.is_unauthorized, config));
     session.output.result(&Done { server, sent, hint })?;
     Ok(if is_whole { Exit::Ok } else { Exit::Failed })
@@ -126,6 +129,11 @@ fn no_server(config: &Config) -> &'static str {
     }
 }
 
+/// What is said of a damaged run.
+fn passed_over(DamagedRun { reason, remedy, .. }: &DamagedRun) -> String {
+    format!("warning: a run is damaged and passed over: {reason} (hint: {remedy})")
+}
+
 /// What to do when runs could not be sent.
 fn advice(is_unauthorized: bool, config: &Config) -> &'static str {
     if is_unauthorized && config.tracking.access.is_some() {
@@ -133,7 +141,7 @@ fn advice(is_unauthorized: bool, config: &Config) -> &'static str {
     } else if is_unauthorized {
         "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
     } else {
-        "they are kept, and sent by `natureddit tracking send` and by the next run that has something to do, once an MLflow \
-         server answers at that address"
+        "they are kept, and sent by `natureddit tracking send` and by the next `natureddit run`, once an MLflow server answers \
+         at that address"
     }
 }

@@ -153,6 +153,14 @@ fn keys_that_must_agree_are_compared() {
             "trials_max = 16 in natureddit.toml: must be at least 325, which is what the grid",
         ),
         ("[tuner.search]\nlearning_rate = [0.1, 2]", "learning_rate = 2.0 in natureddit.toml line 2: must be from"),
+        (
+            "[tuner.search]\nimage_dropout = [0.3, 0.8]\ntext_dropout = [0.1, 0.2]",
+            "image_dropout = 0.8 in natureddit.toml line 2: must be so that it and the largest text_dropout 0.2",
+        ),
+        (
+            "[tuner.search]\nimage_dropout = []\ntext_dropout = [0.8]",
+            "text_dropout = 0.8 in natureddit.toml line 3: must be so that it and the largest image_dropout",
+        ),
         ("[project]\nclasses = [\"a\"]", "needs at least two classes"),
         ("[net.host_map]\n\"http://x\" = \"http://y\"", "line 2: must be set for a host name"),
         ("[net.host_map]\n\"i.redd.it\" = \"y\"", "line 2: must be an address"),

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::ConfigError;
 use super::check::{Checker, SHARE, TableChecker};
 use super::raw::{RawSearch, RawTuner};
-use super::trainer::{BATCH_SIZE, LABEL_SMOOTHING, LEARNING_RATE};
+use super::trainer::{BATCH_SIZE, DROPOUTS_MAX, LABEL_SMOOTHING, LEARNING_RATE, TrainerConfig};
 
 /// Which points of the search are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +52,14 @@ pub struct Search {
 const VALUES_MAX: usize = 20;
 
 impl TunerConfig {
-    pub(super) fn check(raw: RawTuner, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+    pub(super) fn check(raw: RawTuner, trainer: &TrainerConfig, checker: &Checker<'_>) -> Result<Self, ConfigError> {
         const METHODS: [(&str, TunerMethod); 2] = [("grid", TunerMethod::Grid), ("random", TunerMethod::Random)];
         let at = checker.table("tuner");
         let method = at.one_of("method", &raw.method, &METHODS)?;
         let trials_max: usize = at.integer("trials_max", raw.trials_max, 2..=1_000)?;
-        let search = Search::check(raw.search, &checker.table("tuner.search"))?;
+        let at_search = checker.table("tuner.search");
+        let search = Search::check(raw.search, &at_search)?;
+        search.check_dropouts(trainer, &at_search)?;
         // One more than the grid has, for what is configured need not be on it.
         let points = search.points() + 1;
         if method == TunerMethod::Grid && points > trials_max {
@@ -85,6 +87,22 @@ impl Search {
             batch_size: sizes.collect::<Result<_, _>>()?,
             label_smoothing: numbers("label_smoothing", raw.label_smoothing, LABEL_SMOOTHING)?,
         })
+    }
+
+    /// Every combination must be one that can be configured, or fewer would be tried than are written.
+    fn check_dropouts(&self, trainer: &TrainerConfig, at: &TableChecker<'_>) -> Result<(), ConfigError> {
+        let largest = |values: &[f64], configured| values.iter().copied().reduce(f64::max).unwrap_or(configured);
+        let image = largest(&self.image_dropout, trainer.image_dropout);
+        let text = largest(&self.text_dropout, trainer.text_dropout);
+        if image + text <= DROPOUTS_MAX {
+            return Ok(());
+        }
+        let (key, value, other) = if self.image_dropout.is_empty() {
+            ("text_dropout", text, format!("image_dropout {image}"))
+        } else {
+            ("image_dropout", image, format!("text_dropout {text}"))
+        };
+        Err(at.bad(key, value, format!("so that it and the largest {other} are at most {DROPOUTS_MAX} together")))
     }
 
     /// How many combinations there are.

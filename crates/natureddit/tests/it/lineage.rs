@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use natureddit_pipeline::{Split, read_split};
+use serde_json::{Value, json};
 
 use crate::natureddit::Run;
 use crate::the_loop::{copied, run_pipeline, with_assets};
@@ -52,13 +53,27 @@ fn a_model_is_traced_from_its_name_a_prediction_or_a_folder_up_and_from_a_post_d
     let down = both["down"]["nodes"].as_array().unwrap();
     assert!(down.iter().any(|node| node["type_name"] == "PushedModel"), "{both}");
 
-    let post = a_labelled_post(&dir);
-    let traced = json(&dir, ["lineage", &format!("post:{post}"), "--json"]);
-    assert_eq!(traced["examples"].as_array().unwrap().len(), 1, "{traced}");
-    assert_eq!(traced["models"], serde_json::json!([model]), "{traced}");
-    assert_eq!(traced["pushed"].as_array().unwrap().len(), 1, "{traced}");
-    let link = format!("https://www.reddit.com/r/any/comments/{post}/any_title/");
-    assert!(stdout(&dir, ["lineage", &link]).starts_with(&format!("post {post}: in 1 folder of examples")));
+    let examples = dir.join(up["up"]["nodes"].as_array().unwrap().iter().find_map(examples_uri).unwrap());
+    for (split, learnt, judged, pushed) in
+        [(Split::Train, vec![&model], vec![], 1), (Split::Test, vec![], vec![&model], 0)]
+    {
+        let post = &read_split(&examples, split).unwrap()[0].id;
+        let traced = json(&dir, ["lineage", &format!("post:{post}"), "--json"]);
+        assert_eq!(traced["examples"].as_array().unwrap().len(), 1, "{traced}");
+        assert_eq!((&traced["models"], &traced["judged"]), (&json!(learnt), &json!(judged)), "{traced}");
+        assert_eq!(traced["pushed"].as_array().unwrap().len(), pushed, "{traced}");
+        let link = format!("https://www.reddit.com/r/any/comments/{post}/any_title/");
+        let (learnt, judged) = (
+            if learnt.is_empty() { "0 models" } else { "1 model" },
+            if judged.is_empty() { "0 models" } else { "1 model" },
+        );
+        let told = format!("post {post}: in 1 folder of examples, learnt by {learnt}, judges {judged}\n");
+        assert!(stdout(&dir, ["lineage", &link]).starts_with(&told));
+    }
+}
+
+fn examples_uri(node: &Value) -> Option<&str> {
+    (node["type_name"] == "Examples").then(|| node["uri"].as_str()).flatten()
 }
 
 #[test]
@@ -123,7 +138,7 @@ fn a_forgotten_post_is_in_no_file_of_the_pipeline() {
     assert_eq!(report["components"][0]["outcome"], "ran");
     assert_eq!(mentioning(), Vec::<PathBuf>::new());
     let traced = json(&dir, ["lineage", &format!("post:{post}"), "--json"]);
-    assert_eq!((&traced["examples"], &traced["examples_removed"]), (&serde_json::json!([]), &Value::from(1)));
+    assert_eq!((&traced["examples"], &traced["examples_removed"]), (&json!([]), &Value::from(1)));
 }
 
 #[test]

@@ -28,6 +28,17 @@ hint: `natureddit label import FILE` adds the choices of a CSV file with the col
 }
 
 #[test]
+fn a_project_without_posts_is_sent_to_collecting() {
+    let stderr = failed(Natureddit::new().file("natureddit.toml", "").args(["run", "--quiet"]), 1);
+    let expected = "\
+error: ExampleGen failed
+  caused by: the dataset has no post
+hint: `natureddit collect` fetches posts; `natureddit dataset status` tells what is missing
+";
+    assert_eq!(stderr, expected);
+}
+
+#[test]
 fn a_store_that_is_none_is_to_be_moved_away() {
     let broken = project().file("pipeline/metadata.db", "this is no database".repeat(500));
     let path = broken.dir().join("pipeline/metadata.db");

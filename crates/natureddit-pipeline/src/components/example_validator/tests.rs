@@ -123,6 +123,16 @@ fn a_split_without_examples_has_no_anomalies() {
 }
 
 #[test]
+fn an_environment_that_the_schema_does_not_name_is_refused() {
+    let of = |name: &str| ValidatorConfig { environment: Some(name.to_owned()), ..config() };
+    assert!(run(&examples(), of("TRAINING"), None).1.is_ok());
+    let message = run(&examples(), of("TRAINNING"), None).1.unwrap_err().to_string();
+    assert_eq!(message, r#"the schema has no environment "TRAINNING"; it names SERVING, TRAINING"#);
+    let message = run(&examples(), of("TRAINING"), Some(Schema::default())).1.unwrap_err().to_string();
+    assert_eq!(message, r#"the schema has no environment "TRAINING"; it names none"#);
+}
+
+#[test]
 fn a_leak_stops_the_run_or_is_only_told() {
     let mut leaky = examples();
     leaky.get_mut(&Split::Test).unwrap()[0].author = "author1".into();

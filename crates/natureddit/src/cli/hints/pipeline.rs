@@ -5,8 +5,8 @@ use std::path::Path;
 
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::components::evaluator::UnreadableChampion;
-use natureddit_pipeline::components::example_gen::NothingLabelled;
-use natureddit_pipeline::components::example_validator::InvalidExamples;
+use natureddit_pipeline::components::example_gen::{NothingCollected, NothingLabelled};
+use natureddit_pipeline::components::example_validator::{InvalidExamples, UnknownEnvironment};
 use natureddit_pipeline::components::tuner::NothingConverged;
 use natureddit_pipeline::cross_validation::TooManyFolds;
 use natureddit_pipeline::metadata::MetadataError;
@@ -30,6 +30,15 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<MetadataError>() {
         return of_store(error);
+    }
+    if cause.is::<NothingCollected>() {
+        return Some("`natureddit collect` fetches posts; `natureddit dataset status` tells what is missing".into());
+    }
+    if let Some(UnknownEnvironment { known, .. }) = cause.downcast_ref::<UnknownEnvironment>() {
+        return Some(match known.first() {
+            Some(known) => format!("validator.environment = \"{known}\", or \"\" for the columns of every environment"),
+            None => "validator.environment = \"\" asks for every column".to_owned(),
+        });
     }
     if cause.is::<NothingLabelled>() {
         return Some(
@@ -104,7 +113,9 @@ fn of_store(error: &MetadataError) -> Option<String> {
     if error.is_locked() {
         return Some(format!("another program has {path} open: close it there and run this again"));
     }
-    Some(format!("check that the disk has room (`natureddit gc` makes some), and who may use {path} and its folder"))
+    Some(format!(
+        "check that the disk has room (with a little of it `natureddit gc` makes more), and who may use {path} and its folder"
+    ))
 }
 
 fn without_champion(dir: &Path) -> String {

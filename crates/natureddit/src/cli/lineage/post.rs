@@ -21,9 +21,11 @@ pub(super) struct PostLineage {
     examples_removed: u64,
     /// The examples that hold it.
     examples: Vec<Holding>,
-    /// Models that were trained on them, by their folders.
+    /// Models that learnt from it, by their folders.
     models: Vec<String>,
-    /// What of these was pushed, by the pushes' folders.
+    /// Models that did not, and were stopped, calibrated or judged by it.
+    judged: Vec<String>,
+    /// What of those that learnt from it was pushed, by the pushes' folders.
     pushed: Vec<String>,
 }
 
@@ -63,6 +65,7 @@ impl PostLineage {
             examples_removed: 0,
             examples: Vec::new(),
             models: Vec::new(),
+            judged: Vec::new(),
             pushed: Vec::new(),
         };
         for (artifact, uri) in metadata.all_of(runner.pipeline(), ArtifactType::Examples)? {
@@ -86,7 +89,7 @@ impl PostLineage {
             }
             choices.dedup();
             let down = metadata.walk(NodeId::Artifact(artifact), Direction::Down)?;
-            found.add_made(down.as_ref());
+            found.add_made(down.as_ref(), splits.contains(&Split::Train));
             found.examples.push(Holding { artifact, uri, splits, choices, down });
         }
         Ok(found)
@@ -97,15 +100,20 @@ impl PostLineage {
         self.examples.is_empty() && self.examples_removed == 0
     }
 
-    fn add_made(&mut self, down: Option<&Lineage>) {
+    /// Adds what was made from examples that it was learnt from in, or judged by.
+    fn add_made(&mut self, down: Option<&Lineage>, is_learnt: bool) {
         let nodes = down.map(|lineage| lineage.nodes.as_slice()).unwrap_or_default();
         let uris = |artifact_type: ArtifactType| {
             let is_such = move |node: &&LineageNode| node.type_name == artifact_type.name();
             nodes.iter().filter(is_such).filter_map(|node| node.uri.clone())
         };
-        self.models.extend(uris(ArtifactType::Model));
-        self.pushed.extend(uris(ArtifactType::PushedModel));
-        for list in [&mut self.models, &mut self.pushed] {
+        if is_learnt {
+            self.models.extend(uris(ArtifactType::Model));
+            self.pushed.extend(uris(ArtifactType::PushedModel));
+        } else {
+            self.judged.extend(uris(ArtifactType::Model));
+        }
+        for list in [&mut self.models, &mut self.judged, &mut self.pushed] {
             list.sort_unstable();
             list.dedup();
         }
@@ -114,9 +122,9 @@ impl PostLineage {
 
 impl fmt::Display for PostLineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (count, models) = (self.examples.len() as u64, self.models.len() as u64);
-        let folders = counted(count, "folder");
-        writeln!(f, "post {}: in {folders} of examples, learnt by {}", self.post, counted(models, "model"))?;
+        let folders = counted(self.examples.len() as u64, "folder");
+        let [learnt, judged] = [&self.models, &self.judged].map(|models| counted(models.len() as u64, "model"));
+        writeln!(f, "post {}: in {folders} of examples, learnt by {learnt}, judges {judged}", self.post)?;
         for holding in &self.examples {
             let splits: Vec<_> = holding.splits.iter().map(|split| split.name()).collect();
             writeln!(f, "{} as {}", splits.join(", "), holding.choices.join(", "))?;

@@ -76,6 +76,8 @@ const TOLD: [(&str, &str, usize); 8] = [
 fn said(node: &LineageNode, &(name, word, chars): &(&str, &str, usize)) -> Option<String> {
     let text = match node.properties.get(name)? {
         PropertyValue::Int(flag) if name == "blessed" => if *flag == 1 { "yes" } else { "no" }.to_owned(),
+        // As the verdict tells it: cut off it would be another.
+        PropertyValue::Double(number) => format!("{number:.4}"),
         value => value.to_string(),
     };
     Some(format!("{word} {}", text.chars().take(chars.max(3)).collect::<String>()))

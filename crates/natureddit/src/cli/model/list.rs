@@ -110,7 +110,7 @@ impl fmt::Display for ChangeLine<'_> {
             write!(f, ", was {before}")?;
         }
         match reason {
-            Some(reason) => write!(f, ": {}", printable(reason)),
+            Some(reason) => write!(f, ": {}", printable(&reason.replace(['\r', '\n'], " "))),
             None => Ok(()),
         }
     }

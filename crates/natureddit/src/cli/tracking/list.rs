@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use natureddit_pipeline::tracking::{DamagedRun, RunStatus, StoredRun, Tracking};
 use serde::Serialize;
 
+use super::passed_over;
+
 /// Figures that are shown of a run, where it has them.
 const FIGURES: [&str; 3] = ["validation_loss", "eval_macro_f1", "eval_accuracy"];
 
@@ -91,8 +93,8 @@ impl fmt::Display for Listed {
             (total, shown) if shown < total => writeln!(f, "{shown} of {total} runs; --limit shows more")?,
             _ => {}
         }
-        for DamagedRun { dir, reason } in &self.damaged {
-            writeln!(f, "warning: a run is damaged and passed over: {reason} (hint: remove {})", dir.display())?;
+        for damaged in &self.damaged {
+            writeln!(f, "{}", passed_over(damaged))?;
         }
         match &self.server {
             Some(server) => write!(f, "server: {server}"),

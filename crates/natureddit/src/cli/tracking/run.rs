@@ -7,7 +7,7 @@ use natureddit_pipeline::training_graph::TrainingConfig;
 use natureddit_pipeline::{RunEvent, RunReport, Runner};
 use serde::Serialize;
 
-use super::advice;
+use super::{advice, passed_over};
 use crate::cli::session::Session;
 use crate::cli::words::counted;
 use crate::config::Config;
@@ -63,7 +63,7 @@ impl<'a> RunTracker<'a> {
         let id = match self.recorder.take()?.finish(report, runner) {
             Ok(run) => run.map(|run| run.id),
             Err(error) => {
-                self.warn(&format!("tracking: the run could not be written down: {error}"));
+                self.warn(&format!("tracking: the run could not be written down: {:#}", anyhow::Error::from(error)));
                 None
             }
         };
@@ -72,10 +72,8 @@ impl<'a> RunTracker<'a> {
             self.warn("tracking: MLFLOW_TRACKING_URI is no http or https address, so the run is kept here only");
         }
         let sending = Instant::now();
-        let sent = match id {
-            Some(_) if !self.config.tracking.send_time_max.is_zero() => self.send(tracking),
-            _ => None,
-        };
+        // Also where nothing was done in this run: what an earlier one left is sent.
+        let sent = if self.config.tracking.send_time_max.is_zero() { None } else { self.send(tracking) };
         Some(Tracked { id, seconds, sent, sending_seconds: sending.elapsed().as_secs_f64() })
     }
 
@@ -107,6 +105,9 @@ impl<'a> RunTracker<'a> {
         }
         for (id, reason) in &sent.refused {
             self.warn(&format!("tracking: the server refused run {id}: {reason}"));
+        }
+        for damaged in &sent.damaged {
+            self.warn(&format!("tracking: {}", passed_over(damaged)));
         }
         if let Some(problem) = &sent.problem {
             let (waiting, hint) = (counted(sent.waiting as u64, "run"), advice(sent.is_unauthorized, self.config));

@@ -117,6 +117,7 @@ pub(super) fn section(mistakes: &Mistakes) -> Markup {
             h2 #mistakes { "Worst mistakes" }
             p.note {
                 @if *count == 0 { "Every answer is right." }
+                @else if *count == 1 { "One answer is wrong; the label may be wrong, too." }
                 @else {
                     (count) " answers are wrong. Here are the " (shown.len())
                     " that the candidate was surest of; a label may be wrong, too."
