@@ -64,8 +64,6 @@ pub struct ConfigProperties {
     pub workers_per_model: Option<usize>,
     /// `max_request_size`, bytes.
     pub request_bytes_max: Option<usize>,
-    /// `max_response_size`, bytes.
-    pub response_bytes_max: Option<usize>,
     /// `cors_allowed_origin`: without it no other page may ask.
     pub cors_allowed_origin: Option<String>,
     /// `cors_allowed_methods`.
@@ -180,7 +178,6 @@ impl ConfigProperties {
             "job_queue_size" => self.queue_len_max = Some(property.size(QUEUE_LEN)?),
             "default_workers_per_model" => self.workers_per_model = Some(property.size(WORKERS)?),
             "max_request_size" => self.request_bytes_max = Some(property.size(BODY_BYTES)?),
-            "max_response_size" => self.response_bytes_max = Some(property.size(BODY_BYTES)?),
             "cors_allowed_origin" => self.cors_allowed_origin = Some(property.some_text()?),
             "cors_allowed_methods" => self.cors_allowed_methods = property.list(),
             "cors_allowed_headers" => self.cors_allowed_headers = property.list(),

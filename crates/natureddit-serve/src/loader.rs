@@ -11,6 +11,7 @@ use natureddit_model::{
 
 use crate::batcher::{BatchLimits, Batcher};
 use crate::loaded::{LoadedModel, Origin, Worker, WorkerError};
+use crate::settings::{Running, SettingsByVersion};
 use crate::store::{BundleFolder, ModelChoice, StoreError, find_bundles};
 
 /// Which models are loaded, and how they run.
@@ -26,6 +27,10 @@ pub struct ModelsConfig {
     pub embedding_cache_bytes_max: usize,
     /// How requests to a model are gathered.
     pub batch: BatchLimits,
+    /// The workers of each model, each with a copy of it.
+    pub workers: usize,
+    /// What is set for single versions in the place of this.
+    pub by_version: SettingsByVersion,
     /// Whether predictions hold the features they were made from, for the prediction log.
     pub keep_features: bool,
     /// The most workers a model may be scaled to.
@@ -93,21 +98,38 @@ impl Loader {
     /// When one of them is not found or its bundle is refused: a server with a part of its models is not wanted.
     pub fn load_all(&self) -> Result<Vec<LoadedModel>, LoadError> {
         let bundles = find_bundles(&self.config.model_store, &self.config.choices)?;
-        bundles.iter().map(|bundle| self.load(bundle, self.config.batch.clone(), true)).collect()
+        bundles.iter().map(|bundle| self.load(bundle, self.running(bundle), true)).collect()
+    }
+
+    /// How a model runs of which nothing else is said.
+    pub(crate) fn running(&self, bundle: &BundleFolder) -> Running {
+        let ModelsConfig { batch, workers, .. } = &self.config;
+        self.set_above(bundle, Running { batch: batch.clone(), workers: *workers, response_timeout: None })
+    }
+
+    /// How a model runs that would run so if nothing were set for its version.
+    pub(crate) fn set_above(&self, bundle: &BundleFolder, running: Running) -> Running {
+        let set = self.config.by_version.get(&bundle.name).and_then(|versions| versions.get(&bundle.version));
+        set.map_or(running.clone(), |set| set.above(running))
     }
 
     /// Loads one model, as [`Self::load_all`] does.
     ///
     /// # Errors
-    /// When its bundle is refused.
+    /// When its bundle is refused, or one of its workers does not start.
     pub(crate) fn load(
         &self,
         bundle: &BundleFolder,
-        batch: BatchLimits,
+        running: Running,
         at_startup: bool,
     ) -> Result<LoadedModel, LoadError> {
         let begun = Instant::now();
-        let loaded = (self.open)(bundle, batch)?;
+        let Running { batch, workers, response_timeout } = running;
+        let mut loaded = (self.open)(bundle, batch)?.answering_within(response_timeout);
+        if workers != loaded.workers() {
+            let not_started = |source| LoadError::Worker { name: bundle.name.clone(), source };
+            loaded = loaded.scaled(workers).map_err(not_started)?;
+        }
         let load_time = Some(begun.elapsed());
         tracing::info!(model = bundle.name, version = bundle.version, "model loaded");
         let loaded_at = self.config.clock.now();

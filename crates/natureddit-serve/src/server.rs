@@ -78,6 +78,8 @@ pub struct ControlConfig {
     pub management_address: Option<SocketAddr>,
     /// Whether that needs a key.
     pub management_key: bool,
+    /// Whether models are neither registered nor unregistered there.
+    pub models_fixed: bool,
     /// The file of the keys that clients show, made where it is missing; `None` asks nobody for a key.
     pub key_file: Option<PathBuf>,
     /// Whether predictions need a key as well.
@@ -159,8 +161,10 @@ impl Server {
         let app = inference::router(Arc::clone(&inference), Arc::clone(&access));
         let predictions = port.open(predictions, app)?;
         let management_keys = keys.clone().filter(|_| config.control.management_key);
-        let manage =
-            |listener| port.open(listener, management::router(Arc::clone(&inference), management_keys, access));
+        let models_fixed = config.control.models_fixed;
+        let manage = |listener| {
+            port.open(listener, management::router(Arc::clone(&inference), management_keys, models_fixed, access))
+        };
         let management = management.map(manage).transpose()?;
         let told = Arc::new(Metrics { inference: Arc::clone(&inference), responses, door: port.door, host });
         let log = (config.metrics.mode == MetricsMode::Log).then(|| metrics::log_every_so_often(Arc::clone(&told)));

@@ -50,7 +50,7 @@ fn every_key_that_is_followed_has_its_place() {
         "inference_address : https://127.0.0.1:8443\ncertificate_file = tls/c.pem\nprivate_key_file=/k.pem\n\
          model_store model-store\nload_models=a.mar, b=b.mar,c = sub/c\nbatch_size=4\nmax_batch_delay=50\n\
          response_timeout=10\ndefault_response_timeout=90\njob_queue_size=7\ndefault_workers_per_model=2\n\
-         max_request_size=1000\nmax_response_size=2000\ncors_allowed_origin=https://example.org\n\
+         max_request_size=1000\ncors_allowed_origin=https://example.org\n\
          cors_allowed_methods=GET, POST\ncors_allowed_headers=X-A\ndisable_token_authorization=true\n\
          enable_model_api=false\nenable_metrics_api=True\nmetrics_mode=prometheus\n\
          allowed_urls=https://a.example/.*,file:///models/.*\n",
@@ -71,7 +71,6 @@ fn every_key_that_is_followed_has_its_place() {
         queue_len_max: Some(7),
         workers_per_model: Some(2),
         request_bytes_max: Some(1000),
-        response_bytes_max: Some(2000),
         cors_allowed_origin: Some(text("https://example.org")),
         cors_allowed_methods: vec![text("GET"), text("POST")],
         cors_allowed_headers: vec![text("X-A")],
@@ -152,17 +151,26 @@ fn models_are_set_one_by_one() {
         batch_size: Some(4),
         batch_delay_max: Some(Duration::from_millis(100)),
         response_timeout: Some(Duration::from_secs(120)),
-        workers_min: Some(1),
-        workers_max: Some(2),
+        workers: Some(1),
     };
     assert_eq!(found.models["noop"], BTreeMap::from([(1, first), (2, ModelProperties::default())]));
-    assert_eq!(found.notes, ["config.properties line 1: models: noop 2: parallelType has no effect here"]);
+    let no_effect = [
+        "noop 1.0: marName has no effect: load_models names files",
+        "noop 1.0: maxWorkers has no effect: workers are those of minWorkers until a model is scaled",
+        "noop 2: parallelType has no effect here",
+    ];
+    assert_eq!(found.notes, no_effect.map(|note| format!("config.properties line 1: models: {note}")));
+    assert_eq!(parse(&MODELS.replace("\"maxWorkers\": 2", "\"maxWorkers\": 1")).notes.len(), 2);
     for (change, why) in [
         (("\"4\"", "0"), "models: noop 1.0 batchSize is \"0\" and must be a whole number from 1 to 1024"),
         (("100", "-1"), "models: noop 1.0 maxBatchDelay is \"-1\" and must be"),
         (
             ("\"maxWorkers\": 2", "\"maxWorkers\": 0"),
             "models: noop 1.0 maxWorkers is \"0\" and must be at least minWorkers, 1",
+        ),
+        (
+            ("\"parallelType\": \"tp\"", "\"defaultVersion\": true"),
+            "models: noop 2 defaultVersion is \"true\" and must be that of one version alone",
         ),
         (("true", "3"), "models: noop 1.0 defaultVersion is \"3\" and must be true or false"),
         (("\"1.0\"", "\"1.5\""), "models: version of noop is \"1.5\" and must be a whole number"),

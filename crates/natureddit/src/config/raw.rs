@@ -325,6 +325,7 @@ pub(super) struct RawServe {
     pub(super) batch_size_max: i64,
     pub(super) batch_delay_max: String,
     pub(super) queue_len_max: i64,
+    pub(super) workers: i64,
     pub(super) connections_max: i64,
     pub(super) requests_max: i64,
     pub(super) requests_crowded_max: i64,
@@ -384,6 +385,7 @@ pub(super) struct RawManagement {
     pub(super) key_required: bool,
     pub(super) dir: String,
     pub(super) workers_max: i64,
+    pub(super) model_api: bool,
 }
 
 #[derive(Deserialize)]

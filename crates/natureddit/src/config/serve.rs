@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use natureddit_serve::{Compat, CorsConfig, MetricsMode, PredictionLogConfig};
+use natureddit_serve::{Compat, CorsConfig, MetricsMode, PredictionLogConfig, SettingsByVersion};
 
 use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS, SHARE};
@@ -21,6 +21,8 @@ pub struct ServeConfig {
     pub batch_delay_max: Duration,
     /// Requests that may wait for the model.
     pub queue_len_max: usize,
+    /// The workers of each model.
+    pub workers: usize,
     /// Connections that are open at the same time.
     pub connections_max: usize,
     /// Requests that have arrived and are prepared and waited for at the same time.
@@ -72,6 +74,8 @@ pub struct ServeConfig {
     /// Whether predictions are served without encryption. No key says so: only an `inference_address` of TorchServe's
     /// `config.properties` that begins with `http:`.
     pub is_plain_http: bool,
+    /// What is set for single versions of models. No key says so: only `models` of such a file.
+    pub by_version: SettingsByVersion,
 }
 
 /// Who must show the key for predictions.
@@ -96,6 +100,8 @@ pub struct ManagementConfig {
     pub key_file: PathBuf,
     /// The most workers a model may be scaled to.
     pub workers_max: usize,
+    /// Whether models are registered and unregistered there.
+    pub model_api: bool,
 }
 
 /// The checked `[serve.metrics]`.
@@ -143,6 +149,7 @@ impl ServeConfig {
             requests_max: at.integer("requests_max", raw.requests_max, 1..=100_000)?,
             requests_crowded_max: at.integer("requests_crowded_max", raw.requests_crowded_max, 0..=100_000)?,
             queue_len_max: at.integer("queue_len_max", raw.queue_len_max, 1..=1_000_000)?,
+            workers: at.integer("workers", raw.workers, 1..=raw.management.workers_max.max(1))?,
             body_bytes_max: at.integer("body_bytes_max", raw.body_bytes_max, BYTES)?,
             bodies_max: at.integer("bodies_max", raw.bodies_max, 1..=1_000_000)?,
             // With less, the largest body could never be taken.
@@ -174,6 +181,7 @@ impl ServeConfig {
             prediction_log: prediction_log(&raw.prediction_log, checker)?,
             tls: TlsConfig::check(raw.tls, checker)?,
             is_plain_http: false,
+            by_version: SettingsByVersion::new(),
         })
     }
 
@@ -257,6 +265,7 @@ impl ManagementConfig {
             key_required: raw.key_required,
             key_file: at.path_or("dir", &raw.dir, |env| env.data_home.as_ref(), "natureddit/serve")?.join("keys.json"),
             workers_max: at.integer("workers_max", raw.workers_max, 1..=64)?,
+            model_api: raw.model_api,
         })
     }
 }
