@@ -18,6 +18,7 @@ use std::time::Duration;
 use natureddit_core::fs;
 
 use crate::metrics::MetricsMode;
+use crate::remote::AllowedUrls;
 
 pub use error::{PropertiesError, PropertyPlace};
 pub use models::{LoadModels, ModelProperties, NamedModel};
@@ -78,8 +79,8 @@ pub struct ConfigProperties {
     pub enable_metrics_api: Option<bool>,
     /// `metrics_mode`.
     pub metrics_mode: Option<MetricsMode>,
-    /// `allowed_urls`: regular expressions of where models may be registered from.
-    pub allowed_urls: Option<Vec<String>>,
+    /// `allowed_urls`: where models may be registered from.
+    pub allowed_urls: Option<AllowedUrls>,
     /// What the user should know: unknown keys, keys without effect, keys given twice. Each is a line.
     pub notes: Vec<String>,
 }
@@ -185,7 +186,7 @@ impl ConfigProperties {
             "enable_model_api" => self.enable_model_api = Some(property.switch()?),
             "enable_metrics_api" => self.enable_metrics_api = Some(property.switch()?),
             "metrics_mode" => self.metrics_mode = Some(metrics_mode(property)?),
-            "allowed_urls" => self.allowed_urls = Some(property.list()),
+            "allowed_urls" => self.allowed_urls = Some(allowed_urls(property, &mut self.notes)?),
             "keystore" => return Err(PropertiesError::Keystore { place: property.place.clone() }),
             // Looked at together, or before.
             "certificate_file"
@@ -208,6 +209,15 @@ fn note(Property { place, key, .. }: &Property) -> String {
         (None, Some(nearest)) => format!("{place}: {key} is no key of TorchServe; {nearest} is one"),
         (None, None) => format!("{place}: {key} is no key of TorchServe"),
     }
+}
+
+fn allowed_urls(property: &Property, notes: &mut Vec<String>) -> Result<AllowedUrls, PropertiesError> {
+    let (files, addresses): (Vec<_>, _) = property.list().into_iter().partition(|word| word.starts_with("file:"));
+    let Property { place, .. } = property;
+    let no_effect = |word| format!("{place}: allowed_urls: {word} has no effect: files are taken from the model store");
+    notes.extend(files.into_iter().map(no_effect));
+    AllowedUrls::new(addresses)
+        .map_err(|error| property.bad(format!("regular expressions or addresses that end in \"/\": {error}")))
 }
 
 fn metrics_mode(property: &Property) -> Result<MetricsMode, PropertiesError> {

@@ -10,7 +10,9 @@ use natureddit_model::{
 };
 
 use crate::batcher::{BatchLimits, Batcher};
+use crate::error::ApiError;
 use crate::loaded::{LoadedModel, Origin, Worker, WorkerError};
+use crate::remote::{ArchiveSource, FetchedArchive, is_address};
 use crate::settings::{Running, SettingsByVersion};
 use crate::store::{BundleFolder, ModelChoice, StoreError, find_bundles};
 
@@ -72,6 +74,7 @@ type Open = dyn Fn(&BundleFolder, BatchLimits) -> Result<LoadedModel, LoadError>
 pub struct Loader {
     pub(crate) config: ModelsConfig,
     open: Arc<Open>,
+    archives: ArchiveSource,
 }
 
 impl Loader {
@@ -79,7 +82,8 @@ impl Loader {
     #[must_use]
     pub fn new(config: ModelsConfig, runtime: Runtime) -> Self {
         let how = config.clone();
-        Self { config, open: Arc::new(move |bundle, batch| open(bundle, batch, &how, &runtime)) }
+        let open = move |bundle: &BundleFolder, batch| open(bundle, batch, &how, &runtime);
+        Self { config, open: Arc::new(open), archives: ArchiveSource::none() }
     }
 
     /// Makes models in another way, from their name, version and folder: for tests, whose models need no weights.
@@ -89,7 +93,21 @@ impl Loader {
         open: impl Fn(&str, u64, &Path, BatchLimits) -> Result<LoadedModel, LoadError> + Send + Sync + 'static,
     ) -> Self {
         let open = move |bundle: &BundleFolder, batch| open(&bundle.name, bundle.version, &bundle.folder, batch);
-        Self { config, open: Arc::new(open) }
+        Self { config, open: Arc::new(open), archives: ArchiveSource::none() }
+    }
+
+    /// The same, with archives from elsewhere that may be registered.
+    #[must_use]
+    pub fn fetching(self, archives: ArchiveSource) -> Self {
+        Self { archives, ..self }
+    }
+
+    /// The archive at an address; `None` where what is to be registered is no address.
+    ///
+    /// # Errors
+    /// When it is not allowed, is there already or does not come.
+    pub(crate) fn fetched(&self, url: &str) -> Result<Option<FetchedArchive>, ApiError> {
+        is_address(url).then(|| self.archives.fetch(url, &self.config.model_store)).transpose()
     }
 
     /// Loads the models that are chosen. Reads and checks whole bundles: not for an async thread.

@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::loaded::LoadedModel;
 use crate::loader::{LoadError, Loader};
 use crate::registry::{Registry, Share, Traffic, Versions};
+use crate::remote::FetchedArchive;
 use crate::saved::{Saved, SavedModel, SavedVersion};
 use crate::settings::{Running, VersionSettings};
 use crate::store::{BundleFolder, ModelChoice, StoreError, default_bundles, find_bundle};
@@ -41,7 +42,7 @@ struct Seen {
 /// What is registered.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
-    /// `name`, `name/version` or an archive in the model store.
+    /// `name`, `name/version` or an archive in the model store; or the address of an archive.
     pub(crate) url: String,
     /// Another name than its own.
     pub(crate) name: Option<String>,
@@ -239,8 +240,13 @@ impl Models {
     /// When it is not found, refused or there already.
     pub(crate) fn register(&self, wanted: &Registration) -> Result<Registered, ApiError> {
         let loader = self.loader()?;
+        // Meanwhile others change something.
+        let fetched = loader.fetched(&wanted.url)?;
         let mut seen = self.lock();
-        let bundle = bundle_at(loader, &wanted.url, wanted.name.as_deref())?;
+        let bundle = match &fetched {
+            Some(fetched) => named(fetched.bundle(&loader.config.model_store)?, wanted.name.as_deref())?,
+            None => bundle_at(loader, &wanted.url, wanted.name.as_deref())?,
+        };
         let (name, version) = (bundle.name.clone(), bundle.version);
         if self.registry.versions(&name).is_ok_and(|versions| versions.loaded.contains_key(&version)) {
             return Err(ApiError::AlreadyRegistered { model: name, version });
@@ -248,7 +254,9 @@ impl Models {
         let running = wanted.settings().above(loader.running(&bundle));
         let workers = running.workers;
         check_workers(workers, loader)?;
-        self.registry.register(loader.load(&bundle, running, false)?)?;
+        let model = loader.load(&bundle, running, false)?;
+        fetched.map_or(Ok(()), FetchedArchive::keep)?;
+        self.registry.register(model)?;
         seen.unregistered.remove(&name);
         self.save(&seen);
         Ok(Registered { name, version, workers })
@@ -435,6 +443,11 @@ fn bundle_at(loader: &Loader, url: &str, name: Option<&str>) -> Result<BundleFol
             not_found()
         }
     })?;
+    named(found, name)
+}
+
+/// It under a name, or else under its own.
+fn named(found: BundleFolder, name: Option<&str>) -> Result<BundleFolder, ApiError> {
     let name = name.unwrap_or(&found.name);
     if !natureddit_core::is_plain_name(name) {
         return Err(ApiError::Parameter(format!("model_name must be {}", natureddit_core::PLAIN_NAME)));

@@ -53,7 +53,7 @@ fn every_key_that_is_followed_has_its_place() {
          max_request_size=1000\ncors_allowed_origin=https://example.org\n\
          cors_allowed_methods=GET, POST\ncors_allowed_headers=X-A\ndisable_token_authorization=true\n\
          enable_model_api=false\nenable_metrics_api=True\nmetrics_mode=prometheus\n\
-         allowed_urls=https://a.example/.*,file:///models/.*\n",
+         allowed_urls=https://a.example/.*,https://b.example/\n",
     );
     let text = str::to_owned;
     let expected = ConfigProperties {
@@ -78,7 +78,7 @@ fn every_key_that_is_followed_has_its_place() {
         enable_model_api: Some(false),
         enable_metrics_api: Some(true),
         metrics_mode: Some(MetricsMode::Prometheus),
-        allowed_urls: Some(vec![text("https://a.example/.*"), text("file:///models/.*")]),
+        allowed_urls: Some(AllowedUrls::new([text("https://a.example/.*"), text("https://b.example/")]).unwrap()),
         ..ConfigProperties::default()
     };
     assert_eq!(found, expected);
@@ -184,6 +184,19 @@ fn models_are_set_one_by_one() {
 }
 
 #[test]
+fn an_allowed_address_is_an_expression_or_a_start_and_files_are_left_out() {
+    let found = parse("allowed_urls=file:///models/.*,https://a.example/");
+    assert_eq!(found.allowed_urls.unwrap().words(), ["https://a.example/"]);
+    let note = "allowed_urls: file:///models/.* has no effect: files are taken from the model store";
+    assert_eq!(found.notes, [format!("config.properties line 1: {note}")]);
+    let error = refused("allowed_urls=https://a.example/.*,(");
+    assert!(
+        error.starts_with("config.properties line 1: allowed_urls is ") && error.contains("\"(\" is neither"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_is_unknown_is_noted_with_the_key_that_was_meant() {
     let found = parse("\nbatch_sise=4\ncolour=red\nbatch_size=1\nbatch_size=2\ncors_allowed_methods=GET\n");
     assert_eq!(found.batch_size, Some(2));
@@ -231,7 +244,7 @@ fn the_environment_is_asked_only_where_the_file_allows_it() {
     let allowed = of("job_queue_size=5\nenable_envvars_config=true");
     assert_eq!((allowed.queue_len_max, allowed.batch_size, allowed.allowed_urls), (Some(9), None, None));
     let urls = of("enable_envvars_config=true\nuse_env_allowed_urls=true").allowed_urls;
-    assert_eq!(urls, Some(vec!["x".to_owned()]));
+    assert_eq!(urls.unwrap().words(), ["x"]);
 
     assert_eq!(of("model_store=$$STORE$$/models").model_store, Some("/s/models".into()));
     assert_eq!(of("cors_allowed_origin=a$$b").cors_allowed_origin.as_deref(), Some("a$$b"));

@@ -11,6 +11,7 @@ mod management;
 mod metrics;
 mod prediction_log;
 mod predictions;
+mod remote;
 mod service;
 mod strict;
 mod torchserve;

@@ -44,7 +44,7 @@ fn open(name: &str, version: u64, _folder: &Path, batch: BatchLimits) -> Result<
     model.map_err(|source| LoadError::Worker { name: name.to_owned(), source })
 }
 
-fn loader(store: &Path, by_version: SettingsByVersion) -> Loader {
+pub(crate) fn loader(store: &Path, by_version: SettingsByVersion) -> Loader {
     let config = ModelsConfig {
         embedding_cache_bytes_max: 1_000_000,
         model_store: store.to_owned(),
@@ -78,6 +78,10 @@ impl Managed {
 
     async fn start_with(store: TempDir, by_version: SettingsByVersion, change: impl FnOnce(&mut ServeConfig)) -> Self {
         let loader = loader(store.path(), by_version);
+        Self::start_of(store, loader, change).await
+    }
+
+    pub(crate) async fn start_of(store: TempDir, loader: Loader, change: impl FnOnce(&mut ServeConfig)) -> Self {
         let models = Models::load(loader, Some(store.path().join(".served.json"))).unwrap();
         let key_file = store.path().join("keys/keys.json");
         let fixture = Fixture::start_with(models, |config| {

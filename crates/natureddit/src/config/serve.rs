@@ -4,11 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use natureddit_serve::{Compat, CorsConfig, MetricsMode, PredictionLogConfig, SettingsByVersion};
+use natureddit_serve::{AllowedUrls, Compat, CorsConfig, MetricsMode, PredictionLogConfig, SettingsByVersion};
 
 use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS, SHARE};
 use super::raw::{RawCors, RawManagement, RawMetrics, RawPredictionLog, RawServe, RawTls};
+
+/// What a word of `allowed_urls` must be.
+const ALLOWED_URL: &str = "an http or https address that ends in \"/\", or a regular expression of whole addresses";
 
 /// The checked `[serve]`.
 #[derive(Clone, Debug)]
@@ -59,6 +62,12 @@ pub struct ServeConfig {
     pub explanations_max: usize,
     /// Who must show the inference key.
     pub inference_key: InferenceKey,
+    /// Where model archives may be registered from.
+    pub allowed_urls: AllowedUrls,
+    /// The largest archive that is fetched, in bytes.
+    pub archive_bytes_max: u64,
+    /// The longest an archive may take to come.
+    pub archive_timeout: Duration,
     /// How often the model store, the certificate and the keys are looked at; zero is never.
     pub refresh_interval: Duration,
     /// Who may change the models.
@@ -136,6 +145,7 @@ pub enum TlsConfig {
 
 impl ServeConfig {
     pub(super) fn check(raw: RawServe, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+        const SECOND: Duration = Duration::from_secs(1);
         const MINUTE: Duration = Duration::from_secs(60);
         let at = checker.table("serve");
         let bad_address =
@@ -174,6 +184,10 @@ impl ServeConfig {
             instances_max: at.integer("instances_max", raw.instances_max, 1..=1_024)?,
             explanations_max: at.integer("explanations_max", raw.explanations_max, 1..=1_000)?,
             inference_key: at.one_of("inference_key", &raw.inference_key, &InferenceKey::WORDS)?,
+            allowed_urls: AllowedUrls::new(raw.allowed_urls)
+                .map_err(|error| at.bad("allowed_urls", &error.word, ALLOWED_URL))?,
+            archive_bytes_max: at.integer("archive_bytes_max", raw.archive_bytes_max, BYTES)?,
+            archive_timeout: at.duration("archive_timeout", &raw.archive_timeout, SECOND..=24 * 60 * MINUTE)?,
             refresh_interval: at.duration("refresh_interval", &raw.refresh_interval, Duration::ZERO..=60 * MINUTE)?,
             management: ManagementConfig::check(&raw.management, checker)?,
             cors: cors(raw.cors, checker)?,

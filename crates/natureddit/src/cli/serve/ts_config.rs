@@ -25,9 +25,6 @@ pub(super) fn apply(
     for note in &properties.notes {
         session.output.note(note);
     }
-    if properties.allowed_urls.is_some() {
-        session.output.note("not followed by this version: allowed_urls");
-    }
     for note in follow(&properties, config) {
         session.output.note(&note);
     }
@@ -76,6 +73,7 @@ fn follow(properties: &ConfigProperties, config: &mut Config) -> Vec<String> {
     // With less, the largest body could never be taken.
     serve.bodies_bytes_max = serve.bodies_bytes_max.max(serve.body_bytes_max);
     set(&mut serve.management.model_api, properties.enable_model_api);
+    set(&mut serve.allowed_urls, properties.allowed_urls.clone());
     follow_models(properties, serve)
 }
 
@@ -216,8 +214,12 @@ mod tests {
     #[test]
     fn models_run_as_the_file_says_within_the_limit_of_workers() {
         let mut config = config();
-        let notes = follow(&parse("default_workers_per_model=0\nenable_model_api=false"), &mut config);
+        let notes = follow(
+            &parse("default_workers_per_model=0\nenable_model_api=false\nallowed_urls=https://a.example/.*"),
+            &mut config,
+        );
         assert_eq!((notes.len(), config.serve.workers, config.serve.management.model_api), (0, 1, false));
+        assert_eq!(config.serve.allowed_urls.words(), ["https://a.example/.*"]);
         let text = r#"default_workers_per_model=9
             models={"a": {"1.0": {"minWorkers": 5, "batchSize": 2, "responseTimeout": 7}, "2": {"defaultVersion": true}}}"#;
         let notes = follow(&parse(text), &mut config);
