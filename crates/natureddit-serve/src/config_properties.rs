@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use natureddit_core::fs;
 
+use crate::cors::CorsConfig;
 use crate::metrics::MetricsMode;
 use crate::remote::AllowedUrls;
 
@@ -179,7 +180,7 @@ impl ConfigProperties {
             "job_queue_size" => self.queue_len_max = Some(property.size(QUEUE_LEN)?),
             "default_workers_per_model" => self.workers_per_model = Some(property.size(WORKERS)?),
             "max_request_size" => self.request_bytes_max = Some(property.size(BODY_BYTES)?),
-            "cors_allowed_origin" => self.cors_allowed_origin = Some(property.some_text()?),
+            "cors_allowed_origin" => self.cors_allowed_origin = Some(origin(property)?),
             "cors_allowed_methods" => self.cors_allowed_methods = property.list(),
             "cors_allowed_headers" => self.cors_allowed_headers = property.list(),
             "disable_token_authorization" => self.disable_token_authorization = Some(property.switch()?),
@@ -209,6 +210,12 @@ fn note(Property { place, key, .. }: &Property) -> String {
         (None, Some(nearest)) => format!("{place}: {key} is no key of TorchServe; {nearest} is one"),
         (None, None) => format!("{place}: {key} is no key of TorchServe"),
     }
+}
+
+fn origin(property: &Property) -> Result<String, PropertiesError> {
+    let text = property.some_text()?;
+    CorsConfig::check_origin(&text).map_err(|error| property.bad(error.must_be()))?;
+    Ok(text)
 }
 
 fn allowed_urls(property: &Property, notes: &mut Vec<String>) -> Result<AllowedUrls, PropertiesError> {

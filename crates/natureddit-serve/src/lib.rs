@@ -33,7 +33,7 @@ mod upkeep;
 
 pub use batcher::{BatchError, BatchLimits, Batcher, Reply, SubmitError};
 pub use compat::Compat;
-pub use cors::{CorsConfig, CorsError};
+pub use cors::{CorsConfig, CorsError, OriginError};
 pub use keys::KeyError;
 pub use loaded::{LoadedModel, StartWorker, Worker, WorkerError};
 pub use loader::{LoadError, Loader, ModelsConfig};

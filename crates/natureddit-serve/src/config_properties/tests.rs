@@ -89,6 +89,7 @@ fn every_key_that_is_followed_has_its_place() {
 #[test]
 fn no_known_key_is_called_unknown() {
     let value = |key: &str| match key {
+        "cors_allowed_origin" => "*".to_owned(),
         key if key.ends_with("_address") => "http://127.0.0.1:1".to_owned(),
         "models" => "{}".to_owned(),
         "metrics_mode" => "log".to_owned(),
@@ -230,6 +231,11 @@ fn what_cannot_be_followed_is_refused_with_its_line() {
         refused("private_key_file=k.pem"),
         "config.properties line 1: private_key_file is set without certificate_file"
     );
+    assert_eq!(
+        refused("cors_allowed_origin=https://example.org/"),
+        "config.properties line 1: cors_allowed_origin is \"https://example.org/\" and must be \"*\" or scheme://host[:port], \
+         spelled as browsers do: \"https://example.org\""
+    );
     for bad in ["metrics_mode=x", "response_timeout=0", "max_batch_delay=60001", "job_queue_size=", "model_store="] {
         assert!(refused(bad).starts_with("config.properties line 1: "), "{bad}");
     }
@@ -247,7 +253,7 @@ fn the_environment_is_asked_only_where_the_file_allows_it() {
     assert_eq!(urls.unwrap().words(), ["x"]);
 
     assert_eq!(of("model_store=$$STORE$$/models").model_store, Some("/s/models".into()));
-    assert_eq!(of("cors_allowed_origin=a$$b").cors_allowed_origin.as_deref(), Some("a$$b"));
+    assert_eq!(of("cors_allowed_headers=a$$b").cors_allowed_headers, ["a$$b"]);
     let unset = parse_with("model_store=$$HOME_OF$$/models", &[]).unwrap_err().to_string();
     assert_eq!(unset, "config.properties line 1: model_store names the environment variable HOME_OF, which is not set");
     let secret = parse_with("batch_size=$$SECRET$$", &[("SECRET", "hunter2")]).unwrap_err().to_string();

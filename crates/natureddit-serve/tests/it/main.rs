@@ -2,6 +2,7 @@
 //! decide, and to real ones.
 
 mod bundles;
+mod certificates;
 mod description;
 mod explanations;
 mod fixture;

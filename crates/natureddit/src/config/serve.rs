@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use natureddit_serve::{AllowedUrls, Compat, CorsConfig, MetricsMode, PredictionLogConfig, SettingsByVersion};
+use natureddit_serve::{
+    AllowedUrls, Compat, CorsConfig, MetricsMode, OriginError, PredictionLogConfig, SettingsByVersion,
+};
 
 use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS, SHARE};
@@ -238,12 +240,9 @@ fn cors(raw: RawCors, checker: &Checker<'_>) -> Result<Option<CorsConfig>, Confi
     let at = checker.table("serve.cors");
     let RawCors { allowed_origin, allowed_methods, allowed_headers } = raw;
     let has_header = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !has_header(&allowed_origin) {
-        return Err(at.bad(
-            "allowed_origin",
-            &allowed_origin,
-            "an origin such as \"https://example.org\", \"*\", or empty",
-        ));
+    if !allowed_origin.is_empty() {
+        let bad = |error: OriginError| at.bad("allowed_origin", &allowed_origin, format!("empty, {}", error.must_be()));
+        CorsConfig::check_origin(&allowed_origin).map_err(bad)?;
     }
     let lists = [("allowed_methods", &allowed_methods), ("allowed_headers", &allowed_headers)];
     for (key, words) in lists {
