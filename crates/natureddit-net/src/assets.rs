@@ -12,7 +12,6 @@
 //! | `lock` | held while anything is pulled, so that two processes do not pull the same |
 
 mod cache;
-mod download;
 mod error;
 mod hub;
 mod index;

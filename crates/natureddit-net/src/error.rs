@@ -18,6 +18,12 @@ pub enum NetError {
         /// The text, or what of it may be shown.
         url: String,
     },
+    /// The address is none that the caller allows.
+    #[error("{url} is not an address that is allowed here")]
+    NotAllowed {
+        /// What was asked for, or where that redirects to.
+        url: String,
+    },
     /// The address leads to this machine, a private network or nowhere.
     #[error("{url} leads to {address}, which is not a public address")]
     AddressRefused {
@@ -103,6 +109,7 @@ impl NetError {
         match self {
             Self::Setup(_) => "setup",
             Self::BadUrl { .. } => "bad_url",
+            Self::NotAllowed { .. } => "not_allowed",
             Self::AddressRefused { .. } => "address_refused",
             Self::Connection { .. } => "connection",
             Self::Timeout { .. } => "timeout",

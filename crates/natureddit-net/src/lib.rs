@@ -5,6 +5,7 @@
 
 pub mod assets;
 mod client;
+mod download;
 mod error;
 mod guard;
 mod host_map;
@@ -18,11 +19,12 @@ mod retry;
 mod transfer;
 
 pub use client::{Client, ClientConfig, transport};
+pub use download::{DownloadError, FileDownload};
 pub use error::{NetError, redacted};
 pub use host_map::HostMap;
 pub use masked::{base64, basic_credentials, masked};
 pub use pacing::Pacing;
-pub use request::{Request, UploadMethod};
+pub use request::{JudgeAddress, Request, UploadMethod};
 pub use response::{Download, Response};
 pub use retry::{RateLimit, RetryPolicy};
 pub use transfer::BodySink;

@@ -1,6 +1,8 @@
 //! Requests: what is asked, the redirects it leads to, and when it is repeated.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use natureddit_core::progress::WaitReason;
@@ -37,6 +39,25 @@ pub struct Request {
     read_timeout: Duration,
     redirects_max: usize,
     retries_max: u32,
+    judge: Option<JudgeAddress>,
+}
+
+/// Says of an address whether it may be asked.
+#[derive(Clone)]
+pub struct JudgeAddress(Arc<dyn Fn(&Url) -> bool + Send + Sync>);
+
+impl JudgeAddress {
+    /// Those are allowed of which `allows` says so.
+    #[must_use]
+    pub fn new(allows: impl Fn(&Url) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(allows))
+    }
+}
+
+impl fmt::Debug for JudgeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JudgeAddress")
+    }
 }
 
 /// Who asks. Sent to the server that was named, never to one it redirects to.
@@ -108,6 +129,7 @@ impl Request {
             read_timeout,
             redirects_max,
             retries_max: retry.retries_max,
+            judge: None,
         }
     }
 
@@ -130,6 +152,12 @@ impl Request {
     /// Asks for the body as it is stored, not compressed on the way, so that its length is announced.
     pub fn verbatim(self) -> Self {
         Self { is_verbatim: true, ..self }
+    }
+
+    /// Asks an address only where this allows it: the one that was named, and each that it redirects to. The guard
+    /// judges them as well.
+    pub fn judged_by(self, judge: JudgeAddress) -> Self {
+        Self { judge: Some(judge), ..self }
     }
 
     /// Takes a redirect for the answer.
@@ -268,6 +296,9 @@ impl Request {
         let Inner { guarded, open, named_host, limiter, turns, config, .. } = &*self.client.0;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NetError::BadUrl { url: redacted(url) });
+        }
+        if self.judge.as_ref().is_some_and(|JudgeAddress(allows)| !allows(url)) {
+            return Err(NetError::NotAllowed { url: redacted(url) });
         }
         let open = match self.content {
             Content::File(..) => self.client.0.uploading()?,

@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use natureddit_core::fs;
 
+use crate::cors::CorsConfig;
 use crate::metrics::MetricsMode;
+use crate::remote::AllowedUrls;
 
 pub use error::{PropertiesError, PropertyPlace};
 pub use models::{LoadModels, ModelProperties, NamedModel};
@@ -64,8 +66,6 @@ pub struct ConfigProperties {
     pub workers_per_model: Option<usize>,
     /// `max_request_size`, bytes.
     pub request_bytes_max: Option<usize>,
-    /// `max_response_size`, bytes.
-    pub response_bytes_max: Option<usize>,
     /// `cors_allowed_origin`: without it no other page may ask.
     pub cors_allowed_origin: Option<String>,
     /// `cors_allowed_methods`.
@@ -80,8 +80,8 @@ pub struct ConfigProperties {
     pub enable_metrics_api: Option<bool>,
     /// `metrics_mode`.
     pub metrics_mode: Option<MetricsMode>,
-    /// `allowed_urls`: regular expressions of where models may be registered from.
-    pub allowed_urls: Option<Vec<String>>,
+    /// `allowed_urls`: where models may be registered from.
+    pub allowed_urls: Option<AllowedUrls>,
     /// What the user should know: unknown keys, keys without effect, keys given twice. Each is a line.
     pub notes: Vec<String>,
 }
@@ -180,15 +180,14 @@ impl ConfigProperties {
             "job_queue_size" => self.queue_len_max = Some(property.size(QUEUE_LEN)?),
             "default_workers_per_model" => self.workers_per_model = Some(property.size(WORKERS)?),
             "max_request_size" => self.request_bytes_max = Some(property.size(BODY_BYTES)?),
-            "max_response_size" => self.response_bytes_max = Some(property.size(BODY_BYTES)?),
-            "cors_allowed_origin" => self.cors_allowed_origin = Some(property.some_text()?),
+            "cors_allowed_origin" => self.cors_allowed_origin = Some(origin(property)?),
             "cors_allowed_methods" => self.cors_allowed_methods = property.list(),
             "cors_allowed_headers" => self.cors_allowed_headers = property.list(),
             "disable_token_authorization" => self.disable_token_authorization = Some(property.switch()?),
             "enable_model_api" => self.enable_model_api = Some(property.switch()?),
             "enable_metrics_api" => self.enable_metrics_api = Some(property.switch()?),
             "metrics_mode" => self.metrics_mode = Some(metrics_mode(property)?),
-            "allowed_urls" => self.allowed_urls = Some(property.list()),
+            "allowed_urls" => self.allowed_urls = Some(allowed_urls(property, &mut self.notes)?),
             "keystore" => return Err(PropertiesError::Keystore { place: property.place.clone() }),
             // Looked at together, or before.
             "certificate_file"
@@ -211,6 +210,21 @@ fn note(Property { place, key, .. }: &Property) -> String {
         (None, Some(nearest)) => format!("{place}: {key} is no key of TorchServe; {nearest} is one"),
         (None, None) => format!("{place}: {key} is no key of TorchServe"),
     }
+}
+
+fn origin(property: &Property) -> Result<String, PropertiesError> {
+    let text = property.some_text()?;
+    CorsConfig::check_origin(&text).map_err(|error| property.bad(error.must_be()))?;
+    Ok(text)
+}
+
+fn allowed_urls(property: &Property, notes: &mut Vec<String>) -> Result<AllowedUrls, PropertiesError> {
+    let (files, addresses): (Vec<_>, _) = property.list().into_iter().partition(|word| word.starts_with("file:"));
+    let Property { place, .. } = property;
+    let no_effect = |word| format!("{place}: allowed_urls: {word} has no effect: files are taken from the model store");
+    notes.extend(files.into_iter().map(no_effect));
+    AllowedUrls::new(addresses)
+        .map_err(|error| property.bad(format!("regular expressions or addresses that end in \"/\": {error}")))
 }
 
 fn metrics_mode(property: &Property) -> Result<MetricsMode, PropertiesError> {

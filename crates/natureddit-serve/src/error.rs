@@ -151,6 +151,20 @@ pub(crate) enum ApiError {
     /// A model that is registered is outside of the model store.
     #[error("Relative path is not allowed in url: {0}")]
     RelativePath(String),
+    /// A model is registered from where none may be.
+    #[error("Given URL {0} does not match any allowed URL(s)")]
+    UrlNotAllowed(String),
+    /// A model archive could not be fetched.
+    #[error("Failed to download archive from: {url}: {reason}")]
+    NotFetched {
+        /// From where, without what may be secret in it.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// A model archive of that name is in the model store.
+    #[error("Model file already exists {0}: it can be registered by that name")]
+    ArchiveExists(String),
     /// A model is not one that can be served.
     #[error("the model was refused: {0}")]
     NotLoaded(String),
@@ -215,10 +229,14 @@ impl ApiError {
             | Self::TooManyWorkers { .. }
             | Self::DefaultHasAll { .. } => (StatusCode::BAD_REQUEST, "BadRequestException"),
             Self::NotLoaded(_) => (StatusCode::BAD_REQUEST, "InvalidModelException"),
+            Self::UrlNotAllowed(_) => (StatusCode::BAD_REQUEST, "InvalidArchiveURLException"),
+            Self::NotFetched { .. } => (StatusCode::BAD_REQUEST, "DownloadArchiveException"),
             Self::InvalidKey => (StatusCode::UNAUTHORIZED, "InvalidKeyException"),
             Self::NotFoundAt(_) | Self::RelativePath(_) => (StatusCode::NOT_FOUND, "ModelNotFoundException"),
             Self::NoSuchVersion { .. } => (StatusCode::NOT_FOUND, "ModelVersionNotFoundException"),
-            Self::AlreadyRegistered { .. } => (StatusCode::CONFLICT, "ConflictStatusException"),
+            Self::AlreadyRegistered { .. } | Self::ArchiveExists(_) => {
+                (StatusCode::CONFLICT, "ConflictStatusException")
+            }
             Self::IsDefault(_) => (StatusCode::FORBIDDEN, "InvalidModelVersionException"),
             Self::Busy | Self::QueueFull(_) | Self::ShuttingDown | Self::NoWorker(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
@@ -273,6 +291,9 @@ impl ApiError {
             | Self::TooManyWorkers { .. }
             | Self::NotFoundAt(_)
             | Self::RelativePath(_)
+            | Self::UrlNotAllowed(_)
+            | Self::NotFetched { .. }
+            | Self::ArchiveExists(_)
             | Self::NotLoaded(_)
             | Self::AlreadyRegistered { .. }
             | Self::NoSuchVersion { .. }

@@ -145,7 +145,7 @@ impl Inference {
     ) -> Result<T, ApiError> {
         let begun = Instant::now();
         model.metrics.asked();
-        let answered = self.in_time(answer).await;
+        let answered = self.in_time(model, answer).await;
         match &answered {
             Ok(_) => model.metrics.answered(begun.elapsed()),
             Err(error) => model.metrics.refused(error),
@@ -172,10 +172,14 @@ impl Inference {
         }
     }
 
-    /// Waits for an answer, but not for ever. When the wait is dropped, because the client left or the time is over, the
+    /// Waits for an answer of a model, but not for ever. When the wait is dropped, because the client left or the time is over, the
     /// batcher drops the request too.
-    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
-        let limit = self.limits.response_timeout;
+    async fn in_time<T>(
+        &self,
+        model: &LoadedModel,
+        answer: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let limit = model.response_timeout().unwrap_or(self.limits.response_timeout);
         tokio::time::timeout(limit, answer).await.map_err(|_elapsed| ApiError::ResponseTimeout(limit))?
     }
 }

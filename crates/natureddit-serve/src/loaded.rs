@@ -61,6 +61,8 @@ pub struct LoadedModel {
     workers: Vec<Arc<Worker>>,
     start_worker: Arc<StartWorker>,
     batch: BatchLimits,
+    /// The longest an answer may take; `None`: as the server's limits say.
+    response_timeout: Option<Duration>,
     origin: Origin,
     /// Whose turn it is among workers that are equally busy.
     turn: AtomicUsize,
@@ -129,6 +131,7 @@ impl LoadedModel {
             workers,
             start_worker,
             batch,
+            response_timeout: None,
             origin,
             turn,
             bundle: None,
@@ -164,6 +167,12 @@ impl LoadedModel {
         Self { bundle, ..self }
     }
 
+    /// The same, with another limit on how long an answer may take.
+    #[must_use]
+    pub(crate) fn answering_within(self, response_timeout: Option<Duration>) -> Self {
+        Self { response_timeout, ..self }
+    }
+
     /// The same, from elsewhere.
     #[must_use]
     pub(crate) fn from(self, origin: Origin) -> Self {
@@ -184,7 +193,7 @@ impl LoadedModel {
         let (at, classes, batch) = ((self.name(), self.version), self.classes.clone(), self.batch.clone());
         let (metrics, recall, cache) = (Arc::clone(&self.metrics), Arc::clone(&self.recall), self.cache.clone());
         let scaled = Self::assemble(at, classes, prepare, workers, batch, start_worker, metrics);
-        let scaled = scaled.from(self.origin.clone());
+        let scaled = scaled.from(self.origin.clone()).answering_within(self.response_timeout);
         Ok(Self { is_default: self.is_default, middle: self.middle, bundle: self.bundle, recall, cache, ..scaled })
     }
 
@@ -219,6 +228,10 @@ impl LoadedModel {
 
     pub(crate) fn batch(&self) -> &BatchLimits {
         &self.batch
+    }
+
+    pub(crate) fn response_timeout(&self) -> Option<Duration> {
+        self.response_timeout
     }
 
     pub(crate) fn workers(&self) -> usize {

@@ -10,7 +10,10 @@ use natureddit_model::{
 };
 
 use crate::batcher::{Answers, BatchLimits, Batcher};
+use crate::error::ApiError;
 use crate::loaded::{LoadedModel, Origin, Worker, WorkerError};
+use crate::remote::{ArchiveSource, FetchedArchive, is_address};
+use crate::settings::{Running, SettingsByVersion};
 use crate::store::{BundleFolder, ModelChoice, StoreError, find_bundles};
 
 /// Which models are loaded, and how they run.
@@ -26,6 +29,10 @@ pub struct ModelsConfig {
     pub embedding_cache_bytes_max: usize,
     /// How requests to a model are gathered.
     pub batch: BatchLimits,
+    /// The workers of each model, each with a copy of it.
+    pub workers: usize,
+    /// What is set for single versions in the place of this.
+    pub by_version: SettingsByVersion,
     /// Whether predictions hold the features they were made from, for the prediction log.
     pub keep_features: bool,
     /// The most workers a model may be scaled to.
@@ -67,6 +74,7 @@ type Open = dyn Fn(&BundleFolder, BatchLimits) -> Result<LoadedModel, LoadError>
 pub struct Loader {
     pub(crate) config: ModelsConfig,
     open: Arc<Open>,
+    archives: ArchiveSource,
 }
 
 impl Loader {
@@ -74,7 +82,8 @@ impl Loader {
     #[must_use]
     pub fn new(config: ModelsConfig, runtime: Runtime) -> Self {
         let how = config.clone();
-        Self { config, open: Arc::new(move |bundle, batch| open(bundle, batch, &how, &runtime)) }
+        let open = move |bundle: &BundleFolder, batch| open(bundle, batch, &how, &runtime);
+        Self { config, open: Arc::new(open), archives: ArchiveSource::none() }
     }
 
     /// Makes models in another way, from their name, version and folder: for tests, whose models need no weights.
@@ -84,7 +93,21 @@ impl Loader {
         open: impl Fn(&str, u64, &Path, BatchLimits) -> Result<LoadedModel, LoadError> + Send + Sync + 'static,
     ) -> Self {
         let open = move |bundle: &BundleFolder, batch| open(&bundle.name, bundle.version, &bundle.folder, batch);
-        Self { config, open: Arc::new(open) }
+        Self { config, open: Arc::new(open), archives: ArchiveSource::none() }
+    }
+
+    /// The same, with archives from elsewhere that may be registered.
+    #[must_use]
+    pub fn fetching(self, archives: ArchiveSource) -> Self {
+        Self { archives, ..self }
+    }
+
+    /// The archive at an address; `None` where what is to be registered is no address.
+    ///
+    /// # Errors
+    /// When it is not allowed, is there already or does not come.
+    pub(crate) fn fetched(&self, url: &str) -> Result<Option<FetchedArchive>, ApiError> {
+        is_address(url).then(|| self.archives.fetch(url, &self.config.model_store)).transpose()
     }
 
     /// Loads the models that are chosen. Reads and checks whole bundles: not for an async thread.
@@ -93,21 +116,38 @@ impl Loader {
     /// When one of them is not found or its bundle is refused: a server with a part of its models is not wanted.
     pub fn load_all(&self) -> Result<Vec<LoadedModel>, LoadError> {
         let bundles = find_bundles(&self.config.model_store, &self.config.choices)?;
-        bundles.iter().map(|bundle| self.load(bundle, self.config.batch.clone(), true)).collect()
+        bundles.iter().map(|bundle| self.load(bundle, self.running(bundle), true)).collect()
+    }
+
+    /// How a model runs of which nothing else is said.
+    pub(crate) fn running(&self, bundle: &BundleFolder) -> Running {
+        let ModelsConfig { batch, workers, .. } = &self.config;
+        self.set_above(bundle, Running { batch: batch.clone(), workers: *workers, response_timeout: None })
+    }
+
+    /// How a model runs that would run so if nothing were set for its version.
+    pub(crate) fn set_above(&self, bundle: &BundleFolder, running: Running) -> Running {
+        let set = self.config.by_version.get(&bundle.name).and_then(|versions| versions.get(&bundle.version));
+        set.map_or(running.clone(), |set| set.above(running))
     }
 
     /// Loads one model, as [`Self::load_all`] does.
     ///
     /// # Errors
-    /// When its bundle is refused.
+    /// When its bundle is refused, or one of its workers does not start.
     pub(crate) fn load(
         &self,
         bundle: &BundleFolder,
-        batch: BatchLimits,
+        running: Running,
         at_startup: bool,
     ) -> Result<LoadedModel, LoadError> {
         let begun = Instant::now();
-        let loaded = (self.open)(bundle, batch)?;
+        let Running { batch, workers, response_timeout } = running;
+        let mut loaded = (self.open)(bundle, batch)?.answering_within(response_timeout);
+        if workers != loaded.workers() {
+            let not_started = |source| LoadError::Worker { name: bundle.name.clone(), source };
+            loaded = loaded.scaled(workers).map_err(not_started)?;
+        }
         let load_time = Some(begun.elapsed());
         tracing::info!(model = bundle.name, version = bundle.version, "model loaded");
         let loaded_at = self.config.clock.now();

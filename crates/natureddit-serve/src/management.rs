@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
@@ -20,7 +20,7 @@ use crate::access::{self, Access};
 use crate::error::ApiError;
 use crate::inference::Inference;
 use crate::keys::{AccessKeys, KeyKind};
-use crate::models::{Registration, TrafficChange};
+use crate::models::{Registered, Registration, TrafficChange};
 use crate::registry::Traffic;
 use crate::reply;
 
@@ -32,13 +32,20 @@ struct Management {
     inference: Arc<Inference>,
     /// What clients must show; `None` where nobody must show anything.
     keys: Option<Arc<AccessKeys>>,
+    /// Whether models are neither registered nor unregistered here.
+    models_fixed: bool,
 }
 
 type Shared = State<Arc<Management>>;
 
 /// The routes.
-pub(crate) fn router(inference: Arc<Inference>, keys: Option<Arc<AccessKeys>>, access: Arc<Access>) -> Router {
-    let management = Arc::new(Management { inference, keys });
+pub(crate) fn router(
+    inference: Arc<Inference>,
+    keys: Option<Arc<AccessKeys>>,
+    models_fixed: bool,
+    access: Arc<Access>,
+) -> Router {
+    let management = Arc::new(Management { inference, keys, models_fixed });
     Router::new()
         .route("/models", get(list).post(register))
         .route("/models/{model}", get(describe).put(scale).delete(unregister))
@@ -57,6 +64,10 @@ pub(crate) fn router(inference: Arc<Inference>, keys: Option<Arc<AccessKeys>>, a
 async fn need_key(State(management): Shared, request: Request, next: Next) -> Response {
     let shown = management.keys.as_ref().map_or(Ok(()), |keys| keys.check(KeyKind::Management, request.headers()));
     match shown {
+        // As TorchServe without its model API: what there is can be looked at and scaled.
+        Ok(()) if management.models_fixed && [Method::POST, Method::DELETE].contains(request.method()) => {
+            ApiError::MethodNotAllowed.into_response()
+        }
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
@@ -197,6 +208,7 @@ struct RegisterQuery {
     model_name: Option<String>,
     batch_size: Option<usize>,
     max_batch_delay: Option<u64>,
+    response_timeout: Option<u64>,
     initial_workers: Option<usize>,
     synchronous: Option<bool>,
 }
@@ -208,21 +220,24 @@ async fn register(
     let wanted = parameters(query)?;
     let url = wanted.url.filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| ApiError::Parameter("Parameter url is required.".to_owned()))?;
-    if wanted.batch_size == Some(0) {
-        return Err(ApiError::Parameter("batch_size must be at least 1".to_owned()));
+    let at_least_1 =
+        [("batch_size", wanted.batch_size == Some(0)), ("response_timeout", wanted.response_timeout == Some(0))];
+    if let Some((parameter, _)) = at_least_1.iter().find(|(_, is_0)| *is_0) {
+        return Err(ApiError::Parameter(format!("{parameter} must be at least 1")));
     }
-    let workers = wanted.initial_workers.unwrap_or(1);
     let registration = Registration {
         url,
         name: wanted.model_name,
         batch_size: wanted.batch_size,
         batch_delay: wanted.max_batch_delay.map(Duration::from_millis),
-        workers,
+        response_timeout: wanted.response_timeout.map(Duration::from_secs),
+        workers: wanted.initial_workers,
     };
     if wanted.synchronous == Some(false) {
         return Ok(in_background(management, move |inference| inference.models.register(&registration).map(drop)));
     }
-    let (name, version) = change(management, move |inference| inference.models.register(&registration)).await?;
+    let registered = change(management, move |inference| inference.models.register(&registration)).await?;
+    let Registered { name, version, workers } = registered;
     Ok(done(format!("Model \"{name}\" Version: {version} registered with {workers} initial workers")))
 }
 

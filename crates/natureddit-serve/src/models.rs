@@ -12,7 +12,9 @@ use crate::error::ApiError;
 use crate::loaded::LoadedModel;
 use crate::loader::{LoadError, Loader};
 use crate::registry::{Registry, Share, Traffic, Versions};
+use crate::remote::FetchedArchive;
 use crate::saved::{Saved, SavedModel, SavedVersion};
+use crate::settings::{Running, VersionSettings};
 use crate::store::{BundleFolder, ModelChoice, StoreError, default_bundles, find_bundle};
 
 /// The models of a server.
@@ -40,12 +42,20 @@ struct Seen {
 /// What is registered.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
-    /// `name`, `name/version` or an archive in the model store.
+    /// `name`, `name/version` or an archive in the model store; or the address of an archive.
     pub(crate) url: String,
     /// Another name than its own.
     pub(crate) name: Option<String>,
     pub(crate) batch_size: Option<usize>,
     pub(crate) batch_delay: Option<Duration>,
+    pub(crate) response_timeout: Option<Duration>,
+    pub(crate) workers: Option<usize>,
+}
+
+/// What became of it.
+pub(crate) struct Registered {
+    pub(crate) name: String,
+    pub(crate) version: u64,
     pub(crate) workers: usize,
 }
 
@@ -66,7 +76,9 @@ impl Models {
     pub fn load(loader: Loader, saved: Option<PathBuf>) -> Result<Self, LoadError> {
         if !loader.config.choices.is_empty() {
             let registry = Registry::new(loader.load_all()?);
-            return Ok(Self { registry, loader: Some(loader), ..Self::default() });
+            let models = Self { registry, loader: Some(loader), ..Self::default() };
+            models.follow_settings();
+            return Ok(models);
         }
         let before = saved.as_deref().map(Saved::read).transpose();
         let before = before.unwrap_or_else(|error| {
@@ -75,6 +87,7 @@ impl Models {
         });
         let models = Self { loader: Some(loader), saved, ..Self::default() };
         models.start(before.flatten().unwrap_or_default())?;
+        models.follow_settings();
         Ok(models)
     }
 
@@ -121,21 +134,31 @@ impl Models {
         Ok(())
     }
 
+    /// Makes those versions the default for which that is set.
+    fn follow_settings(&self) {
+        let Some(loader) = &self.loader else { return };
+        let set = loader.config.by_version.iter();
+        for (model, version, set) in set.flat_map(|(model, set)| set.iter().map(move |(at, set)| (model, *at, set))) {
+            let served = self.registry.versions(model);
+            if !served.is_ok_and(|versions| versions.loaded.contains_key(&version)) {
+                tracing::warn!(model, version, "what is set for this version waits until it is registered");
+            } else if set.is_default {
+                let _ = self.registry.set_default(model, version);
+            }
+        }
+    }
+
     /// Loads what was served under a name, as far as it is there.
     fn restore(&self, loader: &Loader, name: &str, before: &SavedModel) {
         for version in &before.versions {
-            let batch = BatchLimits {
-                batch_size_max: version.batch_size,
-                batch_delay_max: Duration::from_millis(version.batch_delay_ms),
-                ..loader.config.batch.clone()
-            };
             let loaded = bundle_at(loader, &version.url, Some(name)).and_then(|bundle| {
                 // An archive may be another version's now.
                 if bundle.version != version.version {
                     return Err(ApiError::NotFoundAt(version.url.clone()));
                 }
-                let model = loader.load(&bundle, batch, true).map_err(ApiError::from)?;
-                with_workers(model, version.workers, loader)
+                let running = loader.set_above(&bundle, saved_running(version, &loader.config.batch));
+                check_workers(running.workers, loader)?;
+                loader.load(&bundle, running, true).map_err(ApiError::from)
             });
             match loaded {
                 Ok(model) => drop(self.registry.register(model)),
@@ -188,7 +211,7 @@ impl Models {
         let served = self.registry.versions(&bundle.name);
         if !served.is_ok_and(|versions| versions.loaded.contains_key(&bundle.version)) {
             // Only who holds the lock registers, so it is not there meanwhile.
-            let _ = self.registry.register(loader.load(bundle, loader.config.batch.clone(), true)?);
+            let _ = self.registry.register(loader.load(bundle, loader.running(bundle), true)?);
         }
         Ok(())
     }
@@ -215,25 +238,28 @@ impl Models {
     ///
     /// # Errors
     /// When it is not found, refused or there already.
-    pub(crate) fn register(&self, wanted: &Registration) -> Result<(String, u64), ApiError> {
+    pub(crate) fn register(&self, wanted: &Registration) -> Result<Registered, ApiError> {
         let loader = self.loader()?;
+        // Meanwhile others change something.
+        let fetched = loader.fetched(&wanted.url)?;
         let mut seen = self.lock();
-        let bundle = bundle_at(loader, &wanted.url, wanted.name.as_deref())?;
+        let bundle = match &fetched {
+            Some(fetched) => named(fetched.bundle(&loader.config.model_store)?, wanted.name.as_deref())?,
+            None => bundle_at(loader, &wanted.url, wanted.name.as_deref())?,
+        };
         let (name, version) = (bundle.name.clone(), bundle.version);
         if self.registry.versions(&name).is_ok_and(|versions| versions.loaded.contains_key(&version)) {
             return Err(ApiError::AlreadyRegistered { model: name, version });
         }
-        let defaults = loader.config.batch.clone();
-        let batch = BatchLimits {
-            batch_size_max: wanted.batch_size.unwrap_or(defaults.batch_size_max),
-            batch_delay_max: wanted.batch_delay.unwrap_or(defaults.batch_delay_max),
-            ..defaults
-        };
-        let model = with_workers(loader.load(&bundle, batch, false)?, wanted.workers, loader)?;
+        let running = wanted.settings().above(loader.running(&bundle));
+        let workers = running.workers;
+        check_workers(workers, loader)?;
+        let model = loader.load(&bundle, running, false)?;
+        fetched.map_or(Ok(()), FetchedArchive::keep)?;
         self.registry.register(model)?;
         seen.unregistered.remove(&name);
         self.save(&seen);
-        Ok((name, version))
+        Ok(Registered { name, version, workers })
     }
 
     /// Takes a version, or all versions of a name, out of service.
@@ -319,6 +345,20 @@ impl Models {
     }
 }
 
+impl Registration {
+    /// What it says of the version: above what was set for it before.
+    fn settings(&self) -> VersionSettings {
+        VersionSettings {
+            // The first of a name is, and a later one when it is made so.
+            is_default: false,
+            batch_size_max: self.batch_size,
+            batch_delay_max: self.batch_delay,
+            response_timeout: self.response_timeout,
+            workers: self.workers,
+        }
+    }
+}
+
 /// What becomes of the share of a version; `None` leaves it as it is, 0 ends it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TrafficChange {
@@ -355,7 +395,8 @@ fn saved_model(versions: &Versions, store_default: Option<u64>) -> SavedModel {
         url: model.origin().url.clone(),
         workers: model.workers(),
         batch_size: model.batch().batch_size_max,
-        batch_delay_ms: u64::try_from(model.batch().batch_delay_max.as_millis()).unwrap_or(u64::MAX),
+        batch_delay_ms: milliseconds(model.batch().batch_delay_max),
+        response_timeout_ms: model.response_timeout().map(milliseconds),
     };
     SavedModel {
         default: versions.default,
@@ -365,12 +406,21 @@ fn saved_model(versions: &Versions, store_default: Option<u64>) -> SavedModel {
     }
 }
 
-fn with_workers(model: LoadedModel, workers: usize, loader: &Loader) -> Result<LoadedModel, ApiError> {
-    check_workers(workers, loader)?;
-    if workers == 1 {
-        return Ok(model);
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How a version ran before; what of it is not written down is as for all.
+fn saved_running(version: &SavedVersion, defaults: &BatchLimits) -> Running {
+    Running {
+        batch: BatchLimits {
+            batch_size_max: version.batch_size,
+            batch_delay_max: Duration::from_millis(version.batch_delay_ms),
+            ..defaults.clone()
+        },
+        workers: version.workers,
+        response_timeout: version.response_timeout_ms.map(Duration::from_millis),
     }
-    model.scaled(workers).map_err(|e| ApiError::NotLoaded(e.to_string()))
 }
 
 fn check_workers(workers: usize, loader: &Loader) -> Result<(), ApiError> {
@@ -393,6 +443,11 @@ fn bundle_at(loader: &Loader, url: &str, name: Option<&str>) -> Result<BundleFol
             not_found()
         }
     })?;
+    named(found, name)
+}
+
+/// It under a name, or else under its own.
+fn named(found: BundleFolder, name: Option<&str>) -> Result<BundleFolder, ApiError> {
     let name = name.unwrap_or(&found.name);
     if !natureddit_core::is_plain_name(name) {
         return Err(ApiError::Parameter(format!("model_name must be {}", natureddit_core::PLAIN_NAME)));

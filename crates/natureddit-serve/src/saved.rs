@@ -43,6 +43,9 @@ pub(crate) struct SavedVersion {
     pub(crate) workers: usize,
     pub(crate) batch_size: usize,
     pub(crate) batch_delay_ms: u64,
+    /// The longest an answer may take, where that is not as for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) response_timeout_ms: Option<u64>,
 }
 
 /// Why the file is of no use.

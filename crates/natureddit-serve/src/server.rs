@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use natureddit_core::Clock;
+use natureddit_core::{Clock, ContentHash};
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::access::Access;
@@ -78,6 +78,8 @@ pub struct ControlConfig {
     pub management_address: Option<SocketAddr>,
     /// Whether that needs a key.
     pub management_key: bool,
+    /// Whether models are neither registered nor unregistered there.
+    pub models_fixed: bool,
     /// The file of the keys that clients show, made where it is missing; `None` asks nobody for a key.
     pub key_file: Option<PathBuf>,
     /// Whether predictions need a key as well.
@@ -151,7 +153,7 @@ impl Server {
         let cors = CorsHeaders::new(config.cors.as_ref())?;
         let access = Access::new(Arc::clone(&responses), cors).map_err(ServeError::Randomness)?;
         let access = Arc::new(access);
-        let Files { tls, keys, host, prediction_log } = Files::read(&config).await?;
+        let Files { tls_seen, tls, keys, host, prediction_log } = Files::read(&config).await?;
         let inference_keys = keys.clone().filter(|_| config.control.inference_key);
         let inference = Inference::new(models, inference_keys, prediction_log, &config);
         let inference = Arc::new(inference);
@@ -159,15 +161,19 @@ impl Server {
         let app = inference::router(Arc::clone(&inference), Arc::clone(&access));
         let predictions = port.open(predictions, app)?;
         let management_keys = keys.clone().filter(|_| config.control.management_key);
-        let manage =
-            |listener| port.open(listener, management::router(Arc::clone(&inference), management_keys, access));
+        let models_fixed = config.control.models_fixed;
+        let manage = |listener| {
+            port.open(listener, management::router(Arc::clone(&inference), management_keys, models_fixed, access))
+        };
         let management = management.map(manage).transpose()?;
         let told = Arc::new(Metrics { inference: Arc::clone(&inference), responses, door: port.door, host });
         let log = (config.metrics.mode == MetricsMode::Log).then(|| metrics::log_every_so_often(Arc::clone(&told)));
         let metrics = metrics.map(|listener| open_metrics(listener, told, &config, &tls, &keys)).transpose()?;
         let upkeep = config.control.refresh_interval.map(|interval| {
-            let files = config.tls.clone().zip(tls);
-            upkeep::start(interval, Arc::clone(&inference), keys, files, config.clock.clone())
+            let certificate = config.tls.clone().zip(tls_seen).zip(tls).map(|((files, seen), served)| {
+                upkeep::Certificate { files, seen, served, clock: config.clock.clone() }
+            });
+            upkeep::start(interval, Arc::clone(&inference), keys, certificate)
         });
         let tasks = upkeep.into_iter().chain(log).collect();
         Ok(Self { predictions, management, metrics, inference, tasks, drain_timeout: config.drain_timeout })
@@ -228,6 +234,7 @@ impl Drop for Server {
 
 /// What is read before anything is served.
 struct Files {
+    tls_seen: Option<[Option<ContentHash>; 2]>,
     tls: Option<RustlsConfig>,
     keys: Option<Arc<AccessKeys>>,
     host: Host,
@@ -238,11 +245,14 @@ impl Files {
     async fn read(config: &ServeConfig) -> Result<Self, ServeError> {
         let config = config.clone();
         tokio::task::spawn_blocking(move || {
+            // Before they are read: what is put there meanwhile is noticed at the first look.
+            let tls_seen = config.tls.as_ref().map(tls::content);
             let tls = config.tls.map(|files| tls::read_tls(&files, &config.clock)).transpose()?;
             let key_file = config.control.key_file;
             let keys = key_file.map(|path| AccessKeys::open(&path, config.clock.clone())).transpose()?;
             let log = config.prediction_log.as_ref();
             Ok(Self {
+                tls_seen,
                 tls: tls.map(|tls| RustlsConfig::from_config(Arc::new(tls))),
                 keys: keys.map(Arc::new),
                 host: Host::new(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use natureddit_core::Clock;
 use natureddit_core::fs::{self, FsError};
+use natureddit_core::{Clock, ContentHash};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
@@ -99,6 +99,15 @@ pub(crate) fn read_tls(files: &TlsFiles, clock: &Clock) -> Result<ServerConfig, 
         tracing::warn!(certificate = %certificate.display(), "{warning}");
     }
     Ok(config)
+}
+
+/// What the two files hold at this moment, to be compared; `None` for one that cannot be read.
+pub(crate) fn content(files: &TlsFiles) -> [Option<ContentHash>; 2] {
+    let paths = match files {
+        TlsFiles::Given { certificate, key } => [certificate.clone(), key.clone()],
+        TlsFiles::SelfSigned { folder, .. } => [CERTIFICATE_FILE, self_signed::KEY_FILE].map(|name| folder.join(name)),
+    };
+    paths.map(|path| fs::read(&path).ok().map(|bytes| ContentHash::of(&bytes)))
 }
 
 /// What to say about a certificate that clients refuse or soon will.

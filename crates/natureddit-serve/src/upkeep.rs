@@ -1,11 +1,10 @@
 //! What a server looks after while it runs: keys and certificate that were renewed, and the model store's defaults.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
-use natureddit_core::{Clock, fs};
+use natureddit_core::{Clock, ContentHash};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -18,21 +17,20 @@ pub(crate) fn start(
     every: Duration,
     inference: Arc<Inference>,
     keys: Option<Arc<AccessKeys>>,
-    tls: Option<(TlsFiles, RustlsConfig)>,
-    clock: Clock,
+    certificate: Option<Certificate>,
 ) -> AbortHandle {
-    let certificate = tls.map(|(files, served)| Arc::new(Certificate { files, served, clock }));
+    let mut seen = certificate.as_ref().map(|certificate| certificate.seen);
+    let certificate = certificate.map(Arc::new);
     let task = tokio::spawn(async move {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = None;
         loop {
             ticks.tick().await;
             let (inference, keys, certificate) = (Arc::clone(&inference), keys.clone(), certificate.clone());
             let looked = tokio::task::spawn_blocking(move || {
                 keys.inspect(|keys| keys.refresh());
                 inference.models.follow_store();
-                certificate.map_or(seen, |certificate| certificate.refresh(seen))
+                certificate.zip(seen).map(|(certificate, seen)| certificate.refresh(seen))
             });
             match looked.await {
                 Ok(now) => seen = now,
@@ -44,18 +42,23 @@ pub(crate) fn start(
 }
 
 /// The certificate that is served and the files it comes from.
-struct Certificate {
-    files: TlsFiles,
-    served: RustlsConfig,
-    clock: Clock,
+pub(crate) struct Certificate {
+    pub(crate) files: TlsFiles,
+    /// What was in them before they were read for the first time: what is put there since is another content.
+    pub(crate) seen: Seen,
+    pub(crate) served: RustlsConfig,
+    pub(crate) clock: Clock,
 }
+
+/// The contents of the two files. Not their times: those of files that are copied or moved into place may be of any age.
+type Seen = [Option<ContentHash>; 2];
 
 impl Certificate {
     /// Serves the files anew when they are others than they were; connections that are open stay as they are. Gives what
     /// was seen of them.
-    fn refresh(&self, seen: Option<SystemTime>) -> Option<SystemTime> {
-        let now = self.modified();
-        if seen.is_none() || now == seen {
+    fn refresh(&self, seen: Seen) -> Seen {
+        let now = tls::content(&self.files);
+        if now == seen {
             return now;
         }
         match tls::read_tls(&self.files, &self.clock) {
@@ -63,18 +66,9 @@ impl Certificate {
                 self.served.reload_from_config(Arc::new(config));
                 tracing::info!("the certificate was read again");
             }
-            // The two files may be in the middle of being replaced: the next look sees them whole.
+            // The two files may be in the middle of being replaced: they are others again when that is done.
             Err(error) => tracing::warn!("the certificate stays as it was: {error}"),
         }
         now
-    }
-
-    /// When the later of the two files was written.
-    fn modified(&self) -> Option<SystemTime> {
-        let modified = |path: &Path| fs::metadata(path).ok()?.modified().ok();
-        match &self.files {
-            TlsFiles::Given { certificate, key } => modified(certificate).max(modified(key)),
-            TlsFiles::SelfSigned { folder, .. } => modified(&folder.join(tls::CERTIFICATE_FILE)),
-        }
     }
 }

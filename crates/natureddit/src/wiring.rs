@@ -1,5 +1,6 @@
 //! The one place that turns settings into the libraries' own.
 
+mod archives;
 mod encoders;
 mod server;
 
@@ -34,6 +35,7 @@ use natureddit_pipeline::training_graph::TrainingConfig;
 use natureddit_pipeline::{MetadataLocation, Runner};
 use url::{Host, Url};
 
+pub(crate) use archives::archive_source;
 pub(crate) use server::{server_exam, server_program};
 
 pub(crate) use self::encoders::{encoders, missing_repos, training_assets};

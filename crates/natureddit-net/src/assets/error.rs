@@ -9,7 +9,7 @@ use std::time::Duration;
 use natureddit_core::fs::FsError;
 use natureddit_core::{Asset, ContentHash};
 
-use crate::NetError;
+use crate::{DownloadError, NetError};
 
 /// Why an asset could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -264,6 +264,18 @@ pub enum SourceError {
     /// The cache cannot be written.
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl From<DownloadError> for SourceError {
+    fn from(error: DownloadError) -> Self {
+        match error {
+            DownloadError::Net(error) => Self::Net(error),
+            DownloadError::Status { status } => Self::Status { status },
+            DownloadError::CutOff { bytes, bytes_expected } => Self::CutOff { bytes, bytes_expected },
+            DownloadError::TooLong { bytes_expected } => Self::TooLong { bytes_expected },
+            DownloadError::Fs(error) => Self::Fs(error),
+        }
+    }
 }
 
 impl SourceError {

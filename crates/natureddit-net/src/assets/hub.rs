@@ -6,9 +6,8 @@ use natureddit_core::Progress;
 
 use super::blocking;
 use super::cache::Entry;
-use super::download::{Wanted, download};
 use super::error::SourceError;
-use crate::Client;
+use crate::{Client, FileDownload};
 
 /// Fetches the file, from where a run before stopped.
 pub(super) async fn fetch(
@@ -18,8 +17,7 @@ pub(super) async fn fetch(
     progress: &Progress,
 ) -> Result<PathBuf, SourceError> {
     let what = format!("pulling {}", entry.name);
-    let wanted = Wanted { what: &what, partial: entry.partial(), bytes: Some(entry.bytes) };
-    download(client, url, &wanted, progress).await?;
+    FileDownload::of_asset(&what, entry.partial(), Some(entry.bytes)).run(client, url, progress).await?;
     let entry = entry.clone();
     blocking(move || entry.accept()).await
 }

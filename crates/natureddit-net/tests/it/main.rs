@@ -3,5 +3,6 @@
 mod api;
 mod assets;
 mod client;
+mod download;
 mod server;
 mod upload;

@@ -1,7 +1,7 @@
 //! The keys that TorchServe knows, and which of them do nothing here.
 
 /// Keys that are followed.
-pub(super) const FOLLOWED: [&str; 24] = [
+pub(super) const FOLLOWED: [&str; 23] = [
     "allowed_urls",
     "batch_size",
     "certificate_file",
@@ -19,7 +19,6 @@ pub(super) const FOLLOWED: [&str; 24] = [
     "management_address",
     "max_batch_delay",
     "max_request_size",
-    "max_response_size",
     "metrics_address",
     "metrics_mode",
     "model_store",
@@ -39,7 +38,7 @@ const OWN_METRICS: &str = "which metrics there are is fixed";
 const NO_SEQUENCES: &str = "there are no requests in sequence";
 
 /// Keys that are accepted and do nothing, with the reason.
-pub(super) const WITHOUT_EFFECT: [(&str, &str); 51] = [
+pub(super) const WITHOUT_EFFECT: [(&str, &str); 52] = [
     ("async_logging", "the log is never waited for"),
     ("blacklist_env_vars", NO_PYTHON),
     ("cpp_log_config", "there is no C++ backend"),
@@ -68,6 +67,7 @@ pub(super) const WITHOUT_EFFECT: [(&str, &str); 51] = [
     ("keystore_pass", "key stores of Java are not read"),
     ("keystore_type", "key stores of Java are not read"),
     ("limit_max_image_pixels", "model.image_pixels_max of natureddit.toml always holds"),
+    ("max_response_size", "answers are short, for serve.instances_max and model.title_bytes_max bound them"),
     ("metric_time_interval", OWN_METRICS),
     ("metrics_config", OWN_METRICS),
     ("metrics_format", OWN_METRICS),

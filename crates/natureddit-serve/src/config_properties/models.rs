@@ -94,9 +94,7 @@ pub struct ModelProperties {
     /// `responseTimeout`, seconds.
     pub response_timeout: Option<Duration>,
     /// `minWorkers`.
-    pub workers_min: Option<usize>,
-    /// `maxWorkers`.
-    pub workers_max: Option<usize>,
+    pub workers: Option<usize>,
 }
 
 /// By name and version.
@@ -123,7 +121,13 @@ pub(super) fn read(property: &Property, notes: &mut Vec<String>) -> Result<PerMo
             })?;
             let at = format!("models: {name} {version}");
             let found = one(property, &at, object(fields)?, notes)?;
-            models.entry(name.clone()).or_default().insert(number, found);
+            let versions = models.entry(name.clone()).or_default();
+            if found.is_default && versions.values().any(|version: &ModelProperties| version.is_default) {
+                let part =
+                    Property { key: format!("{at} defaultVersion"), written: true.to_string(), ..property.clone() };
+                return Err(part.bad("that of one version alone"));
+            }
+            versions.insert(number, found);
         }
     }
     Ok(models)
@@ -136,6 +140,7 @@ fn one(
     notes: &mut Vec<String>,
 ) -> Result<ModelProperties, PropertiesError> {
     let mut found = ModelProperties::default();
+    let mut workers_max = None;
     for (field, value) in fields {
         // A number or a switch in quotes is taken as well.
         let written = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -147,18 +152,24 @@ fn one(
             "batchSize" => found.batch_size = size(BATCH_SIZE)?,
             "maxBatchDelay" => found.batch_delay_max = Some(part.milliseconds(DELAY_MILLISECONDS)?),
             "responseTimeout" => found.response_timeout = Some(part.seconds(RESPONSE_SECONDS)?),
-            "minWorkers" => found.workers_min = size(WORKERS)?,
-            "maxWorkers" => found.workers_max = size(WORKERS)?,
-            // Where it comes from is said by load_models.
-            "marName" => {}
+            "minWorkers" => found.workers = size(WORKERS)?,
+            "maxWorkers" => workers_max = size(WORKERS)?,
+            "marName" => {
+                notes.push(format!("{}: {at}: marName has no effect: load_models names files", property.place));
+            }
             _ => notes.push(format!("{}: {at}: {field} has no effect here", property.place)),
         }
     }
-    if let (Some(min), Some(max)) = (found.workers_min, found.workers_max)
-        && min > max
-    {
-        let part = Property { key: format!("{at} maxWorkers"), written: max.to_string(), ..property.clone() };
-        return Err(part.bad(format!("at least minWorkers, {min}")));
+    match (found.workers, workers_max) {
+        (Some(min), Some(max)) if min > max => {
+            let part = Property { key: format!("{at} maxWorkers"), written: max.to_string(), ..property.clone() };
+            Err(part.bad(format!("at least minWorkers, {min}")))
+        }
+        (min, Some(max)) if min != Some(max) => {
+            let why = "workers are those of minWorkers until a model is scaled";
+            notes.push(format!("{}: {at}: maxWorkers has no effect: {why}", property.place));
+            Ok(found)
+        }
+        _ => Ok(found),
     }
-    Ok(found)
 }

@@ -50,10 +50,10 @@ fn every_key_that_is_followed_has_its_place() {
         "inference_address : https://127.0.0.1:8443\ncertificate_file = tls/c.pem\nprivate_key_file=/k.pem\n\
          model_store model-store\nload_models=a.mar, b=b.mar,c = sub/c\nbatch_size=4\nmax_batch_delay=50\n\
          response_timeout=10\ndefault_response_timeout=90\njob_queue_size=7\ndefault_workers_per_model=2\n\
-         max_request_size=1000\nmax_response_size=2000\ncors_allowed_origin=https://example.org\n\
+         max_request_size=1000\ncors_allowed_origin=https://example.org\n\
          cors_allowed_methods=GET, POST\ncors_allowed_headers=X-A\ndisable_token_authorization=true\n\
          enable_model_api=false\nenable_metrics_api=True\nmetrics_mode=prometheus\n\
-         allowed_urls=https://a.example/.*,file:///models/.*\n",
+         allowed_urls=https://a.example/.*,https://b.example/\n",
     );
     let text = str::to_owned;
     let expected = ConfigProperties {
@@ -71,7 +71,6 @@ fn every_key_that_is_followed_has_its_place() {
         queue_len_max: Some(7),
         workers_per_model: Some(2),
         request_bytes_max: Some(1000),
-        response_bytes_max: Some(2000),
         cors_allowed_origin: Some(text("https://example.org")),
         cors_allowed_methods: vec![text("GET"), text("POST")],
         cors_allowed_headers: vec![text("X-A")],
@@ -79,7 +78,7 @@ fn every_key_that_is_followed_has_its_place() {
         enable_model_api: Some(false),
         enable_metrics_api: Some(true),
         metrics_mode: Some(MetricsMode::Prometheus),
-        allowed_urls: Some(vec![text("https://a.example/.*"), text("file:///models/.*")]),
+        allowed_urls: Some(AllowedUrls::new([text("https://a.example/.*"), text("https://b.example/")]).unwrap()),
         ..ConfigProperties::default()
     };
     assert_eq!(found, expected);
@@ -90,6 +89,7 @@ fn every_key_that_is_followed_has_its_place() {
 #[test]
 fn no_known_key_is_called_unknown() {
     let value = |key: &str| match key {
+        "cors_allowed_origin" => "*".to_owned(),
         key if key.ends_with("_address") => "http://127.0.0.1:1".to_owned(),
         "models" => "{}".to_owned(),
         "metrics_mode" => "log".to_owned(),
@@ -152,17 +152,26 @@ fn models_are_set_one_by_one() {
         batch_size: Some(4),
         batch_delay_max: Some(Duration::from_millis(100)),
         response_timeout: Some(Duration::from_secs(120)),
-        workers_min: Some(1),
-        workers_max: Some(2),
+        workers: Some(1),
     };
     assert_eq!(found.models["noop"], BTreeMap::from([(1, first), (2, ModelProperties::default())]));
-    assert_eq!(found.notes, ["config.properties line 1: models: noop 2: parallelType has no effect here"]);
+    let no_effect = [
+        "noop 1.0: marName has no effect: load_models names files",
+        "noop 1.0: maxWorkers has no effect: workers are those of minWorkers until a model is scaled",
+        "noop 2: parallelType has no effect here",
+    ];
+    assert_eq!(found.notes, no_effect.map(|note| format!("config.properties line 1: models: {note}")));
+    assert_eq!(parse(&MODELS.replace("\"maxWorkers\": 2", "\"maxWorkers\": 1")).notes.len(), 2);
     for (change, why) in [
         (("\"4\"", "0"), "models: noop 1.0 batchSize is \"0\" and must be a whole number from 1 to 1024"),
         (("100", "-1"), "models: noop 1.0 maxBatchDelay is \"-1\" and must be"),
         (
             ("\"maxWorkers\": 2", "\"maxWorkers\": 0"),
             "models: noop 1.0 maxWorkers is \"0\" and must be at least minWorkers, 1",
+        ),
+        (
+            ("\"parallelType\": \"tp\"", "\"defaultVersion\": true"),
+            "models: noop 2 defaultVersion is \"true\" and must be that of one version alone",
         ),
         (("true", "3"), "models: noop 1.0 defaultVersion is \"3\" and must be true or false"),
         (("\"1.0\"", "\"1.5\""), "models: version of noop is \"1.5\" and must be a whole number"),
@@ -173,6 +182,19 @@ fn models_are_set_one_by_one() {
         let error = refused(&text);
         assert!(error.starts_with("config.properties line 2: models") && error.contains(why), "{error}");
     }
+}
+
+#[test]
+fn an_allowed_address_is_an_expression_or_a_start_and_files_are_left_out() {
+    let found = parse("allowed_urls=file:///models/.*,https://a.example/");
+    assert_eq!(found.allowed_urls.unwrap().words(), ["https://a.example/"]);
+    let note = "allowed_urls: file:///models/.* has no effect: files are taken from the model store";
+    assert_eq!(found.notes, [format!("config.properties line 1: {note}")]);
+    let error = refused("allowed_urls=https://a.example/.*,(");
+    assert!(
+        error.starts_with("config.properties line 1: allowed_urls is ") && error.contains("\"(\" is neither"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -209,6 +231,11 @@ fn what_cannot_be_followed_is_refused_with_its_line() {
         refused("private_key_file=k.pem"),
         "config.properties line 1: private_key_file is set without certificate_file"
     );
+    assert_eq!(
+        refused("cors_allowed_origin=https://example.org/"),
+        "config.properties line 1: cors_allowed_origin is \"https://example.org/\" and must be \"*\" or scheme://host[:port], \
+         spelled as browsers do: \"https://example.org\""
+    );
     for bad in ["metrics_mode=x", "response_timeout=0", "max_batch_delay=60001", "job_queue_size=", "model_store="] {
         assert!(refused(bad).starts_with("config.properties line 1: "), "{bad}");
     }
@@ -223,10 +250,10 @@ fn the_environment_is_asked_only_where_the_file_allows_it() {
     let allowed = of("job_queue_size=5\nenable_envvars_config=true");
     assert_eq!((allowed.queue_len_max, allowed.batch_size, allowed.allowed_urls), (Some(9), None, None));
     let urls = of("enable_envvars_config=true\nuse_env_allowed_urls=true").allowed_urls;
-    assert_eq!(urls, Some(vec!["x".to_owned()]));
+    assert_eq!(urls.unwrap().words(), ["x"]);
 
     assert_eq!(of("model_store=$$STORE$$/models").model_store, Some("/s/models".into()));
-    assert_eq!(of("cors_allowed_origin=a$$b").cors_allowed_origin.as_deref(), Some("a$$b"));
+    assert_eq!(of("cors_allowed_headers=a$$b").cors_allowed_headers, ["a$$b"]);
     let unset = parse_with("model_store=$$HOME_OF$$/models", &[]).unwrap_err().to_string();
     assert_eq!(unset, "config.properties line 1: model_store names the environment variable HOME_OF, which is not set");
     let secret = parse_with("batch_size=$$SECRET$$", &[("SECRET", "hunter2")]).unwrap_err().to_string();

@@ -87,7 +87,7 @@ impl Inference {
                 queued(&shadow, prepared.await?).await
             };
             let (model, version) = (shadow.name(), shadow.version());
-            match inference.in_time(asked).await {
+            match inference.in_time(&shadow, asked).await {
                 Ok(prediction) => {
                     let agrees = shadow.classes.name(prediction.class) == answered;
                     tracing::info!(model, version, agrees, "shadow");

@@ -90,7 +90,7 @@ pub(super) fn of(model: &LoadedModel, versions: &Versions, limits: &RequestLimit
         max_workers: model.workers(),
         batch_size: model.batch().batch_size_max,
         max_batch_delay: model.batch().batch_delay_max.as_millis(),
-        response_timeout: limits.response_timeout.as_secs(),
+        response_timeout: model.response_timeout().unwrap_or(limits.response_timeout).as_secs(),
         startup_timeout: 120,
         max_retry_timeout_in_sec: 300,
         client_timeout_in_mills: 0,

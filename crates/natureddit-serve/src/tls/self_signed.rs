@@ -14,7 +14,7 @@ use rustls::server::ParsedCertificate;
 use super::{CERTIFICATE_FILE, TlsError, expiry, read_chain, server_config};
 
 /// The name of the private key in its folder.
-const KEY_FILE: &str = "key.pem";
+pub(super) const KEY_FILE: &str = "key.pem";
 
 /// Whom a self-made certificate names as its owner; it is known by that.
 const OWNER: &str = "NatuReddit self-signed";

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use natureddit_core::{Class, Clock, fs};
 use natureddit_model::{ExplainOptions, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Prepared};
-use natureddit_serve::{Answers, BatchLimits, Batcher, LoadError, LoadedModel, Loader, ModelChoice, ModelsConfig};
+use natureddit_serve::{
+    Answers, BatchLimits, Batcher, LoadError, LoadedModel, Loader, ModelChoice, ModelsConfig, SettingsByVersion,
+};
 use natureddit_testkit::{LIMITS, assets, bundle, classes, photo};
 use reqwest::header::ACCEPT;
 use reqwest::multipart::{Form, Part};
@@ -21,6 +23,8 @@ fn load(store: &Path, choices: Vec<ModelChoice>) -> Result<Vec<LoadedModel>, Loa
         choices,
         predictor: PredictorOptions { limits: LIMITS, threads: 2 },
         batch: BatchLimits { batch_size_max: 8, batch_delay_max: Duration::from_millis(2), queue_len_max: 64 },
+        workers: 1,
+        by_version: SettingsByVersion::new(),
         keep_features: false,
         workers_max: 2,
         clock: Clock::System,

@@ -2,6 +2,7 @@
 //! decide, and to real ones.
 
 mod bundles;
+mod certificates;
 mod description;
 mod explanations;
 mod fixture;
@@ -11,6 +12,7 @@ mod management;
 mod metrics;
 mod prediction_log;
 mod predictions;
+mod remote;
 mod service;
 mod strict;
 mod torchserve;

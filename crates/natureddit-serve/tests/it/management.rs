@@ -6,7 +6,10 @@ use std::time::Duration;
 use natureddit_core::{Clock, fs};
 use natureddit_image::ImageLimits;
 use natureddit_model::{ModelBundle, Prediction, PredictorOptions, Prepared};
-use natureddit_serve::{BatchLimits, Batcher, LoadError, LoadedModel, Loader, Models, ModelsConfig, WorkerError};
+use natureddit_serve::{
+    BatchLimits, Batcher, LoadError, LoadedModel, Loader, Models, ModelsConfig, ServeConfig, SettingsByVersion,
+    VersionSettings, WorkerError,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -41,7 +44,7 @@ fn open(name: &str, version: u64, _folder: &Path, batch: BatchLimits) -> Result<
     model.map_err(|source| LoadError::Worker { name: name.to_owned(), source })
 }
 
-fn loader(store: &Path) -> Loader {
+pub(crate) fn loader(store: &Path, by_version: SettingsByVersion) -> Loader {
     let config = ModelsConfig {
         embedding_cache_bytes_max: 1_000_000,
         model_store: store.to_owned(),
@@ -54,6 +57,8 @@ fn loader(store: &Path) -> Loader {
             threads: 1,
         },
         batch: BatchLimits { batch_size_max: 4, batch_delay_max: Duration::ZERO, queue_len_max: 64 },
+        workers: 1,
+        by_version,
         keep_features: false,
         workers_max: 3,
         clock: Clock::System,
@@ -68,17 +73,22 @@ pub(crate) struct Managed {
 
 impl Managed {
     pub(crate) async fn start(store: TempDir) -> Self {
-        Self::start_with(store, None).await
+        Self::start_with(store, SettingsByVersion::new(), |_| {}).await
     }
 
-    async fn start_with(store: TempDir, refresh_interval: Option<Duration>) -> Self {
-        let models = Models::load(loader(store.path()), Some(store.path().join(".served.json"))).unwrap();
+    async fn start_with(store: TempDir, by_version: SettingsByVersion, change: impl FnOnce(&mut ServeConfig)) -> Self {
+        let loader = loader(store.path(), by_version);
+        Self::start_of(store, loader, change).await
+    }
+
+    pub(crate) async fn start_of(store: TempDir, loader: Loader, change: impl FnOnce(&mut ServeConfig)) -> Self {
+        let models = Models::load(loader, Some(store.path().join(".served.json"))).unwrap();
         let key_file = store.path().join("keys/keys.json");
         let fixture = Fixture::start_with(models, |config| {
             config.control.management_address = Some("127.0.0.1:0".parse().unwrap());
             config.control.management_key = true;
             config.control.key_file = Some(key_file);
-            config.control.refresh_interval = refresh_interval;
+            change(config);
         });
         Self { fixture: fixture.await, store }
     }
@@ -110,10 +120,14 @@ impl Managed {
         response.text().await.unwrap()
     }
 
-    async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
+        self.restart_with(SettingsByVersion::new()).await
+    }
+
+    async fn restart_with(self, by_version: SettingsByVersion) -> Self {
         let Self { fixture, store } = self;
         fixture.server.shutdown().await.unwrap();
-        Self::start(store).await
+        Self::start_with(store, by_version, |_| {}).await
     }
 }
 
@@ -273,6 +287,66 @@ async fn what_is_served_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn what_is_set_for_a_version_holds_at_the_start_and_where_it_is_registered() {
+    let first = VersionSettings { workers: Some(2), batch_size_max: Some(3), ..VersionSettings::default() };
+    let second = VersionSettings {
+        batch_delay_max: Some(Duration::from_millis(20)),
+        response_timeout: Some(Duration::from_secs(7)),
+        ..VersionSettings::default()
+    };
+    let by_version: SettingsByVersion = [("nature".to_owned(), [(1, first), (2, second)].into())].into();
+    let managed = Managed::start_with(store(&[1]), by_version.clone(), |_| {}).await;
+    let described = async |managed: &Managed, version: u64| {
+        let (_, described) = managed.manage(Method::GET, &format!("/models/nature/{version}")).await;
+        ["minWorkers", "batchSize", "maxBatchDelay", "responseTimeout"].map(|key| described[0][key].as_u64().unwrap())
+    };
+    assert_eq!(described(&managed, 1).await, [2, 3, 0, 60]);
+    add(managed.store.path(), 2);
+    // What is asked for stands above what is set.
+    let registered = managed.manage(Method::POST, "/models?url=nature/2&batch_size=9&initial_workers=3").await;
+    assert_eq!(registered, (200, status("Model \"nature\" Version: 2 registered with 3 initial workers")));
+    assert_eq!(described(&managed, 2).await, [3, 9, 20, 7]);
+    managed.manage(Method::PUT, "/models/nature/1?min_worker=1&synchronous=true").await;
+    assert_eq!(described(&managed, 1).await, [1, 3, 0, 60]);
+    // At the next start what is set holds again, and the rest is as it was.
+    let managed = managed.restart_with(by_version).await;
+    assert_eq!(described(&managed, 1).await, [2, 3, 0, 60]);
+    assert_eq!(described(&managed, 2).await, [3, 9, 20, 7]);
+    let default = VersionSettings { is_default: true, ..VersionSettings::default() };
+    let managed = managed.restart_with([("nature".to_owned(), [(2, default)].into())].into()).await;
+    assert_eq!(managed.label().await, "flora");
+    assert_eq!(described(&managed, 1).await, [2, 3, 0, 60]);
+}
+
+#[tokio::test]
+async fn a_version_with_little_time_to_answer_is_waited_for_no_longer() {
+    // A batch of four, for which one request waits in vain.
+    let hasty = VersionSettings {
+        batch_delay_max: Some(Duration::from_hours(1)),
+        response_timeout: Some(Duration::from_millis(20)),
+        ..VersionSettings::default()
+    };
+    let by_version = [("nature".to_owned(), [(1, hasty)].into())].into();
+    let managed = Managed::start_with(store(&[1]), by_version, |_| {}).await;
+    let (code, kind, message) = error(managed.fixture.ask("a title").await).await;
+    assert_eq!((code.as_u16(), kind.as_str()), (504, "ResponseTimeoutException"));
+    assert_eq!(message, "no answer within 0.02 seconds");
+}
+
+#[tokio::test]
+async fn without_the_model_api_models_are_looked_at_and_scaled_only() {
+    let managed =
+        Managed::start_with(store(&[1]), SettingsByVersion::new(), |config| config.control.models_fixed = true).await;
+    add(managed.store.path(), 2);
+    for (method, path) in [(Method::POST, "/models?url=nature/2"), (Method::DELETE, "/models/nature/1")] {
+        let (code, body) = managed.manage(method, path).await;
+        assert_eq!((code, &body["type"]), (405, &json!("MethodNotAllowedException")));
+    }
+    assert_eq!(managed.manage(Method::GET, "/models/nature/1").await.0, 200);
+    assert_eq!(managed.manage(Method::PUT, "/models/nature?min_worker=2&synchronous=true").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_canary_answers_its_share_and_a_shadow_only_listens() {
     let managed = Managed::start(store(&[1])).await;
     add(managed.store.path(), 2);
@@ -330,7 +404,8 @@ async fn four_at_a_time<F: Future<Output = reqwest::Response>>(times: usize, ask
 
 #[tokio::test]
 async fn a_version_that_is_pushed_is_served_without_being_told() {
-    let managed = Managed::start_with(store(&[1]), Some(Duration::from_millis(5))).await;
+    let often = |config: &mut ServeConfig| config.control.refresh_interval = Some(Duration::from_millis(5));
+    let managed = Managed::start_with(store(&[1]), SettingsByVersion::new(), often).await;
     assert_eq!(managed.label().await, "fauna");
     // One that cannot be loaded changes nothing.
     add(managed.store.path(), 666);

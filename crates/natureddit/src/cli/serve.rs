@@ -214,11 +214,13 @@ pub(super) fn start(
             batch_delay_max: config.serve.batch_delay_max,
             queue_len_max: config.serve.queue_len_max,
         },
+        workers: config.serve.workers,
+        by_version: config.serve.by_version.clone(),
         keep_features: config.serve.prediction_log.is_some(),
         workers_max: config.serve.management.workers_max,
         clock: session.clock.clone(),
     };
-    let loader = Loader::new(models, wiring::load_runtime(config, progress)?);
+    let loader = Loader::new(models, wiring::load_runtime(config, progress)?).fetching(wiring::archive_source(config)?);
     let loaded = match choices {
         Some(_) => Models::load(loader, Some(store.join(SERVED_FILE)))?,
         None => Models::none(loader),
@@ -304,6 +306,7 @@ fn control_config(config: &Config, addresses: &Addresses) -> ControlConfig {
     ControlConfig {
         management_address: addresses.management,
         management_key,
+        models_fixed: !management.model_api,
         key_file: (management_key || inference_key || needs_metrics_key(config, addresses))
             .then(|| management.key_file.clone()),
         inference_key,

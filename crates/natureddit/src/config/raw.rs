@@ -325,6 +325,7 @@ pub(super) struct RawServe {
     pub(super) batch_size_max: i64,
     pub(super) batch_delay_max: String,
     pub(super) queue_len_max: i64,
+    pub(super) workers: i64,
     pub(super) connections_max: i64,
     pub(super) requests_max: i64,
     pub(super) requests_crowded_max: i64,
@@ -343,6 +344,9 @@ pub(super) struct RawServe {
     pub(super) instances_max: i64,
     pub(super) explanations_max: i64,
     pub(super) inference_key: String,
+    pub(super) allowed_urls: Vec<String>,
+    pub(super) archive_bytes_max: i64,
+    pub(super) archive_timeout: String,
     pub(super) refresh_interval: String,
     pub(super) management: RawManagement,
     pub(super) cors: RawCors,
@@ -384,6 +388,7 @@ pub(super) struct RawManagement {
     pub(super) key_required: bool,
     pub(super) dir: String,
     pub(super) workers_max: i64,
+    pub(super) model_api: bool,
 }
 
 #[derive(Deserialize)]

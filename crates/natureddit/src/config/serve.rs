@@ -4,11 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use natureddit_serve::{Compat, CorsConfig, MetricsMode, PredictionLogConfig};
+use natureddit_serve::{
+    AllowedUrls, Compat, CorsConfig, MetricsMode, OriginError, PredictionLogConfig, SettingsByVersion,
+};
 
 use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS, SHARE};
 use super::raw::{RawCors, RawManagement, RawMetrics, RawPredictionLog, RawServe, RawTls};
+
+/// What a word of `allowed_urls` must be.
+const ALLOWED_URL: &str = "an http or https address that ends in \"/\", or a regular expression of whole addresses";
 
 /// The checked `[serve]`.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub struct ServeConfig {
     pub batch_delay_max: Duration,
     /// Requests that may wait for the model.
     pub queue_len_max: usize,
+    /// The workers of each model.
+    pub workers: usize,
     /// Connections that are open at the same time.
     pub connections_max: usize,
     /// Requests that have arrived and are prepared and waited for at the same time.
@@ -57,6 +64,12 @@ pub struct ServeConfig {
     pub explanations_max: usize,
     /// Who must show the inference key.
     pub inference_key: InferenceKey,
+    /// Where model archives may be registered from.
+    pub allowed_urls: AllowedUrls,
+    /// The largest archive that is fetched, in bytes.
+    pub archive_bytes_max: u64,
+    /// The longest an archive may take to come.
+    pub archive_timeout: Duration,
     /// How often the model store, the certificate and the keys are looked at; zero is never.
     pub refresh_interval: Duration,
     /// Who may change the models.
@@ -72,6 +85,8 @@ pub struct ServeConfig {
     /// Whether predictions are served without encryption. No key says so: only an `inference_address` of TorchServe's
     /// `config.properties` that begins with `http:`.
     pub is_plain_http: bool,
+    /// What is set for single versions of models. No key says so: only `models` of such a file.
+    pub by_version: SettingsByVersion,
 }
 
 /// Who must show the key for predictions.
@@ -96,6 +111,8 @@ pub struct ManagementConfig {
     pub key_file: PathBuf,
     /// The most workers a model may be scaled to.
     pub workers_max: usize,
+    /// Whether models are registered and unregistered there.
+    pub model_api: bool,
 }
 
 /// The checked `[serve.metrics]`.
@@ -130,6 +147,7 @@ pub enum TlsConfig {
 
 impl ServeConfig {
     pub(super) fn check(raw: RawServe, checker: &Checker<'_>) -> Result<Self, ConfigError> {
+        const SECOND: Duration = Duration::from_secs(1);
         const MINUTE: Duration = Duration::from_secs(60);
         let at = checker.table("serve");
         let bad_address =
@@ -143,6 +161,7 @@ impl ServeConfig {
             requests_max: at.integer("requests_max", raw.requests_max, 1..=100_000)?,
             requests_crowded_max: at.integer("requests_crowded_max", raw.requests_crowded_max, 0..=100_000)?,
             queue_len_max: at.integer("queue_len_max", raw.queue_len_max, 1..=1_000_000)?,
+            workers: at.integer("workers", raw.workers, 1..=raw.management.workers_max.max(1))?,
             body_bytes_max: at.integer("body_bytes_max", raw.body_bytes_max, BYTES)?,
             bodies_max: at.integer("bodies_max", raw.bodies_max, 1..=1_000_000)?,
             // With less, the largest body could never be taken.
@@ -167,6 +186,10 @@ impl ServeConfig {
             instances_max: at.integer("instances_max", raw.instances_max, 1..=1_024)?,
             explanations_max: at.integer("explanations_max", raw.explanations_max, 1..=1_000)?,
             inference_key: at.one_of("inference_key", &raw.inference_key, &InferenceKey::WORDS)?,
+            allowed_urls: AllowedUrls::new(raw.allowed_urls)
+                .map_err(|error| at.bad("allowed_urls", &error.word, ALLOWED_URL))?,
+            archive_bytes_max: at.integer("archive_bytes_max", raw.archive_bytes_max, BYTES)?,
+            archive_timeout: at.duration("archive_timeout", &raw.archive_timeout, SECOND..=24 * 60 * MINUTE)?,
             refresh_interval: at.duration("refresh_interval", &raw.refresh_interval, Duration::ZERO..=60 * MINUTE)?,
             management: ManagementConfig::check(&raw.management, checker)?,
             cors: cors(raw.cors, checker)?,
@@ -174,6 +197,7 @@ impl ServeConfig {
             prediction_log: prediction_log(&raw.prediction_log, checker)?,
             tls: TlsConfig::check(raw.tls, checker)?,
             is_plain_http: false,
+            by_version: SettingsByVersion::new(),
         })
     }
 
@@ -216,12 +240,9 @@ fn cors(raw: RawCors, checker: &Checker<'_>) -> Result<Option<CorsConfig>, Confi
     let at = checker.table("serve.cors");
     let RawCors { allowed_origin, allowed_methods, allowed_headers } = raw;
     let has_header = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !has_header(&allowed_origin) {
-        return Err(at.bad(
-            "allowed_origin",
-            &allowed_origin,
-            "an origin such as \"https://example.org\", \"*\", or empty",
-        ));
+    if !allowed_origin.is_empty() {
+        let bad = |error: OriginError| at.bad("allowed_origin", &allowed_origin, format!("empty, {}", error.must_be()));
+        CorsConfig::check_origin(&allowed_origin).map_err(bad)?;
     }
     let lists = [("allowed_methods", &allowed_methods), ("allowed_headers", &allowed_headers)];
     for (key, words) in lists {
@@ -257,6 +278,7 @@ impl ManagementConfig {
             key_required: raw.key_required,
             key_file: at.path_or("dir", &raw.dir, |env| env.data_home.as_ref(), "natureddit/serve")?.join("keys.json"),
             workers_max: at.integer("workers_max", raw.workers_max, 1..=64)?,
+            model_api: raw.model_api,
         })
     }
 }

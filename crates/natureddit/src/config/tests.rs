@@ -144,6 +144,11 @@ fn keys_that_must_agree_are_compared() {
         ("[net]\napi_requests_per_second = 0", "= 0.0 in natureddit.toml line 2: must be from 0.001 to 1000"),
         ("[serve.tls]\ncert_file = \"a.pem\"", "line 2: must be set together with serve.tls.key_file"),
         ("[serve]\ncompat = \"torchserve\"", "line 2: must be \"own\" or \"strict\""),
+        ("[serve]\nallowed_urls = [\"(\"]", "line 2: must be an http or https address that ends in"),
+        (
+            "[serve.cors]\nallowed_origin = \"https://example.org/\"",
+            "line 2: must be empty, \"*\" or scheme://host[:port], spelled as browsers do: \"https://example.org\"",
+        ),
         ("[serve]\ninstances_max = 1_025", "line 2: must be from 1 to 1024"),
         ("[serve]\nbodies_bytes_max = 1_000", "line 2: must be from 25000000 to "),
         ("[trainer]\ntune = \"all\"", "line 2: must be \"head\", unless model.precision = \"fp32\""),

@@ -6,6 +6,6 @@ mod hub;
 #[cfg(unix)]
 mod index;
 mod repo;
-mod site;
+pub(crate) mod site;
 #[cfg(unix)]
 mod wheel;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use natureddit_serve::CorsConfig;
 use natureddit_serve::config_properties::{CertificateFiles, ConfigProperties, LoadModels};
+use natureddit_serve::{CorsConfig, VersionSettings};
 
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
@@ -25,11 +25,9 @@ pub(super) fn apply(
     for note in &properties.notes {
         session.output.note(note);
     }
-    let waiting = waiting(&properties);
-    if !waiting.is_empty() {
-        session.output.note(&format!("not followed by this version: {}", waiting.join(", ")));
+    for note in follow(&properties, config) {
+        session.output.note(&note);
     }
-    follow(&properties, config);
     if config.serve.is_plain_http && !config.serve.inference_address.ip().is_loopback() {
         let address = config.serve.inference_address;
         session.output.note(&format!(
@@ -39,8 +37,8 @@ pub(super) fn apply(
     Ok(properties.load_models)
 }
 
-/// What the file sets of what the server has today.
-fn follow(properties: &ConfigProperties, config: &mut Config) {
+/// Does what the file says; what of it is done otherwise is told, in a line each.
+fn follow(properties: &ConfigProperties, config: &mut Config) -> Vec<String> {
     let serve = &mut config.serve;
     if let Some(listen) = properties.inference_address {
         serve.inference_address = listen.address;
@@ -74,6 +72,43 @@ fn follow(properties: &ConfigProperties, config: &mut Config) {
     set(&mut serve.body_bytes_max, properties.request_bytes_max);
     // With less, the largest body could never be taken.
     serve.bodies_bytes_max = serve.bodies_bytes_max.max(serve.body_bytes_max);
+    set(&mut serve.management.model_api, properties.enable_model_api);
+    set(&mut serve.allowed_urls, properties.allowed_urls.clone());
+    follow_models(properties, serve)
+}
+
+/// How models run: all of them, and single versions.
+fn follow_models(properties: &ConfigProperties, serve: &mut ServeConfig) -> Vec<String> {
+    let workers_max = serve.management.workers_max;
+    let mut notes = Vec::new();
+    let mut limited = |key: &str, workers: usize| {
+        if workers > workers_max {
+            notes.push(format!(
+                "{key} is {workers}, and is followed as {workers_max}: serve.management.workers_max allows no more"
+            ));
+        }
+        workers.min(workers_max)
+    };
+    // 0 is as many as there are cores, which one worker uses here.
+    if let Some(workers) = properties.workers_per_model.filter(|workers| *workers > 0) {
+        serve.workers = limited("default_workers_per_model", workers);
+    }
+    for (name, versions) in &properties.models {
+        let settings = versions.iter().map(|(version, found)| {
+            let key = format!("models: {name} {version} minWorkers");
+            let settings = VersionSettings {
+                is_default: found.is_default,
+                batch_size_max: found.batch_size,
+                batch_delay_max: found.batch_delay_max,
+                response_timeout: found.response_timeout,
+                workers: found.workers.map(|workers| limited(&key, workers)),
+            };
+            (*version, settings)
+        });
+        let settings = settings.collect();
+        serve.by_version.insert(name.clone(), settings);
+    }
+    notes
 }
 
 /// Without `metrics_mode` they are told at their address, where TorchServe would tell nothing.
@@ -94,19 +129,6 @@ fn set<T>(setting: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *setting = value;
     }
-}
-
-/// Keys that are read and understood, for which the server has nothing yet.
-fn waiting(properties: &ConfigProperties) -> Vec<&'static str> {
-    let keys = [
-        ("models", !properties.models.is_empty()),
-        ("default_workers_per_model", properties.workers_per_model.is_some()),
-        ("max_response_size", properties.response_bytes_max.is_some()),
-        // Models can be registered by who has the key.
-        ("enable_model_api", properties.enable_model_api == Some(false)),
-        ("allowed_urls", properties.allowed_urls.is_some()),
-    ];
-    keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
 }
 
 #[cfg(test)]
@@ -133,7 +155,7 @@ mod tests {
     fn what_the_file_sets_holds_and_the_rest_is_as_it_was() {
         let mut config = config();
         let before = config.clone();
-        follow(&parse(""), &mut config);
+        assert_eq!(follow(&parse(""), &mut config), [""; 0]);
         assert_eq!(format!("{config:?}"), format!("{before:?}"));
         follow(
             &parse(
@@ -190,9 +212,30 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_named_and_what_is_followed_is_not() {
-        let text = "management_address=http://127.0.0.1:8081\nmetrics_address=http://127.0.0.1:8082\nmetrics_mode=log\nenable_model_api=true\ndisable_token_authorization=true\n\
-                    batch_size=4\nmodels={\"a\":{\"1\":{\"batchSize\":2}}}";
-        assert_eq!(waiting(&parse(text)), ["models"]);
+    fn models_run_as_the_file_says_within_the_limit_of_workers() {
+        let mut config = config();
+        let notes = follow(
+            &parse("default_workers_per_model=0\nenable_model_api=false\nallowed_urls=https://a.example/.*"),
+            &mut config,
+        );
+        assert_eq!((notes.len(), config.serve.workers, config.serve.management.model_api), (0, 1, false));
+        assert_eq!(config.serve.allowed_urls.words(), ["https://a.example/.*"]);
+        let text = r#"default_workers_per_model=9
+            models={"a": {"1.0": {"minWorkers": 5, "batchSize": 2, "responseTimeout": 7}, "2": {"defaultVersion": true}}}"#;
+        let notes = follow(&parse(text), &mut config);
+        let and = "and is followed as 4: serve.management.workers_max allows no more";
+        assert_eq!(
+            notes,
+            [format!("default_workers_per_model is 9, {and}"), format!("models: a 1 minWorkers is 5, {and}"),]
+        );
+        assert_eq!(config.serve.workers, 4);
+        let first = VersionSettings {
+            batch_size_max: Some(2),
+            response_timeout: Some(Duration::from_secs(7)),
+            workers: Some(4),
+            ..VersionSettings::default()
+        };
+        let second = VersionSettings { is_default: true, ..VersionSettings::default() };
+        assert_eq!(config.serve.by_version["a"], [(1, first), (2, second)].into());
     }
 }

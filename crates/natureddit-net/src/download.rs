@@ -1,4 +1,4 @@
-//! A file pulled by its address, from where a run before stopped.
+//! A file pulled by its address, from where it broke off.
 
 use std::path::{Path, PathBuf};
 
@@ -6,32 +6,81 @@ use natureddit_core::Progress;
 use natureddit_core::fs::{self, FsError};
 use tokio::io::AsyncWriteExt;
 
-use super::error::SourceError;
+use crate::request::JudgeAddress;
 use crate::{Client, Download, NetError};
 
 /// How often a broken connection is taken up again.
 const RESUMES_MAX: u32 = 5;
 
-/// The longest file of which nobody knows the size beforehand.
-const BYTES_MAX: u64 = 1 << 30;
-
 /// A file that is wanted.
-pub(super) struct Wanted<'a> {
+pub struct FileDownload<'a> {
     /// What people watch: `pulling all-MiniLM-L6-v2`.
-    pub(super) what: &'a str,
+    pub what: &'a str,
     /// Where its bytes are gathered; what is there already is continued.
-    pub(super) partial: PathBuf,
+    pub partial: PathBuf,
     /// Its size, where that is known.
-    pub(super) bytes: Option<u64>,
+    pub bytes: Option<u64>,
+    /// The longest file that is taken where it is not.
+    pub bytes_max: u64,
+    /// Which addresses may be asked; `None`: every public one.
+    pub judge: Option<JudgeAddress>,
 }
 
-/// Gathers the whole file. What it contains is for the caller to verify.
-pub(super) async fn download(
+/// Why a file could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// The server cannot be reached, or not be asked.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The server answered, and not with the file.
+    #[error("the server answered with status {status}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The connection broke again and again.
+    #[error("the connection broke after {bytes} of {bytes_expected} bytes")]
+    CutOff {
+        /// How much there is.
+        bytes: u64,
+        /// The size of the file.
+        bytes_expected: u64,
+    },
+    /// The file is longer than it should be.
+    #[error("it has more than the expected {bytes_expected} bytes")]
+    TooLong {
+        /// The size that was expected, or the limit.
+        bytes_expected: u64,
+    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+/// The longest asset of which nobody knows the size beforehand.
+const ASSET_BYTES_MAX: u64 = 1 << 30;
+
+impl<'a> FileDownload<'a> {
+    /// An asset, which may come from anywhere.
+    pub(crate) fn of_asset(what: &'a str, partial: PathBuf, bytes: Option<u64>) -> Self {
+        Self { what, partial, bytes, bytes_max: ASSET_BYTES_MAX, judge: None }
+    }
+
+    /// Gathers the whole file. What it contains is for the caller to verify.
+    ///
+    /// # Errors
+    /// [`DownloadError`]; what had come by then stays, but for a file that is too long.
+    pub async fn run(&self, client: &Client, url: &str, progress: &Progress) -> Result<(), DownloadError> {
+        download(client, url, self, progress).await
+    }
+}
+
+async fn download(
     client: &Client,
     url: &str,
-    wanted: &Wanted<'_>,
+    wanted: &FileDownload<'_>,
     progress: &Progress,
-) -> Result<(), SourceError> {
+) -> Result<(), DownloadError> {
     let partial = &wanted.partial;
     let mut bytes = fs::optional(fs::metadata(partial))?.map_or(0, |metadata| metadata.len());
     let mut bytes_expected = wanted.bytes;
@@ -39,8 +88,11 @@ pub(super) async fn download(
     let mut resumes = 0;
     while bytes_expected.is_none_or(|expected| bytes < expected) {
         // One byte over the size is enough to see that it is another file.
-        let bytes_max = bytes_expected.map_or(BYTES_MAX, |expected| expected + 1);
-        let download = client.get(url).bytes_from(bytes).bytes_max(bytes_max).open().await?;
+        let bytes_max = bytes_expected.map_or(wanted.bytes_max, |expected| expected + 1);
+        // What is compressed on the way could not be continued by its length.
+        let request = client.get(url).verbatim().bytes_from(bytes).bytes_max(bytes_max);
+        let request = wanted.judge.iter().fold(request, |request, judge| request.judged_by(judge.clone()));
+        let download = request.open().await?;
         let kept = match download.status {
             206 => bytes,
             200 => 0,
@@ -50,21 +102,23 @@ pub(super) async fn download(
                 bytes = 0;
                 continue;
             }
-            status => return Err(SourceError::Status { status }),
+            status => return Err(DownloadError::Status { status }),
         };
         bytes_expected = bytes_expected.or(download.content_length.map(|length| kept + length));
         step.begin(wanted.what, bytes_expected, kept);
         let broken = append(download, partial, kept, &mut bytes, progress).await?;
-        if bytes_expected.is_some_and(|expected| bytes > expected) {
+        // Of a file whose length nobody knows, the parts together have the limit.
+        let bytes_most = bytes_expected.unwrap_or(wanted.bytes_max);
+        if bytes > bytes_most {
             fs::remove_file(partial)?;
-            return Err(SourceError::TooLong { bytes_expected: bytes_expected.unwrap_or_default() });
+            return Err(DownloadError::TooLong { bytes_expected: bytes_most });
         }
         match (bytes_expected, broken) {
             // A body of unknown length that ends without an error is whole.
             (None, None) => break,
             (None, Some(error)) if resumes == RESUMES_MAX => return Err(error.into()),
             (Some(bytes_expected), _) if bytes < bytes_expected && resumes == RESUMES_MAX => {
-                return Err(SourceError::CutOff { bytes, bytes_expected });
+                return Err(DownloadError::CutOff { bytes, bytes_expected });
             }
             _ => resumes += 1,
         }
@@ -80,7 +134,7 @@ async fn append(
     kept: u64,
     bytes: &mut u64,
     progress: &Progress,
-) -> Result<Option<NetError>, SourceError> {
+) -> Result<Option<NetError>, DownloadError> {
     let failed = |e| FsError::new("write", path, e);
     let file = fs::append(path)?;
     if file.metadata().map_err(failed)?.len() != kept {
