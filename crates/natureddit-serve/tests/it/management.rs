@@ -294,28 +294,29 @@ async fn what_is_set_for_a_version_holds_at_the_start_and_where_it_is_registered
         response_timeout: Some(Duration::from_secs(7)),
         ..VersionSettings::default()
     };
-    let by_version: SettingsByVersion = [("nature".to_owned(), [(1, first), (2, second)].into())].into();
-    let managed = Managed::start_with(store(&[1]), by_version.clone(), |_| {}).await;
+    let by_version: SettingsByVersion = [("nature".to_owned(), [(2, first), (1, second)].into())].into();
+    let managed = Managed::start_with(store(&[2]), by_version.clone(), |_| {}).await;
     let described = async |managed: &Managed, version: u64| {
         let (_, described) = managed.manage(Method::GET, &format!("/models/nature/{version}")).await;
         ["minWorkers", "batchSize", "maxBatchDelay", "responseTimeout"].map(|key| described[0][key].as_u64().unwrap())
     };
-    assert_eq!(described(&managed, 1).await, [2, 3, 0, 60]);
-    add(managed.store.path(), 2);
+    assert_eq!(described(&managed, 2).await, [2, 3, 0, 60]);
+    add(managed.store.path(), 1);
     // What is asked for stands above what is set.
-    let registered = managed.manage(Method::POST, "/models?url=nature/2&batch_size=9&initial_workers=3").await;
-    assert_eq!(registered, (200, status("Model \"nature\" Version: 2 registered with 3 initial workers")));
-    assert_eq!(described(&managed, 2).await, [3, 9, 20, 7]);
-    managed.manage(Method::PUT, "/models/nature/1?min_worker=1&synchronous=true").await;
-    assert_eq!(described(&managed, 1).await, [1, 3, 0, 60]);
+    let registered = managed.manage(Method::POST, "/models?url=nature/1&batch_size=9&initial_workers=3").await;
+    assert_eq!(registered, (200, status("Model \"nature\" Version: 1 registered with 3 initial workers")));
+    assert_eq!(described(&managed, 1).await, [3, 9, 20, 7]);
+    managed.manage(Method::PUT, "/models/nature/2?min_worker=1&synchronous=true").await;
+    assert_eq!(described(&managed, 2).await, [1, 3, 0, 60]);
     // At the next start what is set holds again, and the rest is as it was.
     let managed = managed.restart_with(by_version).await;
-    assert_eq!(described(&managed, 1).await, [2, 3, 0, 60]);
-    assert_eq!(described(&managed, 2).await, [3, 9, 20, 7]);
+    assert_eq!(described(&managed, 2).await, [2, 3, 0, 60]);
+    assert_eq!(described(&managed, 1).await, [3, 9, 20, 7]);
+    // Without it a version is as it was changed last.
     let default = VersionSettings { is_default: true, ..VersionSettings::default() };
-    let managed = managed.restart_with([("nature".to_owned(), [(2, default)].into())].into()).await;
-    assert_eq!(managed.label().await, "flora");
-    assert_eq!(described(&managed, 1).await, [2, 3, 0, 60]);
+    let managed = managed.restart_with([("nature".to_owned(), [(1, default)].into())].into()).await;
+    assert_eq!(managed.label().await, "fauna");
+    assert_eq!(described(&managed, 2).await, [1, 3, 0, 60]);
 }
 
 #[tokio::test]
