@@ -17,8 +17,15 @@ it says so and is skipped. The files to start from are written by the simulator'
 from run to run. What is found is worth a seed in fuzz/seeds/, which the tests change as well.";
 
 /// The programs below fuzz/fuzz_targets, each with the longest input it is given.
-const TARGETS: [(&str, u32); 4] =
-    [("post_json", 16_384), ("listing", 65_536), ("dump_lines", 65_536), ("image_headers", 65_536)];
+const TARGETS: [(&str, u32); 7] = [
+    ("post_json", 16_384),
+    ("listing", 65_536),
+    ("dump_lines", 65_536),
+    ("image_headers", 65_536),
+    ("post_body", 16_384),
+    ("config_properties", 16_384),
+    ("model_archive", 65_536),
+];
 
 const SECONDS: u32 = 60;
 
@@ -46,10 +53,11 @@ pub(crate) fn fuzz(workspace: &Workspace) -> Result<(), Failure> {
         println!("\n=== fuzzing {target}");
         let mut command = nightly(&folder);
         command.args(["fuzz", "run", "--fuzz-dir", ".", target]);
-        command.args([format!("corpus/{target}"), format!("seeds/{target}")].iter().filter(|seeds| {
-            // The zoo has no file that was written by hand.
-            folder.join(seeds).is_dir()
-        }));
+        // What is found is written into the first folder; the zoo has no file that was written by hand.
+        let corpus = format!("corpus/{target}");
+        let made = std::fs::create_dir_all(folder.join(&corpus));
+        made.map_err(|error| Failure::new(format!("no folder {corpus}: {error}")))?;
+        command.args([corpus, format!("seeds/{target}")].iter().filter(|seeds| folder.join(seeds).is_dir()));
         command.arg("--").args([format!("-max_total_time={SECONDS}"), format!("-max_len={bytes_max}")]);
         // A hang is a crash after ten seconds; libFuzzer's own limit is twenty minutes.
         run(command.args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]))?;

@@ -11,6 +11,7 @@ pub mod config_properties;
 mod connection;
 mod cors;
 mod error;
+pub mod fuzzing;
 mod inference;
 mod keys;
 mod loaded;

@@ -3,6 +3,7 @@
 mod base64;
 mod fields;
 mod form;
+pub(crate) mod fuzzing;
 mod json;
 mod multipart;
 mod tensors;

@@ -9,6 +9,7 @@ use natureddit_model::version_number;
 use serde_json::{Map, Value};
 
 use super::error::PropertiesError;
+use super::syntax::plain;
 use super::value::Property;
 use super::{BATCH_SIZE, DELAY_MILLISECONDS, RESPONSE_SECONDS, WORKERS};
 use crate::store::ModelChoice;
@@ -113,13 +114,13 @@ pub(super) fn read(property: &Property, notes: &mut Vec<String>) -> Result<PerMo
         for (version, fields) in object(versions)? {
             let number = version_number(&version).ok_or_else(|| {
                 let named = Property {
-                    key: format!("models: version of {name}"),
+                    key: format!("models: version of {}", plain(&name)),
                     written: version.clone(),
                     ..property.clone()
                 };
                 named.bad("a whole number, 3 or 3.0")
             })?;
-            let at = format!("models: {name} {version}");
+            let at = format!("models: {} {}", plain(&name), plain(&version));
             let found = one(property, &at, object(fields)?, notes)?;
             let versions = models.entry(name.clone()).or_default();
             if found.is_default && versions.values().any(|version: &ModelProperties| version.is_default) {
@@ -141,7 +142,7 @@ fn one(
 ) -> Result<ModelProperties, PropertiesError> {
     let mut found = ModelProperties::default();
     let mut workers_max = None;
-    for (field, value) in fields {
+    for (field, value) in fields.into_iter().map(|(field, value)| (plain(&field), value)) {
         // A number or a switch in quotes is taken as well.
         let written = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let key = format!("{at} {field}");

@@ -24,6 +24,12 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
+fn what_would_break_a_line_is_told_as_it_is_written() {
+    let notes = parse("a\\nb\\u001b=1").notes;
+    assert_eq!(notes, [r"config.properties line 1: a\nb\u{1b} is no key of TorchServe"]);
+}
+
+#[test]
 fn the_file_of_torchserves_own_image_is_read() {
     let found = parse(
         "inference_address=http://0.0.0.0:8080\nmanagement_address=http://0.0.0.0:8081\n\

@@ -10,6 +10,7 @@ mod kserve;
 mod limits;
 mod management;
 mod metrics;
+mod mutated;
 mod prediction_log;
 mod predictions;
 mod remote;
