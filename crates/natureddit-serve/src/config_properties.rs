@@ -24,7 +24,7 @@ use crate::remote::AllowedUrls;
 pub use error::{PropertiesError, PropertyPlace};
 pub use models::{LoadModels, ModelProperties, NamedModel};
 pub use value::ListenAddress;
-use value::Property;
+use value::{Property, plain};
 
 /// The longest file that is read; TorchServe's own examples have a thousandth of it.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -146,7 +146,7 @@ impl ConfigProperties {
         let mut properties = BTreeMap::new();
         for syntax::Pair { line: at, key, value } in pairs {
             let property =
-                expanded(Property { place: line(at), key: key.clone(), written: value.clone(), value }, variable)?;
+                expanded(Property { place: line(at), key: plain(&key), written: value.clone(), value }, variable)?;
             if let Some(before) = properties.insert(key, property) {
                 self.notes.push(format!("{}: {} is set again on line {at}, which holds", before.place, before.key));
             }
@@ -265,7 +265,7 @@ fn expanded(property: Property, variable: &dyn Fn(&str) -> Option<String>) -> Re
         let Some((name, after)) = behind.split_once(MARK).filter(|(name, _)| !name.is_empty()) else { break };
         let Some(found) = variable(name) else {
             let Property { place, key, .. } = property;
-            return Err(PropertiesError::NotSet { place, key, variable: name.to_owned() });
+            return Err(PropertiesError::NotSet { place, key, variable: plain(name) });
         };
         value += before;
         value += &found;

@@ -53,7 +53,7 @@ pub enum PropertiesError {
         expected: String,
     },
     /// A value names a variable of the environment, `$$NAME$$`, that is not set.
-    #[error("{place}: {key} names the environment variable {variable:?}, which is not set")]
+    #[error("{place}: {key} names the environment variable {variable}, which is not set")]
     NotSet {
         /// Where it stands.
         place: PropertyPlace,

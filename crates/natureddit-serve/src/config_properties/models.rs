@@ -9,8 +9,7 @@ use natureddit_model::version_number;
 use serde_json::{Map, Value};
 
 use super::error::PropertiesError;
-use super::syntax::plain;
-use super::value::Property;
+use super::value::{Property, plain};
 use super::{BATCH_SIZE, DELAY_MILLISECONDS, RESPONSE_SECONDS, WORKERS};
 use crate::store::ModelChoice;
 

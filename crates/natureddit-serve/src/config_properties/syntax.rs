@@ -29,15 +29,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Pair>, SyntaxError> {
     let pair = |(line, text): (usize, String)| {
         let (key, value) = split(&text);
         let unescaped = |text| unescape(text).map_err(|reason| SyntaxError { line, reason });
-        Ok(Pair { line, key: plain(&unescaped(key)?), value: unescaped(value)? })
+        Ok(Pair { line, key: unescaped(key)?, value: unescaped(value)? })
     };
     logical_lines(&text.replace("\r\n", "\n").replace('\r', "\n")).into_iter().map(pair).collect()
-}
-
-/// A name as it is told on a line: no key and no model has control characters.
-pub(super) fn plain(name: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    name.chars().map(shown).collect()
 }
 
 /// The lines that are no comment and not blank, each with those that continue it, still escaped.

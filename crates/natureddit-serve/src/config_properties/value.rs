@@ -113,6 +113,12 @@ fn socket_address(text: &str, default_port: u16) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.parse::<IpAddr>().ok()?, default_port))
 }
 
+/// A name as it is told on a line: no key and no model has control characters.
+pub(super) fn plain(name: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    name.chars().map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
