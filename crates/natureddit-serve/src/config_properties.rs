@@ -20,9 +20,10 @@ use natureddit_core::fs;
 use crate::cors::CorsConfig;
 use crate::metrics::MetricsMode;
 use crate::remote::AllowedUrls;
+use crate::settings::SettingsByVersion;
 
 pub use error::{PropertiesError, PropertyPlace};
-pub use models::{LoadModels, ModelProperties, NamedModel};
+pub use models::{LoadModels, NamedModel};
 pub use value::ListenAddress;
 use value::{Property, plain};
 
@@ -53,7 +54,7 @@ pub struct ConfigProperties {
     /// `load_models`.
     pub load_models: Option<LoadModels>,
     /// `models`: what is set for one version of a model, by name and version.
-    pub models: BTreeMap<String, BTreeMap<u64, ModelProperties>>,
+    pub models: SettingsByVersion,
     /// `batch_size`, of every model that `models` does not name.
     pub batch_size: Option<usize>,
     /// `max_batch_delay`, the same.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config_properties::ConfigProperties;
 
-pub use crate::request::fuzzing::{BOUNDARY, post_body};
+pub use crate::request::fuzzing::post_body;
 
 /// A `config.properties`, in whose values one variable of the environment may be named.
 pub fn config_properties(bytes: &[u8]) {

@@ -172,8 +172,8 @@ impl Inference {
         }
     }
 
-    /// Waits for an answer of a model, but not for ever. When the wait is dropped, because the client left or the time is over, the
-    /// batcher drops the request too.
+    /// Waits for an answer of a model, but not for ever. When the wait is dropped, because the client left or the time is
+    /// over, the batcher drops the request too.
     async fn in_time<T>(
         &self,
         model: &LoadedModel,

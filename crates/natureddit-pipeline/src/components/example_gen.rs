@@ -105,11 +105,13 @@ impl Component for ExampleGen {
     fn execute(&self, io: &ExecutionIo, cx: &mut ExecutionContext) -> anyhow::Result<()> {
         let (dataset, labels) = rayon::join(|| Dataset::read(io.input("dataset")), || Labels::read(io.input("labels")));
         let (dataset, labels) = (dataset?, labels?);
-        anyhow::ensure!(!dataset.rows().is_empty(), NothingCollected);
         let titles = Titles::read(io.input("labels"))?;
         let (splits, counts) = self.examples(&dataset, &labels, titles.all());
         let posts: usize = counts.posts.values().flat_map(BTreeMap::values).sum();
-        anyhow::ensure!(posts > 0, NothingLabelled { classes: self.classes.clone() });
+        if posts == 0 {
+            anyhow::ensure!(!dataset.rows().is_empty(), NothingCollected);
+            return Err(NothingLabelled { classes: self.classes.clone() }.into());
+        }
         set_properties(cx, &splits);
         for (split, examples) in splits {
             write_split(io.output("examples"), split, &examples)?;

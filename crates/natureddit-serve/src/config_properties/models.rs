@@ -1,9 +1,7 @@
 //! Which models are loaded, and what each is set to.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
 use natureddit_model::version_number;
 use serde_json::{Map, Value};
@@ -11,6 +9,7 @@ use serde_json::{Map, Value};
 use super::error::PropertiesError;
 use super::value::{Property, plain};
 use super::{BATCH_SIZE, DELAY_MILLISECONDS, RESPONSE_SECONDS, WORKERS};
+use crate::settings::{SettingsByVersion, VersionSettings};
 use crate::store::ModelChoice;
 
 /// `load_models`.
@@ -82,33 +81,15 @@ impl NamedModel {
     }
 }
 
-/// What `models` says of one version of a model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelProperties {
-    /// `defaultVersion`: it answers where no version is asked for.
-    pub is_default: bool,
-    /// `batchSize`.
-    pub batch_size: Option<usize>,
-    /// `maxBatchDelay`, milliseconds.
-    pub batch_delay_max: Option<Duration>,
-    /// `responseTimeout`, seconds.
-    pub response_timeout: Option<Duration>,
-    /// `minWorkers`.
-    pub workers: Option<usize>,
-}
-
-/// By name and version.
-pub(super) type PerModel = BTreeMap<String, BTreeMap<u64, ModelProperties>>;
-
 /// Reads `models`, JSON by name and version. What is passed over is added to `notes`.
-pub(super) fn read(property: &Property, notes: &mut Vec<String>) -> Result<PerModel, PropertiesError> {
+pub(super) fn read(property: &Property, notes: &mut Vec<String>) -> Result<SettingsByVersion, PropertiesError> {
     let form = "a JSON object by model and version, {\"name\": {\"1.0\": {\"batchSize\": 4}}}";
     let object = |value: Value| match value {
         Value::Object(fields) => Ok(fields),
         _ => Err(property.bad(form)),
     };
     let parsed: Value = serde_json::from_str(&property.value).map_err(|e| property.bad(format!("{form}: {e}")))?;
-    let mut models = PerModel::new();
+    let mut models = SettingsByVersion::new();
     for (name, versions) in object(parsed)? {
         for (version, fields) in object(versions)? {
             let number = version_number(&version).ok_or_else(|| {
@@ -122,7 +103,7 @@ pub(super) fn read(property: &Property, notes: &mut Vec<String>) -> Result<PerMo
             let at = format!("models: {} {}", plain(&name), plain(&version));
             let found = one(property, &at, object(fields)?, notes)?;
             let versions = models.entry(name.clone()).or_default();
-            if found.is_default && versions.values().any(|version: &ModelProperties| version.is_default) {
+            if found.is_default && versions.values().any(|version: &VersionSettings| version.is_default) {
                 let part =
                     Property { key: format!("{at} defaultVersion"), written: true.to_string(), ..property.clone() };
                 return Err(part.bad("that of one version alone"));
@@ -138,8 +119,8 @@ fn one(
     at: &str,
     fields: Map<String, Value>,
     notes: &mut Vec<String>,
-) -> Result<ModelProperties, PropertiesError> {
-    let mut found = ModelProperties::default();
+) -> Result<VersionSettings, PropertiesError> {
+    let mut found = VersionSettings::default();
     let mut workers_max = None;
     for (field, value) in fields.into_iter().map(|(field, value)| (plain(&field), value)) {
         // A number or a switch in quotes is taken as well.
@@ -149,7 +130,7 @@ fn one(
         let size = |range: RangeInclusive<u64>| part.size(range).map(Some);
         match field.as_str() {
             "defaultVersion" => found.is_default = part.switch()?,
-            "batchSize" => found.batch_size = size(BATCH_SIZE)?,
+            "batchSize" => found.batch_size_max = size(BATCH_SIZE)?,
             "maxBatchDelay" => found.batch_delay_max = Some(part.milliseconds(DELAY_MILLISECONDS)?),
             "responseTimeout" => found.response_timeout = Some(part.seconds(RESPONSE_SECONDS)?),
             "minWorkers" => found.workers = size(WORKERS)?,

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::settings::VersionSettings;
 use crate::store::ModelChoice;
 
 const FILE: &str = "/etc/ts/config.properties";
@@ -153,14 +154,14 @@ const MODELS: &str = r#"models={\
 #[test]
 fn models_are_set_one_by_one() {
     let found = parse(MODELS);
-    let first = ModelProperties {
+    let first = VersionSettings {
         is_default: true,
-        batch_size: Some(4),
+        batch_size_max: Some(4),
         batch_delay_max: Some(Duration::from_millis(100)),
         response_timeout: Some(Duration::from_secs(120)),
         workers: Some(1),
     };
-    assert_eq!(found.models["noop"], BTreeMap::from([(1, first), (2, ModelProperties::default())]));
+    assert_eq!(found.models["noop"], BTreeMap::from([(1, first), (2, VersionSettings::default())]));
     let no_effect = [
         "noop 1.0: marName has no effect: load_models names files",
         "noop 1.0: maxWorkers has no effect: workers are those of minWorkers until a model is scaled",

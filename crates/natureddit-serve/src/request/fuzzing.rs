@@ -7,7 +7,7 @@ use super::{Fields, InferRequest, form, json, multipart, read_instances};
 use crate::error::ApiError;
 
 /// The boundary that a multipart body is taken to have.
-pub const BOUNDARY: &str = "X";
+const BOUNDARY: &str = "X";
 
 const INSTANCES_MAX: usize = 8;
 

@@ -220,7 +220,12 @@ pub(super) fn start(
         workers_max: config.serve.management.workers_max,
         clock: session.clock.clone(),
     };
-    let loader = Loader::new(models, wiring::load_runtime(config, progress)?).fetching(wiring::archive_source(config)?);
+    let loader = Loader::new(models, wiring::load_runtime(config, progress)?);
+    // Most servers fetch nothing, and start without a client.
+    let loader = match config.serve.allowed_urls.is_empty() {
+        true => loader,
+        false => loader.fetching(wiring::archive_source(config)?),
+    };
     let loaded = match choices {
         Some(_) => Models::load(loader, Some(store.join(SERVED_FILE)))?,
         None => Models::none(loader),

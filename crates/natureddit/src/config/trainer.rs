@@ -41,9 +41,9 @@ pub enum Tune {
 pub(super) const LEARNING_RATE: RangeInclusive<f64> = 1e-9..=1.0;
 /// What a batch may hold.
 pub(super) const BATCH_SIZE: RangeInclusive<i64> = 1..=65_536;
-/// What label smoothing may be: at 1 a label would say nothing.
-/// Of `text_dropout` and `image_dropout` together: what is left is learnt from whole.
+/// The most of `text_dropout` and `image_dropout` together: what is left is learnt from whole.
 pub(super) const DROPOUTS_MAX: f64 = 0.9;
+/// What label smoothing may be: at 1 a label would say nothing.
 pub(super) const LABEL_SMOOTHING: RangeInclusive<f64> = 0.0..=0.9;
 
 /// The checked `[trainer]`.
@@ -103,7 +103,8 @@ impl TrainerConfig {
         let text_dropout = at.number("text_dropout", raw.text_dropout, SHARE)?;
         let image_dropout = at.number("image_dropout", raw.image_dropout, SHARE)?;
         if text_dropout + image_dropout > DROPOUTS_MAX {
-            let must_be = format!("so that it and trainer.text_dropout = {text_dropout} are at most 0.9 together");
+            let must_be =
+                format!("so that it and trainer.text_dropout = {text_dropout} are at most {DROPOUTS_MAX} together");
             return Err(at.bad("image_dropout", image_dropout, must_be));
         }
         let tune = at.one_of("tune", &raw.tune, &TUNES)?;

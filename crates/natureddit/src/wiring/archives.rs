@@ -1,7 +1,5 @@
 //! Model archives from elsewhere, for a server: fetched through the one door out.
 
-use std::error::Error;
-use std::iter;
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,15 +47,10 @@ impl Fetching {
         // However often it is taken up again.
         let fetched = tokio::time::timeout(self.timeout, file.run(&self.client, url.as_str(), &silent));
         match Handle::current().block_on(fetched) {
-            Ok(fetched) => fetched.map_err(|error| with_causes(&error)),
+            Ok(fetched) => fetched.map_err(|error| format!("{:#}", anyhow::Error::new(error))),
             Err(_elapsed) => Err(format!("it did not come within {} s", self.timeout.as_secs())),
         }
     }
-}
-
-/// An error and what led to it, on one line.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

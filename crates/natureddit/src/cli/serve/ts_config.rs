@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use natureddit_serve::CorsConfig;
 use natureddit_serve::config_properties::{CertificateFiles, ConfigProperties, LoadModels};
-use natureddit_serve::{CorsConfig, VersionSettings};
 
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
@@ -93,20 +93,12 @@ fn follow_models(properties: &ConfigProperties, serve: &mut ServeConfig) -> Vec<
     if let Some(workers) = properties.workers_per_model.filter(|workers| *workers > 0) {
         serve.workers = limited("default_workers_per_model", workers);
     }
-    for (name, versions) in &properties.models {
-        let settings = versions.iter().map(|(version, found)| {
+    serve.by_version.clone_from(&properties.models);
+    for (name, versions) in &mut serve.by_version {
+        for (version, settings) in versions {
             let key = format!("models: {name} {version} minWorkers");
-            let settings = VersionSettings {
-                is_default: found.is_default,
-                batch_size_max: found.batch_size,
-                batch_delay_max: found.batch_delay_max,
-                response_timeout: found.response_timeout,
-                workers: found.workers.map(|workers| limited(&key, workers)),
-            };
-            (*version, settings)
-        });
-        let settings = settings.collect();
-        serve.by_version.insert(name.clone(), settings);
+            settings.workers = settings.workers.map(|workers| limited(&key, workers));
+        }
     }
     notes
 }
@@ -137,6 +129,8 @@ mod tests {
     use std::time::Duration;
 
     use natureddit_serve::MetricsMode;
+
+    use natureddit_serve::VersionSettings;
 
     use super::*;
     use crate::cli::serve::{Addresses, control_config};
