@@ -16,7 +16,7 @@ pub(super) fn judge(bench: &Bench) -> Result<Vec<Figure>, Failure> {
         println!("skipped: ../shared/photos is absent");
         return Ok(Vec::new());
     };
-    let (program, folder) = (bench.example("judge")?, bench.folder.join("judge"));
+    let (program, folder) = (bench.example("judge")?, bench.folder.join("judged"));
     run(bench.start(&program).arg(photos).arg(&folder).arg(SEEDS))?;
     let report = report(bench.script("logistic_regression.py").arg("judge").arg(&folder))?;
     if let Some(Json::Text(best)) = report.get(&["best_reference"]) {
@@ -60,7 +60,7 @@ pub(super) fn judge(bench: &Bench) -> Result<Vec<Figure>, Failure> {
 
 /// A training on many rows that are made up.
 pub(super) fn retrain(bench: &Bench) -> Result<Vec<Figure>, Failure> {
-    let (program, folder) = (bench.example("retrain")?, bench.folder.join("retrain"));
+    let (program, folder) = (bench.example("retrain")?, bench.folder.join("retrained"));
     let line = output(bench.start(&program).arg(ROWS).arg(&folder))?;
     let told = |key| word_after(&line, key);
     let report = report(bench.script("logistic_regression.py").arg("retrain").arg(&folder))?;
