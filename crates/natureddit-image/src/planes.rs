@@ -86,8 +86,13 @@ impl Planes {
         let rgb = match self.chroma.map(|planes| planes.map(|plane| plane.resized(self.chroma_size, size).samples)) {
             None => luma.iter().flat_map(|&grey| [grey; 3]).collect(),
             Some([blue, red]) => {
-                let pixels = luma.iter().zip(&blue).zip(&red);
-                pixels.flat_map(|((&y, &cb), &cr)| from_ycc([y, cb, cr])).collect()
+                // Filled and not collected: the length is known, and the loop stays free of growing.
+                let mut rgb = vec![0; 3 * luma.len()];
+                let (pixels, _) = rgb.as_chunks_mut::<3>();
+                for (pixel, ((&y, &cb), &cr)) in pixels.iter_mut().zip(luma.iter().zip(&blue).zip(&red)) {
+                    *pixel = from_ycc([y, cb, cr]);
+                }
+                rgb
             }
         };
         Photo { width, height, rgb }

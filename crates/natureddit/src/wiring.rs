@@ -175,7 +175,7 @@ pub(crate) fn preparation_threads(config: &Config) -> usize {
 /// sent and received.
 pub(crate) fn requests_crowded_max(config: &Config) -> usize {
     match config.serve.requests_crowded_max {
-        0 => 2 * all_cores_if_zero(0),
+        0 => (3 * all_cores_if_zero(0)).div_ceil(2),
         count => count,
     }
 }

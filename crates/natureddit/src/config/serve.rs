@@ -32,7 +32,7 @@ pub struct ServeConfig {
     pub connections_max: usize,
     /// Requests that have arrived and are prepared and waited for at the same time.
     pub requests_max: usize,
-    /// The same while requests come faster than they are answered; 0 means two for each core.
+    /// The same while requests come faster than they are answered; 0 means three for two cores.
     pub requests_crowded_max: usize,
     /// The largest request body, in bytes.
     pub body_bytes_max: usize,
