@@ -1,7 +1,9 @@
 //! `cargo xtask ci`: every check but the tests, in the order in which the cheap ones fail first. `.ci/run` calls this and
 //! then the tests.
 
+use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::arguments::Arguments;
@@ -17,7 +19,7 @@ usage: cargo xtask ci [--full] [--fuzz]
 
 Formatting, tidy and clippy, then the program on drawn pictures and, where they are beside the repository, on
 ../shared/photos, a server among broken clients for a minute, then the real tools of others. Assets and Python packages
-are fetched on the first run. `.ci/run` makes sure that what is needed is installed, does this, and then runs the tests.
+are fetched on the first run; the tests are compiled beside the last step. `.ci/run` makes sure that what is needed is installed, does this, and then runs the tests.
 
 options:
   --full    then every seed of the tests that collecting loses nothing, with 100,000 posts from every source and 2,000
@@ -36,8 +38,14 @@ pub(crate) fn main(arguments: &mut Arguments) -> Result<(), Failure> {
     arguments.finish("cargo xtask ci --help")?;
     let workspace = Workspace::find()?;
     let mut log = StepLog::default();
-    checks(&workspace, &mut log)?;
-    program(&workspace, &mut log, is_full)?;
+    thread::scope(|scope| {
+        // Mostly waits for the network, while cargo waits for the processor.
+        let installed = scope.spawn(|| interop::install(&workspace, &interop::light()));
+        checks(&workspace, &mut log)?;
+        program(&workspace, &mut log)?;
+        log.step("installing the tools of others", || joined(installed))
+    })?;
+    beside_others(&workspace, &mut log, is_full)?;
     if is_full {
         log.step("every seed of the properties", || run(&mut every_seed(&workspace)))?;
     }
@@ -58,9 +66,10 @@ fn checks(workspace: &Workspace, log: &mut StepLog) -> Result<(), Failure> {
 }
 
 /// What can be told from running the program.
-fn program(workspace: &Workspace, log: &mut StepLog, is_full: bool) -> Result<(), Failure> {
+fn program(workspace: &Workspace, log: &mut StepLog) -> Result<(), Failure> {
     log.step("cargo build --release", || workspace.build_natureddit())?;
-    let drawn = workspace.empty_folder("ci")?.join("demo-drawn");
+    workspace.empty_folder("ci")?;
+    let drawn = drawn(workspace);
     log.step("demo on drawn pictures", || {
         run(workspace.natureddit().args(["demo", "--no-serve", "--dir"]).arg(&drawn))
     })?;
@@ -72,8 +81,30 @@ fn program(workspace: &Workspace, log: &mut StepLog, is_full: bool) -> Result<()
     } else {
         println!("\nskipped: demo on ../shared/photos: the folder is absent");
     }
-    log.step("cargo xtask soak", || soak::run(workspace, &drawn, 1.0, 7.0))?;
-    log.step("cargo xtask interop --light", || interop::check(workspace, &interop::light(), &drawn, is_full))
+    log.step("cargo xtask soak", || soak::run(workspace, &drawn, 1.0, 7.0))
+}
+
+/// The project of the demo on drawn pictures.
+fn drawn(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("xtask/ci/demo-drawn")
+}
+
+/// What can be told from the real tools of others. They keep one core busy at most, and so the tests, which come last, are
+/// compiled meanwhile.
+fn beside_others(workspace: &Workspace, log: &mut StepLog, is_full: bool) -> Result<(), Failure> {
+    thread::scope(|scope| {
+        let tests = ["test", "--release", "--workspace", "--no-run", "--quiet"];
+        let compiled = scope.spawn(move || run(&mut workspace.cargo(&tests)));
+        log.step("cargo xtask interop --light", || {
+            interop::check(workspace, &interop::light(), &drawn(workspace), is_full)
+        })?;
+        log.step("cargo test --release --workspace --no-run", || joined(compiled))
+    })
+}
+
+/// What came of work on another thread.
+fn joined(work: thread::ScopedJoinHandle<'_, Result<(), Failure>>) -> Result<(), Failure> {
+    work.join().unwrap_or_else(|_| Err(Failure::new("it panicked")))
 }
 
 /// The tests that collecting loses nothing, with every seed. The whole workspace is named, so that nothing is compiled

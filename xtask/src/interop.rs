@@ -37,6 +37,13 @@ pub(crate) struct Peer {
     run: When,
 }
 
+impl Peer {
+    /// What its programs run in, made where it is not there.
+    fn environment(&self, workspace: &Workspace) -> Result<VirtualEnvironment, Failure> {
+        VirtualEnvironment::prepare(workspace, "interop", self.name)
+    }
+}
+
 /// When a peer is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -106,6 +113,11 @@ fn peer(name: &str) -> Result<&'static Peer, Failure> {
     found.ok_or_else(|| Failure::usage(format!("no peer `{name}`"), "cargo xtask interop --help"))
 }
 
+/// Installs what the checks of each peer run in.
+pub(crate) fn install(workspace: &Workspace, peers: &[&Peer]) -> Result<(), Failure> {
+    peers.iter().try_for_each(|peer| peer.environment(workspace).map(drop))
+}
+
 /// How often a command is killed where all is to be tried.
 const KILLS_OF_ALL: &str = "200";
 
@@ -115,7 +127,7 @@ pub(crate) fn check(workspace: &Workspace, peers: &[&Peer], project: &Path, is_f
         Failure::new(format!("no project folder {}: {error}", project.display())).hint("natureddit demo --no-serve")
     })?;
     for peer in peers {
-        let environment = VirtualEnvironment::prepare(workspace, "interop", peer.name)?;
+        let environment = peer.environment(workspace)?;
         for check in peer.checks {
             println!("--- interop/{check}");
             let mut command = environment.python();
