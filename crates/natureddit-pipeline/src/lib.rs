@@ -31,6 +31,7 @@ pub mod statistics;
 pub mod svg;
 pub mod tracking;
 pub mod training_graph;
+pub mod unlabelled;
 pub mod wire;
 
 pub use artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};
