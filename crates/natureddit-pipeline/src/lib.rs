@@ -25,6 +25,7 @@ pub mod leakage;
 pub mod metadata;
 pub mod runner;
 pub mod schema;
+pub mod setting_names;
 pub mod shortcuts;
 pub mod split;
 pub mod statistics;
