@@ -12,6 +12,7 @@ pub mod post;
 pub mod progress;
 pub mod secret;
 pub mod text;
+pub mod weight_index;
 
 pub use asset::{Asset, AssetSource, WheelTag};
 pub use clock::Clock;
@@ -21,3 +22,4 @@ pub use name::{PLAIN_NAME, is_plain_name};
 pub use post::{Post, PostId};
 pub use progress::Progress;
 pub use secret::Secret;
+pub use weight_index::{WEIGHT_INDEX_BYTES_MAX, WEIGHT_INDEX_FILE, WeightIndex, WeightIndexError};

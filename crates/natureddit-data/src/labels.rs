@@ -50,6 +50,8 @@ pub struct LabelImport {
     pub unchanged: u64,
     /// Ids that the dataset does not have.
     pub unknown_ids: u64,
+    /// Rows whose choice is left empty: nobody has decided yet.
+    pub undecided: u64,
 }
 
 impl Labels {
@@ -81,7 +83,8 @@ impl Labels {
     }
 
     /// Adds the choices of a CSV file that has at least the columns `id` and `choice`. Without a column `img_name` a choice
-    /// is for every photo of its post. A choice that is the latest already is not added again. What others have added since the labels were read is read first, and nobody adds meanwhile.
+    /// is for every photo of its post. A choice that is the latest already is not added again, and a row whose choice is empty
+    /// is passed over. What others have added since the labels were read is read first, and nobody adds meanwhile.
     ///
     /// # Errors
     /// [`TableError::Locked`] while another import is under way, and else the one naming the first line with a bad id or a choice that is no class; then nothing is added.
@@ -103,6 +106,10 @@ impl Labels {
         let mut latest: BTreeMap<PhotoKey, String> =
             dataset.posts.values().filter_map(|row| Some((row.photo_key(), latest.of(row)?.to_owned()))).collect();
         for (id, img_name, choice) in read_choices(file, classes)? {
+            let Some(choice) = choice else {
+                import.undecided += 1;
+                continue;
+            };
             let rows = chosen_rows(dataset, &id, &img_name);
             import.unknown_ids += u64::from(rows.is_empty());
             for row in rows {
@@ -210,14 +217,17 @@ fn in_order(cells: [String; 5], columns: [usize; 5]) -> [String; 5] {
     ordered
 }
 
-/// The ids, names of photos and choices of a file, in order; all of them are good or there is an error.
-fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(PostId, String, String)>, TableError> {
+/// The ids, names of photos and choices of a file, in order; all of them are good or there is an error. A choice that is
+/// left empty is none.
+fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(PostId, String, Option<String>)>, TableError> {
     let table = Table::read(file)?;
     let [id, choice] = table.columns(["id", "choice"])?;
     let img_name = table.columns(["img_name"]).ok();
     let read = |row: Row<'_>| {
         let img_name = img_name.map_or("", |[column]| row.text(column)).to_owned();
-        Ok((row.parse(id, "id")?, img_name, read_choice(row, choice, classes)?))
+        let is_decided = !row.text(choice).trim().is_empty();
+        let choice = is_decided.then(|| read_choice(row, choice, classes)).transpose()?;
+        Ok((row.parse(id, "id")?, img_name, choice))
     };
     table.rows().map(read).collect()
 }

@@ -1,9 +1,11 @@
 //! Weights as plain `f32` tensors, whatever file they came in.
 
+mod half;
 mod pickle;
 mod pth;
 mod safetensors_file;
 mod seeded;
+mod shards;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use pth::parse_pth;
 use safetensors_file::parse_safetensors;
 pub(crate) use safetensors_file::{read_described, read_safetensors, write_described, write_safetensors};
 use seeded::seeded;
+pub(crate) use shards::Shards;
 
 /// A dense tensor: row-major `data`, as many values as the product of `shape`.
 #[derive(Clone, Debug, PartialEq)]

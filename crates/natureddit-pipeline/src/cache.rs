@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::component::ComponentSpec;
+use crate::setting_names::setting_name;
 
 /// The cache key of a component with these settings and inputs; see the module's table.
 #[must_use]
@@ -88,8 +89,11 @@ pub enum StaleReason {
     },
     /// A setting is another.
     ExecProperty {
-        /// Where in the settings, keys joined by dots: `head.epochs`.
+        /// Where in the component's settings, keys joined by dots: `head.epochs`.
         path: String,
+        /// What people call it: `trainer.epochs_max`; `None` where no setting of theirs alone decides it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        setting: Option<String>,
     },
     /// An input's content is another, or it came or went.
     Input {
@@ -133,11 +137,22 @@ impl StaleReason {
             return Some(Self::ComponentVersion { before: before.version, now: now.version });
         }
         if let Some(path) = first_difference(&before.exec_properties, &now.exec_properties) {
-            return Some(Self::ExecProperty { path });
+            return Some(Self::ExecProperty { path, setting: None });
         }
         let keys = now.inputs.keys().chain(before.inputs.keys());
         let changed = keys.into_iter().find(|&key| before.inputs.get(key) != now.inputs.get(key));
         changed.map(|key| Self::Input { key: key.clone() })
+    }
+
+    /// The same with the setting as people call it.
+    pub(crate) fn named(self, component: &str) -> Self {
+        match self {
+            Self::ExecProperty { path, .. } => {
+                let setting = setting_name(component, &path);
+                Self::ExecProperty { path, setting }
+            }
+            other => other,
+        }
     }
 }
 
@@ -160,8 +175,9 @@ impl fmt::Display for StaleReason {
             Self::NeverRan => write!(f, "it never ran before"),
             Self::LastRunFailed => write!(f, "its last run failed"),
             Self::ComponentVersion { before, now } => write!(f, "component version {before} became {now}"),
-            Self::ExecProperty { path } if path.is_empty() => write!(f, "its settings changed"),
-            Self::ExecProperty { path } => write!(f, "setting {path} changed"),
+            Self::ExecProperty { setting: Some(setting), .. } => write!(f, "setting {setting} changed"),
+            Self::ExecProperty { path, .. } if path.is_empty() => write!(f, "its settings changed"),
+            Self::ExecProperty { path, .. } => write!(f, "setting {path} changed"),
             Self::Input { key } => write!(f, "input {key} changed"),
             Self::OutputMissing { uri } => write!(f, "output {uri} is missing"),
             Self::OutputChanged { uri } => write!(f, "output {uri} was changed"),
@@ -189,13 +205,26 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_is_told_as_people_call_it_and_an_old_record_without_its_name_is_read() {
+        let before = fingerprint(1, json!({"config": {"class_examples_min": 5}}), &[]);
+        let now = fingerprint(1, json!({"config": {"class_examples_min": 9}}), &[]);
+        let reason = StaleReason::between(&before, &now).unwrap().named("Evaluator");
+        assert_eq!(reason.to_string(), "setting evaluator.class_examples_min changed");
+        let path = "config.class_examples_min";
+        let told = json!({"because": "exec_property", "path": path, "setting": "evaluator.class_examples_min"});
+        assert_eq!(serde_json::to_value(&reason).unwrap(), told);
+        let old: StaleReason = serde_json::from_value(json!({"because": "exec_property", "path": path})).unwrap();
+        assert_eq!(old.to_string(), "setting config.class_examples_min changed");
+    }
+
+    #[test]
     fn the_first_difference_is_named_by_its_path() {
         let before = fingerprint(1, json!({"head": {"epochs": 10, "rate": 0.1}, "seed": 1}), &[("a", "x")]);
         let now = fingerprint(1, json!({"head": {"epochs": 20, "rate": 0.1}, "seed": 2}), &[("a", "y")]);
         assert_eq!(StaleReason::between(&before, &now).unwrap().to_string(), "setting head.epochs changed");
         let added = fingerprint(1, json!({"seed": 1, "x": {"y": 1}}), &[]);
         let reason = StaleReason::between(&fingerprint(1, json!({"seed": 1}), &[]), &added);
-        assert_eq!(reason, Some(StaleReason::ExecProperty { path: "x".into() }));
+        assert_eq!(reason, Some(StaleReason::ExecProperty { path: "x".into(), setting: None }));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use natureddit_core::ContentHash;
 use natureddit_core::fs::FsError;
+use serde_json::Value;
 
 use crate::artifact::PropertyValue;
 use crate::component::{Component, ComponentSpec, InputFolder, Port};
@@ -250,6 +251,11 @@ impl Graph {
         self.nodes.iter().map(Node::spec)
     }
 
+    /// The settings of each component, in the order they run.
+    pub fn exec_properties(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        self.nodes.iter().map(|node| (node.spec().id, node.component.exec_properties()))
+    }
+
     /// `component` and all that read from it or come after it, directly or not.
     pub(crate) fn downstream(&self, component: &str) -> BTreeSet<&'static str> {
         let mut found = BTreeSet::new();
@@ -313,8 +319,6 @@ fn ordered(mut waiting: Vec<Node>) -> Result<Vec<Node>, GraphError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::artifact::ArtifactType;
     use crate::component::{ExecutionContext, ExecutionIo};

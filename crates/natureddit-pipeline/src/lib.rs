@@ -25,12 +25,14 @@ pub mod leakage;
 pub mod metadata;
 pub mod runner;
 pub mod schema;
+pub mod setting_names;
 pub mod shortcuts;
 pub mod split;
 pub mod statistics;
 pub mod svg;
 pub mod tracking;
 pub mod training_graph;
+pub mod unlabelled;
 pub mod wire;
 
 pub use artifact::{ArtifactId, ArtifactType, ExecutionId, PropertyValue};

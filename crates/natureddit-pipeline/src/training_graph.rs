@@ -100,7 +100,8 @@ pub fn training_graph(config: &TrainingConfig) -> Result<Graph, GraphError> {
     nodes.extend([trainer(config), evaluator(config)]);
     nodes.extend(infra_validator(config));
     nodes.push(pusher(config));
-    nodes.extend(config.bulk_inferrer.then(|| bulk_inferrer(config)));
+    let after_push = |node: Node| node.with("pushed_model", Input::channel("Pusher", "pushed_model"));
+    nodes.extend(config.bulk_inferrer.then(|| after_push(bulk_inferrer(config))));
     Graph::new(nodes)
 }
 
@@ -110,6 +111,15 @@ pub fn training_graph(config: &TrainingConfig) -> Result<Graph, GraphError> {
 /// As [`training_graph`].
 pub fn feature_graph(config: &TrainingConfig) -> Result<Graph, GraphError> {
     Graph::new(feature_nodes(config))
+}
+
+/// The last part of [`training_graph`] alone: the model in use is asked about the posts without a label, whether or not the
+/// pipeline does so.
+///
+/// # Errors
+/// As [`training_graph`].
+pub fn inference_graph(config: &TrainingConfig) -> Result<Graph, GraphError> {
+    Graph::new(vec![bulk_inferrer(config)])
 }
 
 fn feature_nodes(config: &TrainingConfig) -> Vec<Node> {
@@ -288,7 +298,6 @@ fn bulk_inferrer(config: &TrainingConfig) -> Node {
     Node::new(inferrer)
         .with("dataset", Input::files(config.data_dir.clone(), &["posts.csv"]))
         .with("labels", Input::files(config.labels_dir.clone(), &["labels.csv"]))
-        .with("pushed_model", Input::channel("Pusher", "pushed_model"))
         .with("model", Input::resolved(move |look| in_use(&store, look)))
 }
 

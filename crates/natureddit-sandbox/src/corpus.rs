@@ -142,6 +142,14 @@ pub enum CorpusError {
         /// Where they were looked for.
         folder: PathBuf,
     },
+    /// A class has a folder with nothing but links to photos: these may lead to anything of this machine.
+    #[error("the photos of class {class:?} in {} are symbolic links, which are not followed", folder.display())]
+    OnlyLinks {
+        /// The class's name.
+        class: String,
+        /// Where they were looked for.
+        folder: PathBuf,
+    },
     /// A folder or file that cannot be read.
     #[error(transparent)]
     Fs(#[from] FsError),

@@ -41,7 +41,7 @@ pub use assets::AssetsConfig;
 pub use check::parse_moment;
 pub use collect::{CollectConfig, SourceName};
 pub use dvc::{AwsKeys, AwsProfiles, DvcConfig};
-pub use encoders::{ImageEncoderConfig, TextEncoderConfig};
+pub use encoders::{EncoderTables, ImageEncoderConfig, TextEncoderConfig};
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use evaluator::EvaluatorConfig;

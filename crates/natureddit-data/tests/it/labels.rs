@@ -36,7 +36,7 @@ async fn choices_are_added_once_and_the_latest_wins() {
     let dataset = dataset(&folder.path().join("data")).await;
     let dir = folder.path().join("labels");
     let csv = "choice,note,id\nfauna,x,p000\nflora,y,t3_p001\nfauna,z,p999\n";
-    let expected = LabelImport { added: 2, unchanged: 0, unknown_ids: 1 };
+    let expected = LabelImport { added: 2, unknown_ids: 1, ..LabelImport::default() };
     assert_eq!(import(&dir, csv, &dataset), Ok(expected));
     let written = fs::read_to_string(&dir.join("labels.csv")).unwrap();
     assert_eq!(
@@ -45,7 +45,7 @@ async fn choices_are_added_once_and_the_latest_wins() {
          p000,p000_0.png,fauna,ann,2022-05-01T00:00:00\n\
          p001,p001_0.png,flora,ann,2022-05-01T00:00:00\n"
     );
-    let again = LabelImport { added: 0, unchanged: 2, unknown_ids: 1 };
+    let again = LabelImport { unchanged: 2, unknown_ids: 1, ..LabelImport::default() };
     assert_eq!(import(&dir, csv, &dataset), Ok(again));
     assert_eq!(fs::read_to_string(&dir.join("labels.csv")).unwrap(), written);
 
@@ -53,6 +53,22 @@ async fn choices_are_added_once_and_the_latest_wins() {
     let labels = Labels::read(&dir).unwrap();
     assert_eq!(labels.all().len(), 3);
     assert_eq!(latest(&labels, &dataset), [("p000", "landscape"), ("p001", "flora")]);
+}
+
+#[tokio::test]
+async fn a_choice_that_is_left_empty_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(&folder.path().join("data")).await;
+    let dir = folder.path().join("labels");
+    import(&dir, "id,choice\np000,fauna\n", &dataset).unwrap();
+    let csv = "id,img_name,choice\np000,p000_0.png,\np001,p001_0.png,flora\np002,,  \np999,,\n";
+    let expected = LabelImport { added: 1, undecided: 3, ..LabelImport::default() };
+    assert_eq!(import(&dir, csv, &dataset), Ok(expected));
+    let labels = Labels::read(&dir).unwrap();
+    assert_eq!(latest(&labels, &dataset), [("p000", "fauna"), ("p001", "flora")]);
+    // Its id is looked at all the same.
+    let error = import(&dir, "id,choice\n../a,\n", &dataset).unwrap_err();
+    assert!(error.contains("line 2: id: not a post id"), "{error}");
 }
 
 #[tokio::test]

@@ -186,7 +186,8 @@ mod tests {
             let told = ImageEncoder::from_folder("r", folder.path()).unwrap_err().to_string();
             told.replace(&folder.path().display().to_string(), "DIR")
         };
-        let lacks = "DIR is no encoder that can be used: it has no model.safetensors and no pytorch_model.bin";
+        let lacks = "DIR is no encoder that can be used: it has no model.safetensors, no pytorch_model.bin and no \
+                     model.safetensors.index.json";
         assert_eq!(told(RESNET_18), lacks);
         assert!(
             told(r#"{"model_type":"vit"}"#)

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
-use natureddit_core::{Asset, ContentHash};
+use natureddit_core::{Asset, ContentHash, WeightIndex};
 
-use crate::weights::{Weights, WeightsError, parse_weights, read_verified};
+use crate::weights::{Shards, Tensors, Weights, WeightsError, parse_weights, read_verified};
 
 /// Where the assets of encoders lie that were pulled.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,31 @@ impl HashedFile {
     }
 }
 
+/// Weights in several files, as they were when they were looked at.
+#[derive(Clone, Debug)]
+pub(super) struct ShardedFiles {
+    /// What says which file has which tensor, and its path.
+    pub(super) index: WeightIndex,
+    pub(super) index_file: HashedFile,
+    /// By name.
+    pub(super) files: BTreeMap<String, HashedFile>,
+}
+
+impl ShardedFiles {
+    fn read(&self) -> Result<Tensors, WeightsError> {
+        let mut shards = Shards::default();
+        for (name, file) in &self.files {
+            shards.add(&file.path, &file.read()?, self.index.tensors_of(name))?;
+        }
+        Ok(shards.into_tensors())
+    }
+
+    fn identity(&self) -> String {
+        let files = self.files.values().map(HashedFile::identity);
+        std::iter::once(self.index_file.identity()).chain(files).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Where weights come from.
 #[derive(Clone, Debug)]
 pub(super) enum WeightsSource {
@@ -54,6 +79,8 @@ pub(super) enum WeightsSource {
     Asset(&'static Asset),
     /// A file of a folder, which may have come from the hub.
     File(HashedFile),
+    /// Several files of a folder.
+    Shards(ShardedFiles),
     /// None: they follow from a seed.
     Seed(u64),
 }
@@ -66,6 +93,7 @@ impl WeightsSource {
                 (path, fs::read(path)?)
             }
             Self::File(file) => (file.path.as_path(), file.read()?),
+            Self::Shards(files) => return files.read().map(Weights::Given),
             Self::Seed(seed) => return Ok(Weights::Seeded(*seed)),
         };
         parse_weights(path, &bytes).map(Weights::Given)
@@ -80,6 +108,7 @@ impl WeightsSource {
         match self {
             Self::Asset(asset) => asset.sha256.to_owned(),
             Self::File(file) => file.identity(),
+            Self::Shards(files) => files.identity(),
             Self::Seed(seed) => format!("seed {seed}"),
         }
     }

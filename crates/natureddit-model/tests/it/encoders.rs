@@ -208,6 +208,80 @@ fn a_bert_of_a_folder_answers_as_its_library_however_it_is_pooled() {
     }
 }
 
+/// A float as one of 16 bits; those of [`formula`] lose nothing.
+fn halved(value: f32, dtype: Dtype) -> [u8; 2] {
+    let bits = value.to_bits();
+    let upper = (bits >> 16) as u16;
+    let half = match dtype {
+        Dtype::BF16 => upper,
+        _ if value == 0.0 => upper & 0x8000,
+        // The exponents count from -127, and from -15.
+        _ => upper & 0x8000 | ((bits >> 23 & 0xff) as u16 - 112) << 10 | (bits >> 13 & 0x3ff) as u16,
+    };
+    half.to_le_bytes()
+}
+
+/// Writes the tensors as `save_pretrained` does with a small `max_shard_size`, in two files with an index.
+fn write_shards(folder: &Path, tensors: &[(String, Vec<usize>)], dtype: Dtype) {
+    let halves = |data: &[u8]| data.as_chunks().0.iter().flat_map(|v| halved(f32::from_le_bytes(*v), dtype)).collect();
+    let data: Vec<Vec<u8>> = tensors.iter().map(|(name, shape)| halves(&formula(name, shape))).collect();
+    let mut map = serde_json::Map::new();
+    for shard in 0..2 {
+        let file = format!("model-0000{}-of-00002.safetensors", shard + 1);
+        let own = tensors.iter().zip(&data).skip(shard).step_by(2);
+        map.extend(own.clone().map(|((name, _), _)| (name.clone(), file.clone().into())));
+        let views =
+            own.map(|((name, shape), data)| (name.clone(), TensorView::new(dtype, shape.clone(), data).unwrap()));
+        fs::write_atomic(&folder.join(file), safetensors::serialize(views, None).unwrap()).unwrap();
+    }
+    let index = serde_json::json!({ "metadata": { "total_size": 1 }, "weight_map": map });
+    fs::write_atomic(&folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
+}
+
+#[test]
+fn weights_of_16_bits_in_several_files_are_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let words: Vec<String> = (0..40)
+        .map(|id| if id < 4 { ["[PAD]", "[UNK]", "[CLS]", "[SEP]"][id].into() } else { format!("w{id}") })
+        .collect();
+    write_model(folder.path(), TINY_BERT, "", &bert_tensors());
+    fs::write_atomic(&folder.path().join("vocab.txt"), words.join("\n")).unwrap();
+    let read = || TextEncoder::from_folder("tiny", folder.path(), TextPooling::Mean);
+    let whole = with_text(read().unwrap());
+    let features = text_features(&whole, "w7 W9 w30");
+    fs::remove_file(&folder.path().join("model.safetensors")).unwrap();
+    let mut hashes = vec![whole.text_hash()];
+    for dtype in [Dtype::F16, Dtype::BF16] {
+        write_shards(folder.path(), &bert_tensors(), dtype);
+        let pair = with_text(read().unwrap());
+        assert_eq!(text_features(&pair, "w7 W9 w30"), features, "{dtype:?}");
+        assert!(!hashes.contains(&pair.text_hash()), "other files are another encoder");
+        hashes.push(pair.text_hash());
+    }
+
+    // A file that is changed after it was looked at is not taken, and one that is missing is told.
+    let pair = with_text(read().unwrap());
+    let shard = folder.path().join("model-00002-of-00002.safetensors");
+    fs::write_atomic(&shard, "another").unwrap();
+    let changed = Embedder::build(&pair, &EncoderFiles::default(), &assets().runtime, LIMITS, 1).unwrap_err();
+    assert!(changed.to_string().contains("has changed since it was looked at"), "{changed}");
+    fs::remove_file(&shard).unwrap();
+    let missing = read().unwrap_err().to_string();
+    assert!(missing.ends_with("it has no model-00002-of-00002.safetensors"), "{missing}");
+    let index = folder.path().join("model.safetensors.index.json");
+    fs::write_atomic(&index, r#"{"weight_map":{"a":"../../secret.safetensors"}}"#).unwrap();
+    let outside = read().unwrap_err().to_string();
+    assert!(
+        outside.contains("model.safetensors.index.json is no encoder that can be used: it names the file"),
+        "{outside}"
+    );
+    // A tensor that no file has is told by its name.
+    write_shards(folder.path(), &bert_tensors()[1..], Dtype::F16);
+    let pair = with_text(read().unwrap());
+    let lacks = Embedder::build(&pair, &EncoderFiles::default(), &assets().runtime, LIMITS, 1).unwrap_err();
+    assert!(lacks.to_string().contains("weights lack embeddings.word_embeddings.weight"), "{lacks}");
+}
+
 #[test]
 fn random_encoders_answer_the_same_on_one_thread_and_on_two() {
     let pair = with_image(ImageEncoder::random("i", "resnet-18", 1).unwrap());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use natureddit_core::fs::FsError;
-use natureddit_core::{Asset, ContentHash};
+use natureddit_core::{Asset, ContentHash, WeightIndexError};
 
 use crate::{DownloadError, NetError};
 
@@ -50,6 +50,15 @@ pub enum AssetError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What a repository's weights are said to be cut into cannot be followed.
+    #[error("{path} cannot be followed", path = path.display())]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: WeightIndexError,
+    },
     /// A file of the right name with another content.
     #[error("{path} has the SHA-256 {found}, not {expected}", path = path.display())]
     Mismatch {
@@ -75,6 +84,9 @@ impl AssetError {
         match self {
             Self::Unreachable { hint, .. } => Some(hint),
             Self::Repo { source, .. } => Some(repo_hint(source)),
+            Self::Index { .. } => {
+                Some("name another repository, or put its weights into a folder as one file and name that")
+            }
             Self::Pins { .. } => Some("remove the folder it is in: its files are pulled and pinned again"),
             Self::Mismatch { .. } => Some("remove the file, or replace it by the right one"),
             Self::Storage { source, .. } | Self::Fs(source) => storage_hint(source),

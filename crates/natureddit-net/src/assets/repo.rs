@@ -1,13 +1,14 @@
 //! Files of a repository of the Hugging Face hub that the user names, of which nobody wrote down the hash beforehand.
 //!
 //! They are trusted at first use: what comes first is written down in `pins.json` beside the files, with its SHA-256, and
-//! from then on only that content is taken. To take a newer one, the folder is removed.
+//! from then on only that content is taken. To take a newer one, the folder is removed. Where weights are in several files,
+//! their index is the file that is wanted, and the files it names come with it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
-use natureddit_core::{ContentHash, Progress};
+use natureddit_core::{ContentHash, Progress, WEIGHT_INDEX_BYTES_MAX, WEIGHT_INDEX_FILE, WeightIndex};
 use serde::{Deserialize, Serialize};
 
 use super::error::{AssetError, SourceError};
@@ -61,7 +62,7 @@ impl Pins {
     }
 
     /// Whether all that is wanted is there and as it was.
-    fn are_met(&self, folder: &Path, files: &[HubFile]) -> Result<bool, FsError> {
+    fn are_met(&self, folder: &Path, files: &[HubFile]) -> Result<bool, AssetError> {
         for file in files {
             let mut taken = None;
             for name in file.names {
@@ -75,8 +76,14 @@ impl Pins {
                 }
             }
             match taken {
-                Some((name, pin)) if fs::optional(ContentHash::of_file(&folder.join(name)))? != Some(*pin) => {
-                    return Ok(false);
+                Some((name, pin)) if !is_pinned(folder, name, pin)? => return Ok(false),
+                Some((name, _)) if *name == WEIGHT_INDEX_FILE => {
+                    for shard in read_index(folder)?.files() {
+                        match self.0.get(shard) {
+                            Some(Some(pin)) if is_pinned(folder, shard, pin)? => {}
+                            _ => return Ok(false),
+                        }
+                    }
                 }
                 None if !file.is_optional => return Ok(false),
                 _ => {}
@@ -84,6 +91,17 @@ impl Pins {
         }
         Ok(true)
     }
+}
+
+fn is_pinned(folder: &Path, name: &str, pin: &ContentHash) -> Result<bool, FsError> {
+    Ok(fs::optional(ContentHash::of_file(&folder.join(name)))? == Some(*pin))
+}
+
+/// The index of weights that was pulled.
+fn read_index(folder: &Path) -> Result<WeightIndex, AssetError> {
+    let path = folder.join(WEIGHT_INDEX_FILE);
+    let bytes = fs::read_limited(&path, WEIGHT_INDEX_BYTES_MAX)?;
+    WeightIndex::parse(&bytes).map_err(|source| AssetError::Index { path, source })
 }
 
 impl AssetStore {
@@ -120,6 +138,9 @@ impl AssetStore {
             for name in file.names {
                 is_there = self.pull_file(wanted, name, (&folder, &mut pins), progress).await?;
                 pins.write(&folder)?;
+                if is_there && *name == WEIGHT_INDEX_FILE {
+                    self.pull_shards(wanted, (&folder, &mut pins), progress).await?;
+                }
                 if is_there {
                     break;
                 }
@@ -130,6 +151,24 @@ impl AssetStore {
             }
         }
         Ok(folder)
+    }
+
+    /// Pulls the files that the index in the folder names.
+    async fn pull_shards(
+        &self,
+        wanted: &HubRepo<'_>,
+        (folder, pins): (&Path, &mut Pins),
+        progress: &Progress,
+    ) -> Result<(), AssetError> {
+        for shard in read_index(folder)?.files() {
+            let is_there = self.pull_file(wanted, shard, (folder, &mut *pins), progress).await?;
+            pins.write(folder)?;
+            if !is_there {
+                let url = self.repo_url(wanted, shard);
+                return Err(AssetError::Repo { url, source: Box::new(SourceError::Status { status: NOT_FOUND }) });
+            }
+        }
+        Ok(())
     }
 
     /// Whether the repository has the file, which is then in the folder.

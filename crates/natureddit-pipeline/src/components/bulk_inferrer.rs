@@ -10,8 +10,8 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-use natureddit_core::{ClassNames, ContentHash, fs};
+use anyhow::{Context as _, anyhow};
+use natureddit_core::{ClassNames, ContentHash, PostId, fs};
 use natureddit_data::{Dataset, Labels, PostRow};
 use natureddit_model::{
     Features, ModelBundle, ModelInput, Precision, Prediction, Predictor, PredictorOptions, Runtime,
@@ -53,6 +53,43 @@ pub struct SkippedPost {
     pub reason: String,
 }
 
+/// A row of [`PREDICTIONS_FILE`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictedPost {
+    /// The post.
+    pub id: PostId,
+    /// Its photo.
+    pub img_name: String,
+    /// The most probable class.
+    pub label: String,
+    /// The probability of each class, in the model's order.
+    pub probabilities: Vec<f32>,
+}
+
+/// The answers in an `InferenceResult` folder.
+///
+/// # Errors
+/// When the table cannot be read or is none of these.
+pub fn read_predictions(folder: &Path) -> anyhow::Result<Vec<PredictedPost>> {
+    let path = folder.join(PREDICTIONS_FILE);
+    let bytes = fs::read(&path)?;
+    let mut table = csv::Reader::from_reader(bytes.as_slice());
+    let rows: anyhow::Result<Vec<PredictedPost>> = table.records().map(|record| predicted(&record?)).collect();
+    rows.with_context(|| format!("{} is no table of answers", path.display()))
+}
+
+/// `id,img_name,label,p_<class>...,confidence`.
+fn predicted(record: &csv::StringRecord) -> anyhow::Result<PredictedPost> {
+    let cell = |at: usize| record.get(at).ok_or_else(|| anyhow!("a row is too short"));
+    let probabilities = record.iter().skip(3).take(record.len().saturating_sub(4));
+    Ok(PredictedPost {
+        id: cell(0)?.parse()?,
+        img_name: cell(1)?.to_owned(),
+        label: cell(2)?.to_owned(),
+        probabilities: probabilities.map(str::parse::<f32>).collect::<Result<_, _>>()?,
+    })
+}
+
 impl Component for BulkInferrer {
     fn spec(&self) -> &'static ComponentSpec {
         const {
@@ -62,7 +99,8 @@ impl Component for BulkInferrer {
                 inputs: &[
                     Port::new("dataset", ArtifactType::Dataset),
                     Port::new("labels", ArtifactType::Labels),
-                    Port::new("pushed_model", ArtifactType::PushedModel),
+                    // Only for the order: the model is asked after the Pusher had its turn, where there is one.
+                    Port::optional("pushed_model", ArtifactType::PushedModel),
                     Port::optional("model", ArtifactType::PushedModel),
                 ],
                 outputs: &[Port::new("inference_result", ArtifactType::InferenceResult)],
@@ -207,7 +245,6 @@ fn write_tables(
 }
 
 fn write_csv(path: &Path, table: csv::Writer<Vec<u8>>) -> anyhow::Result<()> {
-    let bytes =
-        table.into_inner().map_err(|e| anyhow::anyhow!("could not finish {}: {}", path.display(), e.error()))?;
+    let bytes = table.into_inner().map_err(|e| anyhow!("could not finish {}: {}", path.display(), e.error()))?;
     Ok(fs::write_atomic(path, bytes)?)
 }

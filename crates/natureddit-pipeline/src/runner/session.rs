@@ -65,6 +65,7 @@ impl<'a> Session<'a> {
         let node = self.runner.node_name(task.spec.id);
         let Some(last) = self.metadata.last_execution(&node)? else { return Ok(StaleReason::NeverRan) };
         let difference = StaleReason::between(&last.fingerprint, &task.fingerprint);
+        let difference = difference.map(|reason| reason.named(task.spec.id));
         // Where nothing differs and it did not fail, keys were made in another way then.
         let same = if last.failed { StaleReason::LastRunFailed } else { StaleReason::NeverRan };
         Ok(difference.unwrap_or(same))

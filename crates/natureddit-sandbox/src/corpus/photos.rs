@@ -94,7 +94,14 @@ fn photos(config: &SandboxConfig, folder: &Path) -> Result<Vec<Photo>, CorpusErr
         let before = files.len();
         files.extend(found.into_iter().filter(|path| is_photo(path)).map(|path| (path, class)));
         if files.len() == before {
-            return Err(CorpusError::NoPhotos { class: name.to_owned(), folder: own });
+            let class = name.to_owned();
+            let has_links =
+                fs::optional(fs::read_dir(&own))?.is_some_and(|found| found.iter().any(|path| is_link(path)));
+            return Err(if has_links {
+                CorpusError::OnlyLinks { class, folder: own }
+            } else {
+                CorpusError::NoPhotos { class, folder: own }
+            });
         }
     }
     let mut photos = titled(config, folder, &mut files)?;
@@ -123,7 +130,12 @@ fn titled(
         }
         let file = folder.join(relative);
         let Some(in_folder) = files.remove(&file) else {
-            return Err(wrong(format!("{:?} is not a photo in a class folder, or is named twice", row.img_name)));
+            let why = if is_link(&file) {
+                "is a symbolic link, which is not followed"
+            } else {
+                "is not a photo in a class folder, or is named twice"
+            };
+            return Err(wrong(format!("{:?} {why}", row.img_name)));
         };
         let class = match row.choice.as_str() {
             "" => in_folder,
@@ -137,6 +149,11 @@ fn titled(
 
 fn is_photo(path: &Path) -> bool {
     EXTENSIONS.contains(&extension(path).as_str())
+}
+
+/// A link with the name of a photo, or a class folder that is one.
+fn is_link(path: &Path) -> bool {
+    path.is_symlink() && (is_photo(path) || path.is_dir())
 }
 
 fn extension(path: &Path) -> String {

@@ -63,6 +63,24 @@ async fn a_bad_folder_is_refused_with_the_place() {
     assert!(refusal().await.contains("posts.csv"));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn photos_that_are_links_are_told_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusal =
+        async || Sandbox::start(with_photos(folder.path(), &["cats", "dogs"])).await.err().unwrap().to_string();
+    write(folder.path(), "cats/tom.jpg", b"tom");
+    write(folder.path(), "elsewhere/rex.jpg", b"rex");
+    fs::create_dir_all(&folder.path().join("dogs")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere/rex.jpg", folder.path().join("dogs/rex.jpg")).unwrap();
+    let told = refusal().await;
+    assert!(told.starts_with("the photos of class \"dogs\" in ") && told.ends_with("which are not followed"), "{told}");
+    write(folder.path(), "dogs/max.jpg", b"max");
+    write(folder.path(), "posts.csv", b"id,title,img_name,choice\na,A,dogs/rex.jpg,dogs\n");
+    let told = refusal().await;
+    assert!(told.ends_with("\"dogs/rex.jpg\" is a symbolic link, which is not followed"), "{told}");
+}
+
 #[tokio::test]
 async fn the_shared_photos_are_all_served_under_their_own_ids() {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/photos"));

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::Subcommand;
+use natureddit_model::{EncoderError, EncoderSource, ImageEncoder, TextEncoder};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
-use crate::config::TlsConfig;
+use crate::config::{ImageEncoderConfig, ModelConfig, TextEncoderConfig, TlsConfig};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,6 +65,34 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         return Err(anyhow!("schema.file names {}, which is no file", file.display()))
             .hint("make it, or name another; without this setting the schema is inferred");
     }
+    check_encoders(&config.model)?;
     session.output.result(&Checked { file: config.file, keys_set: config.keys_set })?;
     Ok(Exit::Ok)
+}
+
+/// Looks at the files of encoders on this machine: those of every table, and the folders that `[model]` names. What comes
+/// from the hub is looked at when it is pulled.
+fn check_encoders(model: &ModelConfig) -> Result<(), CliError> {
+    for declared in &model.tables.image {
+        usable(&format!("encoders.{}", declared.name), ImageEncoder::from_onnx(declared))?;
+    }
+    for declared in &model.tables.text {
+        usable(&format!("encoders.{}", declared.name), TextEncoder::from_onnx(declared))?;
+    }
+    if let ImageEncoderConfig::Spec(spec) = &model.image_encoder
+        && let EncoderSource::Folder(folder) = &spec.source
+    {
+        usable("model.image_encoder", ImageEncoder::from_folder(&spec.name, folder))?;
+    }
+    if let TextEncoderConfig::Spec(spec) = &model.text_encoder
+        && let EncoderSource::Folder(folder) = &spec.source
+    {
+        usable("model.text_encoder", TextEncoder::from_folder(&spec.name, folder, spec.pooling))?;
+    }
+    Ok(())
+}
+
+fn usable<E>(setting: &str, encoder: Result<E, EncoderError>) -> Result<(), CliError> {
+    let hint = format!("mend {setting}, or the files that it names; natureddit.example.toml says what each key means");
+    encoder.map(drop).with_context(|| format!("{setting} names no encoder that can be used")).hint(hint)
 }

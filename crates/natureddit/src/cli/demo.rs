@@ -2,12 +2,12 @@
 
 mod corpus;
 mod project;
+mod refused;
 mod report;
 mod steps;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
 use natureddit_core::fs;
 use natureddit_data::{Dataset, Labels, Window};
 use natureddit_pipeline::RunOptions;
@@ -88,6 +88,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     steps.run("import the labels", || label(args.labelled, photos, &config, reddit.truth(), session))?;
     let ran = steps.run("run the pipeline", || run_pipeline(&config, &RunOptions::default(), session))?;
     let kept_version = earlier_version(&ran, &config)?;
+    if ran.pushed.is_none() && kept_version.is_none() {
+        session.output.lines(&format!("\n{ran}"));
+        return refused::not_pushed(&ran, args, photos, &config);
+    }
     let (server, ready, prediction) = steps.run("serve and ask over HTTPS", || {
         if let Some(version) = kept_version {
             session.output.note(&format!("the new model was not pushed, so version {version} answers"));
@@ -130,17 +134,7 @@ fn earlier_version(ran: &Ran, config: &Config) -> Result<Option<u64>, CliError> 
     if ran.pushed.is_some() {
         return Ok(None);
     }
-    let earlier = project::default_version(config)?;
-    if earlier.is_none() {
-        let is_refused_by_server = ran.infra.as_ref().is_some_and(|infra| !infra.blessed);
-        let hint = if is_refused_by_server {
-            "what the server said is above; `natureddit run --force InfraValidator` in that folder asks it once more"
-        } else {
-            "more labelled posts give a better model: a larger --labelled or --posts, or more photos"
-        };
-        return Err(anyhow!("the model was not pushed, so there is nothing to serve\n\n{ran}")).hint(hint);
-    }
-    Ok(earlier)
+    Ok(project::default_version(config)?)
 }
 
 /// Labels a share of the posts from the simulator's truth, and takes the titles beside the photos.

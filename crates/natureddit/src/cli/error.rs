@@ -53,6 +53,11 @@ impl CliError {
         Self { exit: Exit::Usage, ..Self::from(error) }
     }
 
+    /// The first cause of a type.
+    pub(crate) fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.error.chain().find_map(|cause| cause.downcast_ref())
+    }
+
     /// The exit of the program.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

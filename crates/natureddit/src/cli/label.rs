@@ -1,6 +1,8 @@
 //! `natureddit label`: what people chose for the posts.
 
 mod check;
+mod queue;
+mod rows;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ Examples:
   natureddit label import choices.csv                   a CSV file with the columns id and choice
   natureddit label import choices.csv --by anna         say who chose
   natureddit label import titles.csv --titles           titles without a photo: id, title, choice
+  natureddit label queue                                what to label next
   natureddit label check                                which labels are likely wrong";
 
 const CHECK_EXAMPLES: &str = "\
@@ -30,7 +33,19 @@ Examples:
   natureddit label import check.csv --by anna
   natureddit label check --json             every figure and every post";
 
-/// Import labels, and find those that are likely wrong
+const QUEUE_EXAMPLES: &str = "\
+Examples:
+  natureddit label queue                              what to label next, the most useful first
+  natureddit label queue --limit 200 --out queue.csv  as a table; fill in its column choice, then
+  natureddit label import queue.csv --by anna
+  natureddit label queue --only unlabelled            posts without a label; no label is checked
+  natureddit label queue --only suspect --json        labels to check, for a program
+
+Labels that are likely wrong and posts that are alike with different labels come first, then posts
+without a label, those first that the model in use is least sure of; of near-duplicate photos one.
+A row whose choice is left empty is not decided: an import passes it over.";
+
+/// Import labels, find those that are likely wrong, and what to label next
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(super) struct Args {
@@ -40,7 +55,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Add the choices of a CSV file; nothing is added if a line is wrong
+    /// Add the choices of a CSV file; nothing is added if a line is wrong, and a row without a choice is passed over
     #[command(after_help = EXAMPLES)]
     Import {
         /// The file
@@ -55,6 +70,9 @@ enum Command {
     /// Say which labels are likely wrong: by models that did not see the post, and by posts that are alike
     #[command(after_help = CHECK_EXAMPLES)]
     Check(check::Args),
+    /// Say what to label next: labels that are likely wrong, and posts that the model is least sure of
+    #[command(after_help = QUEUE_EXAMPLES)]
+    Queue(queue::Args),
 }
 
 /// What an import of labels did.
@@ -64,10 +82,13 @@ struct Imported(LabelImport);
 
 impl fmt::Display for Imported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LabelImport { added, unchanged, unknown_ids } = &self.0;
+        let LabelImport { added, unchanged, unknown_ids, undecided } = &self.0;
         write!(f, "{} added, {unchanged} {} there already", counted(*added, "label"), was_or_were(*unchanged))?;
         if *unknown_ids > 0 {
             write!(f, ", {unknown_ids} {} of posts that the dataset does not have", is_or_are(*unknown_ids))?;
+        }
+        if *undecided > 0 {
+            write!(f, ", {} without a choice", counted(*undecided, "row"))?;
         }
         Ok(())
     }
@@ -91,6 +112,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         Command::Import { file, by, titles } => (file, by, titles),
         Command::Check(args) => {
             check::run(args, session)?;
+            return Ok(Exit::Ok);
+        }
+        Command::Queue(args) => {
+            queue::run(args, session)?;
             return Ok(Exit::Ok);
         }
     };

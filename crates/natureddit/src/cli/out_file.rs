@@ -52,8 +52,8 @@ impl Kept {
 }
 
 impl OutFile<'_> {
-    /// The file to write, where a link leads. Refused is one that is read or kept, and what is no file, for a new file would
-    /// take the place of the device.
+    /// The file to write, where a link leads. Refused is one that is read or kept, what is no file, for a new file would take
+    /// the place of the device, and one in a folder that is not there: a misspelt path would be made in silence.
     pub(super) fn resolve(self, read: &[&Path], kept: &Kept) -> Result<PathBuf, CliError> {
         let Self { option, path, example } = self;
         let shown = path.display();
@@ -77,6 +77,10 @@ impl OutFile<'_> {
                 "{option} {shown} lies in a folder that the project keeps for itself"
             )))
             .hint(format!("name a file outside of it: {option} {example}"));
+        }
+        if !out.parent().is_some_and(Path::is_dir) {
+            return Err(anyhow!("{option} {shown}: its folder is not there"))
+                .hint("make the folder first, or check the path");
         }
         Ok(out)
     }

@@ -309,3 +309,60 @@ fn read_output<T: DeserializeOwned>(
     let path = runner.path(&output.uri).join(file);
     read_json(&path)
 }
+
+#[cfg(test)]
+mod tests {
+    use natureddit_core::Progress;
+    use natureddit_pipeline::setting_names::setting_name;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::{EXAMPLE, Environment, Location};
+
+    /// The paths of all values that are no objects.
+    fn leaves(path: &str, value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(&below, value, found);
+            }),
+            _ => found.push(path.to_owned()),
+        }
+    }
+
+    /// Whether the example has such a key.
+    fn is_set(example: &toml::Value, setting: &str) -> bool {
+        setting.split('.').try_fold(example, |table, key| table.get(key)).is_some()
+    }
+
+    #[test]
+    fn a_reason_names_the_setting_that_decides_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("natureddit.toml");
+        let settings = "[trainer]\nhead = \"mlp\"\ntune = \"all\"\n[tuner]\nenabled = true\n[bulk_inferrer]\nenabled = true\n\
+                        [examples]\nsplit_by = \"time\"\n[model]\nprecision = \"fp32\"\n";
+        let example: toml::Value = toml::from_str(EXAMPLE).unwrap();
+        let mut unnamed = BTreeSet::new();
+        for settings in ["", settings] {
+            natureddit_core::fs::write_atomic(&file, settings).unwrap();
+            let config = Config::read(&Location::of_file(&file), &Environment::read()).unwrap();
+            let graph = training_graph(&wiring::training(&config, &Progress::silent()).unwrap()).unwrap();
+            for (component, properties) in graph.exec_properties() {
+                let mut paths = Vec::new();
+                leaves("", &properties, &mut paths);
+                for path in paths {
+                    let Some(setting) = setting_name(component, &path) else {
+                        unnamed.insert(format!("{component} {path}"));
+                        continue;
+                    };
+                    for one in setting.split(" or ") {
+                        assert!(is_set(&example, one), "{component} {path}: there is no setting {one}");
+                    }
+                }
+            }
+        }
+        let constant = ["InfraValidator server.version", "SchemaGen infer.identities", "SchemaGen infer.labels"];
+        let unnamed: Vec<&str> = unnamed.iter().map(String::as_str).collect();
+        assert_eq!(unnamed, [&constant[..], &["SchemaGen infer.not_compared"]].concat());
+    }
+}

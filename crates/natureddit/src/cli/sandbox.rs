@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use natureddit_core::{ClassNames, fs};
-use natureddit_sandbox::{Sandbox, SandboxConfig, Script, StartError};
+use natureddit_sandbox::{CorpusError, Sandbox, SandboxConfig, Script, StartError};
 use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
@@ -133,6 +133,9 @@ pub(super) fn start(config: SandboxConfig, runtime: &tokio::runtime::Runtime) ->
     }
     match runtime.block_on(Sandbox::start(config)) {
         Err(error @ StartError::Listen { .. }) => Err(error).hint("`--port 0` takes any free port"),
+        Err(error @ StartError::Corpus(CorpusError::OnlyLinks { .. })) => {
+            Err(error).hint("copy what they lead to, and name the copy: `cp -rL DIR COPY`")
+        }
         started => Ok(started?),
     }
 }

@@ -125,15 +125,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// The file to write: nothing in the project's own folders, and in a folder that is there.
+/// The file to write: nothing in the project's own folders.
 fn check_out(args: &Args, config: &Config) -> Result<PathBuf, CliError> {
     let file = OutFile { option: "--out", path: &args.out, example: "scores.csv" };
-    let out = file.resolve(&[args.table.as_path()], &Kept::of(config).and_data(config))?;
-    if !out.parent().is_some_and(Path::is_dir) {
-        return Err(anyhow!("--out {}: its folder is not there", args.out.display()))
-            .hint("make the folder first, or check the path");
-    }
-    Ok(out)
+    file.resolve(&[args.table.as_path()], &Kept::of(config).and_data(config))
 }
 
 fn read_table(path: &Path) -> Result<Vec<Row>, CliError> {
@@ -196,7 +191,10 @@ fn hints(reasons: impl Iterator<Item = &'static str>, images: &Path) -> Vec<Stri
     let images = images.display();
     let hints = reasons.map(|reason| match reason {
         "photo_missing" => format!("img_name is looked for in {images}, the folder of --images: is it the right one?"),
-        "photo_outside_folder" => format!("img_name is the name of a file in {images}, the folder of --images"),
+        "photo_outside_folder" => format!(
+            "img_name is the name of a file in {images}, the folder of --images; a symbolic link that leads out of it is not \
+             followed: copy what it leads to, or name the folder that has the photos themselves"
+        ),
         "photo_unreadable" => "each img_name must be a file that you may read".to_owned(),
         "empty_input" => "each row needs a title, an img_name, or both".to_owned(),
         "text_too_long" => "shorten the titles, or raise model.title_bytes_max".to_owned(),

@@ -55,6 +55,19 @@ impl TableChecker<'_> {
         ConfigError::BadValue { key, value: format!("{value:?}"), place, must_be: must_be.into(), nearest: None }
     }
 
+    /// Whether the file sets the key.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.checker.document.is_set(&format!("{}.{key}", self.path))
+    }
+
+    /// The error of a key that does not belong here, whatever its value.
+    pub(super) fn misplaced(&self, key: &str, must_be: impl Into<String>) -> ConfigError {
+        let value = self.checker.document.shown(self.path, key);
+        let key = format!("{}.{key}", self.path);
+        let place = self.checker.document.place(&key);
+        ConfigError::BadValue { key, value, place, must_be: must_be.into(), nearest: None }
+    }
+
     /// A whole number in `range`, which must fit `T`.
     pub(super) fn integer<T: TryFrom<i64>>(&self, key: &str, value: i64, range: RangeInclusive<i64>) -> Result<T> {
         let must_be = || format!("from {} to {}", range.start(), range.end());

@@ -50,6 +50,20 @@ impl Document {
         Place { file: self.file.clone(), line: self.lines.get(key).copied() }
     }
 
+    /// Whether the file sets a key.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.lines.contains_key(key)
+    }
+
+    /// The value of a key of a table, or of one in a table, as the file sets it; nothing for one that it does not set.
+    pub(super) fn shown(&self, table: &str, key: &str) -> String {
+        let found = match table.split_once('.') {
+            Some((outer, inner)) => self.table.get(outer).and_then(|outer| outer.get(inner)),
+            None => self.table.get(table),
+        };
+        found.and_then(|table| table.get(key)).map(Value::to_string).unwrap_or_default()
+    }
+
     /// The keys the file sets, sorted.
     pub(super) fn keys(&self) -> Vec<String> {
         self.lines.keys().cloned().collect()

@@ -31,6 +31,10 @@ token_type_ids = ""
 tokens_max = 512
 "#;
 
+/// The keys that only an encoder of photos has, and those that only one of titles has.
+const IMAGE_KEYS: [&str; 6] = ["input", "size", "short_side", "filter", "mean", "std"];
+const TEXT_KEYS: [&str; 5] = ["tokenizer", "input_ids", "attention_mask", "token_type_ids", "tokens_max"];
+
 /// More than any encoder sees.
 const SIZE_MAX: i64 = 1024;
 const FEATURES_MAX: i64 = 65_536;
@@ -55,6 +59,15 @@ pub enum TextEncoderConfig {
     Onnx(Box<OnnxTextEncoder>),
 }
 
+/// Every encoder that has a table, in the order of their names, also those that `[model]` does not name.
+#[derive(Clone, Debug, Default)]
+pub struct EncoderTables {
+    /// Of photos.
+    pub image: Vec<OnnxImageEncoder>,
+    /// Of titles: those with a tokenizer, and the one that is named so.
+    pub text: Vec<OnnxTextEncoder>,
+}
+
 /// The encoders that `[encoders]` declares.
 pub(super) struct Declared<'a> {
     pub(super) encoders: &'a std::collections::BTreeMap<String, RawEncoder>,
@@ -62,6 +75,30 @@ pub(super) struct Declared<'a> {
 }
 
 impl Declared<'_> {
+    /// Checks every table, whether it is named or not; `named` are those that are, of photos and of titles.
+    pub(super) fn tables(
+        &self,
+        named: (&ImageEncoderConfig, &TextEncoderConfig),
+    ) -> Result<EncoderTables, ConfigError> {
+        let mut tables = EncoderTables::default();
+        for (name, raw) in self.encoders {
+            match named {
+                (ImageEncoderConfig::Onnx(image), _) if image.name == *name => tables.image.push((**image).clone()),
+                (_, TextEncoderConfig::Onnx(text)) if text.name == *name => tables.text.push((**text).clone()),
+                _ => {
+                    let table = format!("{TABLE}.{name}");
+                    let at = self.checker.table(&table);
+                    if at.is_set("tokenizer") {
+                        tables.text.push(text_file(name, raw, &at)?);
+                    } else {
+                        tables.image.push(image(name, raw, &at)?);
+                    }
+                }
+            }
+        }
+        Ok(tables)
+    }
+
     pub(super) fn image(&self, at: &TableChecker<'_>, text: &str) -> Result<ImageEncoderConfig, ConfigError> {
         const KEY: &str = "image_encoder";
         match self.find(at, KEY, text, (&ImageEncoder::NAMES, &ImageEncoder::RANDOM))? {
@@ -119,7 +156,16 @@ enum Found<'a> {
     Onnx(&'a RawEncoder),
 }
 
+/// Keys that an encoder of the other kind has would be passed over in silence.
+fn refuse(keys: &[&str], kind: &str, at: &TableChecker<'_>) -> Result<(), ConfigError> {
+    match keys.iter().find(|key| at.is_set(key)) {
+        Some(key) => Err(at.misplaced(key, format!("left out, for this is an encoder of {kind}"))),
+        None => Ok(()),
+    }
+}
+
 fn image(name: &str, raw: &RawEncoder, at: &TableChecker<'_>) -> Result<OnnxImageEncoder, ConfigError> {
+    refuse(&TEXT_KEYS, "photos", at)?;
     let size = at.integer("size", raw.size, 1..=SIZE_MAX)?;
     let short_side = optional(raw.short_side);
     let short_side = short_side.map(|side| at.integer("short_side", side, raw.size..=SIZE_MAX)).transpose()?;
@@ -146,6 +192,7 @@ fn image(name: &str, raw: &RawEncoder, at: &TableChecker<'_>) -> Result<OnnxImag
 }
 
 fn text_file(name: &str, raw: &RawEncoder, at: &TableChecker<'_>) -> Result<OnnxTextEncoder, ConfigError> {
+    refuse(&IMAGE_KEYS, "titles", at)?;
     let input = |key: &str, text: &str| named(text).ok_or_else(|| at.bad(key, text, "the name of an input"));
     Ok(OnnxTextEncoder {
         name: name.to_owned(),

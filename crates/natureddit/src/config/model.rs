@@ -6,7 +6,7 @@ use natureddit_pipeline::components::transform::PrecisionConfig;
 
 use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS, TableChecker};
-use super::encoders::{Declared, ImageEncoderConfig, TextEncoderConfig};
+use super::encoders::{Declared, EncoderTables, ImageEncoderConfig, TextEncoderConfig};
 use super::raw::{RawEncoder, RawModel};
 
 /// The checked `[model]`.
@@ -18,6 +18,8 @@ pub struct ModelConfig {
     pub image_encoder: ImageEncoderConfig,
     /// The encoder of titles.
     pub text_encoder: TextEncoderConfig,
+    /// `[encoders]`: every encoder with a table, whether it is named here or not.
+    pub tables: EncoderTables,
     /// With which numbers the encoders calculate.
     pub precision: PrecisionConfig,
     /// The largest photo, in bytes.
@@ -38,10 +40,15 @@ impl ModelConfig {
     ) -> Result<Self, ConfigError> {
         let at = checker.table("model");
         let declared = Declared { encoders, checker };
+        let name = at.name("name", &raw.name)?;
+        let image_encoder = declared.image(&at, &raw.image_encoder)?;
+        let text_encoder = declared.text(&at, &raw.text_encoder)?;
+        let tables = declared.tables((&image_encoder, &text_encoder))?;
         Ok(Self {
-            name: at.name("name", &raw.name)?,
-            image_encoder: declared.image(&at, &raw.image_encoder)?,
-            text_encoder: declared.text(&at, &raw.text_encoder)?,
+            name,
+            image_encoder,
+            text_encoder,
+            tables,
             precision: precision(&raw, &at)?,
             image_bytes_max: at.integer("image_bytes_max", raw.image_bytes_max, BYTES)?,
             image_pixels_max: at.integer("image_pixels_max", raw.image_pixels_max, PIXELS)?,

@@ -188,6 +188,18 @@ fn keys_that_must_agree_are_compared() {
             "[encoders.c]\nfile = \"c.onnx\"\n[model]\ntext_encoder = \"c\"",
             "encoders.c.tokenizer = \"\" in natureddit.toml: must be a path",
         ),
+        // Also of an encoder that nobody names.
+        ("[encoders.c]\nsize = 224", "encoders.c.file = \"\" in natureddit.toml: must be a path"),
+        ("[encoders.c]\nfile = \"c.onnx\"", "encoders.c.size = 0 in natureddit.toml: must be from 1 to 1024"),
+        ("[encoders.c]\nfile = \"c.onnx\"\ntokenizer = \"t\"\ntokens_max = 4", "line 4: must be from 8 to 512"),
+        (
+            "[encoders.c]\nfile = \"c.onnx\"\nsize = 8\ntokens_max = 9\n[model]\nimage_encoder = \"c\"",
+            "encoders.c.tokens_max = 9 in natureddit.toml line 4: must be left out, for this is an encoder of photos",
+        ),
+        (
+            "[encoders.\"c.d\"]\nfile = \"c.onnx\"\ntokenizer = \"t\"\nmean = [0.5, 0.5, 0.5]",
+            "encoders.c.d.mean = [0.5, 0.5, 0.5] in natureddit.toml line 4: must be left out, for this is an encoder of titles",
+        ),
     ];
     for (text, part) in cases {
         let told = error(text);
@@ -211,6 +223,9 @@ fn an_encoder_has_a_name_a_place_or_a_table_of_its_own() {
                 [encoders.words]\nfile = \"/w.onnx\"\ntokenizer = \"t.json\"\noutput = \"o\"\n\
                 [model]\nimage_encoder = \"clip\"\ntext_encoder = \"words\"";
     let model = parse(text).unwrap().model;
+    assert_eq!((model.tables.image.len(), model.tables.text.len()), (1, 1));
+    let unnamed = parse(text.split("[model]").next().unwrap()).unwrap().model.tables;
+    assert_eq!((unnamed.image[0].name.as_str(), unnamed.text[0].name.as_str()), ("clip", "words"));
     match (model.image_encoder, model.text_encoder) {
         (ImageEncoderConfig::Onnx(image), TextEncoderConfig::Onnx(text)) => {
             assert_eq!(

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use natureddit_core::{Asset, Progress};
+use natureddit_core::{Asset, Progress, WEIGHT_INDEX_FILE};
 use natureddit_model::{
     EncoderFiles, EncoderPair, EncoderSource, EncoderSpec, ImageEncoder, TextEncoder, image_encoder_from_config,
     text_encoder_from_config,
@@ -16,7 +16,8 @@ use super::{asset_store, runtime_asset, tokio_runtime};
 use crate::config::{Config, ImageEncoderConfig, TextEncoderConfig};
 
 const CONFIG: HubFile = HubFile { names: &["config.json"], is_optional: false };
-const WEIGHTS: HubFile = HubFile { names: &["model.safetensors", "pytorch_model.bin"], is_optional: false };
+const WEIGHTS: HubFile =
+    HubFile { names: &["model.safetensors", "pytorch_model.bin", WEIGHT_INDEX_FILE], is_optional: false };
 /// What an image encoder's folder holds.
 const IMAGE_FILES: [HubFile; 3] =
     [CONFIG, WEIGHTS, HubFile { names: &["preprocessor_config.json"], is_optional: true }];

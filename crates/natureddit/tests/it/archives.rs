@@ -43,6 +43,7 @@ fn a_version_becomes_an_archive_that_is_not_written_over_unless_it_is_asked_for(
     );
     let same = json(&run(&["2", "--force", "--json"]));
     assert_eq!(first["sha256"], same["sha256"]);
+    natureddit_core::fs::create_dir_all(&dir.join("store")).unwrap();
     let other = json(&run(&["naturedditTI/1", "--out", "store/x.mar", "--json"]));
     assert_eq!(other["version"], 1);
     assert_ne!(other["sha256"], same["sha256"]);

@@ -101,3 +101,49 @@ fn a_schema_that_is_not_there_is_told() {
     assert!(run.stderr.contains("/schema.pbtxt, which is no file\nhint: make it, "), "{}", run.stderr);
     assert_eq!(check(settings).file("schema.pbtxt", "").run().code, Some(0));
 }
+
+/// A field of a protobuf message with a message or a text in it; all are short.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()
+}
+
+/// A value of an ONNX graph: `float32` of [any, sizes...].
+fn value(name: &str, sizes: &[u8]) -> Vec<u8> {
+    let size = |size: &u8| field(1, &[1 << 3, *size]);
+    let shape = [field(1, &field(2, b"batch")), sizes.iter().flat_map(size).collect()].concat();
+    let tensor = [vec![1 << 3, 1], field(2, &shape)].concat();
+    [field(1, name.as_bytes()), field(2, &field(1, &tensor))].concat()
+}
+
+#[test]
+fn encoders_that_cannot_be_used_are_told() {
+    let graph = [field(11, &value("pixels", &[3, 64, 64])), field(12, &value("features", &[7]))].concat();
+    let told = |size: u32, file: Option<&[u8]>| {
+        let command = check(&format!("[encoders.mine]\nfile = \"mine.onnx\"\nsize = {size}\n"));
+        let mut command = match file {
+            Some(bytes) => command.file("mine.onnx", bytes),
+            None => command,
+        };
+        let run = command.run();
+        let begins = "error: encoders.mine names no encoder that can be used\n  caused by: ";
+        assert!(run.code == Some(0) || run.stderr.starts_with(begins), "{}", run.stderr);
+        (run.code, run.stderr)
+    };
+    assert_eq!(told(64, Some(&field(7, &graph))), (Some(0), String::new()));
+    let (code, stderr) = told(32, Some(&field(7, &graph)));
+    assert!(
+        code == Some(1) && stderr.contains("pixels has the shape [any, 3, 64, 64] and must take [any, 3, 32, 32]"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("\nhint: mend encoders.mine, or the files that it names"), "{stderr}");
+    let (code, stderr) = told(64, None);
+    assert!(code == Some(1) && stderr.contains("/mine.onnx"), "{stderr}");
+    let (code, stderr) = told(64, Some(b"<html>"));
+    assert!(code == Some(1) && stderr.contains("mine.onnx is no encoder that can be used: "), "{stderr}");
+    let folder = check("[model]\ntext_encoder = \"./mine\"\n").file("mine/config.json", "{}").run();
+    assert!(
+        folder.stderr.starts_with("error: model.text_encoder names no encoder that can be used\n"),
+        "{}",
+        folder.stderr
+    );
+}

@@ -82,6 +82,7 @@ fn a_server_answers_training_rows_as_their_stored_features_do() {
     let told = json(&with_assets().in_dir(&dir).args(verify).run());
     assert_eq!((&told["holds"], &told["rows"]), (&Value::Bool(true), &Value::from(20)), "{told}");
     assert!(told["difference_max"].as_f64().unwrap() <= 1e-4, "{told}");
+    assert_eq!(told["reference"], "stored_features");
     let left = fs::read_dir(dir.join("pipeline")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(left.into_iter().all(|name| !name.to_string_lossy().contains("verify-skew")), "its scratch folder is left");
     let nobody = with_assets().in_dir(&dir).args(["model", "verify-skew", "--url", "http://127.0.0.1:9"]).run();
@@ -91,6 +92,19 @@ fn a_server_answers_training_rows_as_their_stored_features_do() {
         "{}",
         nobody.stderr
     );
+}
+
+#[test]
+fn a_model_with_encoders_of_its_own_is_verified_by_what_it_says_itself() {
+    let (_folder, dir) = copied();
+    // Features of another form than the pushed model's, as those of the encoders before they were tuned are.
+    let settings = fs::read_to_string(dir.join("natureddit.toml")).unwrap();
+    fs::write(dir.join("natureddit.toml"), format!("{settings}\n[model]\nprecision = \"fp32\"\n")).unwrap();
+    let verify = ["model", "verify-skew", "--rows", "20", "--json"];
+    let told = json(&with_assets().in_dir(&dir).args(verify).run());
+    assert_eq!((&told["holds"], &told["rows"]), (&Value::Bool(true), &Value::from(20)), "{told}");
+    assert_eq!(told["reference"], "bundle");
+    assert!(told["difference_max"].as_f64().unwrap() <= 1e-4, "{told}");
 }
 
 #[test]

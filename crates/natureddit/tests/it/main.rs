@@ -14,6 +14,7 @@ mod help;
 mod importing;
 mod init;
 mod killing;
+mod labelling;
 mod lineage;
 mod models;
 mod natureddit;

@@ -34,12 +34,13 @@ fn no_command_writes_over_what_it_reads() {
 
 #[test]
 fn no_command_writes_over_what_the_project_keeps() {
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 6] = [
         &["dataset", "stats", "--out"],
         &["dataset", "stats", "--table", "t.csv", "--out"],
         &["model", "export", "--out"],
         &["model", "archive", "--out"],
         &["predict", "--text", "A fox", "--dump-inputs"],
+        &["label", "queue", "--out"],
     ];
     for command in commands {
         for file in ["data/posts.csv", "labels/labels.csv", "natureddit.toml"] {
@@ -52,14 +53,36 @@ fn no_command_writes_over_what_the_project_keeps() {
 }
 
 #[test]
-fn elsewhere_statistics_are_written_into_folders_that_are_made() {
-    for out in ["stats.pb", "new/stats.pb", "data/stats.pb"] {
+fn elsewhere_statistics_are_written() {
+    for out in ["stats.pb", "data/stats.pb"] {
         let mut natureddit = project().args(["dataset", "stats", "--out", out]);
         let file = natureddit.dir().join(out);
         let run = natureddit.run();
         assert_eq!((run.code, file.is_file()), (Some(0), true), "{out}: {}", run.stderr);
     }
     let stats = ["dataset", "stats", "--table", "t.csv", "--out", "models/stats.pb"];
-    let alone = Natureddit::new().file("t.csv", TABLE).args(stats).run();
+    let alone = Natureddit::new().file("t.csv", TABLE).file("models/x", "").args(stats).run();
     assert_eq!(alone.code, Some(0), "outside of a project: {}", alone.stderr);
+}
+
+#[test]
+fn no_command_makes_the_folder_of_its_file() {
+    let commands: [(&[&str], &str); 8] = [
+        (&["dataset", "stats", "--out"], "new/stats.pb"),
+        (&["predict", "--text", "A fox", "--dump-inputs"], "new/x.npz"),
+        (&["predict", "--image", "x.jpg", "--explain", "--heat-map"], "new/x.png"),
+        (&["score", "t.csv", "--images", ".", "--out"], "new/x.csv"),
+        (&["label", "check", "--out"], "new/x.csv"),
+        (&["label", "queue", "--out"], "new/x.csv"),
+        (&["model", "export", "--out"], "new/x.onnx"),
+        (&["model", "archive", "--out"], "new/x.mar"),
+    ];
+    for (command, out) in commands {
+        let mut natureddit = project().arguments(command).args([out]);
+        let run = natureddit.run();
+        assert_eq!(run.code, Some(1), "{command:?}: {}", run.stderr);
+        let told = format!("{out}: its folder is not there\nhint: make the folder first, or check the path\n");
+        assert!(run.stderr.starts_with("error: --") && run.stderr.ends_with(&told), "{command:?}: {}", run.stderr);
+        assert!(!natureddit.dir().join("new").exists(), "{command:?}");
+    }
 }

@@ -45,6 +45,48 @@ async fn a_repository_is_pulled_once_and_pinned() {
     assert_eq!(site.asked().len(), 1);
 }
 
+const SHARDED: [HubFile; 1] =
+    [HubFile { names: &["model.safetensors", "model.safetensors.index.json"], is_optional: false }];
+
+/// A hub whose repository has its weights in two files.
+fn sharded(index: &str) -> Site {
+    let mut site = Site::new("/owner/model/resolve/main/m-1.safetensors", content(5000), &[]);
+    let mut page = |name: &str, text: &str| {
+        site.pages.insert(format!("/owner/model/resolve/main/{name}"), ("application/json", text.to_owned()));
+    };
+    page("model.safetensors.index.json", index);
+    page("m-2.safetensors", "the second");
+    site
+}
+
+#[tokio::test]
+async fn weights_in_several_files_come_with_their_index() {
+    let repo = HubRepo { files: &SHARDED, ..REPO };
+    let mut fixture = Fixture::new();
+    let index = r#"{"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}}"#;
+    serve(&sharded(index), &mut fixture).await;
+    let folder = fixture.store().pull_repo(&repo, &Progress::silent()).await.unwrap();
+    assert_eq!(fs::read(&folder.join("m-1.safetensors")).unwrap(), content(5000));
+    let names = ["m-1.safetensors", "m-2.safetensors", "model.safetensors.index.json", "pins.json"];
+    assert_eq!(fixture.cached_names(), names);
+    assert_eq!(fixture.store().cached_repo(&repo).await.unwrap(), Some(folder.clone()));
+    // Each of them is pinned, and pulled again where it is gone.
+    fs::remove_file(&folder.join("m-2.safetensors")).unwrap();
+    assert_eq!(fixture.store().cached_repo(&repo).await.unwrap(), None);
+    fixture.store().pull_repo(&repo, &Progress::silent()).await.unwrap();
+    assert_eq!(fs::read_to_string(&folder.join("m-2.safetensors")).unwrap(), "the second");
+
+    for (index, told) in [
+        (r#"{"weight_map":{"a":"m-3.safetensors"}}"#, "could not pull http://"),
+        (r#"{"weight_map":{"a":"../m.safetensors"}}"#, "model.safetensors.index.json cannot be followed"),
+    ] {
+        let mut fixture = Fixture::new();
+        serve(&sharded(index), &mut fixture).await;
+        let refused = fixture.store().pull_repo(&repo, &Progress::silent()).await.unwrap_err();
+        assert!(refused.to_string().contains(told) && refused.hint().is_some(), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn another_content_than_at_first_is_refused() {
     let mut fixture = Fixture::new();

@@ -3,12 +3,21 @@
 //! A photo goes two ways to the head: once through the Transform, which keeps its features, and each time it is asked about
 //! through the server's own decoding, tokenising and encoders. The two must agree, or the model is served something else than
 //! it learnt from.
+//!
+//! Of a model with encoders of its own, such as tuned ones, no features are stored: its bundle is loaded here and asked about
+//! the photos and titles that it learnt from.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use natureddit_core::{Class, ClassNames, PostId, Progress, fs};
-use natureddit_model::{EncoderPair, Features, ModelBundle, Prediction};
+use natureddit_model::{
+    EncoderPair, Features, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Runtime,
+};
 use natureddit_net::own_server::{Answer, AnswerForm, OwnServer};
 use serde::Serialize;
 use url::Url;
@@ -56,22 +65,36 @@ pub struct SkewCheck<'a> {
     pub encoders: &'a EncoderPair,
     /// Where the photos are.
     pub images_dir: &'a Path,
-    /// The largest photo that is sent, in bytes.
-    pub image_bytes_max: u64,
+    /// The largest photo and title that are sent, and what the bundle may use where it is loaded here.
+    pub options: PredictorOptions,
+    /// Loads what the bundle needs to be asked here.
+    pub runtime: &'a dyn Fn() -> anyhow::Result<Runtime>,
     /// The most rows; they are spread evenly over the training posts.
     pub rows_max: usize,
     /// How long the server may take.
     pub config: &'a InfraValidatorConfig,
 }
 
+/// What the answers are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkewReference {
+    /// The model's head on the features that the Transform has stored.
+    StoredFeatures,
+    /// The bundle, loaded here: its encoders are other ones than those of the stored features.
+    Bundle,
+}
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SkewReport {
+    /// What the answers are compared with.
+    pub reference: SkewReference,
     /// Whether every row was answered with its label, and every probability within the tolerance.
     pub holds: bool,
     /// The rows that were sent.
     pub rows: usize,
-    /// Training posts that were not, because their photo is not there as it was or has no features.
+    /// Training posts that were not, because their photo is not there as it was, or has no features or cannot be read.
     pub skipped: usize,
     /// Rows that got no prediction.
     pub unanswered: usize,
@@ -94,7 +117,7 @@ pub struct SkewedRow {
     pub id: PostId,
     /// Its photo.
     pub img_name: String,
-    /// The label by the stored features.
+    /// The label by what is compared with.
     pub stored: String,
     /// The label that was served; `None` where there was no prediction.
     pub served: Option<String>,
@@ -107,14 +130,8 @@ pub struct SkewedRow {
 /// Why nothing could be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum SkewError {
-    /// The features are of other encoders than the model's.
-    #[error("the stored features are of other encoders than those of {name}")]
-    OtherEncoders {
-        /// The model.
-        name: String,
-    },
     /// No row could be sent.
-    #[error("none of the {posts} training posts has its features and the photo that they are of")]
+    #[error("none of the {posts} training posts has the photo that it was learnt from, and features of it")]
     NoRow {
         /// How many training posts there are.
         posts: usize,
@@ -137,67 +154,106 @@ pub fn verify_skew(
     check: &SkewCheck<'_>,
     progress: &Progress,
 ) -> anyhow::Result<SkewReport> {
-    let manifest = &check.bundle.manifest;
-    if EncoderHashes::of_model(manifest) != EncoderHashes::read(transformed)? {
-        return Err(SkewError::OtherEncoders { name: manifest.name.clone() }.into());
-    }
-    let posts: Vec<(Example, Features)> = read_split(examples, Split::Train)?
-        .into_iter()
-        .zip(read_transformed(transformed, Split::Train, check.encoders)?)
-        .filter(|(example, _)| example.source == ExampleSource::Post)
-        .collect();
-    let (rows, skipped) = rows(&posts, check)?;
+    let train: Vec<Example> = read_split(examples, Split::Train)?;
+    let posts = train.iter().filter(|example| is_post(example)).count();
+    let has_features = EncoderHashes::of_model(&check.bundle.manifest) == EncoderHashes::read(transformed)?;
+    let (reference, (rows, skipped)) = if has_features {
+        let features = read_transformed(transformed, Split::Train, check.encoders)?;
+        let train = train.into_iter().zip(features).filter(|(example, _)| is_post(example)).collect();
+        (SkewReference::StoredFeatures, by_features(train, check)?)
+    } else {
+        let train = train.into_iter().filter(is_post).collect();
+        (SkewReference::Bundle, by_bundle(train, check, progress)?)
+    };
     if rows.is_empty() {
-        return Err(SkewError::NoRow { posts: posts.len() }.into());
+        return Err(SkewError::NoRow { posts }.into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("could not start the async runtime")?;
     progress.start("asking the server about training rows", Some(rows.len() as u64));
     let outcomes = runtime.block_on(ask(server, &rows, check, progress))?;
     progress.finish();
-    Ok(report(outcomes, skipped))
+    Ok(report(outcomes, skipped, reference))
 }
 
-/// A training post and what the model says of its stored features.
-struct Row<'a> {
-    example: &'a Example,
+fn is_post(example: &Example) -> bool {
+    example.source == ExampleSource::Post
+}
+
+/// A training post and what the model says of it.
+struct Row {
+    example: Example,
     request: Request,
     stored: Prediction,
 }
 
-/// The rows to send, and how many that were chosen cannot be.
-fn rows<'a>(posts: &'a [(Example, Features)], check: &SkewCheck<'_>) -> anyhow::Result<(Vec<Row<'a>>, usize)> {
+impl Row {
+    /// `has_title`: see [`Request::of_post`].
+    fn new(example: Example, photo: Vec<u8>, has_title: bool, stored: Prediction) -> Self {
+        let request = Request::of_post(&example, photo, has_title, stored.probabilities.clone());
+        Self { example, request, stored }
+    }
+}
+
+/// The rows to send with what the head says of their stored features, and how many that were chosen cannot be.
+fn by_features(posts: Vec<(Example, Features)>, check: &SkewCheck<'_>) -> anyhow::Result<(Vec<Row>, usize)> {
     let head = check.bundle.head()?;
-    let chosen = spread(posts.len(), check.rows_max);
-    let row = |at: &usize| {
-        let (example, features) = &posts[*at];
+    let row = |(example, features): (Example, Features)| {
         features.image.as_ref()?;
-        let photo = photo_of(example, check.images_dir, check.image_bytes_max)?;
-        let stored = Prediction::new(head.probabilities(features));
-        let request = Request::of_post(example, photo, features.text.is_some(), stored.probabilities.clone());
-        Some(Row { example, request, stored })
+        let photo = check.photo_of(&example)?;
+        let stored = Prediction::new(head.probabilities(&features));
+        Some(Row::new(example, photo, features.text.is_some(), stored))
     };
-    let rows: Vec<Row<'a>> = chosen.iter().filter_map(row).collect();
-    let skipped = chosen.len() - rows.len();
+    let chosen = spread(posts, check.rows_max);
+    let count = chosen.len();
+    let rows: Vec<Row> = chosen.into_iter().filter_map(row).collect();
+    let skipped = count - rows.len();
     Ok((rows, skipped))
 }
 
-/// At most so many places of `count`, evenly spread.
-fn spread(count: usize, most: usize) -> Vec<usize> {
-    let taken = count.min(most);
-    (0..taken).map(|at| at * count / taken).collect()
+/// The same with what the bundle itself says of their photos and titles.
+fn by_bundle(posts: Vec<Example>, check: &SkewCheck<'_>, progress: &Progress) -> anyhow::Result<(Vec<Row>, usize)> {
+    let mut predictor = Predictor::load(check.bundle, &(check.runtime)()?, &check.options)?;
+    let chosen = spread(posts, check.rows_max);
+    let (count, mut rows) = (chosen.len(), Vec::new());
+    progress.start("asking the model itself about training rows", Some(count as u64));
+    for example in chosen {
+        progress.advance(1);
+        let Some(photo) = check.photo_of(&example) else { continue };
+        let input = ModelInput { text: Some(&example.title), image: Some(&photo) };
+        let Ok(prepared) = predictor.preprocessor().prepare(&input) else { continue };
+        let stored = predictor.predict(&[prepared])?.pop().context("an answer for each input")?;
+        let has_title = !example.title.trim().is_empty();
+        rows.push(Row::new(example, photo, has_title, stored));
+    }
+    progress.finish();
+    let skipped = count - rows.len();
+    Ok((rows, skipped))
+}
+
+impl SkewCheck<'_> {
+    fn photo_of(&self, example: &Example) -> Option<Vec<u8>> {
+        photo_of(example, self.images_dir, self.options.limits.image.bytes_max)
+    }
+}
+
+/// At most so many, evenly spread over all.
+fn spread<T>(all: Vec<T>, most: usize) -> Vec<T> {
+    let (count, taken) = (all.len(), all.len().min(most));
+    let chosen: BTreeSet<usize> = (0..taken).map(|at| at * count / taken).collect();
+    all.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, one)| one).collect()
 }
 
 /// What became of a row: the probabilities that were served, or why there are none.
 struct Outcome<'a> {
-    row: &'a Row<'a>,
+    row: &'a Row,
     classes: &'a ClassNames,
     served: Result<Vec<f64>, String>,
 }
 
 async fn ask<'a>(
     server: &SkewServer<'_>,
-    rows: &'a [Row<'a>],
+    rows: &'a [Row],
     check: &'a SkewCheck<'_>,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Outcome<'a>>> {
@@ -219,7 +275,7 @@ async fn ask<'a>(
 
 async fn ask_at<'a>(
     ready: &Ready,
-    rows: &'a [Row<'a>],
+    rows: &'a [Row],
     check: &'a SkewCheck<'_>,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Outcome<'a>>> {
@@ -279,7 +335,7 @@ impl SkewedRow {
     }
 }
 
-fn report(outcomes: Vec<Outcome<'_>>, skipped: usize) -> SkewReport {
+fn report(outcomes: Vec<Outcome<'_>>, skipped: usize, reference: SkewReference) -> SkewReport {
     let mut rows: Vec<SkewedRow> = outcomes.into_iter().map(Outcome::told).collect();
     let count = |is: fn(&SkewedRow) -> bool| rows.iter().filter(|row| is(row)).count();
     let unanswered = count(|row| row.difference.is_none());
@@ -292,6 +348,7 @@ fn report(outcomes: Vec<Outcome<'_>>, skipped: usize) -> SkewReport {
     });
     rows.truncate(WORST_MAX);
     SkewReport {
+        reference,
         holds: unanswered + other_labels + too_far == 0,
         rows: sent,
         skipped,
@@ -301,121 +358,5 @@ fn report(outcomes: Vec<Outcome<'_>>, skipped: usize) -> SkewReport {
         difference_max,
         tolerance: SKEW_MAX,
         worst: rows,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use natureddit_core::ContentHash;
-    use natureddit_model::{image_encoder_from_config, text_encoder_from_config};
-    use natureddit_testkit::tiny_bundle;
-
-    use super::super::tests::{GOOD, LONG, STOPS, python, server};
-    use super::*;
-
-    const CONFIG: InfraValidatorConfig =
-        InfraValidatorConfig { start_timeout: LONG, stop_timeout: LONG, response_timeout: LONG, test_posts_max: 1 };
-
-    fn encoders() -> EncoderPair {
-        EncoderPair {
-            image: image_encoder_from_config("efficientnet_lite0").unwrap().into(),
-            text: text_encoder_from_config("all-MiniLM-L6-v2").unwrap().into(),
-            title_tokens_max: 64,
-        }
-    }
-
-    fn post(id: &str) -> Example {
-        Example::title_alone(id.parse().unwrap(), "A meadow".to_owned(), "discs".to_owned())
-    }
-
-    fn row<'a>(example: &'a Example, stored: &[f32]) -> Row<'a> {
-        let request = Request::of_post(example, b"\xff\xd8 a photo \xff\xd9".to_vec(), true, stored.to_vec());
-        Row { example, request, stored: Prediction::new(stored.to_vec()) }
-    }
-
-    /// What a server that always answers with these probabilities is reported of.
-    fn asked(probabilities: [f64; 3], label: &str, stored: &[[f32; 3]]) -> SkewReport {
-        let folder = tempfile::tempdir().unwrap();
-        tiny_bundle(folder.path(), "m", 1);
-        let bundle = ModelBundle::read(folder.path()).unwrap();
-        let [discs, stripes, horizon] = probabilities;
-        let answer = format!(
-            r#"b'{{"label": "{label}", "probabilities": {{"discs": {discs}, "stripes": {stripes}, "horizon": {horizon}}}}}'"#
-        );
-        let program = server(&format!("{}{STOPS}", GOOD.replace("ANSWER", &answer)));
-        let scratch = tempfile::tempdir().unwrap();
-        let own = SkewServer::Own { program: &program, scratch: scratch.path() };
-        let encoders = encoders();
-        let check = SkewCheck {
-            bundle: &bundle,
-            version: None,
-            encoders: &encoders,
-            images_dir: Path::new("images"),
-            image_bytes_max: 1 << 20,
-            rows_max: 10,
-            config: &CONFIG,
-        };
-        let posts: Vec<Example> = (0..stored.len()).map(|at| post(&format!("p{at}"))).collect();
-        let rows: Vec<Row<'_>> = posts.iter().zip(stored).map(|(post, stored)| row(post, stored)).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let outcomes = runtime.block_on(ask(&own, &rows, &check, &Progress::silent())).unwrap();
-        report(outcomes, 1)
-    }
-
-    #[test]
-    fn a_server_that_answers_as_the_stored_features_do_has_no_skew() {
-        if !python() {
-            return;
-        }
-        let report = asked([0.7, 0.2, 0.1], "discs", &[[0.7, 0.2, 0.1], [0.700_05, 0.199_95, 0.1]]);
-        assert!(report.holds && report.rows == 2 && report.skipped == 1, "{report:?}");
-        assert!((report.difference_max - 5e-5).abs() < 1e-6 && report.worst[0].id.to_string() == "p1", "{report:?}");
-    }
-
-    #[test]
-    fn each_way_to_differ_is_counted_and_the_worst_come_first() {
-        if !python() {
-            return;
-        }
-        let stored = [[0.7, 0.2, 0.1], [0.6998, 0.2002, 0.1], [0.2, 0.7, 0.1]];
-        let report = asked([0.7, 0.2, 0.1], "discs", &stored);
-        assert_eq!((report.holds, report.unanswered, report.other_labels, report.too_far), (false, 0, 1, 2));
-        let told = |row: &SkewedRow| (row.id.to_string(), row.stored.clone(), row.served.clone());
-        assert_eq!(told(&report.worst[0]), ("p2".to_owned(), "stripes".to_owned(), Some("discs".to_owned())));
-        assert_eq!(report.worst[1].id.to_string(), "p1");
-        // A server whose label is not that of its probabilities has given no prediction.
-        let report = asked([0.7, 0.2, 0.1], "horizon", &[[0.7, 0.2, 0.1]]);
-        assert_eq!((report.holds, report.unanswered), (false, 1));
-        assert!(report.worst[0].fault.as_ref().is_some_and(|fault| fault.contains("horizon")), "{report:?}");
-    }
-
-    #[test]
-    fn features_of_other_encoders_are_not_compared_with() {
-        let folder = tempfile::tempdir().unwrap();
-        tiny_bundle(folder.path(), "m", 1);
-        let bundle = ModelBundle::read(folder.path()).unwrap();
-        let check = SkewCheck {
-            bundle: &bundle,
-            version: None,
-            encoders: &encoders(),
-            images_dir: Path::new("images"),
-            image_bytes_max: 1,
-            rows_max: 1,
-            config: &CONFIG,
-        };
-        let server = SkewServer::Running { url: "http://127.0.0.1:1".parse().unwrap(), certificate: None };
-        let stored = EncoderHashes { image: ContentHash::of(b"another"), text: bundle.manifest.text_encoder.hash };
-        let transformed = tempfile::tempdir().unwrap();
-        stored.write(transformed.path()).unwrap();
-        let folders = (Path::new("/nowhere"), transformed.path());
-        let error = verify_skew(folders, &server, &check, &Progress::silent()).unwrap_err();
-        assert_eq!(error.to_string(), "the stored features are of other encoders than those of m");
-    }
-
-    #[test]
-    fn rows_are_spread_over_all() {
-        assert_eq!(spread(10, 3), [0, 3, 6]);
-        assert_eq!(spread(2, 5), [0, 1]);
-        assert!(spread(0, 5).is_empty() && spread(5, 0).is_empty());
     }
 }

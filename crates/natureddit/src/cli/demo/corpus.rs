@@ -110,7 +110,8 @@ fn check_enough(truth: &Truth, args: &Args, settings: &Config, is_drawn: bool) -
     Err(CliError::usage(message)).hint(hint)
 }
 
-fn test_share(settings: &Config) -> f64 {
+/// The share of the labelled posts that a model is judged by.
+pub(super) fn test_share(settings: &Config) -> f64 {
     let buckets = settings.examples.hash_buckets;
     f64::from(buckets.test) / f64::from(buckets.train + buckets.eval + buckets.test)
 }

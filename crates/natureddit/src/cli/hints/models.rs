@@ -64,9 +64,6 @@ fn of_archive(error: &ArchiveError) -> Option<&'static str> {
 
 fn of_skew(error: &SkewError) -> &'static str {
     match error {
-        SkewError::OtherEncoders { .. } => {
-            "`natureddit run` trains a model on the features as they are; --model names another version"
-        }
         SkewError::NoRow { .. } => "`natureddit dataset validate` says which photos are not there as they were",
         SkewError::Server { .. } => {
             "is `natureddit serve` running there, with this certificate? Without --url one is started"

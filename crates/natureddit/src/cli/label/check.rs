@@ -1,30 +1,32 @@
 //! `natureddit label check`: which labels are likely wrong.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 use natureddit_core::fs;
-use natureddit_pipeline::label_quality::{Conflict, ConflictKind, Conflicting, LabelQuality, Suspect, check_labels};
+use natureddit_pipeline::label_quality::{Conflict, ConflictKind, LabelQuality, Suspect, check_labels};
+use natureddit_pipeline::training_graph::TrainingConfig;
 use serde::Serialize;
 
+use super::rows::{brief, of_quality, table};
 use crate::cli::error::{CliError, HintExt};
 use crate::cli::features::FeatureFolders;
 use crate::cli::out_file::{Kept, OutFile};
 use crate::cli::session::Session;
-use crate::cli::words::{counted, is_or_are, printable};
+use crate::cli::words::{counted, is_or_are};
+use crate::config::Config;
 use crate::wiring;
 
 /// So many suspects and sets are told; a file and JSON have all.
 const TOLD_MAX: usize = 15;
-/// So much of a title is told.
-const TITLE_CHARS: usize = 50;
+/// How many folds there are where nobody says.
+pub(super) const FOLDS: u16 = 5;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// How many folds the posts are dealt into; each is judged by a model that saw none of it
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=100))]
+    #[arg(long, default_value_t = FOLDS, value_parser = clap::value_parser!(u16).range(2..=100))]
     folds: u16,
     /// Also write the posts to look at as a table, the surest first
     #[arg(long, value_name = "FILE.csv")]
@@ -45,15 +47,26 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<(), CliError> {
     let out = args.out.as_deref().map(|path| OutFile { option: "--out", path, example: "check.csv" });
     let out = out.map(|out| out.resolve(&[], &Kept::of(&config).and_data(&config))).transpose()?;
     let training = wiring::training(&config, &session.output.progress())?;
-    let folders = FeatureFolders::bring_up_to_date(&config, &training, session)?;
-    let quality = check_labels(folders.paths(), usize::from(args.folds), &training, &session.output.progress())?;
+    let quality = quality(&config, &training, args.folds, session)?;
+    if let Some(file) = &out {
+        fs::write_atomic(file, table(&of_quality(&quality))?)?;
+    }
+    Ok(session.output.result(&Checked { quality, file: args.out.clone() })?)
+}
+
+/// What is found of the labels as they are now.
+pub(super) fn quality(
+    config: &Config,
+    training: &TrainingConfig,
+    folds: u16,
+    session: &Session,
+) -> Result<LabelQuality, CliError> {
+    let folders = FeatureFolders::bring_up_to_date(config, training, session)?;
+    let quality = check_labels(folders.paths(), usize::from(folds), training, &session.output.progress())?;
     if quality.posts == 0 {
         return Err(anyhow!("no labelled post has features")).hint("`natureddit dataset validate` looks at the photos");
     }
-    if let Some(file) = &out {
-        fs::write_atomic(file, table(&quality)?)?;
-    }
-    Ok(session.output.result(&Checked { quality, file: args.out.clone() })?)
+    Ok(quality)
 }
 
 impl fmt::Display for Checked {
@@ -120,47 +133,9 @@ fn write_rest(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
     }
 }
 
-/// The beginning of a title, on one line.
-fn brief(title: &str) -> String {
-    let line = title.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cut: String = line.chars().take(TITLE_CHARS).collect();
-    let more = if cut.len() < line.len() { "…" } else { "" };
-    printable(&cut).into_owned() + more
-}
-
-/// A row a post: the suspects, then those of the sets that are not suspects. `choice` is the label it has, so that a row that
-/// nobody mends is imported as what is there already.
-fn table(quality: &LabelQuality) -> anyhow::Result<Vec<u8>> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(["id", "img_name", "choice", "suggested", "probability", "margin", "reason", "set", "title"])?;
-    let mut told: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for suspect in &quality.likely_wrong {
-        let Suspect { id, img_name, title, given, suggested, probability, margin, .. } = suspect;
-        told.insert((id.as_str(), img_name.as_str()));
-        let numbers = [probability, margin].map(|number| format!("{number:.6}"));
-        let [probability, margin] = numbers.each_ref().map(String::as_str);
-        let row: [&str; 9] = [id.as_str(), img_name, given, suggested, probability, margin, "likely_wrong", "", title];
-        table.write_record(row)?;
-    }
-    for (number, Conflict { kind, posts }) in quality.conflicts.iter().enumerate() {
-        let reason = match kind {
-            ConflictKind::Photo => "near_photos",
-            ConflictKind::Title => "same_title",
-        };
-        for Conflicting { id, img_name, title, given } in posts {
-            if told.insert((id.as_str(), img_name.as_str())) {
-                let set = (number + 1).to_string();
-                let row: [&str; 9] = [id.as_str(), img_name, given, "", "", "", reason, &set, title];
-                table.write_record(row)?;
-            }
-        }
-    }
-    table.into_inner().map_err(|error| anyhow!("could not finish the table: {}", error.error()))
-}
-
 #[cfg(test)]
 mod tests {
-    use natureddit_pipeline::label_quality::ClassQuality;
+    use natureddit_pipeline::label_quality::{ClassQuality, Conflicting};
 
     use super::*;
 
@@ -219,7 +194,7 @@ flora     40   0.0 %      0     40
 
     #[test]
     fn the_table_has_each_post_once_and_can_be_imported() {
-        let table = String::from_utf8(table(&checked().quality).unwrap()).unwrap();
+        let table = String::from_utf8(table(&of_quality(&checked().quality)).unwrap()).unwrap();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[0], "id,img_name,choice,suggested,probability,margin,reason,set,title");
         assert!(lines[1].starts_with("abc,abc.jpg,fauna,flora,0.987000,0.013000,likely_wrong,,"), "{}", lines[1]);

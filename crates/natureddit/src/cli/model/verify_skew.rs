@@ -1,4 +1,5 @@
-//! `natureddit model verify-skew`: whether a server answers training rows as the model does by their stored features.
+//! `natureddit model verify-skew`: whether a server answers training rows as the model does by their stored features, or,
+//! where its encoders are its own, by their photos and titles.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use natureddit_core::fs;
 use natureddit_model::ModelVersions;
 use natureddit_pipeline::components::infra_validator::skew::{
-    SkewCheck, SkewReport, SkewServer, SkewedRow, verify_skew,
+    SkewCheck, SkewReference, SkewReport, SkewServer, SkewedRow, verify_skew,
 };
 use serde::Serialize;
 use url::Url;
@@ -58,9 +59,12 @@ struct Verified {
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, version, report, .. } = self;
-        let SkewReport { holds, rows, skipped, unanswered, other_labels, too_far, .. } = report;
+        let SkewReport { reference, holds, rows, skipped, unanswered, other_labels, too_far, .. } = report;
         let verdict = if *holds { "no skew" } else { "skew" };
         writeln!(f, "{name} {version}: {verdict} on {}", counted(*rows as u64, "training row"))?;
+        if *reference == SkewReference::Bundle {
+            writeln!(f, "  compared with the model itself: its encoders are not those of the stored features")?;
+        }
         writeln!(
             f,
             "  largest difference of a probability  {:.2e} (at most {:e})",
@@ -72,7 +76,7 @@ impl fmt::Display for Verified {
             writeln!(f, "  {what:35}  {count}")?;
         }
         if *skipped > 0 {
-            writeln!(f, "  {:35}  {skipped}", "not sent: photo gone, or no features")?;
+            writeln!(f, "  {:35}  {skipped}", "not sent: photo gone, or not read")?;
         }
         let faulty =
             |row: &&SkewedRow| row.served.as_ref() != Some(&row.stored) || row.difference > Some(report.tolerance);
@@ -111,7 +115,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         version: model.version.filter(|_| args.url.is_some()),
         encoders: &training.encoders,
         images_dir: &images_dir,
-        image_bytes_max: training.limits.image.bytes_max,
+        options: wiring::predictor_options(&config),
+        runtime: &|| wiring::load_runtime(&config, &session.output.progress()),
         rows_max: args.rows as usize,
         config: &exam,
     };
@@ -178,6 +183,7 @@ mod tests {
             fault: None,
         };
         let report = SkewReport {
+            reference: SkewReference::StoredFeatures,
             holds: difference <= 1e-4,
             rows: 1,
             skipped: 2,
@@ -194,10 +200,18 @@ mod tests {
     #[test]
     fn rows_are_named_only_where_they_differ() {
         let good = verified(2e-6).to_string();
-        assert!(good.starts_with("m 3: no skew on 1 training row\n") && !good.contains("abc"), "{good}");
+        assert!(good.starts_with("m 3: no skew on 1 training row\n  largest") && !good.contains("abc"), "{good}");
         let bad = verified(0.25).to_string();
         assert!(bad.starts_with("m 3: skew on 1 training row\n"), "{bad}");
         assert!(bad.ends_with("  abc: fauna, served fauna, off by 2.50e-1\n"), "{bad}");
+    }
+
+    #[test]
+    fn what_is_compared_with_is_told_where_it_is_not_the_stored_features() {
+        let mut own = verified(0.0);
+        own.report.reference = SkewReference::Bundle;
+        let own = own.to_string();
+        assert!(own.contains("\n  compared with the model itself: "), "{own}");
     }
 
     #[test]
