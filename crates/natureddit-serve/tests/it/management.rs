@@ -103,7 +103,7 @@ impl Managed {
         self.fixture.client.request(method, format!("https://localhost:{port}{path}"))
     }
 
-    async fn send(&self, method: Method, path: &str) -> reqwest::Response {
+    pub(crate) async fn send(&self, method: Method, path: &str) -> reqwest::Response {
         self.request(method, path).bearer_auth(self.key("management")).send().await.unwrap()
     }
 
