@@ -265,8 +265,11 @@ async fn scale(
         return Err(ApiError::Parameter("max_worker cannot be less than min_worker.".to_owned()));
     }
     // What is not there is told at once, also to who does not wait.
-    management.inference.models.registry.versions(&target.model)?;
-    let Target { model, .. } = target;
+    let versions = management.inference.models.registry.versions(&target.model)?;
+    let Target { model, version: text } = target;
+    if version.is_some_and(|version| !versions.loaded.contains_key(&version)) {
+        return Err(ApiError::ModelVersionNotFound { model, version: text.unwrap_or_default() });
+    }
     let name = model.clone();
     let scaling = move |inference: &Inference| inference.models.scale(&name, version, workers);
     if !synchronous {
