@@ -1,12 +1,19 @@
-"""Calls `natureddit serve` the way clients of TorchServe do: `requests`, multipart, a self-signed certificate."""
+"""Calls `natureddit serve` the way clients of TorchServe do: `requests`, multipart, a self-signed certificate; and reads the
+traces that it sends as a collector of OpenTelemetry's does."""
 
 import base64
 import concurrent.futures
+import http.server
 import json
+import threading
 import warnings
 
 import requests
 import urllib3
+from google.protobuf import json_format
+from google.protobuf.unknown_fields import UnknownFieldSet
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from project import MODEL, Checks, Project, Server
 
@@ -26,6 +33,7 @@ def main():
         check_predictions(checks, client, project)
         check_errors(checks, client, project)
         check_many_clients(checks, client, project)
+    check_traces(checks, project)
     checks.end()
 
 
@@ -154,6 +162,128 @@ def check_many_clients(checks, client, project):
             expected, found = alone[number]["probabilities"], answer.json()["probabilities"]
             apart = max(abs(expected[name] - found[name]) for name in expected)
             checks.true(f"together, {number}: {apart} from the answer alone", apart < 1e-4)
+
+
+class Collector:
+    """Takes what is posted to it while the `with` block runs."""
+
+    def __init__(self):
+        self.requests = requests_got = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                requests_got.append((self.path, dict(self.headers.items()), body))
+                answer = trace_service_pb2.ExportTraceServiceResponse().SerializeToString()
+                self.send_response(200)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def check_traces(checks, project):
+    """The spans of a few requests, read with OpenTelemetry's own messages."""
+    post = project.posts()[0]
+    with Collector() as collector:
+        settings = f'[serve.traces]\nendpoint = "http://127.0.0.1:{collector.server.server_port}"\nservice_name = "a-b"\n'
+        settings += '[serve.management]\naddress = ""\n[serve.metrics]\naddress = ""\n'
+        environment = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20hidden-1"}
+        with Server(project, settings, environment=environment) as server:
+            client = Client(server.url)
+            headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "authorization": "Bearer hidden-2"}
+            parts = {"text": (None, post["title"]), "image": ("photo", project.photo(post).read_bytes())}
+            traced = client.call("POST", f"/predictions/{MODEL}?a=hidden-3", files=parts, headers=headers)
+            checks.equal("a request with a trace: status", traced.status_code, 200)
+            client.call("GET", "/ping")
+            untraced = {"traceparent": f"00-{TRACE}-{CALLER}-00"}
+            client.call("GET", "/ping", headers=untraced)
+    # The server has ended, and has sent what there was.
+    for path, headers, body in collector.requests:
+        checks.equal("traces: path", path, "/v1/traces")
+        given = {name.lower(): value for name, value in headers.items()}
+        checks.equal("traces: type", given.get("content-type"), "application/x-protobuf")
+        checks.equal("traces: what the collector is shown", given.get("authorization"), "Bearer hidden-1")
+        checks.true("traces: nothing that is secret", b"hidden" not in body)
+    messages = [trace_service_pb2.ExportTraceServiceRequest.FromString(body) for _, _, body in collector.requests]
+    checks.true("traces: every field is known", not any(has_unknown_fields(message) for message in messages))
+    resources = [resource for message in messages for resource in message.resource_spans]
+    for resource in resources:
+        checks.equal("traces: service.name", attributes(resource.resource).get("service.name"), "a-b")
+    spans = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
+    requests_seen = [span for span in spans if span.kind == trace_pb2.Span.SPAN_KIND_SERVER]
+    names = sorted(span.name for span in requests_seen)
+    checks.equal("traces: requests", names, ["GET /ping", "POST /predictions/{model}"])
+    if names:
+        check_spans(checks, spans, max(requests_seen, key=lambda span: span.name), traced)
+
+
+def check_spans(checks, spans, of_request, answer):
+    checks.equal("span: trace", of_request.trace_id.hex(), TRACE)
+    checks.equal("span: parent", of_request.parent_span_id.hex(), CALLER)
+    found = attributes(of_request)
+    expected = {
+        "http.request.method": "POST",
+        "http.route": "/predictions/{model}",
+        "http.response.status_code": 200,
+        "http.response.header.x-request-id": [answer.headers["x-request-id"]],
+        "url.path": f"/predictions/{MODEL}",
+        "url.scheme": "https",
+        "server.address": "127.0.0.1",
+        "network.protocol.version": "1.1",
+        "natureddit.model.name": MODEL,
+    }
+    for key, value in expected.items():
+        checks.equal(f"span: {key}", found.get(key), value)
+    stages = [span for span in spans if span.parent_span_id == of_request.span_id]
+    names = ["read_body", "await_thread", "prepare", "queue", "encode", "postprocess"]
+    checks.equal("stages", [span.name for span in stages], names)
+    for span in stages:
+        checks.equal(f"{span.name}: trace", span.trace_id, of_request.trace_id)
+        times = [of_request.start_time_unix_nano, span.start_time_unix_nano, span.end_time_unix_nano]
+        checks.true(f"{span.name}: within the request", times == sorted(times) and times[2] <= of_request.end_time_unix_nano)
+    checks.equal("ids are distinct", len({span.span_id for span in spans}), len(spans))
+
+
+def attributes(of):
+    """By key; a list as a list."""
+    pairs = [json_format.MessageToDict(attribute) for attribute in of.attributes]
+    return {pair["key"]: plain(pair["value"]) for pair in pairs}
+
+
+def plain(value):
+    (kind, value) = next(iter(value.items()))
+    if kind == "arrayValue":
+        return [plain(element) for element in value["values"]]
+    # The JSON form of 64 bits is a text.
+    return int(value) if kind == "intValue" else value
+
+
+def has_unknown_fields(message):
+    if len(UnknownFieldSet(message)):
+        return True
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if isinstance(value, list) or hasattr(value, "append") else [value]:
+                if has_unknown_fields(part):
+                    return True
+    return False
 
 
 if __name__ == "__main__":

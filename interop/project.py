@@ -3,10 +3,12 @@
 import argparse
 import csv
 import json
+import os
 import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 MODEL = "naturedditTI"
@@ -68,20 +70,39 @@ class Project:
         return json.loads(printed.stdout)
 
 
-class Server:
-    """`natureddit serve` on a free port while the `with` block runs."""
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
-    def __init__(self, project):
+
+class Server:
+    """`natureddit serve` on a free port while the `with` block runs: as the project says, or with `settings` in the place of
+    its natureddit.toml, and `models` in that of its models."""
+
+    def __init__(self, project, settings=None, models=None, environment=None):
         self.project = project
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.settings = settings
+        self.models = models or project.folder / "models"
+        self.environment = {**os.environ, **(environment or {})}
+        self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
 
+    def command(self):
+        if self.settings is None:
+            return [self.project.program, "serve", "--address", f"127.0.0.1:{self.port}"]
+        self.folder = tempfile.TemporaryDirectory(prefix="natureddit-interop-")
+        file = pathlib.Path(self.folder.name) / "natureddit.toml"
+        file.write_text(f'[serve]\ninference_address = "127.0.0.1:{self.port}"\n{self.settings}')
+        return [self.project.program, "--config", file, "serve", "--model-store", self.models]
+
     def __enter__(self):
-        command = [self.project.program, "serve", "--address", f"127.0.0.1:{self.port}"]
         self.process = subprocess.Popen(
-            command, cwd=self.project.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            self.command(),
+            cwd=self.project.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self.listens():
@@ -107,3 +128,5 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.settings is not None:
+            self.folder.cleanup()

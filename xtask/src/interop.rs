@@ -18,7 +18,7 @@ Runs the real tools of others against what natureddit writes and serves.
 
 usage: cargo xtask interop [PEER...] [--light] [--project DIR]
 
-  PEER           only these: clients, onnx, encoders, dvc, mlmd, reddit, tfx, tfdv, mlflow, torchserve
+  PEER           only these: clients, schemathesis, onnx, encoders, dvc, mlmd, reddit, tfx, tfdv, mlflow, torchserve
                  (default: all but torchserve, which needs Java and 6 GB)
   --light        only the peers that install in a minute or two, as CI does
   --project DIR  a project folder with a pushed model (default: one made by `natureddit demo`)
@@ -55,8 +55,9 @@ enum When {
     Named,
 }
 
-const PEERS: [Peer; 10] = [
+const PEERS: [Peer; 11] = [
     Peer { name: "clients", checks: &["check_serve.py", "check_table.py"], run: When::Always },
+    Peer { name: "schemathesis", checks: &["check_schemathesis.py"], run: When::Always },
     Peer { name: "onnx", checks: &["check_onnx.py", "check_torchserve_handler.py"], run: When::Always },
     // PyTorch has gigabytes.
     Peer { name: "encoders", checks: &["check_encoders.py"], run: When::Unhurried },

@@ -419,6 +419,14 @@ pub struct Lock {
     file: File,
 }
 
+impl Lock {
+    /// Whether the locked file has no name any more: somebody else may lock another one at its path.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| tree::link_count(&metadata) == 0)
+    }
+}
+
 impl Drop for Lock {
     /// Closing the file is not enough: a process that another thread is just starting holds a copy of it for a moment,
     /// and with that the lock.

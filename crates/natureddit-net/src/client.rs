@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use natureddit_core::Secret;
 use natureddit_core::progress::WaitReason;
 use reqwest::redirect::Policy;
@@ -126,6 +127,11 @@ impl Client {
     /// A JSON document that is posted. A redirect is not followed but is the answer.
     pub fn post_json(&self, url: &str, document: String) -> Request {
         Request::new(self.clone(), url, Content::Json(JsonMethod::Post, Secret::new(document)))
+    }
+
+    /// Bytes of this type that are posted. A redirect is not followed but is the answer.
+    pub fn post_bytes(&self, url: &str, content_type: &'static str, bytes: Bytes) -> Request {
+        Request::new(self.clone(), url, Content::Bytes(content_type, bytes))
     }
 
     /// As [`Client::post_json`], with the method `DELETE`.

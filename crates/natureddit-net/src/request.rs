@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use natureddit_core::progress::WaitReason;
 use natureddit_core::{Clock, Secret};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE};
@@ -65,7 +66,7 @@ impl fmt::Debug for JudgeAddress {
 enum Credentials {
     Basic { user: String, password: Secret },
     Bearer(Secret),
-    Header(String, Secret),
+    Headers(Vec<(String, Secret)>),
 }
 
 /// How a file is uploaded.
@@ -94,6 +95,8 @@ pub(crate) enum Content {
     Form(Secret),
     /// What is in it may be secret.
     Json(JsonMethod, Secret),
+    /// Posted, with its type.
+    Bytes(&'static str, Bytes),
     File(UploadMethod, PathBuf),
 }
 
@@ -106,7 +109,9 @@ impl Content {
     fn method(&self) -> Method {
         match self {
             Self::Nothing => Method::GET,
-            Self::Form(_) | Self::Json(JsonMethod::Post, _) | Self::File(UploadMethod::Post, _) => Method::POST,
+            Self::Form(_) | Self::Json(JsonMethod::Post, _) | Self::Bytes(..) | Self::File(UploadMethod::Post, _) => {
+                Method::POST
+            }
             Self::Json(JsonMethod::Delete, _) => Method::DELETE,
             Self::File(UploadMethod::Put, _) => Method::PUT,
         }
@@ -144,9 +149,14 @@ impl Request {
         Self { credentials: Some(Credentials::Bearer(token.clone())), ..self }
     }
 
-    /// Says who asks by a header that the server wants.
+    /// Says who asks by a header that the server wants; by several, where this is called for each.
     pub fn header_auth(self, name: &str, value: &Secret) -> Self {
-        Self { credentials: Some(Credentials::Header(name.to_owned(), value.clone())), ..self }
+        let mut headers = match self.credentials {
+            Some(Credentials::Headers(headers)) => headers,
+            _ => Vec::new(),
+        };
+        headers.push((name.to_owned(), value.clone()));
+        Self { credentials: Some(Credentials::Headers(headers)), ..self }
     }
 
     /// Asks for the body as it is stored, not compressed on the way, so that its length is announced.
@@ -348,6 +358,7 @@ impl Request {
             Content::Json(_, document) => {
                 request = request.header(CONTENT_TYPE, "application/json").body(document.expose().to_owned());
             }
+            Content::Bytes(kind, bytes) => request = request.header(CONTENT_TYPE, *kind).body(bytes.clone()),
             Content::File(..) => request = request.header(CONTENT_TYPE, "application/octet-stream"),
             Content::Nothing => (),
         }
@@ -356,9 +367,9 @@ impl Request {
                 request.basic_auth(user, Some(password.expose()))
             }
             Some(Credentials::Bearer(token)) if is_origin => request.bearer_auth(token.expose()),
-            Some(Credentials::Header(name, value)) if is_origin => {
-                let (name, value) = self.header(name, value)?;
-                request.header(name, value)
+            Some(Credentials::Headers(headers)) if is_origin => {
+                let headers = headers.iter().map(|(name, value)| self.header(name, value));
+                request.headers(headers.collect::<Result<HeaderMap, _>>()?)
             }
             _ => request,
         };

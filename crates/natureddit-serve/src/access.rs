@@ -1,4 +1,4 @@
-//! What every request gets: an id, TorchServe's common headers and one line in the log.
+//! What every request gets: an id, TorchServe's common headers, one line in the log, and a span where it is traced.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,10 +15,12 @@ use rustls::crypto::ring;
 use serde::Serialize;
 
 use crate::cors::CorsHeaders;
+use crate::error;
 use crate::metrics::ResponseCounts;
+use crate::traces::{Traced, Traces};
 
 /// What the log calls a request whose client went away before the answer, as nginx does.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
+pub(crate) const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -53,6 +55,8 @@ pub(crate) struct Access {
     ids: RequestIds,
     responses: Arc<ResponseCounts>,
     cors: CorsHeaders,
+    /// `None` where nothing is traced.
+    traces: Option<Arc<Traces>>,
 }
 
 impl Access {
@@ -61,7 +65,13 @@ impl Access {
     /// # Errors
     /// As [`RequestIds::new`].
     pub(crate) fn new(responses: Arc<ResponseCounts>, cors: CorsHeaders) -> Result<Self, rustls::Error> {
-        Ok(Self { ids: RequestIds::new()?, responses, cors })
+        Ok(Self { ids: RequestIds::new()?, responses, cors, traces: None })
+    }
+
+    /// The same, with spans of its requests.
+    #[must_use]
+    pub(crate) fn tracing(self, traces: Option<Arc<Traces>>) -> Self {
+        Self { traces, ..self }
     }
 }
 
@@ -99,23 +109,29 @@ pub(crate) async fn record(State(access): State<Arc<Access>>, mut request: Reque
     let id = access.ids.next();
     let mut line = AccessLine {
         method: request.method().clone(),
-        path: logged_path(request.uri().path()),
-        request_bytes: request.body().size_hint().exact(),
-        response_bytes: None,
-        origin: None,
-        id: id.clone(),
         started: Instant::now(),
-        status: CLIENT_CLOSED_REQUEST,
+        answered: Answered {
+            path: logged_path(request.uri().path()),
+            request_bytes: request.body().size_hint().exact(),
+            response_bytes: None,
+            origin: None,
+            id: id.clone(),
+            status: CLIENT_CLOSED_REQUEST,
+        },
+        traced: access.traces.as_ref().and_then(|traces| traces.begin(&mut request)),
     };
     request.extensions_mut().insert(id.clone());
     let mut response = match access.cors.is_asked_beforehand(request.method(), request.headers()) {
         true => StatusCode::OK.into_response(),
         false => next.run(request).await,
     };
-    line.status = response.status().as_u16();
-    access.responses.answered(response.status());
-    line.response_bytes = response.body().size_hint().exact();
-    line.origin = response.extensions_mut().remove::<Origin>();
+    // What is said to a client that is gone, nobody hears.
+    if !error::is_of_client_that_left(&response) {
+        line.answered.status = response.status().as_u16();
+        line.answered.response_bytes = response.body().size_hint().exact();
+        access.responses.answered(response.status());
+    }
+    line.answered.origin = response.extensions_mut().remove::<Origin>();
     set_common_headers(response.headers_mut(), &id);
     access.cors.set(response.headers_mut());
     response
@@ -146,31 +162,44 @@ fn set_common_headers(headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(header::EXPIRES, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 UTC"));
 }
 
-/// Written when dropped, so that a request whose client went away has its line too. Holds nothing of the content.
+/// What is told of a request and its answer: nothing of their content.
+#[derive(Clone)]
+pub(crate) struct Answered {
+    pub(crate) path: String,
+    pub(crate) id: RequestId,
+    /// Or [`CLIENT_CLOSED_REQUEST`].
+    pub(crate) status: u16,
+    /// Of the body; `None` where the client did not say beforehand.
+    pub(crate) request_bytes: Option<u64>,
+    /// Of the body; `None` where there is no answer.
+    pub(crate) response_bytes: Option<u64>,
+    /// Of an answer that a model gave.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Written when dropped, so that a request whose client went away has its line too.
 struct AccessLine {
     method: Method,
-    path: String,
-    id: RequestId,
     started: Instant,
-    status: u16,
-    /// Of the body; `None` where the client did not say beforehand.
-    request_bytes: Option<u64>,
-    /// Of the body; `None` where there is no answer.
-    response_bytes: Option<u64>,
-    /// Of an answer that a model gave.
-    origin: Option<Origin>,
+    answered: Answered,
+    /// `None` where it is not.
+    traced: Option<Traced>,
 }
 
 impl Drop for AccessLine {
     fn drop(&mut self) {
         // To the microsecond.
         let milliseconds = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        let Self { method, path, id, status, request_bytes, response_bytes, origin, .. } = self;
+        let Self { method, answered, .. } = self;
+        let Answered { path, id, status, request_bytes, response_bytes, origin } = answered;
         let (model, version) = (origin.as_ref().map(|it| &*it.model), origin.as_ref().map(|it| it.version));
         tracing::info!(
             %method, path, status, milliseconds, request_bytes, response_bytes, model, version, request_id = id.0,
             "request"
         );
+        if let Some(traced) = self.traced.take() {
+            traced.finish(self.answered.clone(), self.started);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::metrics::ModelMetrics;
+use crate::traces::Stages;
 
 /// How requests are gathered.
 #[derive(Clone, Debug)]
@@ -62,17 +63,24 @@ struct Job<In, Out> {
     submitted: Instant,
     reply: oneshot::Sender<Result<Out, BatchError>>,
     under_way: UnderWay,
+    stages: Stages,
 }
 
 /// Where the outputs of a batch go, from any thread.
 pub struct Answers<Out> {
     /// In the order of the inputs; those that were answered are gone.
     open: Vec<Mutex<Option<Open<Out>>>>,
+    /// When the batch began.
+    begun: Instant,
     metrics: Option<Arc<ModelMetrics>>,
 }
 
 /// A request of a batch that was not answered yet.
-type Open<Out> = (oneshot::Sender<Result<Out, BatchError>>, UnderWay);
+struct Open<Out> {
+    reply: oneshot::Sender<Result<Out, BatchError>>,
+    under_way: UnderWay,
+    stages: Stages,
+}
 
 impl<Out> Answers<Out> {
     /// Answers the request whose input had this place in the batch; the first answer counts.
@@ -92,7 +100,8 @@ impl<Out> Answers<Out> {
     /// A client that went away while its batch was worked on is no error.
     fn send(&self, at: usize, result: Result<Out, BatchError>) {
         let open = self.open.get(at).and_then(|open| open.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some((reply, under_way)) = open {
+        if let Some(Open { reply, under_way, stages }) = open {
+            stages.encoded(self.begun, self.len());
             // Who has the answer finds the worker free.
             drop(under_way);
             if let Some(metrics) = &self.metrics {
@@ -157,10 +166,15 @@ impl<In: Send + 'static, Out: Send + 'static> Batcher<In, Out> {
     /// # Errors
     /// When the queue is full or the thread has ended; never waits.
     pub fn submit(&self, input: In) -> Result<Reply<Out>, SubmitError> {
+        self.submit_noting(input, Stages::default())
+    }
+
+    /// As [`Self::submit`], with its times noted where they are wanted.
+    pub(crate) fn submit_noting(&self, input: In, stages: Stages) -> Result<Reply<Out>, SubmitError> {
         let queue = self.queue.as_ref().ok_or(SubmitError::Closed)?;
         let (reply, result) = oneshot::channel();
         let under_way = UnderWay::begin(&self.under_way);
-        match queue.try_send(Job { input, submitted: Instant::now(), reply, under_way }) {
+        match queue.try_send(Job { input, submitted: Instant::now(), reply, under_way, stages }) {
             Ok(()) => Ok(result),
             Err(TrySendError::Full(_)) => Err(SubmitError::Full),
             Err(TrySendError::Disconnected(_)) => Err(SubmitError::Closed),
@@ -244,9 +258,12 @@ impl<In, Out, Work: FnMut(Vec<In>, &Answers<Out>) -> Result<(), String>> Worker<
         if let Some(metrics) = &metrics {
             metrics.batch_began(batch.iter().map(|job| begun.duration_since(job.submitted)));
         }
-        let open = |job: Job<In, Out>| (job.input, Mutex::new(Some((job.reply, job.under_way))));
+        let open = |Job { input, submitted, reply, under_way, stages }: Job<In, Out>| {
+            stages.queued(submitted, begun);
+            (input, Mutex::new(Some(Open { reply, under_way, stages })))
+        };
         let (inputs, open): (Vec<_>, Vec<_>) = batch.into_iter().map(open).unzip();
-        let answers = Answers { open, metrics };
+        let answers = Answers { open, begun, metrics };
         let worked = self.work_off(inputs, &answers);
         if let Some(metrics) = &answers.metrics {
             metrics.batch_ended(answers.len(), begun.elapsed());

@@ -23,8 +23,8 @@ pub enum Compat {
 pub(crate) async fn to_the_letter(request: Request, next: Next) -> Response {
     let version = request.version();
     let response = next.run(request).await;
-    let Some(Refusal(error)) = response.extensions().get().cloned() else { return response };
-    let (status, body) = error.to_the_letter();
+    let Some(refusal @ Refusal(_)) = response.extensions().get().cloned() else { return response };
+    let (status, body) = refusal.0.to_the_letter();
     let mut told = match body {
         Some(body) => reply::json(status, &body),
         None => bare(status),
@@ -33,6 +33,7 @@ pub(crate) async fn to_the_letter(request: Request, next: Next) -> Response {
     if version < Version::HTTP_2 {
         told.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    told.extensions_mut().insert(refusal);
     told
 }
 

@@ -53,9 +53,12 @@ pub(crate) enum ApiError {
     /// The body did not arrive in time.
     #[error("the body did not arrive within {} seconds", .0.as_secs_f64())]
     BodyTooSlow(Duration),
-    /// The body broke off.
+    /// The body is not as HTTP has it.
     #[error("the body could not be read: {0}")]
     BodyBroken(String),
+    /// The body broke off: there is nobody any more to be told.
+    #[error("the body broke off")]
+    ClientLeft,
     /// The content type is none that can be read.
     #[error("content type {found:?} is not read here: send {readable}")]
     ContentType {
@@ -213,6 +216,7 @@ impl ApiError {
             Self::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeException"),
             Self::PlainHttp
             | Self::BodyBroken(_)
+            | Self::ClientLeft
             | Self::Multipart(_)
             | Self::FieldTwice(_)
             | Self::TooManyParts { .. }
@@ -284,6 +288,7 @@ impl ApiError {
             | Self::PlainHttp
             | Self::BodyTooSlow(_)
             | Self::BodyBroken(_)
+            | Self::ClientLeft
             | Self::Busy
             | Self::ShuttingDown
             | Self::NoWorker(_)
@@ -373,6 +378,12 @@ pub(crate) fn plain_http(compat: Compat) -> (StatusCode, String) {
 /// What an answer was made of, for who has other words for it.
 #[derive(Clone)]
 pub(crate) struct Refusal(pub(crate) Arc<ApiError>);
+
+/// Whether a client left before its request was there.
+pub(crate) fn is_of_client_that_left(response: &Response) -> bool {
+    let refusal = response.extensions().get::<Refusal>();
+    refusal.is_some_and(|Refusal(error)| matches!(**error, ApiError::ClientLeft))
+}
 
 impl From<BatchError> for ApiError {
     /// The batcher has logged what it was; to the client it is all the same.

@@ -32,6 +32,7 @@ use crate::preparation::Preparation;
 use crate::registry::Chosen;
 use crate::request::{self, PredictionInput, Received, RequestLimits};
 use crate::server::ServeConfig;
+use crate::traces::Stages;
 
 pub(crate) use routes::router;
 
@@ -64,6 +65,8 @@ struct Admitted {
     shadow: Option<ModelHold>,
     received: Received,
     admission: Admission,
+    /// Where its stages are noted.
+    stages: Stages,
 }
 
 impl Inference {
@@ -127,14 +130,15 @@ impl Inference {
                 return Err(error);
             }
         };
-        let begun = Instant::now();
+        let (begun, stages) = (Instant::now(), request.extensions().get::<Stages>().cloned().unwrap_or_default());
         let received = Received::read(request, &self.limits, &self.bodies).await;
+        stages.passed(Stage::ReadBody, begun);
         let received = received.inspect_err(|error| model.metrics.refused(error))?;
         model.metrics.passed(Stage::ReadBody, begun.elapsed());
         let admission = self.admissions.enter();
         let admission = admission.inspect_err(|error| model.metrics.refused(error))?;
         drop(reading);
-        Ok(Admitted { model, shadow, received, admission })
+        Ok(Admitted { model, shadow, received, admission, stages })
     }
 
     /// Works on what a client asked `model`, in time, and counts how it ended.

@@ -3,13 +3,12 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use natureddit_core::fs::{self, FsError};
-use natureddit_core::{Clock, Secret};
+use natureddit_core::{Clock, ContentHash, Secret};
 use rustls::crypto::ring;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -93,13 +92,14 @@ impl<'de> Deserialize<'de> for SecretText {
 pub(crate) struct AccessKeys {
     path: PathBuf,
     clock: Clock,
-    current: RwLock<Current>,
+    current: RwLock<KeyFile>,
+    /// What was in the file when it was looked at last: what is wrong with it is said once, and not with every look. Not its
+    /// time, which may be any of a file that is moved into place.
+    seen: Mutex<Seen>,
 }
 
-struct Current {
-    keys: KeyFile,
-    modified: Option<SystemTime>,
-}
+/// What a look at the file found: the hash of its content, nothing, or why it could not be read.
+type Seen = Result<Option<ContentHash>, String>;
 
 impl AccessKeys {
     /// Reads the file, or makes it with new keys where there is none. Not for an async thread.
@@ -107,15 +107,15 @@ impl AccessKeys {
     /// # Errors
     /// When it cannot be read or written.
     pub(crate) fn open(path: &Path, clock: Clock) -> Result<Self, KeyError> {
-        let current = match read(path)? {
+        let (current, seen) = match read(path)? {
             Some(there) => there,
             None => {
                 write(path, &KeyFile { management: new_key()?, inference: new_key()?, api: new_key()? })?;
-                let lost = || KeyError::Damaged { path: path.to_owned(), reason: "it went away".to_owned() };
-                read(path)?.ok_or_else(lost)?
+                read(path)?.ok_or_else(|| gone(path))?
             }
         };
-        Ok(Self { path: path.to_owned(), clock, current: RwLock::new(current) })
+        let (current, seen) = (RwLock::new(current), Mutex::new(Ok(Some(seen))));
+        Ok(Self { path: path.to_owned(), clock, current, seen })
     }
 
     /// Whether a request shows the key of a kind. The comparison takes as long whatever the two have in common.
@@ -130,9 +130,9 @@ impl AccessKeys {
         let (_, shown) = shown.ok_or(ApiError::InvalidKey)?;
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let key = match kind {
-            KeyKind::Inference => &current.keys.inference,
-            KeyKind::Management => &current.keys.management,
-            KeyKind::Api => &current.keys.api,
+            KeyKind::Inference => &current.inference,
+            KeyKind::Management => &current.management,
+            KeyKind::Api => &current.api,
         };
         let equal = bool::from(shown.ct_eq(key.key.0.expose().as_bytes()));
         let expired = key.expires.is_some_and(|end| end <= self.clock.now());
@@ -144,53 +144,68 @@ impl AccessKeys {
     /// # Errors
     /// When the file cannot be written; the key stays as it was.
     pub(crate) fn renew(&self, kind: KeyKind) -> Result<(), KeyError> {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        // One at a time reads the file and takes what it says.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody may have changed the other key by hand meanwhile.
-        let Some(mut there) = read(&self.path)? else { return Err(self.gone()) };
+        let Some((mut there, _)) = read(&self.path)? else { return Err(gone(&self.path)) };
         match kind {
-            KeyKind::Inference => there.keys.inference = new_key()?,
-            KeyKind::Management => there.keys.management = new_key()?,
-            KeyKind::Api => there.keys.api = new_key()?,
+            KeyKind::Inference => there.inference = new_key()?,
+            KeyKind::Management => there.management = new_key()?,
+            KeyKind::Api => there.api = new_key()?,
         }
-        write(&self.path, &there.keys)?;
-        *current = read(&self.path)?.ok_or_else(|| self.gone())?;
+        write(&self.path, &there)?;
+        let (written, hash) = read(&self.path)?.ok_or_else(|| gone(&self.path))?;
+        *seen = Ok(Some(hash));
+        self.take(written);
         Ok(())
     }
 
-    /// Reads the file again if it was changed; one that cannot be read changes nothing. Not for an async thread.
-    pub(crate) fn refresh(&self) {
-        let modified = modified(&self.path);
-        if modified.is_none() || modified == self.current.read().unwrap_or_else(PoisonError::into_inner).modified {
-            return;
+    /// Reads the file again if it was changed, and says whether it was. Not for an async thread.
+    ///
+    /// # Errors
+    /// When it was, and cannot be read or is gone: the keys stay as they were, and nothing is said until it is changed again.
+    pub(crate) fn refresh(&self) -> Result<bool, KeyError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = content(&self.path);
+        let now = match &text {
+            Ok(text) => Ok(text.as_deref().map(ContentHash::of)),
+            Err(error) => Err(error.to_string()),
+        };
+        if *seen == now {
+            return Ok(false);
         }
-        match read(&self.path) {
-            Ok(Some(there)) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = there;
-                tracing::info!("the access keys were read again");
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!("the access keys stay as they were: {error}"),
-        }
+        *seen = now;
+        let text = text?.ok_or_else(|| gone(&self.path))?;
+        self.take(parse(&self.path, &text)?);
+        Ok(true)
     }
 
-    fn gone(&self) -> KeyError {
-        KeyError::Damaged { path: self.path.clone(), reason: "it went away".to_owned() }
+    /// From now on these are asked for.
+    fn take(&self, keys: KeyFile) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 }
 
-fn read(path: &Path) -> Result<Option<Current>, KeyError> {
-    let modified = modified(path);
-    let Some(text) = fs::optional(fs::read_limited(path, BYTES_MAX))? else { return Ok(None) };
-    let keys = serde_json::from_slice(&text).map_err(|error| {
+fn gone(path: &Path) -> KeyError {
+    KeyError::Damaged { path: path.to_owned(), reason: "it went away".to_owned() }
+}
+
+fn content(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    fs::optional(fs::read_limited(path, BYTES_MAX))
+}
+
+/// The keys in the file and the hash of what is in it; `None` where there is none.
+fn read(path: &Path) -> Result<Option<(KeyFile, ContentHash)>, KeyError> {
+    let Some(text) = content(path)? else { return Ok(None) };
+    Ok(Some((parse(path, &text)?, ContentHash::of(&text))))
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<KeyFile, KeyError> {
+    serde_json::from_slice(text).map_err(|error| {
         // Its own words may quote a key.
         let reason = format!("line {}, column {}: {:?}", error.line(), error.column(), error.classify());
         KeyError::Damaged { path: path.to_owned(), reason }
-    })?;
-    Ok(Some(Current { keys, modified }))
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).ok().and_then(|file| file.modified().ok())
+    })
 }
 
 fn write(path: &Path, keys: &KeyFile) -> Result<(), KeyError> {
@@ -278,16 +293,25 @@ mod tests {
         assert!(keys.check(KeyKind::Management, &shown("m")).is_ok());
         clock.advance(60);
         assert!(keys.check(KeyKind::Management, &shown("m")).is_err());
+        assert!(!keys.refresh().unwrap());
         fs::write_atomic(&path, text("other")).unwrap();
-        // Whatever the file system's clock says.
-        keys.current.write().unwrap().modified = None;
-        keys.refresh();
+        assert!(keys.refresh().unwrap());
         assert!(keys.check(KeyKind::Inference, &shown("other")).is_ok());
-        fs::write_atomic(&path, r#"{"management":{"key":"hunter2""#).unwrap();
-        keys.current.write().unwrap().modified = None;
-        keys.refresh();
-        assert!(keys.check(KeyKind::Inference, &shown("other")).is_ok());
+        let half = r#"{"management":{"key":"hunter2""#;
+        fs::write_atomic(&path, half).unwrap();
         let Err(error) = AccessKeys::open(&path, clock) else { panic!("half a file") };
         assert!(!error.to_string().contains("hunter2"), "{error}");
+        // What is wrong with it is said once, whenever it is looked at again.
+        assert_eq!(keys.refresh().unwrap_err().to_string(), error.to_string());
+        assert!(!keys.refresh().unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(keys.refresh().unwrap_err().to_string().ends_with("it went away"));
+        assert!(!keys.refresh().unwrap());
+        assert!(keys.check(KeyKind::Inference, &shown("other")).is_ok());
+        fs::write_atomic(&path, half).unwrap();
+        assert!(keys.refresh().is_err());
+        fs::write_atomic(&path, text("third")).unwrap();
+        assert!(keys.refresh().unwrap());
+        assert!(keys.check(KeyKind::Inference, &shown("third")).is_ok());
     }
 }

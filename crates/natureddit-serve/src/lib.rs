@@ -30,6 +30,7 @@ mod server;
 mod settings;
 mod store;
 mod tls;
+mod traces;
 mod upkeep;
 
 pub use batcher::{Answers, BatchError, BatchLimits, Batcher, Reply, SubmitError};
@@ -48,3 +49,4 @@ pub use server::{ControlConfig, MetricsConfig, ServeConfig, ServeError, Server};
 pub use settings::{SettingsByVersion, VersionSettings};
 pub use store::{ModelChoice, StoreError};
 pub use tls::{CERTIFICATE_FILE, TlsError, TlsFiles};
+pub use traces::{SendSpans, TracesConfig};

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::batcher::{BatchLimits, Batcher, Reply, SubmitError};
 use crate::metrics::ModelMetrics;
+use crate::traces::Stages;
 
 type Prepare = dyn Fn(&ModelInput<'_>) -> Result<Prepared, InputError> + Send + Sync;
 
@@ -262,11 +263,11 @@ impl LoadedModel {
     ///
     /// # Errors
     /// When there is no worker or its queue is full; never waits.
-    pub(crate) fn submit(&self, input: Prepared) -> Result<Reply<Prediction>, SubmitError> {
+    pub(crate) fn submit(&self, input: Prepared, stages: &Stages) -> Result<Reply<Prediction>, SubmitError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (behind, ahead) = self.workers.split_at(turn.checked_rem(self.workers.len()).unwrap_or(0));
         let least_busy = ahead.iter().chain(behind).min_by_key(|worker| worker.under_way());
-        least_busy.ok_or(SubmitError::NoWorker)?.submit(input)
+        least_busy.ok_or(SubmitError::NoWorker)?.submit_noting(input, stages.clone())
     }
 }
 

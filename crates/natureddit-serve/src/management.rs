@@ -2,6 +2,7 @@
 //! models. Ours besides: shares of the traffic. It has a port of its own and needs a key.
 
 mod description;
+mod openapi;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, options, put};
 use axum::{Json, Router};
 use natureddit_model::version_number;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,8 @@ pub(crate) fn router(
 ) -> Router {
     let management = Arc::new(Management { inference, keys, models_fixed });
     Router::new()
+        .route("/", options(openapi::of_management))
+        .route("/api-description", get(openapi::of_management))
         .route("/models", get(list).post(register))
         .route("/models/{model}", get(describe).put(scale).delete(unregister))
         .route("/models/{model}/{version}", get(describe).put(scale).delete(unregister))
@@ -262,8 +265,11 @@ async fn scale(
         return Err(ApiError::Parameter("max_worker cannot be less than min_worker.".to_owned()));
     }
     // What is not there is told at once, also to who does not wait.
-    management.inference.models.registry.versions(&target.model)?;
-    let Target { model, .. } = target;
+    let versions = management.inference.models.registry.versions(&target.model)?;
+    let Target { model, version: text } = target;
+    if version.is_some_and(|version| !versions.loaded.contains_key(&version)) {
+        return Err(ApiError::ModelVersionNotFound { model, version: text.unwrap_or_default() });
+    }
     let name = model.clone();
     let scaling = move |inference: &Inference| inference.models.scale(&name, version, workers);
     if !synchronous {

@@ -73,10 +73,38 @@ impl LogCounts {
     }
 }
 
+/// What became of spans of requests that are traced.
+pub(crate) struct SpanCounts {
+    pub(crate) sent: IntCounter,
+    /// Left out because too many requests waited.
+    pub(crate) queue_full: IntCounter,
+    /// Left out because the collector could not be reached, or took nothing.
+    pub(crate) not_sent: IntCounter,
+    /// Refused by the collector.
+    pub(crate) rejected: IntCounter,
+}
+
+impl SpanCounts {
+    pub(crate) fn new() -> Self {
+        let dropped = |reason| {
+            let help = "Spans that no collector has, by reason";
+            count("natureddit_trace_spans_dropped_total", help, Some(("reason", reason)))
+        };
+        Self {
+            sent: count("natureddit_trace_spans_sent_total", "Spans that a collector has taken", None),
+            queue_full: dropped("queue_full"),
+            not_sent: dropped("not_sent"),
+            rejected: dropped("rejected"),
+        }
+    }
+}
+
 /// Everything that there is to tell.
 pub(crate) struct Metrics {
     pub(crate) inference: Arc<Inference>,
     pub(crate) responses: Arc<ResponseCounts>,
+    /// `None` where nothing is traced.
+    pub(crate) spans: Option<Arc<SpanCounts>>,
     /// Where predictions are asked for and models are managed.
     pub(crate) door: Door,
     pub(crate) host: Host,
@@ -115,6 +143,11 @@ impl Metrics {
         exposition.add(&self.door.turned_away, &[]);
         if let Some(log) = &self.inference.prediction_log {
             [&log.counts.written, &log.counts.queue_full, &log.counts.not_written]
+                .into_iter()
+                .for_each(|count| exposition.add(count, &[]));
+        }
+        if let Some(spans) = &self.spans {
+            [&spans.sent, &spans.queue_full, &spans.not_sent, &spans.rejected]
                 .into_iter()
                 .for_each(|count| exposition.add(count, &[]));
         }

@@ -269,7 +269,10 @@ impl Writer {
         for entry in entries {
             let written = entry.line().map_err(|error| error.to_string()).and_then(|line| {
                 let appended = self.files.append(&line);
-                appended.map_err(|error| format!("{error}: {}", error.source))
+                appended.map_err(|error| match error {
+                    PredictionLogError::Folder(error) => format!("{error}: {}", error.source),
+                    error => error.to_string(),
+                })
             });
             match written {
                 Ok(()) => self.counts.written.inc(),

@@ -9,6 +9,7 @@ mod multipart;
 mod tensors;
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,10 @@ const POST_TYPES: &str = "multipart/form-data, application/x-www-form-urlencoded
 /// still writing when the connection closes often never sees the answer, and reading on keeps the connection, which
 /// costs both sides less than a new handshake.
 const DISCARDED_BODIES_MAX: usize = 4;
+
+/// So much of it is read whatever the largest size is: what is a large body is the client's to say, not the server's. Many
+/// clients that speak HTTP/2 take the end of a stream that they still write to for an error, although the answer is there.
+const DISCARDED_BYTES_MIN: usize = 64 << 20;
 
 /// Limits on requests.
 #[derive(Clone, Debug)]
@@ -198,14 +203,23 @@ async fn read_body(
     });
     match tokio::time::timeout(limits.body_timeout, reading).await {
         Err(_elapsed) => Err(ApiError::BodyTooSlow(limits.body_timeout)),
-        Ok(Err(error)) => Err(ApiError::BodyBroken(error.to_string())),
+        Ok(Err(error)) if is_malformed(&error) => Err(ApiError::BodyBroken(error.to_string())),
+        Ok(Err(_)) => Err(ApiError::ClientLeft),
         Ok(Ok(())) => refused.map_or(Ok(arriving), Err),
     }
 }
 
-/// Gives each piece of a body to `each` until its end, or until more is read than [`DISCARDED_BODIES_MAX`] allows.
+/// Whether a body is wrong as HTTP has it, as chunks without a length are; else its connection or stream has ended.
+fn is_malformed(error: &axum::Error) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let kinds = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.into_iter().any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
+}
+
+/// Gives each piece of a body to `each` until its end, or until more is read than [`DISCARDED_BODIES_MAX`] and
+/// [`DISCARDED_BYTES_MIN`] allow.
 async fn read_on(mut body: Body, limits: &RequestLimits, mut each: impl FnMut(&[u8])) -> Result<(), axum::Error> {
-    let read_max = limits.body_bytes_max.saturating_mul(DISCARDED_BODIES_MAX);
+    let read_max = limits.body_bytes_max.saturating_mul(DISCARDED_BODIES_MAX).max(DISCARDED_BYTES_MIN);
     let mut read = 0_usize;
     while read <= read_max
         && let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await

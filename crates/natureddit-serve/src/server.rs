@@ -25,6 +25,7 @@ use crate::prediction_log::{PredictionLog, PredictionLogConfig, PredictionLogErr
 use crate::preparation::PreparationLimits;
 use crate::request::RequestLimits;
 use crate::tls::{self, TlsError, TlsFiles};
+use crate::traces::{Traces, TracesConfig};
 use crate::upkeep;
 
 /// The largest head of a request, in bytes.
@@ -56,6 +57,8 @@ pub struct ServeConfig {
     pub metrics: MetricsConfig,
     /// What is written down of predictions; `None` is nothing.
     pub prediction_log: Option<PredictionLogConfig>,
+    /// Which requests are traced; `None` is none.
+    pub traces: Option<TracesConfig>,
     /// The time, for a new certificate.
     pub clock: Clock,
 }
@@ -130,6 +133,8 @@ pub struct Server {
     metrics: Option<Listening>,
     /// Kept until shutdown, so that the models' threads are joined there.
     inference: Arc<Inference>,
+    /// What is still to be sent when it is shut down.
+    traces: Option<Arc<Traces>>,
     /// What goes on until the end.
     tasks: Vec<AbortHandle>,
     drain_timeout: Duration,
@@ -152,11 +157,12 @@ impl Server {
         let responses = Arc::new(ResponseCounts::new());
         let cors = CorsHeaders::new(config.cors.as_ref())?;
         let access = Access::new(Arc::clone(&responses), cors).map_err(ServeError::Randomness)?;
-        let access = Arc::new(access);
         let Files { tls_seen, tls, keys, host, prediction_log } = Files::read(&config).await?;
         let inference_keys = keys.clone().filter(|_| config.control.inference_key);
         let inference = Inference::new(models, inference_keys, prediction_log, &config);
         let inference = Arc::new(inference);
+        let (traces, sending) = start_traces(&config)?.unzip();
+        let access = Arc::new(access.tracing(traces.clone()));
         let port = Port::new(&config, tls.clone());
         let app = inference::router(Arc::clone(&inference), Arc::clone(&access));
         let predictions = port.open(predictions, app)?;
@@ -166,7 +172,8 @@ impl Server {
             port.open(listener, management::router(Arc::clone(&inference), management_keys, models_fixed, access))
         };
         let management = management.map(manage).transpose()?;
-        let told = Arc::new(Metrics { inference: Arc::clone(&inference), responses, door: port.door, host });
+        let spans = traces.as_ref().map(|traces| Arc::clone(&traces.counts));
+        let told = Arc::new(Metrics { inference: Arc::clone(&inference), responses, spans, door: port.door, host });
         let log = (config.metrics.mode == MetricsMode::Log).then(|| metrics::log_every_so_often(Arc::clone(&told)));
         let metrics = metrics.map(|listener| open_metrics(listener, told, &config, &tls, &keys)).transpose()?;
         let upkeep = config.control.refresh_interval.map(|interval| {
@@ -175,8 +182,8 @@ impl Server {
             });
             upkeep::start(interval, Arc::clone(&inference), keys, certificate)
         });
-        let tasks = upkeep.into_iter().chain(log).collect();
-        Ok(Self { predictions, management, metrics, inference, tasks, drain_timeout: config.drain_timeout })
+        let tasks = upkeep.into_iter().chain(log).chain(sending).collect();
+        Ok(Self { predictions, management, metrics, inference, traces, tasks, drain_timeout: config.drain_timeout })
     }
 
     /// Where it listens for predictions, with the port it was given.
@@ -212,6 +219,9 @@ impl Server {
         self.predictions.ended().await?;
         for listening in [&mut self.management, &mut self.metrics].into_iter().flatten() {
             listening.ended().await?;
+        }
+        if let Some(traces) = &self.traces {
+            traces.flush().await;
         }
         // The last owner of the models joins their threads, which may still finish a batch.
         let inference = Arc::clone(&self.inference);
@@ -261,6 +271,14 @@ impl Files {
         })
         .await?
     }
+}
+
+/// Starts what sends spans, where any are wanted.
+fn start_traces(config: &ServeConfig) -> Result<Option<(Arc<Traces>, AbortHandle)>, ServeError> {
+    let Some(wanted) = &config.traces else { return Ok(None) };
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let started = Traces::start(wanted, scheme, config.clock.clone());
+    started.map(|(traces, task)| Some((Arc::new(traces), task))).map_err(ServeError::Randomness)
 }
 
 /// Has a door of its own: a crowd at the others keeps nobody from seeing it.

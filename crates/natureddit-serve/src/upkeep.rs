@@ -28,7 +28,7 @@ pub(crate) fn start(
             ticks.tick().await;
             let (inference, keys, certificate) = (Arc::clone(&inference), keys.clone(), certificate.clone());
             let looked = tokio::task::spawn_blocking(move || {
-                keys.inspect(|keys| keys.refresh());
+                keys.inspect(|keys| look_at(keys));
                 inference.models.follow_store();
                 certificate.zip(seen).map(|(certificate, seen)| certificate.refresh(seen))
             });
@@ -39,6 +39,14 @@ pub(crate) fn start(
         }
     });
     task.abort_handle()
+}
+
+fn look_at(keys: &AccessKeys) {
+    match keys.refresh() {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("the access keys were read again"),
+        Err(error) => tracing::warn!("the access keys stay as they were: {error}"),
+    }
 }
 
 /// The certificate that is served and the files it comes from.

@@ -3,6 +3,7 @@
 mod archives;
 mod encoders;
 mod server;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -37,6 +38,7 @@ use url::{Host, Url};
 
 pub(crate) use archives::archive_source;
 pub(crate) use server::{server_exam, server_program};
+pub(crate) use traces::traces;
 
 pub(crate) use self::encoders::{encoders, missing_repos, training_assets};
 use crate::config::{

@@ -23,7 +23,7 @@ use crate::error::ModelError;
 const ENDING: &str = "mar";
 /// Entries; ours has ten, and the archives of others a hundred.
 const ENTRIES_MAX: usize = 4_096;
-/// What a bundle may have unpacked: ONNX keeps at most 2 GB in a file, and there are two.
+/// What an archive may have unpacked: ONNX keeps at most 2 GB in a file, and there are two.
 const UNPACKED_BYTES_MAX: u64 = 5 << 30;
 /// A file is at most so many times as large as its part of the archive; JSON gets to a tenth of this.
 const RATIO_MAX: u64 = 100;
@@ -109,7 +109,7 @@ fn unpack(path: &Path) -> Result<TempDir, ArchiveError> {
         names.iter().filter_map(|&name| Some((name, *manifest.files.get(name)?))).collect();
     let total = records.iter().fold(0_u64, |total, (_, record)| total.saturating_add(record.bytes));
     if total > UNPACKED_BYTES_MAX {
-        return Err(archive.refused(format!("its files have {total} bytes, and {UNPACKED_BYTES_MAX} are taken")));
+        return Err(archive.refused(too_large(total)));
     }
     let folder = private_folder().map_err(|e| FsError::new("create", &std::env::temp_dir(), e))?;
     for (name, record) in records {
@@ -118,6 +118,10 @@ fn unpack(path: &Path) -> Result<TempDir, ArchiveError> {
     let manifest = archive.bytes(ModelBundle::MANIFEST)?.unwrap_or_default();
     fs::write_unsynced(&folder.path().join(ModelBundle::MANIFEST), manifest)?;
     Ok(folder)
+}
+
+fn too_large(total: u64) -> String {
+    format!("its files have {total} bytes, and {UNPACKED_BYTES_MAX} are taken")
 }
 
 /// A new folder that only this user may look into, from its beginning.
@@ -155,12 +159,18 @@ impl<'a> Archive<'a> {
         if zip.has_overlapping_files().map_err(bad)? {
             return Err(refused("files in it overlap".to_owned()));
         }
+        let mut total = 0_u64;
         for at in 0..zip.len() {
             let entry = zip.by_index_raw(at).map_err(bad)?;
+            total = total.saturating_add(entry.size());
             if let Some(reason) = why_refused(&entry) {
                 let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
                 return Err(refused(format!("{name:?} {reason}")));
             }
+        }
+        // Also of what is not unpacked: whoever opens such an archive next may unpack all.
+        if total > UNPACKED_BYTES_MAX {
+            return Err(refused(too_large(total)));
         }
         Ok(Self { path, zip })
     }

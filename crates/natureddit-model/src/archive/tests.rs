@@ -189,6 +189,16 @@ fn what_is_too_much_is_refused_before_it_is_unpacked() {
     let many: Vec<_> = (0..5_000).map(|at| (format!("{at}"), Vec::new())).collect();
     assert_eq!(refused(&zipped(&many)), "it has 5000 entries, and 4096 are read");
 
+    // Two files that are none of a bundle's and say to be huge, in the list at the end: its fields are as ZIP has them.
+    let mut huge = entries();
+    huge.extend(["huge-1", "huge-2"].map(|name| (name.to_owned(), b"x".to_vec())));
+    let mut huge = zipped(&huge);
+    for name in [b"huge-1", b"huge-2"] {
+        let at = huge.windows(6).rposition(|found| found == name).unwrap();
+        huge[at - 22..at - 18].copy_from_slice(&(u32::MAX - 1).to_le_bytes());
+    }
+    assert!(refused(&huge).starts_with("its files have 8589"), "{}", refused(&huge));
+
     let claim = |name: &str, bytes: u64| {
         changed(ModelBundle::MANIFEST, |manifest| {
             let mut manifest: Manifest = serde_json::from_slice(manifest).unwrap();

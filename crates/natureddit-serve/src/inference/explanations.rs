@@ -20,6 +20,7 @@ use crate::error::ApiError;
 use crate::loaded::LoadedModel;
 use crate::reply::{self, PredictionBody};
 use crate::request::Received;
+use crate::traces::Stages;
 
 pub(super) async fn explain(
     State(inference): State<Arc<Inference>>,
@@ -51,7 +52,9 @@ impl Inference {
             Ok(bench.decode(&input, |asked| Variants::new(asked, &options, preparing.middle, prepare))?)
         });
         let variants = variants.await?;
-        let mut together = Together::new(model);
+        // Sixty questions are told as none.
+        let untold = Stages::default();
+        let mut together = Together::new(model, &untold);
         together.submit(variants.whole().clone()).await?;
         for index in 0..variants.len() {
             together.submit(variants.variant(index)).await?;

@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::loaded::LoadedModel;
 use crate::reply::{self, AnswerBody};
 use crate::request::{self, PredictionInput, Received, read_instances};
+use crate::traces::Stages;
 
 /// What stands behind the name of a model that is asked.
 const PREDICT: &str = ":predict";
@@ -85,8 +86,8 @@ pub(super) async fn predict(
         return Ok(method_not_allowed(State(inference), request).await);
     }
     let model = name.and_then(|name| inference.models.registry.choose(&name.unwrap_or_default(), None, &id));
-    let Admitted { model, received, admission: _admission, .. } = inference.admit(model, request).await?;
-    let predictions = inference.asked(&model, inference.predict_instances(&model, received, &id)).await?;
+    let Admitted { model, received, admission: _admission, stages, .. } = inference.admit(model, request).await?;
+    let predictions = inference.asked(&model, inference.predict_instances(&model, received, &id, &stages)).await?;
     let response = reply::json(StatusCode::OK, &Predictions::new(inference.compat, &model, &predictions));
     Ok(reply::with_origin(response, &model, &id))
 }
@@ -97,6 +98,7 @@ impl Inference {
         model: &Arc<LoadedModel>,
         received: Received,
         id: &RequestId,
+        stages: &Stages,
     ) -> Result<Vec<Prediction>, ApiError> {
         let instances_max = self.limits.instances_max;
         let read = self.preparation.run(move |_| {
@@ -104,7 +106,7 @@ impl Inference {
             let posts = read_instances(&body, instances_max)?;
             Ok(posts.into_iter().map(|post| PredictionInput::new(post, Arc::clone(&memory))).collect())
         });
-        self.predict_all(model, read.await?, id).await
+        self.predict_all(model, read.await?, id, stages).await
     }
 }
 

@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::loaded::LoadedModel;
 use crate::reply;
 use crate::request::{InferRequest, PredictionInput, Received};
+use crate::traces::Stages;
 
 /// An error in the form of this protocol.
 pub(super) struct Error(ApiError);
@@ -125,10 +126,10 @@ pub(super) async fn infer(
     target: Result<Path<Target>, PathRejection>,
     request: Request,
 ) -> Result<Response, Error> {
-    let Admitted { model, received, admission: _admission, .. } =
+    let Admitted { model, received, admission: _admission, stages, .. } =
         inference.admit(inference.model(target, &id), request).await?;
     let Inferred { id: given, outputs, predictions } =
-        inference.asked(&model, inference.infer(&model, received, &id)).await?;
+        inference.asked(&model, inference.infer(&model, received, &id, &stages)).await?;
     let tensors = outputs.into_iter().map(|name| OutputTensor::new(name, &model, &predictions)).collect();
     let body = InferBody {
         model_name: model.name(),
@@ -152,6 +153,7 @@ impl Inference {
         model: &Arc<LoadedModel>,
         received: Received,
         request_id: &RequestId,
+        stages: &Stages,
     ) -> Result<Inferred, ApiError> {
         let instances_max = self.limits.instances_max;
         let read = self.preparation.run(move |_| {
@@ -163,7 +165,7 @@ impl Inference {
             Ok((id, outputs, inputs))
         });
         let (id, outputs, inputs) = read.await?;
-        Ok(Inferred { id, outputs, predictions: self.predict_all(model, inputs, request_id).await? })
+        Ok(Inferred { id, outputs, predictions: self.predict_all(model, inputs, request_id, stages).await? })
     }
 }
 

@@ -17,6 +17,7 @@ use crate::metrics::ShadowOutcome;
 use crate::registry::Chosen;
 use crate::reply::{self, ReplyForm};
 use crate::request::{PredictionInput, Received};
+use crate::traces::Stages;
 
 pub(super) async fn predict(
     State(inference): State<Arc<Inference>>,
@@ -44,9 +45,9 @@ impl Inference {
         request: Request,
     ) -> Result<Response, ApiError> {
         let form = ReplyForm::of(request.headers(), self.compat);
-        let Admitted { model, shadow, received, admission } = self.admit(model, request).await?;
-        let (mut prediction, input) =
-            self.asked(&model, admission.unless_passed_over(self.predict(&model, received))).await?;
+        let Admitted { model, shadow, received, admission, stages } = self.admit(model, request).await?;
+        let predicting = admission.unless_passed_over(self.predict(&model, received, &stages));
+        let (mut prediction, input) = self.asked(&model, predicting).await?;
         self.predicted((id, None), &model, &mut prediction, self.sampled(id, &input));
         if let Some(shadow) = shadow {
             self.ask_shadow(shadow, input, model.classes.name(prediction.class));
@@ -59,17 +60,19 @@ impl Inference {
         &self,
         model: &Arc<LoadedModel>,
         received: Received,
+        stages: &Stages,
     ) -> Result<(Prediction, PredictionInput), ApiError> {
-        let (preparing, arrived) = (Arc::clone(model), Instant::now());
+        let (preparing, noting, arrived) = (Arc::clone(model), stages.clone(), Instant::now());
         let prepared = self.preparation.run(move |bench| {
             let begun = Instant::now();
             let input = bench.input(received)?;
             let prepared = bench.decode(&input, |asked| preparing.recall(asked))?;
             preparing.metrics.prepared(arrived, begun);
+            noting.prepared(arrived, begun);
             Ok((prepared, input))
         });
         let (prepared, input) = prepared.await?;
-        Ok((queued(model, prepared).await?, input))
+        Ok((queued(model, prepared, stages).await?, input))
     }
 
     /// Asks a shadow what it would have answered, where the server has room for that, and holds up nobody.
@@ -84,7 +87,8 @@ impl Inference {
             let asked = async {
                 let prepared =
                     inference.preparation.run(move |bench| Ok(bench.decode(&input, |asked| preparing.recall(asked))?));
-                queued(&shadow, prepared.await?).await
+                // The request that it repeats is answered.
+                queued(&shadow, prepared.await?, &Stages::default()).await
             };
             let (model, version) = (shadow.name(), shadow.version());
             match inference.in_time(&shadow, asked).await {
@@ -107,15 +111,17 @@ impl Inference {
         model: &Arc<LoadedModel>,
         inputs: Vec<PredictionInput>,
         id: &RequestId,
+        stages: &Stages,
     ) -> Result<Vec<Prediction>, ApiError> {
-        let mut together = Together::new(model);
+        let mut together = Together::new(model, stages);
         let given: Vec<_> = inputs.iter().map(|input| self.sampled(id, input)).collect();
         for (index, input) in inputs.into_iter().enumerate() {
-            let (preparing, arrived) = (Arc::clone(model), Instant::now());
+            let (preparing, noting, arrived) = (Arc::clone(model), stages.clone(), Instant::now());
             let prepared = self.preparation.run(move |bench| {
                 let begun = Instant::now();
                 let prepared = bench.decode(&input, |asked| preparing.recall(asked));
                 preparing.metrics.prepared(arrived, begun);
+                noting.prepared(arrived, begun);
                 prepared.map_err(|source| ApiError::Instance { index, source })
             });
             together.submit(prepared.await?).await?;
@@ -129,7 +135,7 @@ impl Inference {
 }
 
 /// The model's answer to a prepared input.
-async fn queued(model: &LoadedModel, prepared: Prepared) -> Result<Prediction, ApiError> {
-    let queued = model.submit(prepared).map_err(|error| ApiError::not_queued(error, model.name()))?;
+async fn queued(model: &LoadedModel, prepared: Prepared, stages: &Stages) -> Result<Prediction, ApiError> {
+    let queued = model.submit(prepared, stages).map_err(|error| ApiError::not_queued(error, model.name()))?;
     Ok(queued.await.map_err(|_closed| ApiError::ShuttingDown)??)
 }

@@ -7,6 +7,7 @@ use natureddit_model::{Prediction, Prepared};
 use crate::batcher::{BatchError, Reply, SubmitError};
 use crate::error::ApiError;
 use crate::loaded::LoadedModel;
+use crate::traces::Stages;
 
 /// How much of it waits at a time. Few, so that others are answered in between.
 const WAITING_MAX: usize = 4;
@@ -15,13 +16,14 @@ const WAITING_MAX: usize = 4;
 /// are: a batch mixes them with those of other requests.
 pub(super) struct Together<'a> {
     model: &'a LoadedModel,
+    stages: &'a Stages,
     waiting: VecDeque<Reply<Prediction>>,
     answers: Vec<Prediction>,
 }
 
 impl<'a> Together<'a> {
-    pub(super) fn new(model: &'a LoadedModel) -> Self {
-        Self { model, waiting: VecDeque::new(), answers: Vec::new() }
+    pub(super) fn new(model: &'a LoadedModel, stages: &'a Stages) -> Self {
+        Self { model, stages, waiting: VecDeque::new(), answers: Vec::new() }
     }
 
     /// Queues an input, when there is room for it.
@@ -34,12 +36,12 @@ impl<'a> Together<'a> {
         }
         // A queue that is full in part with what was submitted here has room when that is answered.
         while !self.waiting.is_empty() {
-            match self.model.submit(input.clone()) {
+            match self.model.submit(input.clone(), self.stages) {
                 Err(SubmitError::Full) => self.gather().await?,
                 submitted => return self.wait_for(submitted),
             }
         }
-        self.wait_for(self.model.submit(input))
+        self.wait_for(self.model.submit(input, self.stages))
     }
 
     /// Waits for the rest of the answers.

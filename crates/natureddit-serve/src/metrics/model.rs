@@ -44,6 +44,11 @@ impl Stage {
         (Self::Queue, "queue"),
         (Self::Encode, "encode"),
     ];
+
+    /// What it is called.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
 }
 
 /// What became of a request that was repeated to a shadow.
@@ -157,6 +162,8 @@ impl ModelMetrics {
         let [busy, queue_full, no_worker, shutting_down] = &self.shed;
         let [input, model, timeout] = &self.failed;
         match error {
+            // As where it leaves later: there is nobody to have failed.
+            ApiError::ClientLeft => return,
             ApiError::Busy => busy,
             ApiError::QueueFull(_) => queue_full,
             ApiError::NoWorker(_) => no_worker,

@@ -11,6 +11,9 @@ use super::PredictionLogError;
 /// How much is read at a time to find the end of the last line.
 const CHUNK: u64 = 64 * 1024;
 
+/// The file that who has the folder has locked.
+const LOCK: &str = ".lock";
+
 /// `predictions-<number>.jsonl` in a folder, of which the highest number is written to.
 pub(super) struct Files {
     folder: PathBuf,
@@ -19,7 +22,7 @@ pub(super) struct Files {
     number: u64,
     /// `None` before the first line, and after a failure: what that has left is looked at anew.
     open: Option<Open>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 struct Open {
@@ -33,23 +36,33 @@ impl Files {
     /// # Errors
     /// When it cannot be made or read, or somebody else writes there.
     pub(super) fn new(folder: &Path, bytes_max: u64, files_max: usize) -> Result<Self, PredictionLogError> {
-        fs::create_private_dir(folder)?;
-        let lock = fs::try_lock(&folder.join(".lock"))?;
-        let lock = lock.ok_or_else(|| PredictionLogError::InUse(folder.to_owned()))?;
+        let lock = lock(folder)?;
         let number = numbered(folder)?.last().map_or(1, |(number, _)| *number);
-        Ok(Self { folder: folder.to_owned(), bytes_max, files_max, number, open: None, _lock: lock })
+        Ok(Self { folder: folder.to_owned(), bytes_max, files_max, number, open: None, lock })
     }
 
-    /// Adds a line, which ends with a newline.
+    /// Adds a line, which ends with a newline. A file that was removed meanwhile is made anew, and a folder.
     ///
     /// # Errors
     /// When it could not be written. The next is tried anew, behind the last line that is whole.
-    pub(super) fn append(&mut self, line: &[u8]) -> Result<(), FsError> {
-        let appended = self.try_append(line);
+    pub(super) fn append(&mut self, line: &[u8]) -> Result<(), PredictionLogError> {
+        let appended = self.keep_folder().and_then(|()| Ok(self.try_append(line)?));
         if appended.is_err() {
             self.open = None;
         }
         appended
+    }
+
+    /// Makes the folder again where it was removed, and takes it, which another server may have done already.
+    fn keep_folder(&mut self) -> Result<(), PredictionLogError> {
+        if self.open.as_ref().is_some_and(|open| is_removed(&open.file)) {
+            self.open = None;
+        }
+        if self.lock.is_removed() {
+            self.lock = lock(&self.folder)?;
+            tracing::warn!("{} was removed and is made anew", self.folder.display());
+        }
+        Ok(())
     }
 
     fn try_append(&mut self, line: &[u8]) -> Result<(), FsError> {
@@ -90,6 +103,17 @@ impl Open {
         }
         Ok(Self { file, len: whole })
     }
+}
+
+/// Takes a folder, made where there is none, for this process.
+fn lock(folder: &Path) -> Result<Lock, PredictionLogError> {
+    fs::create_private_dir(folder)?;
+    fs::try_lock(&folder.join(LOCK))?.ok_or_else(|| PredictionLogError::InUse(folder.to_owned()))
+}
+
+/// Whether an open file has no name any more: what is written into it nobody can read.
+fn is_removed(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| fs::link_count(&metadata) == 0)
 }
 
 /// How long a file is up to and with its last newline.
@@ -147,6 +171,33 @@ mod tests {
         drop(files);
         Files::new(folder.path(), 100, 2).unwrap().append(b"fff\n").unwrap();
         assert_eq!(read("predictions-00000003.jsonl"), "eeeeeeeeeeee\nfff\n");
+    }
+
+    #[test]
+    fn a_file_or_a_folder_that_is_removed_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut files = Files::new(&log, 1 << 20, 2).unwrap();
+        let file = log.join("predictions-00000001.jsonl");
+        let read = || fs::read_to_string(&file).unwrap();
+        files.append(b"aaa\n").unwrap();
+        fs::remove_file(&file).unwrap();
+        files.append(b"bbb\n").unwrap();
+        assert_eq!(read(), "bbb\n");
+        for line in ["ccc\n", "ddd\n"] {
+            fs::remove_dir_all(&log).unwrap();
+            files.append(line.as_bytes()).unwrap();
+            assert_eq!(read(), line);
+        }
+        // It is this process' again.
+        assert!(matches!(Files::new(&log, 1 << 20, 2), Err(PredictionLogError::InUse(_))));
+        // Another one was faster.
+        fs::remove_dir_all(&log).unwrap();
+        let other = Files::new(&log, 1 << 20, 2).unwrap();
+        assert!(matches!(files.append(b"eee\n"), Err(PredictionLogError::InUse(_))));
+        drop(other);
+        files.append(b"fff\n").unwrap();
+        assert_eq!(read(), "fff\n");
     }
 
     #[test]

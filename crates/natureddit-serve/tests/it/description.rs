@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, error, post_form, steady};
+use crate::management::{Managed, store};
 
 async fn start(compat: Compat) -> Fixture {
     Fixture::start_with(vec![steady(1, [0.0, 1.0, 0.0])], |config| config.compat = compat).await
@@ -81,4 +82,49 @@ async fn a_prediction_is_as_its_schema_says() {
         described.sort_unstable();
         assert_eq!(required, described, "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_management_api_is_described_at_its_own_port() {
+    let managed = Managed::start(store(&[1, 2])).await;
+    let document: Value = managed.send(Method::OPTIONS, "/").await.json().await.unwrap();
+    let again: Value = managed.send(Method::GET, "/api-description").await.json().await.unwrap();
+    assert_eq!(document, again);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        // The last of them takes the model away.
+        for method in ["OPTIONS", "HEAD", "GET", "PATCH", "POST", "PUT", "DELETE"] {
+            let response = managed.send(method.parse().unwrap(), &filled(path)).await;
+            let status = response.status();
+            let operation = &operations[method.to_ascii_lowercase()];
+            if operation.is_object() {
+                assert!(operation["responses"].get(status.as_str()).is_some(), "{method} {path}: {status}");
+                assert_eq!(operation["security"], json!([{"key": []}]));
+            } else {
+                assert_eq!(status, 405, "{method} {path}");
+                assert!(response.headers().contains_key("allow"), "{method} {path}");
+            }
+        }
+    }
+    let described = managed.send(Method::GET, "/models/nature?customized=true").await;
+    assert_eq!(described.status(), StatusCode::NOT_FOUND, "it was unregistered");
+}
+
+#[tokio::test]
+async fn a_model_is_described_as_the_description_says() {
+    let managed = Managed::start(store(&[1])).await;
+    let document: Value = managed.send(Method::OPTIONS, "/").await.json().await.unwrap();
+    let schema = &document["components"]["schemas"]["Descriptions"]["items"];
+    let described: Value = managed.send(Method::GET, "/models/nature?customized=true").await.json().await.unwrap();
+    for name in schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
+        let kind = match &described[0][name] {
+            Value::String(_) => "string",
+            Value::Number(_) => "integer",
+            Value::Bool(_) => "boolean",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::Null => "null",
+        };
+        assert_eq!(schema["properties"][name]["type"], kind, "{name}");
+    }
+    assert!(described[0]["metadata"].is_object());
 }

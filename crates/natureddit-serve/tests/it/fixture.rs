@@ -50,6 +50,7 @@ pub(crate) fn config(folder: &Path) -> ServeConfig {
         metrics: MetricsConfig { address: "127.0.0.1:0".parse().ok(), ..MetricsConfig::default() },
         cors: None,
         prediction_log: None,
+        traces: None,
         clock: Clock::System,
     }
 }

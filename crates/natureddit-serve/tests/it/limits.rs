@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 
-use crate::fixture::{Fixture, Gate, error, gated, logged, nature, post_form, steady};
+use crate::fixture::{Fixture, Gate, error, gated, logged, named, nature, post_form, steady};
 
 /// Sends a request over plain HTTP, byte for byte, and reads the answer until the server closes.
 async fn exchange(fixture: &Fixture, request: &str) -> String {
@@ -37,6 +37,48 @@ async fn a_body_over_the_limit_is_refused_in_json_and_the_connection_lives_on() 
         }
     }
     assert_eq!(fixture.ask("still there").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_sends_much_more_than_a_small_limit_is_told_too() {
+    let fixture =
+        Fixture::start_with(vec![steady(1, [0.0, 1.0, 0.0])], |config| config.limits.body_bytes_max = 4).await;
+    for client in [&fixture.client, &fixture.trusting().http1_only().build().unwrap()] {
+        for bytes in [5, 1 << 20, 20 << 20] {
+            let request = client.post(fixture.url("/predictions/nature")).header(CONTENT_TYPE, "image/jpeg");
+            let (status, _, message) = error(request.body(vec![0; bytes]).send().await.unwrap()).await;
+            assert_eq!((status.as_u16(), message.as_str()), (413, "the body is over the limit of 4 bytes"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_amid_its_body_is_logged_as_gone_and_is_no_bad_input() {
+    let fixture = Fixture::start_with(vec![named("leaver", [0.0, 1.0, 0.0])], |config| config.tls = None).await;
+    let mut stream = TcpStream::connect(fixture.server.address()).await.unwrap();
+    let part = "POST /predictions/leaver HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc";
+    stream.write_all(part.as_bytes()).await.unwrap();
+    drop(stream);
+    let line = loop {
+        let log = logged();
+        if let Some(line) = log.lines().find(|line| line.contains("path=\"/predictions/leaver\"")) {
+            break line.to_owned();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(line.contains(" status=499 ") && !line.contains("response_bytes"), "{line}");
+    let text = fixture.metrics().await;
+    let failed = "natureddit_requests_failed_total{reason=\"input\",model_name=\"leaver\",model_version=\"1\"} 0\n";
+    assert!(text.contains(failed), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("Requests4XX{") && line.ends_with(" 0")), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_http_is_bad_input() {
+    let fixture = Fixture::start_with(vec![steady(1, [0.0, 1.0, 0.0])], |config| config.tls = None).await;
+    let head = "POST /predictions/nature HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = exchange(&fixture, &format!("{head}no length\r\nabc\r\n0\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("the body could not be read: "), "{answer}");
 }
 
 #[tokio::test]

@@ -17,3 +17,4 @@ mod remote;
 mod service;
 mod strict;
 mod torchserve;
+mod traces;

@@ -103,7 +103,7 @@ impl Managed {
         self.fixture.client.request(method, format!("https://localhost:{port}{path}"))
     }
 
-    async fn send(&self, method: Method, path: &str) -> reqwest::Response {
+    pub(crate) async fn send(&self, method: Method, path: &str) -> reqwest::Response {
         self.request(method, path).bearer_auth(self.key("management")).send().await.unwrap()
     }
 
@@ -229,6 +229,7 @@ async fn what_cannot_be_changed_is_told_as_torchserve_does() {
         bad("/models/nature?min_worker=4&synchronous=true", "4 workers are more than the 3 a model may have"),
         bad("/models/nature/1/traffic?canary=101", "canary must be a percentage from 0 to 100"),
         put("/models/nope?min_worker=2", 404, "ModelNotFoundException", "Model not found: nope"),
+        put("/models/nature/9.0?min_worker=2", 404, no_version, "Model version: 9.0 does not exist for model: nature"),
         put("/models/nature/7.0/set-default", 404, no_version, "Model version 7.0 does not exist for model nature"),
         Refused(Method::DELETE, "/models/nope", 404, "ModelNotFoundException", "Model not found: nope"),
         Refused(

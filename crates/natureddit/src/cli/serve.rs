@@ -134,6 +134,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         config.serve.compat = Compat::Own;
         // It is no client: what it asks is for nobody else to see.
         config.serve.prediction_log = None;
+        config.serve.traces = None;
     }
     // Before the models are loaded: who starts a server may be gone before it is ready.
     let closed = args.until_stdin_closes.then(|| signals::stdin_closed(config.serve.drain_timeout)).transpose()?;
@@ -231,7 +232,7 @@ pub(super) fn start(
         None => Models::none(loader),
     };
     let models = loaded.names();
-    let settings = serve_config(config, session, addresses);
+    let settings = serve_config(config, session, addresses)?;
     let key_file = settings.control.key_file.clone().filter(|_| settings.control.management_key);
     let server = hinted(runtime.block_on(Server::start(settings, loaded)), &config.serve.tls, addresses)?;
     let scheme = if config.serve.is_plain_http { "http" } else { "https" };
@@ -254,7 +255,7 @@ pub(super) fn certificate_of(config: &Config) -> PathBuf {
 /// Where a model store keeps what was served from it last.
 const SERVED_FILE: &str = ".served.json";
 
-fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> ServeConfig {
+fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> anyhow::Result<ServeConfig> {
     let (serve, address) = (&config.serve, addresses.inference);
     let tls = match &serve.tls {
         TlsConfig::Files { cert, key } => TlsFiles::Given { certificate: cert.clone(), key: key.clone() },
@@ -264,7 +265,7 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> Se
             TlsFiles::SelfSigned { folder: dir.clone(), names: names.iter().cloned().chain(listened_on).collect() }
         }
     };
-    ServeConfig {
+    Ok(ServeConfig {
         address,
         tls: (!serve.is_plain_http).then_some(tls),
         connections_max: serve.connections_max,
@@ -294,8 +295,9 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> Se
             mode: serve.metrics.mode,
         },
         prediction_log: serve.prediction_log.clone(),
+        traces: wiring::traces(config)?,
         clock: session.clock.clone(),
-    }
+    })
 }
 
 fn needs_metrics_key(config: &Config, addresses: &Addresses) -> bool {

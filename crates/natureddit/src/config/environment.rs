@@ -39,6 +39,9 @@ pub struct Environment {
     pub torchserve_config: Option<PathBuf>,
     /// What MLflow's own clients read too: `$MLFLOW_TRACKING_URI` and its companions.
     pub mlflow: MlflowEnvironment,
+    /// `$OTEL_EXPORTER_OTLP_TRACES_HEADERS` or `$OTEL_EXPORTER_OTLP_HEADERS`, which OpenTelemetry's own tools read too: what a
+    /// collector of traces is to be shown.
+    pub otlp_headers: Option<Secret>,
     /// What a server that the pipeline starts is given: where its files are and how it speaks, and no secret.
     pub of_children: Vec<(OsString, OsString)>,
 }
@@ -100,6 +103,9 @@ impl Environment {
                 password: text("MLFLOW_TRACKING_PASSWORD").map(Secret::new),
                 token: text("MLFLOW_TRACKING_TOKEN").map(Secret::new),
             },
+            otlp_headers: text("OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+                .or_else(|| text("OTEL_EXPORTER_OTLP_HEADERS"))
+                .map(Secret::new),
             of_children: OF_CHILDREN.iter().filter_map(|&name| Some((name.into(), value(name)?))).collect(),
         }
     }

@@ -352,6 +352,7 @@ pub(super) struct RawServe {
     pub(super) cors: RawCors,
     pub(super) metrics: RawMetrics,
     pub(super) prediction_log: RawPredictionLog,
+    pub(super) traces: RawTraces,
     pub(super) tls: RawTls,
 }
 
@@ -379,6 +380,18 @@ pub(super) struct RawPredictionLog {
     pub(super) content: bool,
     pub(super) file_bytes_max: i64,
     pub(super) files_max: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTraces {
+    pub(super) endpoint: String,
+    pub(super) sample: f64,
+    pub(super) service_name: String,
+    pub(super) queue_len_max: i64,
+    pub(super) batch_len_max: i64,
+    pub(super) delay_max: String,
+    pub(super) timeout: String,
 }
 
 #[derive(Deserialize)]

@@ -8,9 +8,9 @@ use natureddit_serve::{
     AllowedUrls, Compat, CorsConfig, MetricsMode, OriginError, PredictionLogConfig, SettingsByVersion,
 };
 
-use super::ConfigError;
 use super::check::{BYTES, Checker, PIXELS, SHARE};
 use super::raw::{RawCors, RawManagement, RawMetrics, RawPredictionLog, RawServe, RawTls};
+use super::{ConfigError, TracesConfig};
 
 /// What a word of `allowed_urls` must be.
 const ALLOWED_URL: &str = "an http or https address that ends in \"/\", or a regular expression of whole addresses";
@@ -80,6 +80,8 @@ pub struct ServeConfig {
     pub metrics: MetricsConfig,
     /// What is written down of predictions; `None` is nothing.
     pub prediction_log: Option<PredictionLogConfig>,
+    /// Which requests are traced; `None` is none.
+    pub traces: Option<TracesConfig>,
     /// The certificate.
     pub tls: TlsConfig,
     /// Whether predictions are served without encryption. No key says so: only an `inference_address` of TorchServe's
@@ -195,6 +197,7 @@ impl ServeConfig {
             cors: cors(raw.cors, checker)?,
             metrics: MetricsConfig::check(&raw.metrics, checker)?,
             prediction_log: prediction_log(&raw.prediction_log, checker)?,
+            traces: TracesConfig::check(&raw.traces, checker)?,
             tls: TlsConfig::check(raw.tls, checker)?,
             is_plain_http: false,
             by_version: SettingsByVersion::new(),

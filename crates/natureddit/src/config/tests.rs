@@ -21,6 +21,7 @@ fn environment() -> Environment {
         dvc_token: None,
         torchserve_config: None,
         mlflow: MlflowEnvironment::default(),
+        otlp_headers: None,
         of_children: Vec::new(),
     }
 }
@@ -114,6 +115,27 @@ fn paths_start_at_the_project_and_empty_ones_at_the_users_folders() {
 }
 
 #[test]
+fn traces_go_to_the_usual_path_of_a_collector_with_headers_of_the_environment() {
+    let traces = |text: &str, headers: &str| {
+        let environment =
+            Environment { otlp_headers: Some(natureddit_core::Secret::new(headers.into())), ..environment() };
+        let config = Config::parse(FILE_NAME.into(), text, Path::new("/project"), &environment);
+        config.map(|config| config.serve.traces)
+    };
+    assert!(traces("", "a=b").unwrap().is_none(), "the environment alone sends nothing");
+    for (endpoint, meant) in [
+        ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+        ("https://c.example/otlp/v1/traces", "https://c.example/otlp/v1/traces"),
+    ] {
+        let found = traces(&format!("[serve.traces]\nendpoint = \"{endpoint}\""), "x-key=hidden").unwrap().unwrap();
+        assert_eq!((found.endpoint.as_str(), found.headers[0].1.expose()), (meant, "hidden"));
+        assert!(!format!("{found:?}").contains("hidden"));
+    }
+    let refused = traces("[serve.traces]\nendpoint = \"http://a\"", "hidden").unwrap_err().to_string();
+    assert!(refused.contains("OTEL_EXPORTER_OTLP_HEADERS in the environment must be") && !refused.contains("hidden"));
+}
+
+#[test]
 fn without_a_home_folder_the_key_to_set_is_named() {
     let nobody = Environment { cache_home: None, data_home: None, ..environment() };
     let error = Config::defaults(Path::new("/project"), &nobody).unwrap_err();
@@ -142,6 +164,9 @@ fn keys_that_must_agree_are_compared() {
         ("[net]\nbackoff = \"2m\"", "backoff_max = \"60s\" in natureddit.toml: must be a duration"),
         ("[collect]\nplaceholder_sha256 = [\"d8358843\"]", "line 2: must be SHA-256 hashes of files"),
         ("[net]\napi_requests_per_second = 0", "= 0.0 in natureddit.toml line 2: must be from 0.001 to 1000"),
+        ("[serve.traces]\nendpoint = \"localhost:4318\"", "line 2: must be an address such as"),
+        ("[serve.traces]\nendpoint = \"http://a:b@c/\"", "line 2: must be without a user or password: what"),
+        ("[serve.traces]\nservice_name = \"\"", "line 2: must be a name of 1 to 255 bytes"),
         ("[serve.tls]\ncert_file = \"a.pem\"", "line 2: must be set together with serve.tls.key_file"),
         ("[serve]\ncompat = \"torchserve\"", "line 2: must be \"own\" or \"strict\""),
         ("[serve]\nallowed_urls = [\"(\"]", "line 2: must be an http or https address that ends in"),

@@ -47,6 +47,16 @@ fn a_version_becomes_an_archive_that_is_not_written_over_unless_it_is_asked_for(
     let other = json(&run(&["naturedditTI/1", "--out", "store/x.mar", "--json"]));
     assert_eq!(other["version"], 1);
     assert_ne!(other["sha256"], same["sha256"]);
+    let told = |args: &[&str]| run(args).stdout;
+    let here = told(&["2", "--force"]);
+    assert!(
+        here.ends_with("\n  torchserve --start --model-store . --models naturedditTI=naturedditTI.mar\n"),
+        "{here}"
+    );
+    let there = told(&["1", "--force", "--out", "store/x.mar"]);
+    for line in ["serve --models naturedditTI=store/x.mar\n", "--model-store store --models naturedditTI=x.mar\n"] {
+        assert!(there.contains(line), "{there}");
+    }
     let candidate = json(&run(&["candidate", "--out", "c.mar", "--json"]));
     assert_eq!(candidate["version"], 1);
     for (args, why) in [

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schemas::{json_content, reference};
+use super::schemas::{json_content, reference, text_or_image, title};
 use crate::compat::Compat;
 
 /// Why an answer is none: the statuses that `error.rs` gives.
@@ -141,12 +141,15 @@ pub(super) fn named(with_version: &'static str) -> [Named; 2] {
 pub(super) fn post_content() -> Value {
     let image = json!({"type": "string", "format": "binary"});
     let base64 = json!({"type": "string", "description": "Base64"});
-    let form = |image: &Value| json!({"schema": {"type": "object", "properties": {"text": {"type": "string"}, "image": image}}});
+    let form = |image: &Value| {
+        let (text, either) = (json!({"type": "string", "description": "The title"}), text_or_image(&title(), image));
+        json!({"schema": {"type": "object", "properties": {"text": text, "image": image}, "anyOf": either}})
+    };
     json!({
         "multipart/form-data": form(&image),
         "application/x-www-form-urlencoded": form(&base64),
         "application/json": {"schema": reference("Post")},
-        "text/plain": {"schema": {"type": "string", "description": "The title"}},
+        "text/plain": {"schema": title()},
         "image/*": {"schema": image},
         "application/octet-stream": {"schema": image},
     })

@@ -63,9 +63,9 @@ impl Scope {
             "type": "object",
             "required": ["inputs"],
             "properties": {
-                "id": {"type": "string"},
+                "id": {"type": "string", "nullable": true},
                 "inputs": {"type": "array", "items": tensor, "description": "Texts, images in base64, or both"},
-                "outputs": {"type": "array", "items": output},
+                "outputs": {"type": "array", "nullable": true, "items": output},
             },
         })
     }
@@ -89,14 +89,27 @@ fn object(properties: &Value) -> Value {
     json!({"type": "object", "required": names, "properties": properties})
 }
 
+/// One of the two at least.
+pub(super) fn text_or_image(text: &Value, image: &Value) -> Value {
+    let has = |name: &str, schema: &Value| json!({"required": [name], "properties": {name: schema}});
+    json!([has("text", text), has("image", image)])
+}
+
+/// A title that says something.
+pub(super) fn title() -> Value {
+    json!({"type": "string", "minLength": 1, "pattern": "\\S", "description": "The title"})
+}
+
 fn post() -> Value {
     let base64 = json!({"type": "string", "description": "Base64, also as a data: URL"});
     let wrapped = json!({"type": "object", "required": ["b64"], "properties": {"b64": base64}});
+    let image = json!({"oneOf": [base64, wrapped]});
     json!({
         "type": "object",
+        "anyOf": text_or_image(&title(), &image),
         "description": "One of the two at least. An object or an image may also stand at `data` or `body`, an image at `b64`",
         "properties": {
-            "text": {"type": "string", "nullable": true, "minLength": 1, "description": "The title"},
+            "text": {"type": "string", "nullable": true, "description": "The title; blank is none"},
             "image": {"nullable": true, "oneOf": [base64, wrapped], "description": "The photo"},
         },
     })

@@ -41,10 +41,13 @@ pub(super) struct Archived {
 impl fmt::Display for Archived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, version, file, bytes, .. } = self;
-        let file = file.display();
+        // TorchServe's model store is the folder that it lies in.
+        let store = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let in_store = Path::new(file.file_name().unwrap_or_default()).display();
+        let (file, store) = (file.display(), store.display());
         writeln!(f, "{name} {version}: {file}, {}", size(*bytes))?;
         writeln!(f, "  natureddit serve --models {name}={file}")?;
-        write!(f, "  torchserve --start --model-store DIR --models {name}={name}.mar")
+        write!(f, "  torchserve --start --model-store {store} --models {name}={in_store}")
     }
 }
 
