@@ -15,13 +15,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
 use natureddit_model::ModelInput;
 
 use crate::bodies::{ArrivingBody, BodyBudget, BodyMemory};
 use crate::error::ApiError;
+use crate::inference::Inference;
 
 pub(crate) use fields::Fields;
 pub(crate) use json::read_instances;
@@ -63,6 +66,8 @@ pub struct RequestLimits {
     pub header_timeout: Duration,
     /// Time for the body to arrive; later is answered 408.
     pub body_timeout: Duration,
+    /// The longest a client may take nothing of what is written to it; then the connection is closed.
+    pub write_timeout: Duration,
     /// Time from the whole body to the answer; later is answered 504.
     pub response_timeout: Duration,
     /// Posts in one request of the KServe protocols; one more is answered 400. More than 1,024 are never read.
@@ -162,10 +167,22 @@ impl PredictionInput {
 
 /// Reads and throws away the body of a request that is turned away for another reason.
 pub(crate) async fn discard(request: Request, limits: &RequestLimits) {
-    if !expects_continue(request.headers()) {
+    let (parts, body) = request.into_parts();
+    discard_body(&parts.headers, body, limits).await;
+}
+
+async fn discard_body(headers: &HeaderMap, body: Body, limits: &RequestLimits) {
+    if !expects_continue(headers) {
         // Whether it came whole is of no interest.
-        let _ = tokio::time::timeout(limits.body_timeout, read_on(request.into_body(), limits, |_| {})).await;
+        let _ = tokio::time::timeout(limits.body_timeout, read_on(body, limits, |_| {})).await;
     }
+}
+
+/// Where no body is wanted: reads and throws it away before there is an answer, which a client that still writes may lose.
+pub(crate) async fn discard_first(State(inference): State<Arc<Inference>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    discard_body(&parts.headers, body, &inference.limits).await;
+    next.run(Request::from_parts(parts, Body::empty())).await
 }
 
 fn media_type(content_type: Option<&HeaderValue>) -> String {

@@ -150,6 +150,8 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         StoreError::Twice { .. } => Some("give it once, or the two under different names"),
         // The error that it passes on has its own.
         StoreError::File(_) | StoreError::History(_) | StoreError::Archive(_) => None,
+        // Whatever it was is served from elsewhere.
+        StoreError::Doubled { .. } => None,
     }
 }
 
