@@ -60,7 +60,7 @@ pub(crate) fn router(
         .route("/token", get(renew_key))
         .fallback(async || ApiError::ResourceNotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(middleware::from_fn_with_state(Arc::clone(&management.inference), request::discard_first))
+        .layer(middleware::from_fn_with_state(Arc::clone(&management.inference), request::read_first))
         .layer(middleware::from_fn_with_state(access, access::record))
         .with_state(management)
 }
@@ -220,8 +220,13 @@ struct RegisterQuery {
 async fn register(
     State(management): Shared,
     query: Result<Query<RegisterQuery>, QueryRejection>,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    let wanted = parameters(query)?;
+    // As TorchServe: what stands in a body of JSON, or else in the query.
+    let wanted = match request::small_json(request).await? {
+        Some(wanted) => wanted,
+        None => parameters(query)?,
+    };
     let url = wanted.url.filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| ApiError::Parameter("Parameter url is required.".to_owned()))?;
     let at_least_1 =

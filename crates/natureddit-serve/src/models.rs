@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::batcher::BatchLimits;
-use crate::error::ApiError;
+use crate::error::{ApiError, cut};
 use crate::loaded::LoadedModel;
 use crate::loader::{LoadError, Loader};
 use crate::registry::{Registry, Share, Traffic, Versions};
@@ -44,7 +44,7 @@ struct Seen {
 impl Seen {
     /// Says what of the store is left out and was not said at the last look.
     fn warn_of(&mut self, left_out: &[StoreError]) {
-        let now: BTreeSet<_> = left_out.iter().map(ToString::to_string).collect();
+        let now: BTreeSet<_> = left_out.iter().map(|why| cut(why.to_string())).collect();
         now.difference(&self.left_out).for_each(|why| tracing::warn!("not served: {why}"));
         self.left_out = now;
     }

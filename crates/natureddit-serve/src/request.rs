@@ -19,8 +19,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use natureddit_model::ModelInput;
+use serde::de::DeserializeOwned;
 
 use crate::bodies::{ArrivingBody, BodyBudget, BodyMemory};
 use crate::error::ApiError;
@@ -47,6 +48,9 @@ const DISCARDED_BODIES_MAX: usize = 4;
 /// So much of it is read whatever the largest size is: what is a large body is the client's to say, not the server's. Many
 /// clients that speak HTTP/2 take the end of a stream that they still write to for an error, although the answer is there.
 const DISCARDED_BYTES_MIN: usize = 64 << 20;
+
+/// The largest body that is of use where models are managed.
+const SMALL_BYTES_MAX: usize = 64 * 1024;
 
 /// Limits on requests.
 #[derive(Clone, Debug)]
@@ -167,22 +171,46 @@ impl PredictionInput {
 
 /// Reads and throws away the body of a request that is turned away for another reason.
 pub(crate) async fn discard(request: Request, limits: &RequestLimits) {
-    let (parts, body) = request.into_parts();
-    discard_body(&parts.headers, body, limits).await;
-}
-
-async fn discard_body(headers: &HeaderMap, body: Body, limits: &RequestLimits) {
-    if !expects_continue(headers) {
+    if !expects_continue(request.headers()) {
         // Whether it came whole is of no interest.
-        let _ = tokio::time::timeout(limits.body_timeout, read_on(body, limits, |_| {})).await;
+        let _ = tokio::time::timeout(limits.body_timeout, read_on(request.into_body(), limits, |_| {})).await;
     }
 }
 
-/// Where no body is wanted: reads and throws it away before there is an answer, which a client that still writes may lose.
-pub(crate) async fn discard_first(State(inference): State<Arc<Inference>>, request: Request, next: Next) -> Response {
+/// Where only small bodies are wanted: reads the whole of it before there is an answer, which a client that still writes may
+/// lose, and hands on as much as may be wanted. A larger one is thrown away.
+pub(crate) async fn read_first(State(inference): State<Arc<Inference>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    discard_body(&parts.headers, body, &inference.limits).await;
-    next.run(Request::from_parts(parts, Body::empty())).await
+    if expects_continue(&parts.headers) {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let (mut kept, mut fits) = (BytesMut::new(), true);
+    let reading = read_on(body, &inference.limits, |data| {
+        fits = fits && kept.len().saturating_add(data.len()) <= SMALL_BYTES_MAX;
+        if fits {
+            kept.extend_from_slice(data);
+        }
+    });
+    // Half a body is none.
+    let is_whole = tokio::time::timeout(inference.limits.body_timeout, reading).await.is_ok_and(|read| read.is_ok());
+    let kept = if is_whole && fits { Body::from(kept.freeze()) } else { Body::empty() };
+    next.run(Request::from_parts(parts, kept)).await
+}
+
+/// A small body in JSON; `None` where there is none, or something else.
+///
+/// # Errors
+/// When it is another JSON than what is wanted.
+pub(crate) async fn small_json<T: DeserializeOwned>(request: Request) -> Result<Option<T>, ApiError> {
+    let (parts, body) = request.into_parts();
+    if media_type(parts.headers.get(header::CONTENT_TYPE)) != "application/json" {
+        return Ok(None);
+    }
+    let body = axum::body::to_bytes(body, SMALL_BYTES_MAX).await.map_err(|_| ApiError::ClientLeft)?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&body).map(Some).map_err(|error| ApiError::Json(error.to_string()))
 }
 
 fn media_type(content_type: Option<&HeaderValue>) -> String {

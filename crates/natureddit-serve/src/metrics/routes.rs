@@ -45,7 +45,7 @@ pub(crate) fn router(
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), need_key))
         .fallback(async || ApiError::ResourceNotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(middleware::from_fn_with_state(inference, request::discard_first))
+        .layer(middleware::from_fn_with_state(inference, request::read_first))
         .layer(middleware::from_fn_with_state(access, access::record))
         .with_state(shared)
 }

@@ -498,3 +498,31 @@ async fn who_sends_a_body_that_nobody_wants_has_an_answer_all_the_same() {
     let metrics = managed.fixture.get_metrics("/metrics").body(body()).send().await.unwrap();
     assert_eq!(metrics.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_model_may_be_registered_by_json() {
+    let managed = Managed::start(store(&[1])).await;
+    add(managed.store.path(), 2);
+    let register = async |body: &str| {
+        let request = managed.request(Method::POST, "/models").bearer_auth(managed.key("management"));
+        let response = request.header("content-type", "application/json").body(body.to_owned()).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let registered = register(r#"{"url": "nature/2", "model_name": "second", "initial_workers": 2}"#).await;
+    assert_eq!(registered, (200, status("Model \"second\" Version: 2 registered with 2 initial workers")));
+    assert_eq!(register(r#"{"url": "#).await.0, 400);
+    assert_eq!(register("{}").await.1["message"], "Parameter url is required.");
+}
+
+#[tokio::test]
+async fn what_an_error_repeats_is_cut() {
+    let managed = Managed::start(store(&[1])).await;
+    let long = "a".repeat(10_000);
+    let (code, body) = managed.manage(Method::POST, &format!("/models?url={long}")).await;
+    let message = body["message"].as_str().unwrap();
+    assert!(
+        code == 404 && message.starts_with("Model not found at: aaa") && message.len() < 5_000,
+        "{}",
+        message.len()
+    );
+}
