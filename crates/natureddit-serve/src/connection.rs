@@ -1,4 +1,5 @@
-//! Taking connections: at most so many, and a word to clients that speak plain HTTP to the HTTPS port.
+//! Taking connections: at most so many, a word to clients that speak plain HTTP to the HTTPS port, and an end to those whose
+//! clients take no answer.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -14,6 +15,7 @@ use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 use crate::compat::Compat;
 use crate::error;
@@ -34,16 +36,29 @@ pub(crate) struct Door {
     pub(crate) turned_away: IntCounter,
     /// How long a client may take to begin the TLS handshake; `None` where plain HTTP is served.
     tls_timeout: Option<Duration>,
+    /// How long a client may take nothing of what is written to it.
+    write_timeout: Duration,
     compat: Compat,
 }
 
 impl Door {
     /// For at most `connections_max` at a time.
-    pub(crate) fn new(connections_max: usize, tls_timeout: Option<Duration>, compat: Compat) -> Self {
+    pub(crate) fn new(
+        connections_max: usize,
+        tls_timeout: Option<Duration>,
+        write_timeout: Duration,
+        compat: Compat,
+    ) -> Self {
         let connections_max = connections_max.min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(connections_max));
         let turned_away = metrics::turned_away();
-        Self { permits, connections_max, crowded: Arc::default(), turned_away, tls_timeout, compat }
+        Self { permits, connections_max, crowded: Arc::default(), turned_away, tls_timeout, write_timeout, compat }
+    }
+
+    /// Another that lets in as many, and counts those it turns away together with this one.
+    pub(crate) fn another(&self) -> Self {
+        let permits = Arc::new(Semaphore::new(self.connections_max));
+        Self { permits, crowded: Arc::default(), ..self.clone() }
     }
 
     /// Connections that are open.
@@ -70,13 +85,13 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
 
     fn accept(&self, mut stream: TcpStream, service: S) -> Self::Future {
         let permit = self.enter();
-        let (tls_timeout, compat) = (self.tls_timeout, self.compat);
+        let (tls_timeout, write_timeout, compat) = (self.tls_timeout, self.write_timeout, self.compat);
         Box::pin(async move {
             let permit = permit?;
             if let Some(timeout) = tls_timeout {
                 expect_tls(&mut stream, timeout, compat).await?;
             }
-            Ok((Connection { stream, _permit: permit }, service))
+            Ok((Connection { stream, write_timeout, stalled: None, _permit: permit }, service))
         })
     }
 }
@@ -84,7 +99,24 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
 /// A connection that counts as long as it lives.
 pub(crate) struct Connection {
     stream: TcpStream,
+    write_timeout: Duration,
+    /// Ends when the client has taken nothing for too long; `None` while it takes what comes.
+    stalled: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// What became of a write, or an error where it makes no progress for too long: who reads no answers would hold the
+    /// connection for ever.
+    fn in_time<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let write_timeout = self.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(write_timeout)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no answer")))
+    }
 }
 
 impl AsyncRead for Connection {
@@ -95,7 +127,8 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(written, cx)
     }
 
     fn poll_write_vectored(
@@ -103,13 +136,15 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.in_time(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
+    // Neither of these waits for the client, nor says anything of what it took: the time that runs goes on.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }

@@ -252,8 +252,9 @@ impl ApiError {
 
     /// What TorchServe 0.12 answers in this case: its status and its body, or none.
     pub(crate) fn to_the_letter(&self) -> (StatusCode, Option<ErrorBody>) {
-        let error =
-            |status: StatusCode, kind, message| (status, Some(ErrorBody { code: status.as_u16(), kind, message }));
+        let error = |status: StatusCode, kind, message| {
+            (status, Some(ErrorBody { code: status.as_u16(), kind, message: cut(message) }))
+        };
         let (status, kind) = self.status();
         match self {
             Self::BodyTooLarge { .. } => (status, None),
@@ -309,7 +310,7 @@ impl ApiError {
 
     fn error_body(&self) -> ErrorBody {
         let (status, kind) = self.status();
-        ErrorBody { code: status.as_u16(), kind, message: self.to_string() }
+        ErrorBody { code: status.as_u16(), kind, message: cut(self.to_string()) }
     }
 
     /// This error as an answer whose body is another than that of TorchServe.
@@ -345,6 +346,18 @@ impl From<LoadError> for ApiError {
         let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
         Self::NotLoaded(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
+}
+
+/// The longest message, in bytes: what is repeated of a file or a request may be of any length.
+const MESSAGE_BYTES_MAX: usize = 4 * 1024;
+
+/// As much of a message as is told and logged.
+pub(crate) fn cut(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES_MAX {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        message.push('…');
+    }
+    message
 }
 
 /// What TorchServe says of a full queue, which it does not tell from a model without workers.

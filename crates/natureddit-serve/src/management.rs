@@ -23,7 +23,7 @@ use crate::inference::Inference;
 use crate::keys::{AccessKeys, KeyKind};
 use crate::models::{Registered, Registration, TrafficChange};
 use crate::registry::Traffic;
-use crate::reply;
+use crate::{reply, request};
 
 /// Models that are listed where no limit is asked for, and the most that are.
 const LISTED: usize = 100;
@@ -60,6 +60,7 @@ pub(crate) fn router(
         .route("/token", get(renew_key))
         .fallback(async || ApiError::ResourceNotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&management.inference), request::read_first))
         .layer(middleware::from_fn_with_state(access, access::record))
         .with_state(management)
 }
@@ -219,8 +220,13 @@ struct RegisterQuery {
 async fn register(
     State(management): Shared,
     query: Result<Query<RegisterQuery>, QueryRejection>,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    let wanted = parameters(query)?;
+    // As TorchServe: what stands in a body of JSON, or else in the query.
+    let wanted = match request::small_json(request).await? {
+        Some(wanted) => wanted,
+        None => parameters(query)?,
+    };
     let url = wanted.url.filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| ApiError::Parameter("Parameter url is required.".to_owned()))?;
     let at_least_1 =
@@ -246,6 +252,8 @@ async fn register(
 
 #[derive(Deserialize)]
 struct ScaleQuery {
+    /// TorchServe's other place for it.
+    model_version: Option<String>,
     min_worker: Option<usize>,
     max_worker: Option<usize>,
     #[serde(default)]
@@ -257,9 +265,10 @@ async fn scale(
     path: Result<Path<Target>, PathRejection>,
     query: Result<Query<ScaleQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let target = target(path)?;
+    let mut target = target(path)?;
+    let ScaleQuery { model_version, min_worker, max_worker, synchronous } = parameters(query)?;
+    target.version = target.version.or(model_version);
     let version = target.version()?;
-    let ScaleQuery { min_worker, max_worker, synchronous } = parameters(query)?;
     let workers = min_worker.unwrap_or(1);
     if max_worker.is_some_and(|max| max < workers) {
         return Err(ApiError::Parameter("max_worker cannot be less than min_worker.".to_owned()));

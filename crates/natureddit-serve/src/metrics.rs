@@ -105,8 +105,8 @@ pub(crate) struct Metrics {
     pub(crate) responses: Arc<ResponseCounts>,
     /// `None` where nothing is traced.
     pub(crate) spans: Option<Arc<SpanCounts>>,
-    /// Where predictions are asked for and models are managed.
-    pub(crate) door: Door,
+    /// Where predictions are asked for, and where models are managed.
+    pub(crate) doors: [Door; 2],
     pub(crate) host: Host,
 }
 
@@ -139,8 +139,9 @@ impl Metrics {
         let host = [("Level", "Host"), ("Hostname", self.host.name.as_str())];
         self.responses.0.iter().for_each(|count| exposition.add(count, &host));
         let open = ("natureddit_connections", "Connections to the ports for predictions and for management");
-        exposition.add_now(open, number(self.door.open()), &[]);
-        exposition.add(&self.door.turned_away, &[]);
+        exposition.add_now(open, number(self.doors.iter().map(Door::open).sum()), &[]);
+        // They count together.
+        exposition.add(&self.doors[0].turned_away, &[]);
         if let Some(log) = &self.inference.prediction_log {
             [&log.counts.written, &log.counts.queue_full, &log.counts.not_written]
                 .into_iter()

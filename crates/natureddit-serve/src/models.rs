@@ -8,14 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::batcher::BatchLimits;
-use crate::error::ApiError;
+use crate::error::{ApiError, cut};
 use crate::loaded::LoadedModel;
 use crate::loader::{LoadError, Loader};
 use crate::registry::{Registry, Share, Traffic, Versions};
 use crate::remote::FetchedArchive;
 use crate::saved::{Saved, SavedModel, SavedVersion};
 use crate::settings::{Running, VersionSettings};
-use crate::store::{BundleFolder, ModelChoice, StoreError, default_bundles, find_bundle};
+use crate::store::{BundleFolder, ModelChoice, StoreBundles, StoreError, default_bundles, find_bundle};
 
 /// The models of a server.
 #[derive(Default)]
@@ -37,6 +37,17 @@ struct Seen {
     unregistered: BTreeSet<String>,
     /// A default that could not be loaded: not tried again until it is another one.
     failed: BTreeMap<String, u64>,
+    /// What of the store was said to be left out.
+    left_out: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Says what of the store is left out and was not said at the last look.
+    fn warn_of(&mut self, left_out: &[StoreError]) {
+        let now: BTreeSet<_> = left_out.iter().map(|why| cut(why.to_string())).collect();
+        now.difference(&self.left_out).for_each(|why| tracing::warn!("not served: {why}"));
+        self.left_out = now;
+    }
 }
 
 /// What is registered.
@@ -71,8 +82,9 @@ impl Models {
     /// other model in the store; from then on a new default in the store is followed.
     ///
     /// # Errors
-    /// When there is nothing to serve, or what is chosen cannot be loaded. A model that was served last and cannot be
-    /// loaded any more is left out with a warning.
+    /// When there is nothing to serve, or what is chosen cannot be loaded. What is damaged in the store is left out with a
+    /// warning, as is a model that was served last and cannot be loaded any more. Where all models were unregistered, none
+    /// is served.
     pub fn load(loader: Loader, saved: Option<PathBuf>) -> Result<Self, LoadError> {
         if !loader.config.choices.is_empty() {
             let registry = Registry::new(loader.load_all()?);
@@ -107,7 +119,8 @@ impl Models {
         let Some(loader) = &self.loader else { return Ok(()) };
         let mut seen = self.lock();
         seen.unregistered = before.unregistered;
-        let mut there = default_bundles(&loader.config.model_store)?;
+        let StoreBundles { found: mut there, left_out } = default_bundles(&loader.config.model_store)?;
+        seen.warn_of(&left_out);
         there.retain(|bundle| !seen.unregistered.contains(&bundle.name));
         let (defaults, others) = defaults_and_others(there);
         for (name, mut model) in before.models {
@@ -118,20 +131,27 @@ impl Models {
             self.restore(loader, &name, &model);
             seen.store_defaults.extend(model.store_default.map(|version| (name, version)));
         }
-        let nothing_before = self.registry.names().is_empty();
+        let mut first_error = left_out.into_iter().next().map(LoadError::from);
         let followed = defaults.iter().map(|bundle| (bundle, self.follow(loader, bundle, &mut seen)));
         let added = others.iter().map(|bundle| (bundle, self.add(loader, bundle)));
         for (bundle, done) in followed.chain(added) {
-            match done {
-                Err(error) if nothing_before => return Err(error),
-                Err(error) => tracing::error!(model = bundle.name, version = bundle.version, "not served: {error}"),
-                Ok(()) => {}
+            if let Err(error) = done {
+                tracing::error!(model = bundle.name, version = bundle.version, "not served: {error}");
+                first_error.get_or_insert(error);
             }
         }
-        if self.registry.names().is_empty() {
-            return Err(StoreError::Empty(loader.config.model_store.clone()).into());
+        match first_error {
+            _ if !self.registry.names().is_empty() => Ok(()),
+            _ if !seen.unregistered.is_empty() => {
+                let names = seen.unregistered.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                tracing::warn!(
+                    "no model is served: {names} was unregistered, and is served again when it is registered"
+                );
+                Ok(())
+            }
+            Some(error) => Err(error),
+            None => Err(StoreError::Empty(loader.config.model_store.clone()).into()),
         }
-        Ok(())
     }
 
     /// Makes those versions the default for which that is set.
@@ -178,7 +198,10 @@ impl Models {
         let Some(loader) = self.loader.as_ref().filter(|loader| loader.config.choices.is_empty()) else { return };
         let mut seen = self.lock();
         let there = match default_bundles(&loader.config.model_store) {
-            Ok(there) => there,
+            Ok(StoreBundles { found, left_out }) => {
+                seen.warn_of(&left_out);
+                found
+            }
             Err(error) => return tracing::warn!("the model store could not be looked at: {error}"),
         };
         let mut changed = false;

@@ -210,10 +210,10 @@ impl FetchedArchive {
     pub(crate) fn bundle(&self, store: &Path) -> Result<BundleFolder, ApiError> {
         self.check_place()?;
         let found = BundleFolder::archived(self.partial.clone(), None, false).map_err(LoadError::from)?;
-        // With a second one of the same version the store could not be served from at the next start.
+        // A second one of the same version would be passed over at the next start.
         let (model, version) = (found.name.clone(), found.version);
         let is_same = |other: &BundleFolder| (&other.name, other.version) == (&model, version);
-        let is_archived = default_bundles(store).is_ok_and(|there| there.iter().any(is_same));
+        let is_archived = default_bundles(store).is_ok_and(|there| there.found.iter().any(is_same));
         if is_archived || find_bundle(store, &ModelChoice::Version(model.clone(), version)).is_ok() {
             return Err(ApiError::AlreadyRegistered { model, version });
         }

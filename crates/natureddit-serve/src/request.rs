@@ -15,13 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
-use bytes::Bytes;
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
 use natureddit_model::ModelInput;
+use serde::de::DeserializeOwned;
 
 use crate::bodies::{ArrivingBody, BodyBudget, BodyMemory};
 use crate::error::ApiError;
+use crate::inference::Inference;
 
 pub(crate) use fields::Fields;
 pub(crate) use json::read_instances;
@@ -45,6 +49,9 @@ const DISCARDED_BODIES_MAX: usize = 4;
 /// clients that speak HTTP/2 take the end of a stream that they still write to for an error, although the answer is there.
 const DISCARDED_BYTES_MIN: usize = 64 << 20;
 
+/// The largest body that is of use where models are managed.
+const SMALL_BYTES_MAX: usize = 64 * 1024;
+
 /// Limits on requests.
 #[derive(Clone, Debug)]
 pub struct RequestLimits {
@@ -63,6 +70,8 @@ pub struct RequestLimits {
     pub header_timeout: Duration,
     /// Time for the body to arrive; later is answered 408.
     pub body_timeout: Duration,
+    /// The longest a client may take nothing of what is written to it; then the connection is closed.
+    pub write_timeout: Duration,
     /// Time from the whole body to the answer; later is answered 504.
     pub response_timeout: Duration,
     /// Posts in one request of the KServe protocols; one more is answered 400. More than 1,024 are never read.
@@ -166,6 +175,42 @@ pub(crate) async fn discard(request: Request, limits: &RequestLimits) {
         // Whether it came whole is of no interest.
         let _ = tokio::time::timeout(limits.body_timeout, read_on(request.into_body(), limits, |_| {})).await;
     }
+}
+
+/// Where only small bodies are wanted: reads the whole of it before there is an answer, which a client that still writes may
+/// lose, and hands on as much as may be wanted. A larger one is thrown away.
+pub(crate) async fn read_first(State(inference): State<Arc<Inference>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if expects_continue(&parts.headers) {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let (mut kept, mut fits) = (BytesMut::new(), true);
+    let reading = read_on(body, &inference.limits, |data| {
+        fits = fits && kept.len().saturating_add(data.len()) <= SMALL_BYTES_MAX;
+        if fits {
+            kept.extend_from_slice(data);
+        }
+    });
+    // Half a body is none.
+    let is_whole = tokio::time::timeout(inference.limits.body_timeout, reading).await.is_ok_and(|read| read.is_ok());
+    let kept = if is_whole && fits { Body::from(kept.freeze()) } else { Body::empty() };
+    next.run(Request::from_parts(parts, kept)).await
+}
+
+/// A small body in JSON; `None` where there is none, or something else.
+///
+/// # Errors
+/// When it is another JSON than what is wanted.
+pub(crate) async fn small_json<T: DeserializeOwned>(request: Request) -> Result<Option<T>, ApiError> {
+    let (parts, body) = request.into_parts();
+    if media_type(parts.headers.get(header::CONTENT_TYPE)) != "application/json" {
+        return Ok(None);
+    }
+    let body = axum::body::to_bytes(body, SMALL_BYTES_MAX).await.map_err(|_| ApiError::ClientLeft)?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&body).map(Some).map_err(|error| ApiError::Json(error.to_string()))
 }
 
 fn media_type(content_type: Option<&HeaderValue>) -> String {

@@ -39,7 +39,7 @@ pub struct ServeConfig {
     /// Its certificate; `None` serves plain HTTP. Whether that is allowed on an address others can reach is the
     /// caller's to decide.
     pub tls: Option<TlsFiles>,
-    /// Connections that are open at a time; one more is closed at once.
+    /// Connections that are open at a time on each port; one more is closed at once.
     pub connections_max: usize,
     /// How closely TorchServe is followed.
     pub compat: Compat,
@@ -164,16 +164,25 @@ impl Server {
         let (traces, sending) = start_traces(&config)?.unzip();
         let access = Arc::new(access.tracing(traces.clone()));
         let port = Port::new(&config, tls.clone());
+        let management_port = port.another();
         let app = inference::router(Arc::clone(&inference), Arc::clone(&access));
         let predictions = port.open(predictions, app)?;
         let management_keys = keys.clone().filter(|_| config.control.management_key);
         let models_fixed = config.control.models_fixed;
+        // It has a door of its own, so that a crowd of those who ask for predictions keeps nobody from managing.
         let manage = |listener| {
-            port.open(listener, management::router(Arc::clone(&inference), management_keys, models_fixed, access))
+            let app = management::router(Arc::clone(&inference), management_keys, models_fixed, access);
+            management_port.open(listener, app)
         };
         let management = management.map(manage).transpose()?;
         let spans = traces.as_ref().map(|traces| Arc::clone(&traces.counts));
-        let told = Arc::new(Metrics { inference: Arc::clone(&inference), responses, spans, door: port.door, host });
+        let told = Arc::new(Metrics {
+            inference: Arc::clone(&inference),
+            responses,
+            spans,
+            doors: [port.door, management_port.door],
+            host,
+        });
         let log = (config.metrics.mode == MetricsMode::Log).then(|| metrics::log_every_so_often(Arc::clone(&told)));
         let metrics = metrics.map(|listener| open_metrics(listener, told, &config, &tls, &keys)).transpose()?;
         let upkeep = config.control.refresh_interval.map(|interval| {
@@ -307,8 +316,14 @@ struct Port {
 impl Port {
     fn new(config: &ServeConfig, tls: Option<RustlsConfig>) -> Self {
         let timeout = config.limits.header_timeout;
-        let door = Door::new(config.connections_max, tls.is_some().then_some(timeout), config.compat);
+        let tls_timeout = tls.is_some().then_some(timeout);
+        let door = Door::new(config.connections_max, tls_timeout, config.limits.write_timeout, config.compat);
         Self { tls, door, timeout }
+    }
+
+    /// The same with a door of its own.
+    fn another(&self) -> Self {
+        Self { tls: self.tls.clone(), door: self.door.another(), timeout: self.timeout }
     }
 
     fn open(&self, listener: TcpListener, app: Router) -> Result<Listening, ServeError> {

@@ -2,7 +2,8 @@
 //!
 //! What a model store is, which of its folders are versions and which is the default: `natureddit_model::ModelVersions`.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use natureddit_core::fs::{self, FsError};
@@ -65,6 +66,18 @@ pub enum StoreError {
         /// The version.
         version: u64,
     },
+    /// An archive in the model store holds what is there already.
+    #[error("{archive} is passed over: version {version} of model {name} is {kept}", archive = archive.display(), kept = kept.display())]
+    Doubled {
+        /// The archive.
+        archive: PathBuf,
+        /// The model.
+        name: String,
+        /// The version.
+        version: u64,
+        /// Where it is, too.
+        kept: PathBuf,
+    },
 }
 
 /// A bundle and what it is served as.
@@ -104,8 +117,12 @@ pub(crate) fn find_bundles(store: &Path, choices: &[ModelChoice]) -> Result<Vec<
     if !choices.is_empty() {
         return find_chosen(store, choices);
     }
-    let found = default_bundles(store)?;
-    if found.is_empty() { Err(StoreError::Empty(store.to_owned())) } else { Ok(found) }
+    let StoreBundles { found, left_out } = default_bundles(store)?;
+    if found.is_empty() {
+        return Err(left_out.into_iter().next().unwrap_or_else(|| StoreError::Empty(store.to_owned())));
+    }
+    left_out.iter().for_each(|why| tracing::warn!("not served: {why}"));
+    Ok(found)
 }
 
 fn find_chosen(store: &Path, choices: &[ModelChoice]) -> Result<Vec<BundleFolder>, StoreError> {
@@ -120,28 +137,56 @@ fn unique(bundles: Vec<BundleFolder>) -> Result<Vec<BundleFolder>, StoreError> {
     }
 }
 
-/// The default version of each model in the store; there may be none.
+/// What a model store has to serve.
+pub(crate) struct StoreBundles {
+    /// The default version of each model, and the archives.
+    pub(crate) found: Vec<BundleFolder>,
+    /// Why the rest is left out: what is damaged or there twice keeps nothing else from being served.
+    pub(crate) left_out: Vec<StoreError>,
+}
+
+/// The default version of each model in the store and each archive there; there may be none.
 ///
 /// # Errors
-/// When the store cannot be listed or a model's history not read.
-pub(crate) fn default_bundles(store: &Path) -> Result<Vec<BundleFolder>, StoreError> {
-    let mut found = Vec::new();
-    for path in fs::optional(fs::read_dir(store))?.unwrap_or_default() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !is_plain_name(&name) {
-            continue;
-        }
-        if is_archive(&path) {
-            // Of a model that has a folder too, the folder says what answers.
-            found.push(BundleFolder::archived(path, None, false)?);
-        } else {
-            let versions = ModelVersions::read(&path)?;
-            found.extend(
-                versions.default_version().and_then(|(version, _)| BundleFolder::stored(&name, version, &versions)),
-            );
+/// When the store cannot be listed.
+pub(crate) fn default_bundles(store: &Path) -> Result<StoreBundles, StoreError> {
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    // Every version that is there, and where.
+    let mut there = BTreeMap::new();
+    let name_of = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let paths = fs::optional(fs::read_dir(store))?.unwrap_or_default().into_iter();
+    let (archives, folders): (Vec<_>, Vec<_>) =
+        paths.filter(|path| is_plain_name(&name_of(path))).partition(|path| is_archive(path));
+    for path in folders {
+        let name = name_of(&path);
+        match ModelVersions::read(&path) {
+            Err(error) => left_out.push(error.into()),
+            Ok(versions) => {
+                let default = versions.default_version();
+                found.extend(default.and_then(|(version, _)| BundleFolder::stored(&name, version, &versions)));
+                there.extend(versions.iter().map(|(version, folder)| ((name.clone(), version), folder.to_owned())));
+            }
         }
     }
-    unique(found)
+    for path in archives {
+        // Of a model that has a folder too, the folder says what answers.
+        match BundleFolder::archived(path, None, false) {
+            Err(error) => left_out.push(error),
+            Ok(bundle) => match there.entry((bundle.name.clone(), bundle.version)) {
+                Entry::Occupied(kept) => left_out.push(StoreError::Doubled {
+                    archive: bundle.folder,
+                    name: bundle.name,
+                    version: bundle.version,
+                    kept: kept.get().clone(),
+                }),
+                Entry::Vacant(free) => {
+                    free.insert(bundle.folder.clone());
+                    found.push(bundle);
+                }
+            },
+        }
+    }
+    Ok(StoreBundles { found, left_out })
 }
 
 /// The bundle of a choice.
@@ -285,15 +330,36 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_in_the_store_as_a_folder_and_as_an_archive_is_there_twice() {
-        let store = store(&["a/2"]);
+    fn an_archive_that_is_damaged_or_there_already_is_left_out_alone() {
+        let store = store(&["a/1", "a/2"]);
         archive(store.path(), "a.mar", 3);
-        let versions: Vec<_> = find_bundles(store.path(), &[]).unwrap().iter().map(|found| found.version).collect();
-        assert_eq!(versions, [2, 3]);
-        archive(store.path(), "a.mar", 2);
-        assert!(matches!(find_bundles(store.path(), &[]), Err(StoreError::Twice { version: 2, .. })));
-        fs::write_atomic(&store.path().join("a.mar"), "no archive").unwrap();
-        assert!(matches!(find_bundles(store.path(), &[]), Err(StoreError::Archive(_))));
+        let versions = || {
+            let StoreBundles { found, left_out } = default_bundles(store.path()).unwrap();
+            let left_out: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+            (found.iter().map(|found| found.version).collect::<Vec<_>>(), left_out.join("\n"))
+        };
+        assert_eq!(versions(), (vec![2, 3], String::new()));
+        // Also of a version that is not the default: it may be made so.
+        for version in [2, 1] {
+            archive(store.path(), "a.mar", version);
+            let (found, left_out) = versions();
+            assert_eq!(found, [2]);
+            assert!(left_out.contains("a.mar is passed over: version "), "{left_out}");
+            assert!(left_out.ends_with(&format!("a/{version}")), "{left_out}");
+        }
+        archive(store.path(), "a.mar", 3);
+        archive(store.path(), "b.mar", 3);
+        fs::write_atomic(&store.path().join("c.mar"), "no archive").unwrap();
+        let (found, left_out) = versions();
+        assert_eq!(found, [2, 3]);
+        assert!(
+            left_out.contains("b.mar is passed over") && left_out.contains("c.mar is no model archive"),
+            "{left_out}"
+        );
+        // Where nothing else is there, that is why.
+        let alone = tempfile::tempdir().unwrap();
+        fs::write_atomic(&alone.path().join("a.mar"), "no archive").unwrap();
+        assert!(matches!(find_bundles(alone.path(), &[]), Err(StoreError::Archive(_))));
     }
 
     #[test]

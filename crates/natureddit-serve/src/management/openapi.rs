@@ -114,11 +114,14 @@ fn of_model(suffix: &str, parameters: &[Value]) -> Value {
     let described = responses(&[("200", "Each version that is asked for", "Descriptions"), BAD_PARAMETER, NOT_FOUND]);
     let mut operations = get(&id("describe_model"), "Describes a model", &with(&[customized]), described);
     let workers = || json!({"type": "integer", "minimum": 0});
-    let scaling = [
+    let mut scaling = vec![
         query("min_worker", "How many it shall have", workers()),
         query("max_worker", "No less than min_worker", workers()),
         query("synchronous", "Whether the client waits for the end", json!({"type": "boolean"})),
     ];
+    if suffix.is_empty() {
+        scaling.push(query("model_version", "The version, where it is not the default", json!({"type": "string"})));
+    }
     let scaled = responses(&[("200", "It has them", "Status"), ACCEPTED, BAD_PARAMETER, NOT_FOUND]);
     operations["put"] = operation(&id("scale_model"), "Gives a model workers", &with(&scaling), scaled);
     let is_default = ("403", "It is the default beside others", "Error");

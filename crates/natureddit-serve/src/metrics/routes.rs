@@ -18,6 +18,7 @@ use super::{Metrics, MetricsMode};
 use crate::access::{self, Access};
 use crate::error::ApiError;
 use crate::keys::{AccessKeys, KeyKind};
+use crate::request;
 
 /// How often metrics are logged, as TorchServe does by default.
 const LOG_EVERY: Duration = Duration::from_mins(1);
@@ -37,12 +38,14 @@ pub(crate) fn router(
     keys: Option<Arc<AccessKeys>>,
     access: Arc<Access>,
 ) -> Router {
+    let inference = Arc::clone(&metrics.inference);
     let shared = Arc::new(Shared { metrics, mode, keys });
     Router::new()
         .route("/metrics", get(read))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), need_key))
         .fallback(async || ApiError::ResourceNotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(middleware::from_fn_with_state(inference, request::read_first))
         .layer(middleware::from_fn_with_state(access, access::record))
         .with_state(shared)
 }

@@ -40,6 +40,7 @@ pub(crate) fn config(folder: &Path) -> ServeConfig {
             body_bytes_max: 64 * 1024,
             header_timeout: A_MINUTE,
             body_timeout: A_MINUTE,
+            write_timeout: A_MINUTE,
             response_timeout: A_MINUTE,
             instances_max: 4,
             explanations_max: 1,

@@ -9,7 +9,7 @@ use natureddit_serve::PreparationLimits;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 
@@ -150,6 +150,21 @@ async fn connections_have_a_limit_and_are_taken_again_below_it() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn who_takes_no_answers_is_hung_up_on() {
+    let fixture = Fixture::start_with(vec![steady(1, [0.0, 1.0, 0.0])], |config| {
+        config.tls = None;
+        config.limits.write_timeout = Duration::from_millis(20);
+    });
+    let fixture = fixture.await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(fixture.server.address()).await.unwrap();
+    let requests = "GET /api-description HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    let until_it_is_closed = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_mins(1), until_it_is_closed).await.unwrap();
 }
 
 #[tokio::test]

@@ -13,8 +13,10 @@ use natureddit_serve::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
-use crate::fixture::{self, Fixture, error};
+use crate::fixture::{self, Fixture, error, logged};
 
 /// A store of models that need no weights: each version of `nature` has an opinion of its own.
 pub(crate) fn store(versions: &[u64]) -> TempDir {
@@ -420,4 +422,107 @@ async fn a_version_that_is_pushed_is_served_without_being_told() {
     while managed.manage(Method::GET, "/models/nature/1").await.0 != 404 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_the_store_keeps_nothing_else_from_being_followed_or_started() {
+    let folder = store(&[1, 2]);
+    let broken = folder.path().join("unreadable.mar");
+    fs::write_atomic(&broken, "no archive").unwrap();
+    let often = |config: &mut ServeConfig| config.control.refresh_interval = Some(Duration::from_millis(5));
+    let managed = Managed::start_with(folder, SettingsByVersion::new(), often).await;
+    assert_eq!(managed.label().await, "flora");
+    let line = r#"{"at":"2026-11-29T12:00:00Z","change":"rollback","version":1,"before":2}"#;
+    fs::write_atomic(&managed.store.path().join("nature/history.jsonl"), format!("{line}\n")).unwrap();
+    while managed.label().await != "fauna" {
+        tokio::task::yield_now().await;
+    }
+    let log = logged();
+    let warned: Vec<_> = log.lines().filter(|line| line.contains(broken.to_str().unwrap())).collect();
+    assert!(warned.len() == 1 && warned[0].contains("WARN"), "{warned:?}");
+    // A version that cannot be loaded is left out of the first start, too.
+    let folder = store(&[666]);
+    fs::write_atomic(&folder.path().join("other/1").join(ModelBundle::MANIFEST), "{}").unwrap();
+    let managed = Managed::start(folder).await;
+    let models = json!({ "models": [{ "modelName": "other", "modelUrl": "other/1" }] });
+    assert_eq!(managed.manage(Method::GET, "/models").await, (200, models));
+}
+
+#[tokio::test]
+async fn where_all_models_were_unregistered_none_is_served_after_a_restart() {
+    let managed = Managed::start(store(&[1])).await;
+    assert_eq!(managed.manage(Method::DELETE, "/models/nature").await.0, 200);
+    let managed = managed.restart().await;
+    assert_eq!(managed.manage(Method::GET, "/models").await, (200, json!({ "models": [] })));
+    assert!(logged().contains("no model is served: nature was unregistered"));
+    assert_eq!(managed.manage(Method::POST, "/models?url=nature").await.0, 200);
+    assert_eq!(managed.label().await, "fauna");
+}
+
+#[tokio::test]
+async fn the_version_to_scale_may_stand_in_the_query() {
+    let managed = Managed::start(store(&[2])).await;
+    add(managed.store.path(), 1);
+    assert_eq!(managed.manage(Method::POST, "/models?url=nature/1").await.0, 200);
+    let scaled = managed.manage(Method::PUT, "/models/nature?model_version=1&min_worker=3&synchronous=true").await;
+    assert_eq!(scaled, (200, status("Workers scaled to 3 for model: nature")));
+    let workers = async |version: u64| {
+        let (_, described) = managed.manage(Method::GET, &format!("/models/nature/{version}")).await;
+        described[0]["workers"].as_array().unwrap().len()
+    };
+    assert_eq!((workers(1).await, workers(2).await), (3, 1));
+    let absent = managed.manage(Method::PUT, "/models/nature?model_version=9&min_worker=3").await;
+    assert_eq!((absent.0, &absent.1["type"]), (404, &json!("ModelVersionNotFoundException")));
+}
+
+#[tokio::test]
+async fn a_crowd_that_asks_for_predictions_keeps_nobody_from_managing() {
+    let one = |config: &mut ServeConfig| config.connections_max = 1;
+    let managed = Managed::start_with(store(&[1]), SettingsByVersion::new(), one).await;
+    let address = managed.fixture.server.address();
+    let _holding = TcpStream::connect(address).await.unwrap();
+    let mut turned_away = Vec::new();
+    TcpStream::connect(address).await.unwrap().read_to_end(&mut turned_away).await.unwrap();
+    assert_eq!(managed.manage(Method::GET, "/models").await.0, 200);
+    assert_eq!(managed.fixture.get_metrics("/metrics").send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_sends_a_body_that_nobody_wants_has_an_answer_all_the_same() {
+    let managed = Managed::start(store(&[1])).await;
+    let body = || vec![0; 20 << 20];
+    let refused = managed.request(Method::POST, "/models").body(body()).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let unknown = managed.request(Method::POST, "/nothing").body(body()).send().await.unwrap();
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+    let metrics = managed.fixture.get_metrics("/metrics").body(body()).send().await.unwrap();
+    assert_eq!(metrics.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_model_may_be_registered_by_json() {
+    let managed = Managed::start(store(&[1])).await;
+    add(managed.store.path(), 2);
+    let register = async |body: &str| {
+        let request = managed.request(Method::POST, "/models").bearer_auth(managed.key("management"));
+        let response = request.header("content-type", "application/json").body(body.to_owned()).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let registered = register(r#"{"url": "nature/2", "model_name": "second", "initial_workers": 2}"#).await;
+    assert_eq!(registered, (200, status("Model \"second\" Version: 2 registered with 2 initial workers")));
+    assert_eq!(register(r#"{"url": "#).await.0, 400);
+    assert_eq!(register("{}").await.1["message"], "Parameter url is required.");
+}
+
+#[tokio::test]
+async fn what_an_error_repeats_is_cut() {
+    let managed = Managed::start(store(&[1])).await;
+    let long = "a".repeat(10_000);
+    let (code, body) = managed.manage(Method::POST, &format!("/models?url={long}")).await;
+    let message = body["message"].as_str().unwrap();
+    assert!(
+        code == 404 && message.starts_with("Model not found at: aaa") && message.len() < 5_000,
+        "{}",
+        message.len()
+    );
 }

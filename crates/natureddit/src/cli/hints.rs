@@ -8,12 +8,13 @@ mod transparent;
 
 use std::error::Error;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use natureddit_core::fs::FsError;
 use natureddit_data::tombstones::TOMBSTONES_FILE;
 use natureddit_data::{DROPPED_FILE, DatasetError, LABELS_FILE, POSTS_FILE, TITLES_FILE, TableError};
 use natureddit_image::ImageError;
-use natureddit_model::{BundleError, InputError, RuntimeError};
+use natureddit_model::{BundleError, HISTORY_FILE, InputError, ModelBundle, RuntimeError, version_of};
 use natureddit_net::assets::AssetError;
 use natureddit_serve::StoreError;
 use natureddit_serve::config_properties::PropertiesError;
@@ -128,16 +129,30 @@ fn of_table(error: &TableError) -> Option<String> {
 
 fn of_bundle(error: &BundleError) -> Option<String> {
     let path = match error {
+        BundleError::File(error) if error.is_not_found() && error.path.ends_with(ModelBundle::MANIFEST) => {
+            let (folder, manifest) = (error.path.parent().unwrap_or(&error.path).display(), ModelBundle::MANIFEST);
+            return Some(format!("{folder} is no bundle: name a folder that has a {manifest}, or a model archive"));
+        }
         BundleError::Corrupted { path, .. } | BundleError::Size { path, .. } | BundleError::Format { path, .. } => path,
         BundleError::File(error) if error.is_not_found() => &error.path,
         // The error that it passes on has its own.
         BundleError::File(_) | BundleError::Weights(_) => return None,
     };
-    let folder = path.parent().unwrap_or(path).display();
+    let folder = path.parent().unwrap_or(path);
+    // Elsewhere a folder may hold anything: nobody is told to remove that.
+    if !is_version_in_store(folder) {
+        return Some(format!("name another bundle, or make the one in {} anew", folder.display()));
+    }
+    let folder = folder.display();
     Some(format!(
         "`natureddit model rollback` or `natureddit model promote VERSION` makes another version answer; the newest is pushed \
          again when you remove {folder} and run `natureddit run`, any other is lost for good by that"
     ))
+}
+
+/// Whether a folder is a version beside the history of its model, as a push leaves it.
+fn is_version_in_store(folder: &Path) -> bool {
+    version_of(folder).is_some() && folder.parent().is_some_and(|model| model.join(HISTORY_FILE).is_file())
 }
 
 fn of_store(error: &StoreError) -> Option<&'static str> {
@@ -150,6 +165,8 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         StoreError::Twice { .. } => Some("give it once, or the two under different names"),
         // The error that it passes on has its own.
         StoreError::File(_) | StoreError::History(_) | StoreError::Archive(_) => None,
+        // Whatever it was is served from elsewhere.
+        StoreError::Doubled { .. } => None,
     }
 }
 
@@ -208,4 +225,34 @@ fn of_image(error: &ImageError) -> Option<&'static str> {
         // The message says it.
         ImageError::Unsupported { .. } => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use natureddit_core::fs;
+    use natureddit_testkit::tiny_bundle;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_remove_a_folder_outside_of_the_model_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let hint = |folder: &Path| of(&ModelBundle::read(folder).unwrap_err()).unwrap();
+        let documents = dir.path().join("mydocs");
+        fs::write_atomic(&documents.join("thesis.txt"), "years of work").unwrap();
+        assert!(
+            hint(&documents)
+                .ends_with("mydocs is no bundle: name a folder that has a manifest.json, or a model archive")
+        );
+        let damaged = |folder: &str| {
+            let folder = dir.path().join(folder);
+            tiny_bundle(&folder, "a", 1);
+            fs::write_atomic(&folder.join("head.safetensors"), "half a head").unwrap();
+            hint(&folder)
+        };
+        assert!(damaged("candidates/7").starts_with("name another bundle, or make the one in "));
+        fs::write_atomic(&dir.path().join("models/a").join(HISTORY_FILE), "").unwrap();
+        assert!(damaged("models/a/7").contains("when you remove "));
+        assert!(!damaged("models/a/copy").contains("remove"));
+    }
 }

@@ -278,6 +278,7 @@ fn serve_config(config: &Config, session: &Session, addresses: &Addresses) -> an
             bodies_bytes_max: serve.bodies_bytes_max,
             header_timeout: serve.header_timeout,
             body_timeout: serve.body_timeout,
+            write_timeout: serve.write_timeout,
             response_timeout: serve.response_timeout,
             instances_max: serve.instances_max,
             explanations_max: serve.explanations_max,

@@ -334,6 +334,7 @@ pub(super) struct RawServe {
     pub(super) bodies_bytes_max: i64,
     pub(super) header_timeout: String,
     pub(super) body_timeout: String,
+    pub(super) write_timeout: String,
     pub(super) response_timeout: String,
     pub(super) drain_timeout: String,
     pub(super) threads: i64,

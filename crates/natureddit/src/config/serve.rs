@@ -44,6 +44,8 @@ pub struct ServeConfig {
     pub header_timeout: Duration,
     /// The longest a body may take to arrive.
     pub body_timeout: Duration,
+    /// The longest a client may take nothing of what is written to it.
+    pub write_timeout: Duration,
     /// The longest an answer may take once the body is there.
     pub response_timeout: Duration,
     /// The longest a stopping server waits for requests that are under way.
@@ -174,6 +176,7 @@ impl ServeConfig {
             )?,
             header_timeout: timeout("header_timeout", &raw.header_timeout)?,
             body_timeout: timeout("body_timeout", &raw.body_timeout)?,
+            write_timeout: timeout("write_timeout", &raw.write_timeout)?,
             response_timeout: timeout("response_timeout", &raw.response_timeout)?,
             drain_timeout: at.duration("drain_timeout", &raw.drain_timeout, Duration::ZERO..=60 * MINUTE)?,
             threads: at.integer("threads", raw.threads, 0..=1_024)?,

@@ -226,10 +226,9 @@ fn keys_that_must_agree_are_compared() {
             "encoders.c.d.mean = [0.5, 0.5, 0.5] in natureddit.toml line 4: must be left out, for this is an encoder of titles",
         ),
     ];
-    for (text, part) in cases {
-        let told = error(text);
+    cases.map(|(text, part)| (error(text), part)).iter().for_each(|(told, part)| {
         assert!(told.contains(part), "{told:?} lacks {part:?}");
-    }
+    });
 }
 
 #[test]
