@@ -109,7 +109,7 @@ impl Labels {
         let mut latest: BTreeMap<PhotoKey, String> =
             dataset.posts.values().filter_map(|row| Some((row.photo_key(), latest.of(row)?.to_owned()))).collect();
         let mut changes = Changes { file, before: latest.clone(), changed: BTreeMap::new() };
-        for (line, id, img_name, choice) in read_choices(file, classes)? {
+        for Chosen { line, id, img_name, choice } in read_choices(file, classes)? {
             let Some(choice) = choice else {
                 import.undecided += 1;
                 continue;
@@ -256,9 +256,18 @@ fn in_order(cells: [String; 5], columns: [usize; 5]) -> [String; 5] {
     ordered
 }
 
-/// The lines, ids, names of photos and choices of a file, in order; all of them are good or there is an error. A choice that is
-/// left empty is none.
-fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(u64, PostId, String, Option<String>)>, TableError> {
+/// A row of a file that is imported.
+struct Chosen {
+    line: u64,
+    id: PostId,
+    /// Empty where the choice is for all photos of the post.
+    img_name: String,
+    /// `None` where it is left empty.
+    choice: Option<String>,
+}
+
+/// The rows of a file, in order; all of them are good or there is an error.
+fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<Chosen>, TableError> {
     let table = Table::read(file)?;
     let [id, choice] = table.columns(["id", "choice"])?;
     let img_name = table.columns(["img_name"]).ok();
@@ -266,7 +275,7 @@ fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(u64, PostId, S
         let img_name = img_name.map_or("", |[column]| row.text(column)).to_owned();
         let is_decided = !row.text(choice).trim().is_empty();
         let choice = is_decided.then(|| read_choice(row, choice, classes)).transpose()?;
-        Ok((row.line(), row.parse(id, "id")?, img_name, choice))
+        Ok(Chosen { line: row.line(), id: row.parse(id, "id")?, img_name, choice })
     };
     table.rows().map(read).collect()
 }
