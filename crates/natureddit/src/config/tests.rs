@@ -178,10 +178,7 @@ fn keys_that_must_agree_are_compared() {
         ("[serve]\nbodies_bytes_max = 1_000", "line 2: must be from 25000000 to "),
         ("[trainer]\ntune = \"all\"", "line 2: must be \"head\", unless model.precision = \"fp32\""),
         ("[trainer]\nimage_dropout = 0.8", "line 2: must be so that it and trainer.text_dropout = 0.15"),
-        (
-            "[tuner]\nmethod = \"grid\"",
-            "trials_max = 16 in natureddit.toml: must be at least 325, which is what the grid",
-        ),
+        ("[tuner]\nmethod = \"grid\"", "trials_max = 16 in natureddit.toml: must be at least 325, which is"),
         ("[tuner.search]\nlearning_rate = [0.1, 2]", "learning_rate = 2.0 in natureddit.toml line 2: must be from"),
         (
             "[tuner.search]\nimage_dropout = [0.3, 0.8]\ntext_dropout = [0.1, 0.2]",
@@ -194,10 +191,7 @@ fn keys_that_must_agree_are_compared() {
         ("[project]\nclasses = [\"a\"]", "needs at least two classes"),
         ("[net.host_map]\n\"http://x\" = \"http://y\"", "line 2: must be set for a host name"),
         ("[net.host_map]\n\"i.redd.it\" = \"y\"", "line 2: must be an address"),
-        (
-            "[model]\nimage_encoder = \"lite\"",
-            "must be \"efficientnet_lite0\" or \"efficientnet_lite2\"; or \"owner/name\" of",
-        ),
+        ("[model]\nimage_encoder = \"lite\"", "\"efficientnet_lite2\"; or \"owner/name\" of"),
         ("[model]\ntext_encoder = \"efficientnet_lite0\"", "line 2: must be \"all-MiniLM-L6-v2\""),
         ("[model]\nimage_encoder = \"random:resnet-19\"", "line 2: must be \"random:resnet-18\" or"),
         ("[model]\ntext_encoder = \"a/b?pooling=max\"", "line 2: must be without the option"),
