@@ -42,7 +42,7 @@ pub struct Labels {
 }
 
 /// What an import did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LabelImport {
     /// Choices added.
     pub added: u64,
@@ -50,6 +50,8 @@ pub struct LabelImport {
     pub unchanged: u64,
     /// Ids that the dataset does not have.
     pub unknown_ids: u64,
+    /// Names of photos that their posts, which the dataset has, do not have.
+    pub unknown_photos: Vec<String>,
     /// Rows whose choice is left empty: nobody has decided yet.
     pub undecided: u64,
 }
@@ -84,10 +86,11 @@ impl Labels {
 
     /// Adds the choices of a CSV file that has at least the columns `id` and `choice`. Without a column `img_name` a choice
     /// is for every photo of its post. A choice that is the latest already is not added again, and a row whose choice is empty
-    /// is passed over. What others have added since the labels were read is read first, and nobody adds meanwhile.
+    /// is passed over. A photo may stand there twice where only one row changes its choice. What others have added since the labels were read is read first, and nobody adds meanwhile.
     ///
     /// # Errors
-    /// [`TableError::Locked`] while another import is under way, and else the one naming the first line with a bad id or a choice that is no class; then nothing is added.
+    /// [`TableError::Locked`] while another import is under way, and else the one naming the first line with a bad id, a choice that is no class,
+    /// or another choice than a line before it for the same photo; then nothing is added.
     pub fn import(
         &mut self,
         file: &Path,
@@ -105,19 +108,25 @@ impl Labels {
         let latest = self.latest();
         let mut latest: BTreeMap<PhotoKey, String> =
             dataset.posts.values().filter_map(|row| Some((row.photo_key(), latest.of(row)?.to_owned()))).collect();
-        for (id, img_name, choice) in read_choices(file, classes)? {
+        let mut changes = Changes { file, before: latest.clone(), changed: BTreeMap::new() };
+        for Chosen { line, id, img_name, choice } in read_choices(file, classes)? {
             let Some(choice) = choice else {
                 import.undecided += 1;
                 continue;
             };
             let rows = chosen_rows(dataset, &id, &img_name);
-            import.unknown_ids += u64::from(rows.is_empty());
+            if rows.is_empty() && dataset.has_post(&id) {
+                import.unknown_photos.push(img_name.clone());
+            }
+            import.unknown_ids += u64::from(!dataset.has_post(&id));
             for row in rows {
-                let old = latest.insert(row.photo_key(), choice.clone());
-                if old.as_ref() == Some(&choice) {
+                let key = row.photo_key();
+                let is_old = latest.get(&key) == Some(&choice);
+                if is_old || !changes.admit((key.clone(), img_name.is_empty()), line, &choice)? {
                     import.unchanged += 1;
                     continue;
                 }
+                latest.insert(key, choice.clone());
                 added.push(Label {
                     id: id.clone(),
                     img_name: row.img_name.clone(),
@@ -164,6 +173,36 @@ impl Labels {
         self.labels.extend(added);
         Ok(())
     }
+}
+
+/// What the rows of a file have changed so far.
+struct Changes<'a> {
+    file: &'a Path,
+    /// The choices before the file.
+    before: BTreeMap<PhotoKey, String>,
+    /// The line and choice by photo, those for all photos of a post apart from those for one of them.
+    changed: BTreeMap<(PhotoKey, bool), (u64, String)>,
+}
+
+impl Changes<'_> {
+    /// Whether a choice is to be added; not one that stands beside a changed one and was left as it was.
+    fn admit(&mut self, of: (PhotoKey, bool), line: u64, choice: &str) -> Result<bool, TableError> {
+        match self.changed.get(&of) {
+            Some(_) if self.before.get(&of.0).is_some_and(|before| before == choice) => return Ok(false),
+            Some((first, other)) if other != choice => {
+                return Err(two_choices(self.file, [*first, line], other, choice));
+            }
+            _ => {}
+        }
+        self.changed.insert(of, (line, choice.to_owned()));
+        Ok(true)
+    }
+}
+
+/// The error of a line that chooses otherwise than one before it.
+pub(crate) fn two_choices(file: &Path, [first, line]: [u64; 2], other: &str, choice: &str) -> TableError {
+    let problem = format!("choice: {choice:?} for what line {first} says is {other:?}");
+    TableError::Line { path: file.to_owned(), line, problem }
 }
 
 /// The choice that counts for each photo.
@@ -217,9 +256,18 @@ fn in_order(cells: [String; 5], columns: [usize; 5]) -> [String; 5] {
     ordered
 }
 
-/// The ids, names of photos and choices of a file, in order; all of them are good or there is an error. A choice that is
-/// left empty is none.
-fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(PostId, String, Option<String>)>, TableError> {
+/// A row of a file that is imported.
+struct Chosen {
+    line: u64,
+    id: PostId,
+    /// Empty where the choice is for all photos of the post.
+    img_name: String,
+    /// `None` where it is left empty.
+    choice: Option<String>,
+}
+
+/// The rows of a file, in order; all of them are good or there is an error.
+fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<Chosen>, TableError> {
     let table = Table::read(file)?;
     let [id, choice] = table.columns(["id", "choice"])?;
     let img_name = table.columns(["img_name"]).ok();
@@ -227,7 +275,7 @@ fn read_choices(file: &Path, classes: &ClassNames) -> Result<Vec<(PostId, String
         let img_name = img_name.map_or("", |[column]| row.text(column)).to_owned();
         let is_decided = !row.text(choice).trim().is_empty();
         let choice = is_decided.then(|| read_choice(row, choice, classes)).transpose()?;
-        Ok((row.parse(id, "id")?, img_name, choice))
+        Ok(Chosen { line: row.line(), id: row.parse(id, "id")?, img_name, choice })
     };
     table.rows().map(read).collect()
 }

@@ -170,7 +170,7 @@ impl Table {
 
     /// Reads a file as far as it can be read, and says which lines cannot.
     pub(crate) fn read_lenient(path: &Path) -> Result<(Self, Vec<TableError>), TableError> {
-        let absent = || FsError::new("read", path, io::ErrorKind::NotFound.into());
+        let absent = || FsError::new("read", path, io::Error::new(io::ErrorKind::NotFound, "there is no such file"));
         let mut reader = TableReader::open(path, TABLE_BYTES_MAX)?.ok_or_else(absent)?;
         let (mut rows, mut broken) = (Vec::new(), Vec::new());
         while let Some(row) = reader.next() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use natureddit_core::{ClassNames, PostId};
 use serde::Serialize;
 
-use crate::labels::{lock, read_choice};
+use crate::labels::{lock, read_choice, two_choices};
 use crate::table::{Row, Table, TableError, without_control, write_table};
 
 /// The name of the file in the folder of labels.
@@ -89,7 +89,8 @@ impl Titles {
     /// meanwhile.
     ///
     /// # Errors
-    /// [`TableError::Locked`] while another import is under way, and else the one naming the first bad line; then nothing is added.
+    /// [`TableError::Locked`] while another import is under way, and else the one naming the first bad line, or one
+    /// with another choice than a line before it for the same post; then nothing is added.
     pub fn import(&mut self, file: &Path, classes: &ClassNames) -> Result<TitleImport, TableError> {
         let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
         let _lock = lock(&folder)?;
@@ -97,7 +98,13 @@ impl Titles {
         let mut import = TitleImport::default();
         let mut titles = self.titles.clone();
         let table = Table::read(file)?;
-        for title in read_titles(&table, table.columns(TITLE_COLUMNS)?, Some(classes))? {
+        let mut lines: BTreeMap<PostId, (u64, String)> = BTreeMap::new();
+        let read = read_titles(&table, table.columns(TITLE_COLUMNS)?, Some(classes))?;
+        for (line, title) in table.rows().map(Row::line).zip(read) {
+            let first = lines.entry(title.id.clone()).or_insert_with(|| (line, title.choice.clone()));
+            if first.1 != title.choice {
+                return Err(two_choices(file, [first.0, line], &first.1, &title.choice));
+            }
             match titles.insert(title.id.clone(), title.clone()) {
                 None => import.added += 1,
                 Some(old) if old == title => import.unchanged += 1,

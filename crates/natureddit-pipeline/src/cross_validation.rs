@@ -42,6 +42,20 @@ pub struct TooManyFolds {
     pub groups: usize,
 }
 
+/// A class of which a fold's training has no example.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("class {class:?} has {posts} labelled posts in {groups} groups, too few for {folds} folds")]
+pub struct ClassTooSmall {
+    /// The class.
+    pub class: String,
+    /// How many labelled posts show it.
+    pub posts: usize,
+    /// How many groups they are of; a group is in one fold.
+    pub groups: usize,
+    /// How many folds there are.
+    pub folds: usize,
+}
+
 /// A labelled example and its features.
 pub(crate) type Row = (Example, Features);
 
@@ -49,7 +63,7 @@ pub(crate) type Row = (Example, Features);
 /// them. Titles without a photo are learnt from, except those that tell of a post that judges or stops the training.
 ///
 /// # Errors
-/// [`TooManyFolds`]; else when a file cannot be read, or the training posts of a fold lack a class.
+/// [`TooManyFolds`], or [`ClassTooSmall`] when the training posts of a fold lack a class; else when a file cannot be read.
 pub fn cross_validate(
     folders: (&Path, &Path),
     k: usize,
@@ -62,7 +76,7 @@ pub fn cross_validate(
     let mut scores = Vec::with_capacity(k);
     progress.start("cross-validating", Some(k as u64));
     for fold in 0..k {
-        let judged = folds.judge(fold, &method)?;
+        let judged = folds.judge(fold, &method).map_err(|error| folds.told(error))?;
         scores.push(FoldScore::of(&judged, &config.classes).macro_f1);
         all.extend(judged);
         progress.advance(1);
@@ -179,18 +193,15 @@ impl Folds {
     /// Every post with what a model says of it that saw none of its group; fold by fold.
     ///
     /// # Errors
-    /// As [`Folds::judge`].
-    pub(crate) fn out_of_fold(
-        &self,
-        method: &Method<'_>,
-        progress: &Progress,
-    ) -> Result<Vec<OutOfFold<'_>>, TrainError> {
+    /// As [`Folds::judge`], told as [`Folds::told`] tells it.
+    pub(crate) fn out_of_fold(&self, method: &Method<'_>, progress: &Progress) -> anyhow::Result<Vec<OutOfFold<'_>>> {
         progress.start("cross-validating", Some(self.count as u64));
         let mut all = Vec::with_capacity(self.posts.len());
         for fold in 0..self.count {
             let held = self.posts.iter().zip(&self.fold_of).filter(|(_, of)| **of == fold).map(|((post, _), _)| post);
+            let judged = self.judge(fold, method).map_err(|error| self.told(error))?;
             // One answer a post, in this order.
-            all.extend(held.zip(self.judge(fold, method)?).map(|(example, judged)| OutOfFold { example, judged }));
+            all.extend(held.zip(judged).map(|(example, judged)| OutOfFold { example, judged }));
             progress.advance(1);
         }
         progress.finish();
@@ -200,6 +211,19 @@ impl Folds {
     /// How many folds there are.
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+
+    /// An error of [`Folds::judge`]; of a class that is missing, with how much there is of it.
+    pub(crate) fn told(&self, error: TrainError) -> anyhow::Error {
+        let TrainError::ClassMissing(class) = error else { return error.into() };
+        let of_class: Vec<&str> = self
+            .posts
+            .iter()
+            .filter(|(example, _)| example.choice == class)
+            .map(|(example, _)| example.group.as_str())
+            .collect();
+        let groups = of_class.iter().collect::<HashSet<_>>().len();
+        ClassTooSmall { class, posts: of_class.len(), groups, folds: self.count }.into()
     }
 
     /// Trains on the other folds and judges this one.
@@ -253,6 +277,20 @@ mod tests {
             ..Example::title_alone(id.parse().unwrap(), title.to_owned(), "fauna".to_owned())
         };
         (example, Features::default())
+    }
+
+    #[test]
+    fn a_class_with_too_few_posts_is_told_with_their_number() {
+        let posts: Vec<Row> = (0..7)
+            .map(|at| row(&format!("p{at}"), "A title", if at < 3 { "one" } else { "two" }, ExampleSource::Post))
+            .collect();
+        let folds = Folds::deal(posts, Vec::new(), 2);
+        let error = folds.told(TrainError::ClassMissing("fauna".to_owned()));
+        let expected = ClassTooSmall { class: "fauna".to_owned(), posts: 7, groups: 2, folds: 2 };
+        assert_eq!(error.downcast_ref(), Some(&expected));
+        let told = "class \"fauna\" has 7 labelled posts in 2 groups, too few for 2 folds";
+        assert_eq!(error.to_string(), told);
+        assert!(folds.told(TrainError::Diverged(3)).is::<TrainError>());
     }
 
     #[test]

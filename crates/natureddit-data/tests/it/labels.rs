@@ -91,6 +91,43 @@ async fn one_bad_line_keeps_the_whole_import_out() {
     }
 }
 
+#[tokio::test]
+async fn two_choices_for_one_photo_are_refused_unless_one_is_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(&folder.path().join("data")).await;
+    let dir = folder.path().join("labels");
+    let error = import(&dir, "id,choice\np000,fauna\np001,flora\np000,flora\n", &dataset).unwrap_err();
+    assert!(error.ends_with("import.csv, line 4: choice: \"flora\" for what line 2 says is \"fauna\""), "{error}");
+    assert!(!dir.join("labels.csv").exists());
+    // The same choice twice is one.
+    let twice = LabelImport { added: 1, unchanged: 1, ..LabelImport::default() };
+    assert_eq!(import(&dir, "id,choice\np000,fauna\np000,fauna\n", &dataset), Ok(twice.clone()));
+    // A row that nobody mended says nothing, before the mended one or after it.
+    for (csv, choice) in [
+        ("id,choice\np000,fauna\np000,flora\n", "flora"),
+        ("id,img_name,choice\np000,p000_0.png,fauna\np000,p000_0.png,flora\n", "fauna"),
+    ] {
+        assert_eq!(import(&dir, csv, &dataset), Ok(twice.clone()), "{csv}");
+        assert_eq!(latest(&Labels::read(&dir).unwrap(), &dataset), [("p000", choice)]);
+    }
+    let error = import(&dir, "id,choice\np000,flora\np000,landscape\n", &dataset).unwrap_err();
+    assert!(error.contains("line 3: ") && error.contains("line 2 says is \"flora\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_photo_that_its_post_does_not_have_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dataset = dataset(&folder.path().join("data")).await;
+    // Of a post with one photo the name tells nothing apart; so it has two.
+    let mut second = dataset.rows()[0].clone();
+    second.img_name = "p000_1.png".to_owned();
+    dataset.posts.insert(second.photo_key(), second);
+    let csv = "id,img_name,choice\np000,p000_7.png,fauna\np999,x.png,fauna\n";
+    let expected =
+        LabelImport { unknown_ids: 1, unknown_photos: vec!["p000_7.png".to_owned()], ..LabelImport::default() };
+    assert_eq!(import(&folder.path().join("labels"), csv, &dataset), Ok(expected));
+}
+
 #[test]
 fn titles_are_imported_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -114,6 +151,9 @@ fn titles_are_imported_once() {
     fs::write_atomic(&file, "id,title,choice\nc,fine,fauna\na, ,fauna\n").unwrap();
     let error = titles.import(&file, &classes()).unwrap_err().to_string();
     assert!(error.ends_with("line 3: title: there is none"), "{error}");
+    fs::write_atomic(&file, "id,title,choice\nc,fine,fauna\nc,fine,flora\n").unwrap();
+    let error = titles.import(&file, &classes()).unwrap_err().to_string();
+    assert!(error.ends_with("line 3: choice: \"flora\" for what line 2 says is \"fauna\""), "{error}");
     assert_eq!(titles.all().count(), 2);
 }
 

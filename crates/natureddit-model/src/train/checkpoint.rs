@@ -15,7 +15,7 @@ use super::{Epoch, Sample, State, TrainerConfig};
 use crate::weights::{Tensor, Tensors, WeightsError, read_described, write_described};
 
 /// Raised when a checkpoint of before cannot be gone on from: other steps, or another form.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Where a training is kept while it lasts.
 #[derive(Clone, Debug)]
@@ -64,7 +64,8 @@ impl Checkpoints {
             best_loss: best.loss,
         };
         let record = serde_json::to_string(&record).map_err(|error| self.unusable(error.to_string()))?;
-        write_described(&self.path, &tensors, &record)
+        let content = content_of(&record, &tensors);
+        write_described(&self.path, &tensors, &format!("{content}\n{record}"))
     }
 
     /// Puts `state`, one before the first epoch, to where the checkpoint of the same training left off. What is there and
@@ -82,8 +83,12 @@ impl Checkpoints {
             Err(WeightsError::File(error)) if error.is_not_found() => return Ok(false),
             found => found?,
         };
-        let (mut tensors, record) = found;
-        let record: Record = serde_json::from_str(&record).map_err(|error| self.unusable(error.to_string()))?;
+        let (mut tensors, description) = found;
+        let (content, record) = description.split_once('\n').unwrap_or_default();
+        if content != content_of(record, &tensors).to_string() {
+            return Err(self.unusable("its content is not what was written".to_owned()));
+        }
+        let record: Record = serde_json::from_str(record).map_err(|error| self.unusable(error.to_string()))?;
         if record.training != training {
             tracing::info!("the checkpoint is of other rows or settings, and training begins anew");
             return Ok(false);
@@ -112,6 +117,16 @@ impl Checkpoints {
     fn unusable(&self, reason: String) -> WeightsError {
         WeightsError::Format { path: self.path.clone(), reason }
     }
+}
+
+/// What a checkpoint says of its own content, for numbers that a disk has changed are numbers still.
+fn content_of(record: &str, tensors: &Tensors) -> ContentHash {
+    let mut hasher = ContentHasher::new();
+    hasher.part(record);
+    for (name, tensor) in tensors {
+        hasher.part(name).part(bytes(&tensor.data));
+    }
+    hasher.finish()
 }
 
 fn take_list(tensors: &mut Tensors, name: &str) -> Vec<Vec<f32>> {

@@ -188,6 +188,33 @@ fn a_checkpoint_of_other_rows_or_settings_or_a_broken_one_is_not_gone_on_from() 
     assert_eq!(epochs(&known, &mlp()), 2);
 }
 
+/// Numbers that a disk has changed are numbers still: only the content hash tells.
+#[test]
+fn a_checkpoint_with_a_flipped_bit_or_other_content_of_its_length_is_not_gone_on_from() {
+    let (known, folder) = (rows(120, 6), tempfile::tempdir().unwrap());
+    let checkpoints = Checkpoints { path: folder.path().join("training"), every_epochs: 1 };
+    let (stop, progress) = (AtomicBool::new(true), Progress::silent());
+    let control = Control { progress: &progress, stop: Some(&stop), checkpoints: Some(&checkpoints) };
+    let epochs = || train_watched(&known, 30, &config(), &control).unwrap().epochs.len();
+    assert_eq!(epochs(), 1);
+    let good = natureddit_core::fs::read(&checkpoints.path).unwrap();
+    let record = good.windows(9).position(|bytes| bytes == b"best_loss").unwrap();
+    // A loss and a place among the numbers, the last one and those before.
+    for at in [record + 13, good.len() - 1, good.len() - 4, good.len() / 2] {
+        let mut damaged = good.clone();
+        damaged[at] ^= 1;
+        natureddit_core::fs::write_atomic(&checkpoints.path, &damaged).unwrap();
+        assert_eq!(epochs(), 1, "byte {at}");
+    }
+    let start = 8 + u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    let mut garbage = good.clone();
+    garbage[start..].fill(0xff);
+    natureddit_core::fs::write_atomic(&checkpoints.path, &garbage).unwrap();
+    assert_eq!(epochs(), 1);
+    natureddit_core::fs::write_atomic(&checkpoints.path, &good).unwrap();
+    assert_eq!(epochs(), 2);
+}
+
 #[test]
 fn smoothed_labels_keep_answers_from_being_certain() {
     let known = rows(240, 8);

@@ -165,7 +165,7 @@ impl Tuner {
         match folds.judge(fold, &method) {
             Ok(judged) => Ok(Some(FoldScore::of(&judged, &self.classes))),
             Err(TrainError::Diverged(_)) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(folds.told(error)),
         }
     }
 }

@@ -41,7 +41,8 @@ const TITLES_FILE: &str = "titles_reddit.csv";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Serve these photos in the simulated Reddit, one folder a class, with titles from their posts.csv
+    /// Serve these photos in the simulated Reddit, one folder a class, with titles from their posts.csv; labelled titles
+    /// without a photo are learnt from where titles_reddit.csv (id, title, choice) lies beside it
     #[arg(long, value_name = "DIR")]
     photos: Option<PathBuf>,
     /// The project folder to make; an earlier demo's is gone on with
@@ -152,7 +153,11 @@ fn label(share: f64, photos: Option<&Path>, config: &Config, truth: &Truth, sess
     let titles = photos.map(|photos| photos.join(TITLES_FILE)).filter(|file| file.is_file());
     if let Some(file) = titles {
         let titles = import_titles(config, &file)?;
-        session.output.note(&format!("{} labelled titles without a photo", titles.added + titles.unchanged));
+        session.output.note(&format!(
+            "{} labelled titles without a photo, from {}",
+            titles.added + titles.changed + titles.unchanged,
+            file.display()
+        ));
     }
     Ok(())
 }

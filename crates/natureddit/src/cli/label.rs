@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::error::{CliError, Exit, HintExt};
 use super::session::Session;
-use super::words::{counted, is_or_are, was_or_were};
+use super::words::{counted, is_or_are, printable, was_or_were};
 use crate::config::Config;
 
 const EXAMPLES: &str = "\
@@ -82,10 +82,14 @@ struct Imported(LabelImport);
 
 impl fmt::Display for Imported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LabelImport { added, unchanged, unknown_ids, undecided } = &self.0;
+        let LabelImport { added, unchanged, unknown_ids, unknown_photos, undecided } = &self.0;
         write!(f, "{} added, {unchanged} {} there already", counted(*added, "label"), was_or_were(*unchanged))?;
         if *unknown_ids > 0 {
             write!(f, ", {unknown_ids} {} of posts that the dataset does not have", is_or_are(*unknown_ids))?;
+        }
+        if let Some(first) = unknown_photos.first() {
+            let (count, first) = (unknown_photos.len() as u64, printable(first));
+            write!(f, ", {count} {} of photos that their posts do not have, such as {first}", is_or_are(count))?;
         }
         if *undecided > 0 {
             write!(f, ", {} without a choice", counted(*undecided, "row"))?;
@@ -124,9 +128,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
         session.output.result(&ImportedTitles(import_titles(&config, file)?))?;
     } else {
         let imported = import_labels(&config, file, by, session)?;
-        if imported.unknown_ids > 0 && imported.added + imported.unchanged == 0 {
-            return Err(anyhow!("none of the {} ids of {} is in the dataset", imported.unknown_ids, file.display()))
-                .hint(nothing_matched(&config, file)?);
+        if imported.added + imported.unchanged == 0 {
+            refuse_unknown(&imported, file, &config)?;
         }
         session.output.result(&Imported(imported))?;
     }
@@ -144,6 +147,20 @@ pub(super) fn import_labels(
     let mut labels = Labels::read(&config.project.labels_dir)?;
     let imported = labels.import(file, &config.project.classes, &dataset, by, &session.clock);
     hinted(imported, file, "id and choice", config)
+}
+
+/// Refuses a file of which no choice is for a photo that is there.
+fn refuse_unknown(imported: &LabelImport, file: &Path, config: &Config) -> Result<(), CliError> {
+    if let Some(photo) = imported.unknown_photos.first() {
+        let (photo, file) = (printable(photo), file.display());
+        return Err(anyhow!("the dataset has no photo {photo} of the post that {file} names with it"))
+            .hint("posts.csv names the photos of each post; a row without img_name is for all of them");
+    }
+    if imported.unknown_ids > 0 {
+        return Err(anyhow!("none of the {} ids of {} is in the dataset", imported.unknown_ids, file.display()))
+            .hint(nothing_matched(config, file)?);
+    }
+    Ok(())
 }
 
 /// What to do when a file names no post of the dataset.

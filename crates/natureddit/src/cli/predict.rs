@@ -34,7 +34,7 @@ Examples:
 #[command(group = ArgGroup::new("post").args(["text", "image"]).required(true).multiple(true))]
 pub(super) struct Args {
     /// The title
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     text: Option<String>,
     /// The photo: JPEG, PNG, WebP, GIF or BMP
     #[arg(long, value_name = "FILE")]

@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::error::Place;
+use super::raw::RawConfig;
 use super::{ConfigError, encoders, nearest};
 
 /// Tables whose keys are the user's own; their values are texts.
@@ -132,7 +133,14 @@ impl Comparison<'_> {
         if let (DeValue::Table(table), Value::Table(example)) = (value, expected) {
             return self.table(key, table, example);
         }
-        if fits(value, expected) {
+        let items = match (value, expected) {
+            (DeValue::Array(items), Value::Array(example)) if !items.is_empty() && example.is_empty() => {
+                Some(Value::Array(vec![item_taken(key, self.example)]))
+            }
+            _ => None,
+        };
+        let of_type = items.as_ref().unwrap_or(expected);
+        if fits(value, of_type) {
             self.lines.insert(key.to_owned(), line);
             return;
         }
@@ -141,7 +149,7 @@ impl Comparison<'_> {
             Value::Table(_) => format!("[{key}]"),
             value => format!("{name} = {value}"),
         };
-        let (expected, found) = (type_of_example(expected), type_of(value));
+        let (expected, found) = (type_of_example(of_type), type_of(value));
         let place = self.place(line);
         self.problems.push((line, ConfigError::WrongType { key: key.to_owned(), place, expected, found, example }));
     }
@@ -163,12 +171,34 @@ fn fits(value: &DeValue<'_>, expected: &Value) -> bool {
         | (DeValue::Integer(_), Value::Integer(_) | Value::Float(_))
         | (DeValue::Float(_), Value::Float(_))
         | (DeValue::Boolean(_), Value::Boolean(_)) => true,
-        // What a list holds is told by the example's first item; an empty one is of texts.
-        (DeValue::Array(items), Value::Array(example)) => items.iter().all(|item| match example.first() {
-            Some(first) => fits(item.get_ref(), first),
-            None => matches!(item.get_ref(), DeValue::String(_)),
-        }),
+        // What a list holds is told by the example's first item.
+        (DeValue::Array(items), Value::Array(example)) => {
+            items.iter().all(|item| example.first().is_some_and(|first| fits(item.get_ref(), first)))
+        }
         _ => false,
+    }
+}
+
+/// An item of a list that the example leaves empty: the first of these that the settings can be read with.
+fn item_taken(key: &str, example: &Table) -> Value {
+    let text = Value::String(String::new());
+    let is_read = |item: &Value| {
+        let mut example = example.clone();
+        let list = Value::Array(vec![item.clone()]);
+        set(&mut example, key, list) && example.try_into::<RawConfig>().is_ok()
+    };
+    // A number may be written as an integer, so that integers come last.
+    let items = [text.clone(), Value::Float(0.0), Value::Integer(0)];
+    items.into_iter().find(is_read).unwrap_or(text)
+}
+
+/// Sets a key that is there already, and says whether it is.
+fn set(table: &mut Table, key: &str, value: Value) -> bool {
+    match key.split_once('.') {
+        Some((name, rest)) => {
+            table.get_mut(name).and_then(Value::as_table_mut).is_some_and(|table| set(table, rest, value))
+        }
+        None => table.get_mut(key).map(|place| *place = value).is_some(),
     }
 }
 

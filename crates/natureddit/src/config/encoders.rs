@@ -138,7 +138,14 @@ impl Declared<'_> {
                 None => {
                     let declared = self.encoders.keys().map(String::as_str);
                     let words: Vec<&str> = names.iter().copied().chain(declared).collect();
-                    Err(at.none_of(key, text, &words))
+                    let mut error = at.none_of(key, text, &words);
+                    if let ConfigError::BadValue { must_be, .. } = &mut error {
+                        must_be.push_str(
+                            "; or \"owner/name\" of the Hugging Face hub, a folder that begins with \"./\" or \"/\", \
+                             \"random:NETWORK?seed=NUMBER\", or the name of a table [encoders.NAME]",
+                        );
+                    }
+                    Err(error)
                 }
             },
             EncoderSource::Random { architecture, .. } if !random.contains(&architecture.as_str()) => {

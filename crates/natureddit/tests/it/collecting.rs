@@ -372,7 +372,12 @@ fn a_file_of_labels_that_is_not_there_needs_no_header() {
     let args = ["label", "import", "nofile.csv"];
     let run = Natureddit::new().file("natureddit.toml", "").args(args).run();
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("could not read nofile.csv") && !run.stderr.contains("header"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("could not read nofile.csv\n  caused by: there is no such file")
+            && !run.stderr.contains("header"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

@@ -102,8 +102,8 @@ pub struct SkewReport {
     pub other_labels: usize,
     /// Rows with a probability that is too far off.
     pub too_far: usize,
-    /// The largest difference of a probability.
-    pub difference_max: f64,
+    /// The largest difference of a probability; `None` where no row got one.
+    pub difference_max: Option<f64>,
     /// The largest that is allowed.
     pub tolerance: f64,
     /// The worst rows, the worst first; of rows without fault those with the largest difference.
@@ -142,12 +142,34 @@ pub enum SkewError {
         /// Why.
         reason: String,
     },
+    /// It answers no row, whatever is in it.
+    #[error("the server cannot be asked: it answers {status}: {body}")]
+    Refused {
+        /// The status of its answer.
+        status: u16,
+        /// What it says.
+        body: String,
+    },
+}
+
+impl SkewError {
+    /// The error of an answer that every row would get: another address, no key, no such model or version.
+    fn of_all_rows(Answer { status, body }: &Answer) -> Option<Self> {
+        let is_of_all = match status {
+            // Of what rows hold, none is told so.
+            400 => body.contains("HTTPS"),
+            300..400 | 401 | 403 | 404 | 405 | 426 => true,
+            _ => false,
+        };
+        is_of_all.then(|| Self::Refused { status: *status, body: brief(body) })
+    }
 }
 
 /// Sends training rows and compares; the folders are those of the Examples and of the TransformedExamples.
 ///
 /// # Errors
-/// [`SkewError`]; else when a file cannot be read or the program not be started. A row that is answered otherwise is none.
+/// [`SkewError`]; else when a file cannot be read or the program not be started. A row that is answered otherwise is none,
+/// unless every row would be.
 pub fn verify_skew(
     (examples, transformed): (&Path, &Path),
     server: &SkewServer<'_>,
@@ -287,14 +309,21 @@ async fn ask_at<'a>(
     let predictions = ready.url.join(&path)?;
     // A server that is not there would be told once for each row.
     let ping = client.get(&ready.url.join("ping")?).await;
-    ping.map_err(|error| SkewError::Server { reason: told(&error) })?;
+    let ping = ping.map_err(|error| SkewError::Server { reason: told(&error) })?;
+    // Before a row is sent where it should not be; who has no /ping may have predictions.
+    if let Some(error) = SkewError::of_all_rows(&ping).filter(|_| ping.status != 404) {
+        return Err(error.into());
+    }
     let classes = &check.bundle.manifest.classes;
     let mut outcomes = Vec::with_capacity(rows.len());
     for row in rows {
         let answer = client.post_form(&predictions, AnswerForm::Json, row.request.fields()).await;
         let served = match answer {
             Ok(Answer { status: 200, body }) => prediction(&body, classes),
-            Ok(Answer { status, body }) => Err(format!("the answer is {status}: {}", brief(&body))),
+            Ok(answer) => match SkewError::of_all_rows(&answer) {
+                Some(error) => return Err(error.into()),
+                None => Err(format!("the answer is {}: {}", answer.status, brief(&answer.body))),
+            },
             Err(error) => Err(told(&error)),
         };
         outcomes.push(Outcome { row, classes, served });
@@ -340,7 +369,7 @@ fn report(outcomes: Vec<Outcome<'_>>, skipped: usize, reference: SkewReference) 
     let count = |is: fn(&SkewedRow) -> bool| rows.iter().filter(|row| is(row)).count();
     let unanswered = count(|row| row.difference.is_none());
     let (other_labels, too_far) = (count(SkewedRow::has_other_label), count(SkewedRow::is_too_far));
-    let difference_max = rows.iter().filter_map(|row| row.difference).fold(0.0, f64::max);
+    let difference_max = rows.iter().filter_map(|row| row.difference).reduce(f64::max);
     let sent = rows.len();
     let rank = |row: &SkewedRow| (row.difference.is_none(), row.has_other_label());
     rows.sort_by(|a, b| {

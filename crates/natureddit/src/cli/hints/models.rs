@@ -68,6 +68,13 @@ fn of_skew(error: &SkewError) -> &'static str {
         SkewError::Server { .. } => {
             "is `natureddit serve` running there, with this certificate? Without --url one is started"
         }
+        SkewError::Refused { status: 401 | 403, .. } => {
+            "it asks for a key, and none is sent: ask it where this machine alone reaches it, or leave out --url"
+        }
+        SkewError::Refused { status: 404 | 405, .. } => {
+            "does it serve this model and this version? --model NAME/VERSION names another; without --url a server is started"
+        }
+        SkewError::Refused { .. } => "--url takes the address as the server has it: https:// where it speaks HTTPS",
     }
 }
 

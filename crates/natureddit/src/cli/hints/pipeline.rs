@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::path::Path;
 
+use natureddit_model::train::TrainError;
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::components::evaluator::UnreadableChampion;
 use natureddit_pipeline::components::example_gen::{NothingCollected, NothingLabelled};
 use natureddit_pipeline::components::example_validator::{InvalidExamples, UnknownEnvironment};
 use natureddit_pipeline::components::tuner::NothingConverged;
-use natureddit_pipeline::cross_validation::TooManyFolds;
+use natureddit_pipeline::cross_validation::{ClassTooSmall, TooManyFolds};
 use natureddit_pipeline::metadata::MetadataError;
 use natureddit_pipeline::statistics::TableError;
 
@@ -51,6 +52,15 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(TooManyFolds { groups, .. }) = cause.downcast_ref::<TooManyFolds>() {
         return Some(format!("label more posts, or ask for at most {groups} folds (`--folds`, tuner.folds)"));
+    }
+    if let Some(ClassTooSmall { class, groups, .. }) = cause.downcast_ref::<ClassTooSmall>() {
+        let fewer = if *groups > 2 { ", ask for fewer folds (`--folds`, tuner.folds)" } else { "" };
+        return Some(format!("label more posts of {class:?}{fewer}, or take it out of project.classes"));
+    }
+    if let Some(TrainError::ClassMissing(class)) = cause.downcast_ref::<TrainError>() {
+        return Some(format!(
+            "label posts of {class:?} (`natureddit label queue` says which to look at), or take it out of project.classes"
+        ));
     }
     if cause.is::<InvalidExamples>() {
         return Some("[validator] in natureddit.toml says what stops a run; with `columns`, `values` or `leakage` = \"warn\" it goes on".into());

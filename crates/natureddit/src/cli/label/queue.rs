@@ -8,11 +8,10 @@ use clap::ValueEnum;
 use natureddit_core::fs;
 use natureddit_data::{Dataset, Labels};
 use natureddit_model::ModelVersions;
-use natureddit_model::train::TrainError;
 use natureddit_pipeline::RunOptions;
 use natureddit_pipeline::components::bulk_inferrer::{PredictedPost, read_predictions};
 use natureddit_pipeline::components::example_gen::NothingLabelled;
-use natureddit_pipeline::cross_validation::TooManyFolds;
+use natureddit_pipeline::cross_validation::{ClassTooSmall, TooManyFolds};
 use natureddit_pipeline::training_graph::{TrainingConfig, inference_graph};
 use natureddit_pipeline::unlabelled::LabellingNeed;
 use serde::Serialize;
@@ -130,10 +129,9 @@ fn suspects(
 }
 
 fn is_of_few_labels(error: &CliError) -> bool {
-    let is_missing = |error: &TrainError| matches!(error, TrainError::ClassMissing(_));
     error.cause::<NothingLabelled>().is_some()
         || error.cause::<TooManyFolds>().is_some()
-        || error.cause().is_some_and(is_missing)
+        || error.cause::<ClassTooSmall>().is_some()
 }
 
 fn add_suspects(found: Vec<Row>, rows: &mut Vec<Row>) -> Suspects {

@@ -65,11 +65,9 @@ impl fmt::Display for Verified {
         if *reference == SkewReference::Bundle {
             writeln!(f, "  compared with the model itself: its encoders are not those of the stored features")?;
         }
-        writeln!(
-            f,
-            "  largest difference of a probability  {:.2e} (at most {:e})",
-            report.difference_max, report.tolerance
-        )?;
+        if let Some(most) = report.difference_max {
+            writeln!(f, "  largest difference of a probability  {most:.2e} (at most {:e})", report.tolerance)?;
+        }
         for (what, count) in
             [("other label", other_labels), ("probability too far off", too_far), ("no prediction", unanswered)]
         {
@@ -190,7 +188,7 @@ mod tests {
             unanswered: 0,
             other_labels: 0,
             too_far: usize::from(difference > 1e-4),
-            difference_max: difference,
+            difference_max: Some(difference),
             tolerance: 1e-4,
             worst: vec![row],
         };
@@ -204,6 +202,9 @@ mod tests {
         let bad = verified(0.25).to_string();
         assert!(bad.starts_with("m 3: skew on 1 training row\n"), "{bad}");
         assert!(bad.ends_with("  abc: fauna, served fauna, off by 2.50e-1\n"), "{bad}");
+        let mut none = verified(0.0);
+        none.report.difference_max = None;
+        assert!(!none.to_string().contains("largest difference"), "{none}");
     }
 
     #[test]

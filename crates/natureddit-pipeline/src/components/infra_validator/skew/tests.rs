@@ -37,6 +37,16 @@ fn no_runtime() -> anyhow::Result<Runtime> {
 
 /// What a server that always answers with these probabilities is reported of.
 fn asked(probabilities: [f64; 3], label: &str, stored: &[[f32; 3]]) -> SkewReport {
+    asked_of(&["", ""], probabilities, label, stored).0.unwrap()
+}
+
+/// The same of a server of which a part is another, and how many rows it was sent.
+fn asked_of(
+    [from, to]: &[&str; 2],
+    probabilities: [f64; 3],
+    label: &str,
+    stored: &[[f32; 3]],
+) -> (anyhow::Result<SkewReport>, usize) {
     let folder = tempfile::tempdir().unwrap();
     tiny_bundle(folder.path(), "m", 1);
     let bundle = ModelBundle::read(folder.path()).unwrap();
@@ -44,7 +54,10 @@ fn asked(probabilities: [f64; 3], label: &str, stored: &[[f32; 3]]) -> SkewRepor
     let answer = format!(
         r#"b'{{"label": "{label}", "probabilities": {{"discs": {discs}, "stripes": {stripes}, "horizon": {horizon}}}}}'"#
     );
-    let program = server(&format!("{}{STOPS}", GOOD.replace("ANSWER", &answer)));
+    let counting = "def do_POST(self):\n        open(sys.argv[1] + '/rows', 'a').write('x')\n";
+    let script = if from.is_empty() { GOOD.to_owned() } else { GOOD.replace(from, to) };
+    let script = script.replace("def do_POST(self):\n", counting).replace("ANSWER", &answer);
+    let program = server(&format!("{script}{STOPS}"));
     let scratch = tempfile::tempdir().unwrap();
     let own = SkewServer::Own { program: &program, scratch: scratch.path() };
     let encoders = encoders();
@@ -61,8 +74,34 @@ fn asked(probabilities: [f64; 3], label: &str, stored: &[[f32; 3]]) -> SkewRepor
     let posts = (0..stored.len()).map(|at| post(&format!("p{at}")));
     let rows: Vec<Row> = posts.zip(stored).map(|(post, stored)| row(post, stored)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let outcomes = runtime.block_on(ask(&own, &rows, &check, &Progress::silent())).unwrap();
-    report(outcomes, 1, SkewReference::StoredFeatures)
+    let outcomes = runtime.block_on(ask(&own, &rows, &check, &Progress::silent()));
+    let sent = fs::optional(fs::read(&scratch.path().join("rows"))).unwrap().unwrap_or_default().len();
+    (outcomes.map(|outcomes| report(outcomes, 1, SkewReference::StoredFeatures)), sent)
+}
+
+#[test]
+fn a_server_that_would_answer_no_row_is_not_asked_on() {
+    if !python() {
+        return;
+    }
+    let post = r#"if self.headers["accept"] == "text/plain": return self.answer(200, "text/plain", b"flora")"#;
+    let get = r#"self.answer(PING, "application/json", b'{"status": "Healthy"}')"#;
+    let of = |part: &str, answer: &str| asked_of(&[part, answer], [0.7, 0.2, 0.1], "discs", &[[0.7, 0.2, 0.1]; 3]);
+    for (part, answer, told, rows) in [
+        (post, r#"return self.answer(404, "text/plain", b"no version 9")"#, "404: no version 9", 1),
+        (post, r#"return self.answer(401, "text/plain", b"no key")"#, "401: no key", 1),
+        (get, r#"self.answer(400, "text/plain", b"this port speaks HTTPS")"#, "400: this port speaks HTTPS", 0),
+        (get, r#"self.answer(301, "text/plain", b"elsewhere")"#, "301: elsewhere", 0),
+    ] {
+        let (report, sent) = of(part, answer);
+        let error = report.unwrap_err().to_string();
+        assert_eq!(error, format!("the server cannot be asked: it answers {told}"));
+        assert_eq!(sent, rows, "{told}");
+    }
+    // What may be of one row is told of each.
+    let (report, sent) = of(post, r#"return self.answer(400, "text/plain", b"no photo")"#);
+    let report = report.unwrap();
+    assert_eq!((report.unanswered, report.difference_max, sent), (3, None, 3), "{report:?}");
 }
 
 #[test]
@@ -72,7 +111,10 @@ fn a_server_that_answers_as_the_stored_features_do_has_no_skew() {
     }
     let report = asked([0.7, 0.2, 0.1], "discs", &[[0.7, 0.2, 0.1], [0.700_05, 0.199_95, 0.1]]);
     assert!(report.holds && report.rows == 2 && report.skipped == 1, "{report:?}");
-    assert!((report.difference_max - 5e-5).abs() < 1e-6 && report.worst[0].id.to_string() == "p1", "{report:?}");
+    assert!(
+        (report.difference_max.unwrap() - 5e-5).abs() < 1e-6 && report.worst[0].id.to_string() == "p1",
+        "{report:?}"
+    );
 }
 
 #[test]

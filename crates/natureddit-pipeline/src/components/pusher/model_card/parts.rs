@@ -17,6 +17,10 @@ use crate::split::Split;
 const NAMED_MAX: usize = 20;
 /// So many of its worst mistakes and parts are told.
 const WORST_MAX: usize = 3;
+/// What the bootstrap cannot tell; 3 / n is the rule of three (Hanley and Lippman-Hand 1983).
+const WITHOUT_WIDTH: &str = "An interval without width, as of a figure that is 1, does not say that it is certain: where no \
+    post was answered wrong, no resample has a mistake. With none among n posts that are independent, up to 3 / n of all may be \
+    answered wrong (95 %).";
 
 impl ModelCard<'_> {
     pub(super) fn details(&self) -> Vec<Block> {
@@ -31,9 +35,10 @@ impl ModelCard<'_> {
         vec![
             Block::Heading("Model details"),
             Block::Text(format!(
-                "It says of a post of Reddit, by its title, its photo or both, which of these it shows: {}. Pretrained encoders turn \
-                 photo and title into numbers; a small head, trained for this project, turns those into a probability of each class.",
-                manifest.classes
+                "It says of a post of Reddit, by its title, its photo or both, which of these it shows: {}. {} turn photo \
+                 and title into numbers; a small head, trained for this project, turns those into a probability of each class.",
+                manifest.classes,
+                of_encoders([&manifest.image_encoder, &manifest.text_encoder])
             )),
             Block::List([pushed].into_iter().chain(encoders).chain([producer]).collect()),
         ]
@@ -94,6 +99,7 @@ impl ModelCard<'_> {
             )),
             table(&["figure", "value", "interval"], figures(metrics)),
             table(&["class", "precision", "recall", "F1", "posts"], of_classes(metrics)),
+            Block::Text(WITHOUT_WIDTH.to_owned()),
             Block::Text(
                 "Calibration: of the posts answered with so much confidence, so many were answered right.".to_owned(),
             ),
@@ -119,7 +125,8 @@ impl ModelCard<'_> {
             limits.extend(confusions(&evaluation.metrics));
             limits.extend(weakest(evaluation));
             let (ece, [_, high]) = (evaluation.metrics.ece, evaluation.metrics.ece_interval);
-            limits.push(format!("its confidence is off by {ece:.3} on average, at most {high:.3} by the interval"));
+            limits
+                .push(format!("its confidence is off by {ece:.3} on average; the interval of that ends at {high:.3}"));
         }
         if let Some(counts) = &self.counts {
             let learnt = counts.of_split(Split::Train);
@@ -128,7 +135,7 @@ impl ModelCard<'_> {
         limits.extend(
             [
                 "it knows no other class: a city, a person or a drawing is answered with one of its classes, too",
-                "titles are read best in English, and only up to the longest title it was trained with; an animated picture is refused",
+                "titles are read best in English, and of a long one the beginning (model.title_tokens_max in the settings); an animated picture is refused",
                 "the labels are those of few people, and its mistakes may be theirs",
                 "posts that were deleted after the training may still have shaped it, until it is trained again",
             ]
@@ -152,6 +159,16 @@ impl ModelCard<'_> {
             facts.push(format!("encoder of {kind}: {}", encoder.hash));
         }
         vec![Block::Heading("Lineage"), Block::List(facts)]
+    }
+}
+
+/// What weights the encoders began with.
+fn of_encoders(encoders: [&EncoderRecord; 2]) -> &'static str {
+    match encoders.map(|encoder| encoder.name.starts_with("random:")) {
+        [false, false] => "Pretrained encoders",
+        [true, true] => "Encoders that began with random weights, and not with pretrained ones,",
+        [true, false] => "Encoders, that of photos begun with random weights and that of titles pretrained,",
+        [false, true] => "Encoders, that of photos pretrained and that of titles begun with random weights,",
     }
 }
 

@@ -125,6 +125,31 @@ fn both_forms_say_the_same_and_neither_obeys_a_name() {
 }
 
 #[test]
+fn encoders_with_random_weights_are_not_called_pretrained() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bundle(folder.path(), "shapes", 1);
+    let mut manifest = ModelBundle::read(folder.path()).unwrap().manifest;
+    let mut told = |image: &str, text: &str| {
+        (manifest.image_encoder.name, manifest.text_encoder.name) = (image.to_owned(), text.to_owned());
+        let card = ModelCard {
+            manifest: &manifest,
+            version: 1,
+            pushed_at: Timestamp::UNIX_EPOCH,
+            dataset: DatasetVersion::default(),
+            counts: None,
+            training: None,
+            evaluation: None,
+        };
+        card.document().markdown()
+    };
+    assert!(told("resnet", "bert").contains("Pretrained encoders turn photo and title"));
+    let both = told("random:resnet-18?seed=1", "random:bert-tiny");
+    assert!(both.contains("Encoders that began with random weights") && !both.contains("Pretrained"), "{both}");
+    let one = told("random:resnet-18", "bert");
+    assert!(one.contains("that of photos begun with random weights and that of titles pretrained"), "{one}");
+}
+
+#[test]
 fn what_is_not_known_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     tiny_bundle(folder.path(), "shapes", 1);
