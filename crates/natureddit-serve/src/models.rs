@@ -120,7 +120,6 @@ impl Models {
         let mut seen = self.lock();
         seen.unregistered = before.unregistered;
         let StoreBundles { found: mut there, left_out } = default_bundles(&loader.config.model_store)?;
-        seen.warn_of(&left_out);
         there.retain(|bundle| !seen.unregistered.contains(&bundle.name));
         let (defaults, others) = defaults_and_others(there);
         for (name, mut model) in before.models {
@@ -131,7 +130,7 @@ impl Models {
             self.restore(loader, &name, &model);
             seen.store_defaults.extend(model.store_default.map(|version| (name, version)));
         }
-        let mut first_error = left_out.into_iter().next().map(LoadError::from);
+        let mut first_error = None;
         let followed = defaults.iter().map(|bundle| (bundle, self.follow(loader, bundle, &mut seen)));
         let added = others.iter().map(|bundle| (bundle, self.add(loader, bundle)));
         for (bundle, done) in followed.chain(added) {
@@ -140,18 +139,19 @@ impl Models {
                 first_error.get_or_insert(error);
             }
         }
-        match first_error {
-            _ if !self.registry.names().is_empty() => Ok(()),
-            _ if !seen.unregistered.is_empty() => {
-                let names = seen.unregistered.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                tracing::warn!(
-                    "no model is served: {names} was unregistered, and is served again when it is registered"
-                );
-                Ok(())
-            }
-            Some(error) => Err(error),
-            None => Err(StoreError::Empty(loader.config.model_store.clone()).into()),
+        let nothing = self.registry.names().is_empty();
+        if nothing && seen.unregistered.is_empty() {
+            // Said as the error, and not as a warning beside it.
+            let damaged = left_out.into_iter().next().map(LoadError::from);
+            let empty = || StoreError::Empty(loader.config.model_store.clone()).into();
+            return Err(damaged.or(first_error).unwrap_or_else(empty));
         }
+        if nothing {
+            let names = seen.unregistered.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            tracing::warn!("no model is served: {names} was unregistered, and is served again when it is registered");
+        }
+        seen.warn_of(&left_out);
+        Ok(())
     }
 
     /// Makes those versions the default for which that is set.
