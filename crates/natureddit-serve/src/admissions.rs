@@ -13,8 +13,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
 
-/// So long after the last one was turned away the crowd is gone.
-const SETTLED: Duration = Duration::from_millis(500);
+/// So long after the last one was turned away the crowd is gone. While twice as many come as can be answered the next is turned
+/// away within a few milliseconds; when half as many come, a few are there by chance every now and then, which is no crowd.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// Before anybody was turned away.
 const NEVER: u64 = u64::MAX;
