@@ -5,7 +5,6 @@ import base64
 import concurrent.futures
 import http.server
 import json
-import threading
 import warnings
 
 import requests
@@ -15,6 +14,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from local_server import LocalServer
 from project import MODEL, Checks, Project, Server
 
 POSTS = 12
@@ -164,7 +164,7 @@ def check_many_clients(checks, client, project):
             checks.true(f"together, {number}: {apart} from the answer alone", apart < 1e-4)
 
 
-class Collector:
+class Collector(LocalServer):
     """Takes what is posted to it while the `with` block runs."""
 
     def __init__(self):
@@ -184,15 +184,7 @@ class Collector:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
 
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -202,7 +194,7 @@ def check_traces(checks, project):
     """The spans of a few requests, read with OpenTelemetry's own messages."""
     post = project.posts()[0]
     with Collector() as collector:
-        settings = f'[serve.traces]\nendpoint = "http://127.0.0.1:{collector.server.server_port}"\nservice_name = "a-b"\n'
+        settings = f'[serve.traces]\nendpoint = "{collector.url}"\nservice_name = "a-b"\n'
         settings += '[serve.management]\naddress = ""\n[serve.metrics]\naddress = ""\n'
         environment = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20hidden-1"}
         with Server(project, settings, environment=environment) as server:

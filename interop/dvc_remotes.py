@@ -8,6 +8,7 @@ import urllib.request
 import xml.etree.ElementTree
 
 from dvc_tools import local_remote, objects, objects_of, pointers, tree, write
+from local_server import LocalServer
 from moto.server import ThreadedMotoServer
 
 FILES = {
@@ -205,7 +206,7 @@ def hashes(repo):
     return {name: "present" for name in objects_of(repo)}
 
 
-class HttpStore:
+class HttpStore(LocalServer):
     """An HTTP server that stores what it is sent; only for those who tell it the secret with the first request."""
 
     def __init__(self, secret="", header="Authorization"):
@@ -217,20 +218,11 @@ class HttpStore:
         self.open = threading.Event()
         self.open.set()
         self.waiting = threading.Event()
-        handler = type("Handler", (StoreHandler,), {"store": self})
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        # A client that hangs up, because it was killed or has seen enough, is none of our business.
-        self.server.handle_error = lambda *_: None
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
+        super().__init__(type("Handler", (StoreHandler,), {"store": self}))
 
     def __exit__(self, *_):
         self.open.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().__exit__()
 
     def stored(self, place):
         start = f"/{place}/"

@@ -7,9 +7,10 @@ import pathlib
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
+
+from local_server import LocalServer
 
 START_SECONDS_MAX = 180
 
@@ -78,7 +79,7 @@ class MlflowServer:
         self.stop()
 
 
-class Proxy:
+class Proxy(LocalServer):
     """Passes requests on to a server, under a prefix; counts them, and calls `fault(number, when)` around each.
 
     A fault that gives True ends the connection: `when` is "before" the request is passed on, or "after" it was answered.
@@ -137,14 +138,5 @@ class Proxy:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}{prefix}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
+        self.url += prefix
