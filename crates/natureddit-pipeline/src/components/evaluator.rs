@@ -24,7 +24,7 @@ use crate::encoder_form::EncoderHashes;
 use crate::examples::{Example, ExampleSource, read_split};
 use crate::split::Split;
 use report::{Mistakes, Photos, Report};
-use verdict::{Champion, Ruling, rulings};
+use verdict::{Champion, NOT_MET, Ruling, rulings};
 
 pub use quantisation::Quantisation;
 pub use report::REPORT_FILE;
@@ -93,6 +93,13 @@ pub struct Evaluation {
     pub reasons: Vec<String>,
     /// The rules that are not met, each once.
     pub refused_by: Vec<Rule>,
+}
+
+impl Evaluation {
+    /// What is said of the rules that are not met.
+    pub fn unmet(&self) -> impl Iterator<Item = &str> {
+        self.reasons.iter().filter_map(|reason| reason.strip_prefix(NOT_MET))
+    }
 }
 
 /// The pushed model beside the candidate, both on the posts that both answered.

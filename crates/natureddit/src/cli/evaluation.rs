@@ -117,24 +117,29 @@ impl fmt::Display for MetricsTable<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use natureddit_core::ClassNames;
     use natureddit_model::metrics::{Bootstrap, evaluate};
 
     use super::*;
 
-    #[test]
-    fn a_refusal_comes_with_what_to_do_and_where_to_look() {
+    /// A candidate that nothing is known of, refused by one rule.
+    pub(in crate::cli) fn refused(rule: Rule, reason: &str) -> Evaluation {
         let classes = ClassNames::new(["fauna", "flora"].map(str::to_owned).to_vec()).unwrap();
-        let evaluation = Evaluation {
+        Evaluation {
             metrics: evaluate(&[], &classes, &Bootstrap { samples: 0, confidence: 0.95, seed: 1 }),
             slices: vec![],
             champion: None,
             quantisation: None,
             blessed: false,
-            reasons: vec!["not met: 0 test examples, at least 30 are needed".to_owned()],
-            refused_by: vec![Rule::TestExamples],
-        };
+            reasons: vec![reason.to_owned()],
+            refused_by: vec![rule],
+        }
+    }
+
+    #[test]
+    fn a_refusal_comes_with_what_to_do_and_where_to_look() {
+        let evaluation = refused(Rule::TestExamples, "not met: 0 test examples, at least 30 are needed");
         let report = Some(Path::new("pipeline/report.html"));
         let text = EvaluationTable { evaluation: &evaluation, champion_version: None, report }.to_string();
         let (_, verdict) = text.split_once("not blessed\n").unwrap();

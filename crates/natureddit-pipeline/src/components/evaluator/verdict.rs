@@ -39,6 +39,9 @@ pub enum Rule {
     QuantisationLoss,
 }
 
+/// How a reason begins whose rule is not met.
+pub(super) const NOT_MET: &str = "not met: ";
+
 /// What came of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ruling {
@@ -54,7 +57,7 @@ impl Ruling {
 
     /// `met: 48 test examples, at least 30 are needed`.
     pub(super) fn reason(&self) -> String {
-        format!("{}: {}", if self.met { "met" } else { "not met" }, self.why)
+        format!("{}{}", if self.met { "met: " } else { NOT_MET }, self.why)
     }
 }
 

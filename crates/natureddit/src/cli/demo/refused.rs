@@ -11,9 +11,6 @@ use super::{Args, CliError, HintExt};
 use crate::cli::run::Ran;
 use crate::config::Config;
 
-/// As a rule is told that is not met.
-const NOT_MET: &str = "not met: ";
-
 /// An error that says it; the figures of the run are told beside it.
 pub(super) fn not_pushed<T>(ran: &Ran, args: &Args, photos: Option<&Path>, config: &Config) -> Result<T, CliError> {
     if let Some(InfraVerdict { blessed: false, reasons }) = &ran.infra {
@@ -23,8 +20,7 @@ pub(super) fn not_pushed<T>(ran: &Ran, args: &Args, photos: Option<&Path>, confi
     let Some(evaluation) = &ran.evaluation else {
         return Err(anyhow!("the model was not pushed, so there is nothing to serve").into());
     };
-    let unmet: Vec<&str> = evaluation.reasons.iter().filter_map(|reason| reason.strip_prefix(NOT_MET)).collect();
-    let why = unmet.join("; ");
+    let why = evaluation.unmet().collect::<Vec<_>>().join("; ");
     let refused = Err(anyhow!("the model is not good enough to be pushed, so there is nothing to serve: {why}"))
         .hint(advice(evaluation, args, photos, config));
     match &ran.evaluation_report {
@@ -61,23 +57,12 @@ fn advice(evaluation: &Evaluation, args: &Args, photos: Option<&Path>, config: &
 
 #[cfg(test)]
 mod tests {
-    use natureddit_core::ClassNames;
-    use natureddit_model::metrics::{Bootstrap, evaluate};
-
     use super::*;
+    use crate::cli::evaluation::tests::refused;
     use crate::config::Environment;
 
     fn told(rule: Rule, photos: Option<&str>, labelled: f64) -> String {
-        let classes = ClassNames::new(["fauna", "flora"].map(str::to_owned).to_vec()).unwrap();
-        let evaluation = Evaluation {
-            metrics: evaluate(&[], &classes, &Bootstrap { samples: 0, confidence: 0.95, seed: 1 }),
-            slices: vec![],
-            champion: None,
-            quantisation: None,
-            blessed: false,
-            reasons: vec![],
-            refused_by: vec![rule],
-        };
+        let evaluation = refused(rule, "not met: for a test");
         let args = Args { photos: None, dir: "d".into(), posts: None, labelled, no_serve: true };
         let environment = Environment { cache_home: Some("/cache".into()), ..Environment::read() };
         let config = Config::defaults(Path::new("/project"), &environment).unwrap();

@@ -1,6 +1,6 @@
 use natureddit_core::{Class, ClassNames, fs};
 use natureddit_model::metrics::{Bootstrap, Judged, evaluate, evaluate_part};
-use natureddit_model::{ModelBundle, Prediction};
+use natureddit_model::{Manifest, ModelBundle, Prediction};
 use natureddit_testkit::tiny_bundle;
 
 use super::*;
@@ -98,6 +98,19 @@ fn card() -> [String; 2] {
     [MODEL_CARD_FILE, MODEL_CARD_PAGE].map(|name| fs::read_to_string(&folder.path().join(name)).unwrap())
 }
 
+/// The card of a model of which nothing else is known.
+fn bare(manifest: &Manifest) -> ModelCard<'_> {
+    ModelCard {
+        manifest,
+        version: 1,
+        pushed_at: Timestamp::UNIX_EPOCH,
+        dataset: DatasetVersion::default(),
+        counts: None,
+        training: None,
+        evaluation: None,
+    }
+}
+
 #[test]
 fn the_card_says_what_it_said() {
     let [markdown, _] = card();
@@ -131,16 +144,7 @@ fn encoders_with_random_weights_are_not_called_pretrained() {
     let mut manifest = ModelBundle::read(folder.path()).unwrap().manifest;
     let mut told = |image: &str, text: &str| {
         (manifest.image_encoder.name, manifest.text_encoder.name) = (image.to_owned(), text.to_owned());
-        let card = ModelCard {
-            manifest: &manifest,
-            version: 1,
-            pushed_at: Timestamp::UNIX_EPOCH,
-            dataset: DatasetVersion::default(),
-            counts: None,
-            training: None,
-            evaluation: None,
-        };
-        card.document().markdown()
+        bare(&manifest).document().markdown()
     };
     assert!(told("resnet", "bert").contains("Pretrained encoders turn photo and title"));
     let both = told("random:resnet-18?seed=1", "random:bert-tiny");
@@ -154,16 +158,7 @@ fn what_is_not_known_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     tiny_bundle(folder.path(), "shapes", 1);
     let manifest = ModelBundle::read(folder.path()).unwrap().manifest;
-    let card = ModelCard {
-        manifest: &manifest,
-        version: 1,
-        pushed_at: Timestamp::UNIX_EPOCH,
-        dataset: DatasetVersion::default(),
-        counts: None,
-        training: None,
-        evaluation: None,
-    };
-    let text = card.document().markdown();
+    let text = bare(&manifest).document().markdown();
     assert!(!text.contains("## Quality") && !text.contains("## Data") && !text.contains("git revision"), "{text}");
     assert!(text.contains("## Limits and known failures"));
 }
