@@ -21,6 +21,9 @@ const BYTES_MAX: u64 = 64 * 1024;
 /// Random bytes in a key.
 const KEY_BYTES: usize = 24;
 
+/// The least bytes of a key; those that TorchServe makes have as many.
+const KEY_LEN_MIN: usize = 8;
+
 /// What a key opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyKind {
@@ -60,6 +63,23 @@ struct KeyFile {
     api: Key,
 }
 
+impl KeyFile {
+    /// Why its keys keep nobody out; nothing of the keys themselves.
+    fn weakness(&self) -> Option<String> {
+        let named = [("management", &self.management), ("inference", &self.inference), ("API", &self.api)];
+        let named = named.map(|(name, key)| (name, key.key.0.expose()));
+        for (at, (name, key)) in named.iter().enumerate() {
+            if key.len() < KEY_LEN_MIN {
+                return Some(format!("the {name} key has {} characters, at least {KEY_LEN_MIN} are needed", key.len()));
+            }
+            if let Some((other, _)) = named[..at].iter().find(|(_, other)| other == key) {
+                return Some(format!("the {other} key and the {name} key are the same, so that one opens both doors"));
+            }
+        }
+        None
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Key {
     key: SecretText,
@@ -79,12 +99,7 @@ impl Serialize for SecretText {
 
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        // An empty key would let everybody in who sends none.
-        if text.is_empty() {
-            return Err(serde::de::Error::custom("a key is empty"));
-        }
-        Ok(Self(Secret::new(text)))
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
     }
 }
 
@@ -201,11 +216,15 @@ fn read(path: &Path) -> Result<Option<(KeyFile, ContentHash)>, KeyError> {
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<KeyFile, KeyError> {
-    serde_json::from_slice(text).map_err(|error| {
+    let damaged = |reason| KeyError::Damaged { path: path.to_owned(), reason };
+    let keys: KeyFile = serde_json::from_slice(text).map_err(|error| {
         // Its own words may quote a key.
-        let reason = format!("line {}, column {}: {:?}", error.line(), error.column(), error.classify());
-        KeyError::Damaged { path: path.to_owned(), reason }
-    })
+        damaged(format!("line {}, column {}: {:?}", error.line(), error.column(), error.classify()))
+    })?;
+    match keys.weakness() {
+        Some(reason) => Err(damaged(reason)),
+        None => Ok(keys),
+    }
 }
 
 fn write(path: &Path, keys: &KeyFile) -> Result<(), KeyError> {
@@ -284,19 +303,19 @@ mod tests {
         let path = folder.path().join("keys.json");
         let text = |inference: &str| {
             format!(
-                r#"{{"management":{{"key":"m","expiration time":"1970-01-01T00:01:00Z"}},"inference":{{"key":"{inference}"}},"API":{{"key":"a"}}}}"#
+                r#"{{"management":{{"key":"management-key","expiration time":"1970-01-01T00:01:00Z"}},"inference":{{"key":"{inference}"}},"API":{{"key":"key-for-keys"}}}}"#
             )
         };
-        fs::write_atomic(&path, text("i")).unwrap();
+        fs::write_atomic(&path, text("inference-key")).unwrap();
         let clock = Clock::fixed(0);
         let keys = AccessKeys::open(&path, clock.clone()).unwrap();
-        assert!(keys.check(KeyKind::Management, &shown("m")).is_ok());
+        assert!(keys.check(KeyKind::Management, &shown("management-key")).is_ok());
         clock.advance(60);
-        assert!(keys.check(KeyKind::Management, &shown("m")).is_err());
+        assert!(keys.check(KeyKind::Management, &shown("management-key")).is_err());
         assert!(!keys.refresh().unwrap());
-        fs::write_atomic(&path, text("other")).unwrap();
+        fs::write_atomic(&path, text("another-key")).unwrap();
         assert!(keys.refresh().unwrap());
-        assert!(keys.check(KeyKind::Inference, &shown("other")).is_ok());
+        assert!(keys.check(KeyKind::Inference, &shown("another-key")).is_ok());
         let half = r#"{"management":{"key":"hunter2""#;
         fs::write_atomic(&path, half).unwrap();
         let Err(error) = AccessKeys::open(&path, clock) else { panic!("half a file") };
@@ -307,11 +326,34 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(keys.refresh().unwrap_err().to_string().ends_with("it went away"));
         assert!(!keys.refresh().unwrap());
-        assert!(keys.check(KeyKind::Inference, &shown("other")).is_ok());
+        assert!(keys.check(KeyKind::Inference, &shown("another-key")).is_ok());
         fs::write_atomic(&path, half).unwrap();
         assert!(keys.refresh().is_err());
-        fs::write_atomic(&path, text("third")).unwrap();
+        fs::write_atomic(&path, text("a-third-key")).unwrap();
         assert!(keys.refresh().unwrap());
-        assert!(keys.check(KeyKind::Inference, &shown("third")).is_ok());
+        assert!(keys.check(KeyKind::Inference, &shown("a-third-key")).is_ok());
+    }
+
+    #[test]
+    fn keys_that_keep_nobody_out_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let told = |[management, inference, api]: [&str; 3]| {
+            let keys = serde_json::json!({
+                "management": {"key": management}, "inference": {"key": inference}, "API": {"key": api},
+            });
+            fs::write_atomic(&path, keys.to_string()).unwrap();
+            AccessKeys::open(&path, Clock::fixed(0)).err().map(|error| error.to_string())
+        };
+        let ([one, two, three], refused) = (["first-key", "second-key", "third-key"], "is no key file: ");
+        assert_eq!(told([one, two, three]), None);
+        for (keys, reason) in [
+            (["", two, three], "the management key has 0 characters, at least 8 are needed"),
+            ([one, two, "seven77"], "the API key has 7 characters, at least 8 are needed"),
+            ([one, one, three], "the management key and the inference key are the same, so that one opens both doors"),
+            ([one, two, two], "the inference key and the API key are the same, so that one opens both doors"),
+        ] {
+            assert!(told(keys).unwrap().ends_with(&format!("{refused}{reason}")), "{keys:?}");
+        }
     }
 }

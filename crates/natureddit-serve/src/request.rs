@@ -230,7 +230,9 @@ async fn read_body(
     budget: &BodyBudget,
 ) -> Result<ArrivingBody, ApiError> {
     let bytes_max = limits.body_bytes_max;
-    if waits && body.size_hint().lower() > bytes_max as u64 {
+    // What is so long that its end would not be read anyway is not waited for.
+    let read_max = if waits { bytes_max } else { discarded_bytes_max(limits) };
+    if body.size_hint().lower() > read_max as u64 {
         return Err(ApiError::BodyTooLarge { bytes_max });
     }
     let mut arriving = ArrivingBody::default();
@@ -261,10 +263,14 @@ fn is_malformed(error: &axum::Error) -> bool {
     kinds.into_iter().any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
 }
 
-/// Gives each piece of a body to `each` until its end, or until more is read than [`DISCARDED_BODIES_MAX`] and
-/// [`DISCARDED_BYTES_MIN`] allow.
+/// So much is read of a body that is thrown away.
+fn discarded_bytes_max(limits: &RequestLimits) -> usize {
+    limits.body_bytes_max.saturating_mul(DISCARDED_BODIES_MAX).max(DISCARDED_BYTES_MIN)
+}
+
+/// Gives each piece of a body to `each` until its end, or until [`discarded_bytes_max`] are read.
 async fn read_on(mut body: Body, limits: &RequestLimits, mut each: impl FnMut(&[u8])) -> Result<(), axum::Error> {
-    let read_max = limits.body_bytes_max.saturating_mul(DISCARDED_BODIES_MAX).max(DISCARDED_BYTES_MIN);
+    let read_max = discarded_bytes_max(limits);
     let mut read = 0_usize;
     while read <= read_max
         && let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await

@@ -224,6 +224,7 @@ impl Server {
     /// # Errors
     /// When the server had stopped by itself before.
     pub async fn shutdown(mut self) -> Result<(), ServeError> {
+        tracing::info!(requests = self.requests_under_way(), "stopping: no more connections are taken");
         self.listening().for_each(|listening| listening.handle.graceful_shutdown(Some(self.drain_timeout)));
         self.predictions.ended().await?;
         for listening in [&mut self.management, &mut self.metrics].into_iter().flatten() {
@@ -236,6 +237,7 @@ impl Server {
         let inference = Arc::clone(&self.inference);
         drop(self);
         tokio::task::spawn_blocking(move || drop(inference)).await?;
+        tracing::info!("stopped");
         Ok(())
     }
 

@@ -103,6 +103,16 @@ async fn a_chunked_body_is_limited_too() {
 }
 
 #[tokio::test]
+async fn a_body_that_says_it_is_far_too_large_is_not_waited_for() {
+    let fixture = Fixture::start_with(vec![steady(1, [0.0, 1.0, 0.0])], |config| config.tls = None).await;
+    for length in ["100000000", "9007199254740993"] {
+        let head = format!("POST /predictions/nature HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        let answer = exchange(&fixture, &head).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_arrive_is_given_up() {
     let fixture = Fixture::start_with(vec![steady(1, [0.0, 1.0, 0.0])], |config| {
         config.tls = None;
