@@ -1,6 +1,7 @@
 //! Writing an archive.
 
 use std::io::{self, Seek, Write};
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use natureddit_core::fs::{self, FsError};
@@ -28,7 +29,13 @@ impl ModelBundle {
     }
 
     fn write_entries(&self, file: impl Write + Seek, version: u64) -> io::Result<()> {
-        let mut archive = ZipWriter::new(file);
+        // Dropped after an error it would try to go on, and print that it cannot.
+        let mut archive = ManuallyDrop::new(ZipWriter::new(file));
+        self.fill(&mut archive, version)?;
+        ManuallyDrop::into_inner(archive).finish()?.flush()
+    }
+
+    fn fill(&self, archive: &mut ZipWriter<impl Write + Seek>, version: u64) -> io::Result<()> {
         let mut manifest = serde_json::to_string_pretty(&ArchiveManifest::of(&self.manifest, version))?;
         manifest.push('\n');
         archive.start_file(ARCHIVE_MANIFEST, options(CompressionMethod::Deflated))?;
@@ -47,9 +54,9 @@ impl ModelBundle {
             let path = self.dir().join(name);
             let bytes = fs::metadata(&path).map_err(io::Error::other)?.len();
             archive.start_file(name, options(method).large_file(bytes > LONG_FILE_BYTES))?;
-            io::copy(&mut fs::open(&path).map_err(io::Error::other)?, &mut archive)?;
+            io::copy(&mut fs::open(&path).map_err(io::Error::other)?, archive)?;
         }
-        archive.finish()?.flush()
+        Ok(())
     }
 }
 
