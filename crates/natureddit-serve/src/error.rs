@@ -168,6 +168,16 @@ pub(crate) enum ApiError {
     /// A model archive of that name is in the model store.
     #[error("Model file already exists {0}: it can be registered by that name")]
     ArchiveExists(String),
+    /// The version that a model archive holds is in the model store.
+    #[error(
+        "Model version {version} of {model} already exists in the model store: it can be registered as {model}/{version}"
+    )]
+    VersionExists {
+        /// The model.
+        model: String,
+        /// The version.
+        version: u64,
+    },
     /// A model is not one that can be served.
     #[error("the model was refused: {0}")]
     NotLoaded(String),
@@ -238,7 +248,7 @@ impl ApiError {
             Self::InvalidKey => (StatusCode::UNAUTHORIZED, "InvalidKeyException"),
             Self::NotFoundAt(_) | Self::RelativePath(_) => (StatusCode::NOT_FOUND, "ModelNotFoundException"),
             Self::NoSuchVersion { .. } => (StatusCode::NOT_FOUND, "ModelVersionNotFoundException"),
-            Self::AlreadyRegistered { .. } | Self::ArchiveExists(_) => {
+            Self::AlreadyRegistered { .. } | Self::ArchiveExists(_) | Self::VersionExists { .. } => {
                 (StatusCode::CONFLICT, "ConflictStatusException")
             }
             Self::IsDefault(_) => (StatusCode::FORBIDDEN, "InvalidModelVersionException"),
@@ -300,6 +310,7 @@ impl ApiError {
             | Self::UrlNotAllowed(_)
             | Self::NotFetched { .. }
             | Self::ArchiveExists(_)
+            | Self::VersionExists { .. }
             | Self::NotLoaded(_)
             | Self::AlreadyRegistered { .. }
             | Self::NoSuchVersion { .. }

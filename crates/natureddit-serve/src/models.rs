@@ -267,11 +267,14 @@ impl Models {
         let fetched = loader.fetched(&wanted.url)?;
         let mut seen = self.lock();
         let bundle = match &fetched {
-            Some(fetched) => named(fetched.bundle(&loader.config.model_store)?, wanted.name.as_deref())?,
+            Some(fetched) => {
+                let bundle = fetched.bundle(&loader.config.model_store);
+                named(bundle.map_err(|error| self.or_registered(error))?, wanted.name.as_deref())?
+            }
             None => bundle_at(loader, &wanted.url, wanted.name.as_deref())?,
         };
         let (name, version) = (bundle.name.clone(), bundle.version);
-        if self.registry.versions(&name).is_ok_and(|versions| versions.loaded.contains_key(&version)) {
+        if self.is_registered(&name, version) {
             return Err(ApiError::AlreadyRegistered { model: name, version });
         }
         let running = wanted.settings().above(loader.running(&bundle));
@@ -283,6 +286,20 @@ impl Models {
         seen.unregistered.remove(&name);
         self.save(&seen);
         Ok(Registered { name, version, workers })
+    }
+
+    fn is_registered(&self, name: &str, version: u64) -> bool {
+        self.registry.versions(name).is_ok_and(|versions| versions.loaded.contains_key(&version))
+    }
+
+    /// A version that is in the store need not be registered again where it is.
+    fn or_registered(&self, error: ApiError) -> ApiError {
+        match error {
+            ApiError::VersionExists { model, version } if self.is_registered(&model, version) => {
+                ApiError::AlreadyRegistered { model, version }
+            }
+            error => error,
+        }
     }
 
     /// Takes a version, or all versions of a name, out of service.

@@ -215,7 +215,7 @@ impl FetchedArchive {
         let is_same = |other: &BundleFolder| (&other.name, other.version) == (&model, version);
         let is_archived = default_bundles(store).is_ok_and(|there| there.found.iter().any(is_same));
         if is_archived || find_bundle(store, &ModelChoice::Version(model.clone(), version)).is_ok() {
-            return Err(ApiError::AlreadyRegistered { model, version });
+            return Err(ApiError::VersionExists { model, version });
         }
         Ok(BundleFolder { url: self.name.clone(), ..found })
     }

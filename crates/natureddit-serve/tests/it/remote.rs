@@ -107,7 +107,7 @@ async fn what_is_there_already_is_a_conflict() {
     for (name, message) in [
         ("nature", "Model file already exists nature.mar: it can be registered by that name"),
         ("again", "Model version 2 is already registered for model nature"),
-        ("third", "Model version 3 is already registered for model nature"),
+        ("third", "Model version 3 of nature already exists in the model store: it can be registered as nature/3"),
     ] {
         let (code, body) = register(&managed, &format!("https://models.example/stable/{name}.mar")).await;
         assert_eq!((code, &body["type"], &body["message"]), (409, &json!(conflict), &json!(message)));
