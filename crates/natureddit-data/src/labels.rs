@@ -84,6 +84,27 @@ impl Labels {
         Choices(self.labels.iter().map(|label| ((&label.id, stem(&label.img_name)), label)).collect())
     }
 
+    /// How many rows of a CSV file have a choice that is not the label of their photo: somebody has decided, and it is not
+    /// imported. None where the file is no such table.
+    #[must_use]
+    pub fn not_imported(&self, file: &Path) -> usize {
+        let Ok(table) = Table::read(file) else { return 0 };
+        let Ok([id, choice]) = table.columns(["id", "choice"]) else { return 0 };
+        let img_name = table.columns(["img_name"]).ok();
+        let mut latest: HashMap<&str, Vec<(&str, &str)>> = HashMap::new();
+        for ((of, photo), label) in self.latest().0 {
+            latest.entry(of.as_str()).or_default().push((photo, &label.choice));
+        }
+        let is_open = |row: &Row<'_>| {
+            let img_name = img_name.map_or("", |[column]| row.text(column));
+            let (choice, labels) = (row.text(choice).trim(), latest.get(row.text(id).trim()));
+            let is_it =
+                |(photo, label): &(&str, &str)| (img_name.is_empty() || *photo == stem(img_name)) && *label == choice;
+            !choice.is_empty() && !labels.is_some_and(|labels| labels.iter().any(is_it))
+        };
+        table.rows().filter(is_open).count()
+    }
+
     /// Adds the choices of a CSV file that has at least the columns `id` and `choice`. Without a column `img_name` a choice
     /// is for every photo of its post. A choice that is the latest already is not added again, and a row whose choice is empty
     /// is passed over. A photo may stand there twice where only one row changes its choice. What others have added since the labels were read is read first, and nobody adds meanwhile.

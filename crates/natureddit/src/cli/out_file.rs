@@ -4,9 +4,10 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::anyhow;
 use natureddit_core::fs;
-use natureddit_data::{LABELS_FILE, POSTS_FILE, TITLES_FILE};
+use natureddit_data::{LABELS_FILE, Labels, POSTS_FILE, TITLES_FILE};
 
 use super::error::{CliError, HintExt};
+use super::words::counted;
 use crate::config::Config;
 
 /// An option that names a file to write.
@@ -25,6 +26,8 @@ pub(super) struct OutFile<'a> {
 pub(super) struct Kept {
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
+    /// Where the labels are that tables of choices become.
+    labels_dir: Option<PathBuf>,
 }
 
 impl Kept {
@@ -41,6 +44,7 @@ impl Kept {
                 project.labels_dir.join(TITLES_FILE),
             ],
             folders: vec![project.pipeline_root.clone(), project.models_dir.clone()],
+            labels_dir: Some(project.labels_dir.clone()),
         }
     }
 
@@ -48,6 +52,14 @@ impl Kept {
     pub(super) fn and_data(mut self, config: &Config) -> Self {
         self.folders.extend([config.project.data_dir.clone(), config.project.labels_dir.clone()]);
         self
+    }
+
+    /// How many choices of people stand in a table and nowhere else.
+    fn choices_lost(&self, table: &Path) -> usize {
+        let is_table =
+            table.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) && table.is_file();
+        let labels = self.labels_dir.as_deref().filter(|_| is_table).map(Labels::read);
+        labels.and_then(Result::ok).map_or(0, |labels| labels.not_imported(table))
     }
 }
 
@@ -77,6 +89,12 @@ impl OutFile<'_> {
                 "{option} {shown} lies in a folder that the project keeps for itself"
             )))
             .hint(format!("name a file outside of it: {option} {example}"));
+        }
+        let choices = kept.choices_lost(&out);
+        if choices > 0 {
+            let what = counted(choices as u64, "choice");
+            return Err(CliError::usage(format!("{option} {shown} would replace {what} that nobody has imported")))
+                .hint(format!("`natureddit label import {shown}` takes them; or name another file"));
         }
         if !out.parent().is_some_and(Path::is_dir) {
             return Err(anyhow!("{option} {shown}: its folder is not there"))

@@ -53,6 +53,28 @@ fn no_command_writes_over_what_the_project_keeps() {
 }
 
 #[test]
+fn no_command_writes_over_choices_that_are_not_imported() {
+    let labels = "id,img_name,choice,labelled_by,labelled_at\na,a_0.jpg,fauna,ann,2026-11-30T18:09:38\n";
+    let run = |out: &str, choices: &str| {
+        let natureddit = project().file("labels/labels.csv", labels).file(out, choices);
+        let mut natureddit = natureddit.args(["dataset", "stats", "--table", "t.csv", "--out", out]);
+        let file = natureddit.dir().join(out);
+        let run = natureddit.run();
+        (run.code, run.stderr, natureddit_core::fs::read(&file).unwrap() == choices.as_bytes())
+    };
+    let filled = "id,img_name,choice\na,a_0.jpg,flora\nb,b_0.jpg, \nc,c_0.jpg,fauna\n";
+    let told = "error: --out q.csv would replace 2 choices that nobody has imported\n\
+                hint: `natureddit label import q.csv` takes them; or name another file\n";
+    assert_eq!(run("q.csv", filled), (Some(2), told.to_owned(), true));
+    // Of the post as it is labelled, empty, or no table of choices.
+    for other in ["id,img_name,choice\na,a_0.jpg,fauna\nb,b_0.jpg,\n", "id,choice\na,fauna\n", "id,p\na,flora\n", "\n"]
+    {
+        let (code, stderr, is_kept) = run("q.csv", other);
+        assert_eq!((code, is_kept), (Some(0), false), "{other}: {stderr}");
+    }
+}
+
+#[test]
 fn elsewhere_statistics_are_written() {
     for out in ["stats.pb", "data/stats.pb"] {
         let mut natureddit = project().args(["dataset", "stats", "--out", out]);
