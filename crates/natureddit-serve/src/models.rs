@@ -25,6 +25,8 @@ pub struct Models {
     loader: Option<Loader>,
     /// Where it is written what is served.
     saved: Option<PathBuf>,
+    /// Whether a new default in the model store is served in the place of the one before.
+    follows: bool,
     /// Held by who changes something.
     changing: Mutex<Seen>,
 }
@@ -34,6 +36,7 @@ pub struct Models {
 struct Seen {
     /// The default of each name there.
     store_defaults: BTreeMap<String, u64>,
+    /// Models, and versions beside others as `model/version`.
     unregistered: BTreeSet<String>,
     /// A default that could not be loaded: not tried again until it is another one.
     failed: BTreeMap<String, u64>,
@@ -97,13 +100,13 @@ impl Models {
             tracing::warn!("what was served last is not known: {error}");
             None
         });
-        let models = Self { loader: Some(loader), saved, ..Self::default() };
+        let models = Self { loader: Some(loader), saved, follows: true, ..Self::default() };
         models.start(before.flatten().unwrap_or_default())?;
         models.follow_settings();
         Ok(models)
     }
 
-    /// None, until some are registered.
+    /// None, until some are registered, whatever the model store has.
     #[must_use]
     pub fn none(loader: Loader) -> Self {
         Self { loader: Some(loader), ..Self::default() }
@@ -120,8 +123,14 @@ impl Models {
         let mut seen = self.lock();
         seen.unregistered = before.unregistered;
         let StoreBundles { found: mut there, left_out } = default_bundles(&loader.config.model_store)?;
+        // What somebody registers again is not taken from them for the default that the store had all the time.
+        let (known, _) = defaults_and_others(there.clone());
+        let known = known.into_iter().filter(|bundle| seen.unregistered.contains(&bundle.name));
+        let known: Vec<_> = known.map(|bundle| (bundle.name, bundle.version)).collect();
+        seen.store_defaults.extend(known);
         there.retain(|bundle| !seen.unregistered.contains(&bundle.name));
-        let (defaults, others) = defaults_and_others(there);
+        let (defaults, mut others) = defaults_and_others(there);
+        others.retain(|bundle| !seen.unregistered.contains(&of_version(&bundle.name, bundle.version)));
         for (name, mut model) in before.models {
             // The store has another default since: the one before it would be loaded only to go again.
             if defaults.iter().any(|now| now.name == name && Some(now.version) != model.store_default) {
@@ -148,7 +157,7 @@ impl Models {
         }
         if nothing {
             let names = seen.unregistered.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            tracing::warn!("no model is served: {names} was unregistered, and is served again when it is registered");
+            tracing::warn!("no model is served until one is registered: what was unregistered is {names}");
         }
         seen.warn_of(&left_out);
         Ok(())
@@ -195,7 +204,7 @@ impl Models {
 
     /// Looks whether the model store has other defaults than before, and serves them instead.
     pub(crate) fn follow_store(&self) {
-        let Some(loader) = self.loader.as_ref().filter(|loader| loader.config.choices.is_empty()) else { return };
+        let Some(loader) = self.loader.as_ref().filter(|_| self.follows) else { return };
         let mut seen = self.lock();
         let there = match default_bundles(&loader.config.model_store) {
             Ok(StoreBundles { found, left_out }) => {
@@ -284,6 +293,7 @@ impl Models {
         fetched.map_or(Ok(()), FetchedArchive::keep)?;
         self.registry.register(model)?;
         seen.unregistered.remove(&name);
+        seen.unregistered.remove(&of_version(&name, version));
         self.save(&seen);
         Ok(Registered { name, version, workers })
     }
@@ -302,16 +312,17 @@ impl Models {
         }
     }
 
-    /// Takes a version, or all versions of a name, out of service.
+    /// Takes a version, or the default one, out of service.
     ///
     /// # Errors
     /// As [`Registry::unregister`].
     pub(crate) fn unregister(&self, name: &str, version: Option<u64>) -> Result<(), ApiError> {
         let mut seen = self.lock();
         self.registry.unregister(name, version)?;
-        if self.registry.versions(name).is_err() {
-            seen.unregistered.insert(name.to_owned());
-        }
+        let is_gone = self.registry.versions(name).is_err();
+        // While others are served the default stays, so that a version was named.
+        let what = version.filter(|_| !is_gone).map_or_else(|| name.to_owned(), |version| of_version(name, version));
+        seen.unregistered.insert(what);
         self.save(&seen);
         Ok(())
     }
@@ -383,6 +394,11 @@ impl Models {
             tracing::error!("what is served was not written down, and a restart will not know it: {error}");
         }
     }
+}
+
+/// A version of a model as one word; no name holds a slash.
+fn of_version(name: &str, version: u64) -> String {
+    format!("{name}/{version}")
 }
 
 impl Registration {

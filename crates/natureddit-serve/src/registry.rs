@@ -168,29 +168,25 @@ impl Registry {
         drop(before.map(ModelHold::new));
     }
 
-    /// Takes a version away, or all of them.
+    /// Takes a version away, as TorchServe does where none is named the default.
     ///
     /// # Errors
     /// When it is not there, or is the default beside others.
     pub(crate) fn unregister(&self, name: &str, version: Option<u64>) -> Result<(), ApiError> {
         let mut registry = self.write();
         let versions = registry.get_mut(name).ok_or_else(|| ApiError::ModelNotFound(name.to_owned()))?;
-        let gone: Vec<Arc<LoadedModel>> = match version {
-            Some(version) if versions.loaded.len() > 1 => {
-                if !versions.loaded.contains_key(&version) {
-                    return Err(unknown_version(name, &version.to_string()));
-                }
-                if version == versions.default {
-                    return Err(ApiError::IsDefault(name.to_owned()));
-                }
-                versions.traffic.forget(version);
-                versions.loaded.remove(&version).into_iter().collect()
-            }
-            Some(version) if version != versions.default => {
-                return Err(unknown_version(name, &version.to_string()));
-            }
-            _ => registry.remove(name).into_iter().flat_map(|versions| versions.loaded.into_values()).collect(),
-        };
+        let version = version.unwrap_or(versions.default);
+        if !versions.loaded.contains_key(&version) {
+            return Err(unknown_version(name, &version.to_string()));
+        }
+        if version == versions.default && versions.loaded.len() > 1 {
+            return Err(ApiError::IsDefault(name.to_owned()));
+        }
+        versions.traffic.forget(version);
+        let gone = versions.loaded.remove(&version);
+        if versions.loaded.is_empty() {
+            registry.remove(name);
+        }
         drop(registry);
         gone.into_iter().for_each(|model| drop(ModelHold::new(model)));
         Ok(())

@@ -411,7 +411,6 @@ async fn four_at_a_time<F: Future<Output = reqwest::Response>>(times: usize, ask
 
 #[tokio::test]
 async fn a_version_that_is_pushed_is_served_without_being_told() {
-    let often = |config: &mut ServeConfig| config.control.refresh_interval = Some(Duration::from_millis(5));
     let managed = Managed::start_with(store(&[1]), SettingsByVersion::new(), often).await;
     assert_eq!(managed.label().await, "fauna");
     // One that cannot be loaded changes nothing.
@@ -432,7 +431,6 @@ async fn what_is_damaged_in_the_store_keeps_nothing_else_from_being_followed_or_
     let folder = store(&[1, 2]);
     let broken = folder.path().join("unreadable.mar");
     fs::write_atomic(&broken, "no archive").unwrap();
-    let often = |config: &mut ServeConfig| config.control.refresh_interval = Some(Duration::from_millis(5));
     let managed = Managed::start_with(folder, SettingsByVersion::new(), often).await;
     assert_eq!(managed.label().await, "flora");
     let line = r#"{"at":"2026-11-29T12:00:00Z","change":"rollback","version":1,"before":2}"#;
@@ -457,9 +455,71 @@ async fn where_all_models_were_unregistered_none_is_served_after_a_restart() {
     assert_eq!(managed.manage(Method::DELETE, "/models/nature").await.0, 200);
     let managed = managed.restart().await;
     assert_eq!(managed.manage(Method::GET, "/models").await, (200, json!({ "models": [] })));
-    assert!(logged().contains("no model is served: nature was unregistered"));
+    assert!(logged().contains("no model is served until one is registered: what was unregistered is nature"));
     assert_eq!(managed.manage(Method::POST, "/models?url=nature").await.0, 200);
     assert_eq!(managed.label().await, "fauna");
+}
+
+/// Until a server has looked at its model store: it serves what is added there.
+async fn looked(managed: &Managed) {
+    let folder = managed.store.path().join("seen/1");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write_atomic(&folder.join(ModelBundle::MANIFEST), "{}").unwrap();
+    while managed.manage(Method::GET, "/models/seen").await.0 != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn often(config: &mut ServeConfig) {
+    config.control.refresh_interval = Some(Duration::from_millis(5));
+}
+
+#[tokio::test]
+async fn what_is_registered_again_is_not_replaced_by_the_default_that_the_store_had_all_the_time() {
+    let managed = Managed::start(store(&[1, 2])).await;
+    assert_eq!(managed.manage(Method::DELETE, "/models/nature").await.0, 200);
+    let Managed { fixture, store } = managed;
+    fixture.server.shutdown().await.unwrap();
+    let managed = Managed::start_with(store, SettingsByVersion::new(), often).await;
+    assert_eq!(managed.manage(Method::POST, "/models?url=nature/1").await.0, 200);
+    assert_eq!(managed.manage(Method::POST, "/models?url=nature/2").await.0, 200);
+    assert_eq!(managed.manage(Method::PUT, "/models/nature/2/traffic?shadow=10").await.0, 200);
+    looked(&managed).await;
+    assert_eq!(managed.label().await, "fauna");
+    let managed = managed.restart().await;
+    assert_eq!(managed.label().await, "fauna");
+    let saved = fs::read(&managed.store.path().join(".served.json")).unwrap();
+    let saved: Value = serde_json::from_slice(&saved).unwrap();
+    assert_eq!(saved["models"]["nature"]["traffic"]["shadow"]["version"], 2, "{saved}");
+}
+
+#[tokio::test]
+async fn a_server_that_starts_without_models_does_not_follow_the_store() {
+    let store = store(&[1]);
+    let loader = loader(store.path(), SettingsByVersion::new());
+    let fixture = Fixture::start_with(Models::none(loader), |config| {
+        config.control.management_address = Some("127.0.0.1:0".parse().unwrap());
+        config.control.key_file = Some(store.path().join("keys/keys.json"));
+        often(config);
+    });
+    let managed = Managed { fixture: fixture.await, store };
+    // A look takes less time than these.
+    for _ in 0..200 {
+        let models = managed.request(Method::GET, "/models").send().await.unwrap();
+        assert_eq!(models.json::<Value>().await.unwrap(), json!({ "models": [] }));
+    }
+}
+
+#[tokio::test]
+async fn without_a_version_the_default_is_unregistered_which_stays_while_there_are_others() {
+    let managed = Managed::start(store(&[2])).await;
+    add(managed.store.path(), 1);
+    assert_eq!(managed.manage(Method::POST, "/models?url=nature/1").await.0, 200);
+    let (code, body) = managed.manage(Method::DELETE, "/models/nature").await;
+    assert_eq!((code, &body["message"]), (403, &json!("Cannot remove default version for model nature")));
+    assert_eq!(managed.manage(Method::DELETE, "/models/nature/1").await.0, 200);
+    assert_eq!(managed.manage(Method::DELETE, "/models/nature").await.0, 200);
+    assert_eq!(managed.manage(Method::GET, "/models").await.1, json!({ "models": [] }));
 }
 
 #[tokio::test]

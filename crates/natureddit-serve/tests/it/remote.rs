@@ -98,6 +98,18 @@ async fn an_archive_is_fetched_into_the_store_and_served_also_after_a_restart() 
 }
 
 #[tokio::test]
+async fn a_version_of_an_archive_that_is_unregistered_stays_away_after_a_restart() {
+    let managed = start().await;
+    assert_eq!(register(&managed, "https://models.example/stable/nature.mar").await.0, 200);
+    assert_eq!(managed.manage(Method::DELETE, "/models/nature/2").await.0, 200);
+    let managed = managed.restart().await;
+    assert_eq!(managed.manage(Method::GET, "/models/nature/2").await.0, 404);
+    assert_eq!(managed.manage(Method::POST, "/models?url=nature.mar").await.0, 200);
+    let managed = managed.restart().await;
+    assert_eq!(managed.manage(Method::GET, "/models/nature/2").await.0, 200);
+}
+
+#[tokio::test]
 async fn what_is_there_already_is_a_conflict() {
     let managed = start().await;
     assert_eq!(register(&managed, "https://models.example/stable/nature.mar").await.0, 200);
