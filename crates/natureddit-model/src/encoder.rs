@@ -370,5 +370,27 @@ pub struct Features {
     pub text: Option<Vec<f32>>,
 }
 
+/// A post of which no answer can be told: an encoder overflowed, or divided by nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an encoder gave a feature of the {0} that is not a finite number")]
+pub struct NotFinite(pub &'static str);
+
+impl NotFinite {
+    /// A stable reason for counting and for machines.
+    pub const CODE: &'static str = "features_not_finite";
+}
+
+impl Features {
+    /// Looks at every number.
+    ///
+    /// # Errors
+    /// When one is infinite or none; of which part it is.
+    pub fn check_finite(&self) -> Result<(), NotFinite> {
+        let broken = |(part, _): &(&Option<Vec<f32>>, _)| part.iter().flatten().any(|value| !value.is_finite());
+        let found = [(&self.image, "photo"), (&self.text, "title")].into_iter().find(broken);
+        found.map_or(Ok(()), |(_, part)| Err(NotFinite(part)))
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use crate::archive::ArchiveError;
 use crate::bundle::BundleError;
+use crate::encoder::NotFinite;
 use crate::preprocess::TokenizerError;
 use crate::quantization::QuantizeError;
 use crate::runtime::RuntimeError;
@@ -25,6 +26,9 @@ pub enum ModelError {
     /// ONNX Runtime refused.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// An encoder gives no numbers for an input.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
     /// An encoder cannot be put into eight bits.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),

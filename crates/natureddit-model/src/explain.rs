@@ -88,11 +88,15 @@ impl Predictor {
     ///
     /// # Errors
     /// [`ExplainError::Input`] as [`Preprocessor::prepare`](crate::Preprocessor::prepare), [`ExplainError::Model`] when an
-    /// encoder fails.
+    /// encoder fails or gives no numbers.
     pub fn explain(&mut self, input: &ModelInput<'_>, options: &ExplainOptions) -> Result<Explanation, ExplainError> {
         let (preprocessor, encoders, head) = self.parts();
         let variants = Variants::new(input, options, preprocessor.middle(), |input| preprocessor.prepare(input))?;
-        let encode = |inputs: &[Prepared]| Ok(encoders.encode(inputs)?);
+        let encode = |inputs: &[Prepared]| {
+            let features = encoders.encode(inputs)?;
+            features.iter().try_for_each(Features::check_finite)?;
+            Ok(features)
+        };
         Ok(weigh(&variants, encode, |features| head.probabilities(features))?)
     }
 }

@@ -31,7 +31,7 @@ pub use bundle::{BundleError, BundleParts, EncoderPrecision, EncoderRecord, Mani
 pub use composed::{ComposeError, ComposedInputs, ComposedModel, composed_difference};
 pub use embedder::Embedder;
 pub use encoder::{
-    EncoderError, EncoderFiles, EncoderPair, EncoderSource, EncoderSpec, Encoders, Features, ImageEncoder,
+    EncoderError, EncoderFiles, EncoderPair, EncoderSource, EncoderSpec, Encoders, Features, ImageEncoder, NotFinite,
     OnnxImageEncoder, OnnxTextEncoder, Ports, TextEncoder, TextPooling, image_encoder_from_config,
     text_encoder_from_config,
 };

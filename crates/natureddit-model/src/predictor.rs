@@ -3,7 +3,7 @@
 use natureddit_core::{Class, ClassNames};
 
 use crate::bundle::ModelBundle;
-use crate::encoder::{Encoders, Features};
+use crate::encoder::{Encoders, Features, NotFinite};
 use crate::error::ModelError;
 use crate::head::Head;
 use crate::preprocess::{InputLimits, Prepared, Preprocessor};
@@ -36,6 +36,15 @@ impl Prediction {
         let best =
             (0..probabilities.len()).fold(0, |best, i| if probabilities[i] > probabilities[best] { i } else { best });
         Self { class: Class(best), probabilities, features: None }
+    }
+
+    /// What a head says of the features.
+    ///
+    /// # Errors
+    /// When one of them is not a finite number.
+    pub fn of(head: &Head, features: &Features) -> Result<Self, NotFinite> {
+        features.check_finite()?;
+        Ok(Self::new(head.probabilities(features)))
     }
 }
 
@@ -100,8 +109,16 @@ impl Predictor {
     /// An answer for each input, in order.
     ///
     /// # Errors
-    /// When an encoder fails.
+    /// When an encoder fails, or gives no numbers for an input.
     pub fn predict(&mut self, inputs: &[Prepared]) -> Result<Vec<Prediction>, ModelError> {
+        Ok(self.predict_finite(inputs)?.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// An answer for each input for which the encoders give numbers, in order.
+    ///
+    /// # Errors
+    /// When an encoder fails.
+    pub fn predict_finite(&mut self, inputs: &[Prepared]) -> Result<Vec<Result<Prediction, NotFinite>>, ModelError> {
         let features = self.encode(inputs)?;
         Ok(features.into_iter().map(|features| answer(&self.head, features, self.keeps_features)).collect())
     }
@@ -113,7 +130,7 @@ impl Predictor {
     pub fn predict_each(
         &mut self,
         inputs: &[Prepared],
-        done: &(impl Fn(usize, Prediction) + Sync),
+        done: &(impl Fn(usize, Result<Prediction, NotFinite>) + Sync),
     ) -> Result<(), ModelError> {
         let Self { encoders, head, keeps_features, .. } = self;
         let encoded = |at: usize, mut features: Features| {
@@ -125,7 +142,7 @@ impl Predictor {
 }
 
 /// What the head says of the features.
-fn answer(head: &Head, features: Features, keeps_features: bool) -> Prediction {
-    let prediction = Prediction::new(head.probabilities(&features));
-    Prediction { features: keeps_features.then_some(features), ..prediction }
+fn answer(head: &Head, features: Features, keeps_features: bool) -> Result<Prediction, NotFinite> {
+    let prediction = Prediction::of(head, &features)?;
+    Ok(Prediction { features: keeps_features.then_some(features), ..prediction })
 }

@@ -29,7 +29,7 @@ pub use tune::{
     Prepare, TuneConfig, TuneError, TuneSetting, TuneSplit, Tuned, TunedEncoders, TunedLayers, tune_encoders,
 };
 
-use crate::encoder::{EncoderPair, Features};
+use crate::encoder::{EncoderPair, Features, NotFinite};
 use crate::head::Head;
 use adam_w::AdamW;
 use network::Network;
@@ -258,12 +258,7 @@ pub fn train_head(
 
 fn check_finite(split: &'static str, samples: &[Sample<'_>]) -> Result<(), TrainError> {
     for (row, Sample { features, .. }) in samples.iter().enumerate() {
-        let broken = |part: &Option<Vec<f32>>| part.iter().flatten().any(|value| !value.is_finite());
-        if let Some((_, part)) =
-            [(&features.image, "photo"), (&features.text, "title")].into_iter().find(|p| broken(p.0))
-        {
-            return Err(TrainError::NotFinite { split, row, part });
-        }
+        features.check_finite().map_err(|NotFinite(part)| TrainError::NotFinite { split, row, part })?;
     }
     Ok(())
 }

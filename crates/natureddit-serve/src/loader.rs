@@ -1,12 +1,13 @@
 //! Loading models: those a server starts with, and those it is told of while it runs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use natureddit_core::Clock;
 use natureddit_model::{
-    BundleError, FeatureCache, ModelBundle, ModelError, Prediction, Predictor, PredictorOptions, Runtime, manifest_hash,
+    BundleError, FeatureCache, ModelBundle, ModelError, NotFinite, Prediction, Predictor, PredictorOptions, Runtime,
+    manifest_hash,
 };
 
 use crate::batcher::{Answers, BatchLimits, Batcher};
@@ -193,7 +194,14 @@ fn open(
 
 fn worker(name: &str, mut predictor: Predictor, limits: &BatchLimits) -> Result<Worker, WorkerError> {
     let work = move |batch: Vec<_>, answers: &Answers<Prediction>| {
-        predictor.predict_each(&batch, &|at, prediction| answers.give(at, prediction)).map_err(|e| e.to_string())
+        // Whoever has no answer gets the reason; the others have theirs.
+        let refused = OnceLock::new();
+        let done = |at, answer| match answer {
+            Ok(prediction) => answers.give(at, prediction),
+            Err(not_finite) => drop(refused.set(not_finite)),
+        };
+        predictor.predict_each(&batch, &done).map_err(|error| error.to_string())?;
+        refused.into_inner().map_or(Ok(()), |reason: NotFinite| Err(reason.to_string()))
     };
     Batcher::spawn(limits.clone(), name, work).map_err(WorkerError::Thread)
 }

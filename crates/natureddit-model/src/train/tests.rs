@@ -228,6 +228,18 @@ fn smoothed_labels_keep_answers_from_being_certain() {
 }
 
 #[test]
+fn a_post_with_a_feature_that_is_no_number_has_no_answer() {
+    let known = rows(120, 8);
+    let head = train(&known, 0, &config()).unwrap().head;
+    let mut features = known[0].0.clone();
+    assert!(crate::predictor::Prediction::of(&head, &features).is_ok());
+    features.image.as_mut().unwrap()[3] = f32::NAN;
+    assert_eq!(crate::predictor::Prediction::of(&head, &features), Err(NotFinite("photo")));
+    let title_alone = Features { image: None, ..features };
+    assert!(crate::predictor::Prediction::of(&head, &title_alone).is_ok());
+}
+
+#[test]
 fn a_feature_that_is_no_number_is_refused_with_its_row() {
     for (broken, value) in [(4, f32::NAN), (7, f32::INFINITY), (88, f32::NEG_INFINITY)] {
         let mut known = rows(90, 9);

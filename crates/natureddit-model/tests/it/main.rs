@@ -231,7 +231,7 @@ fn each_is_answered_once_as_all_are(predictor: &mut Predictor, photos: &[Vec<u8>
     let prepared: Vec<_> =
         [known()].into_iter().chain(posts.map(|post| preprocessor.prepare(&post).unwrap())).collect();
     let answers = Mutex::new(Vec::new());
-    predictor.predict_each(&prepared, &|at, answer| answers.lock().unwrap().push((at, answer))).unwrap();
+    predictor.predict_each(&prepared, &|at, answer| answers.lock().unwrap().push((at, answer.unwrap()))).unwrap();
     let mut answers = answers.into_inner().unwrap();
     answers.sort_by_key(|(at, _)| *at);
     let expected: Vec<_> = predictor.predict(&prepared).unwrap().into_iter().enumerate().collect();

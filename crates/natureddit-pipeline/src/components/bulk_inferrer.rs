@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use natureddit_core::{ClassNames, ContentHash, PostId, fs};
 use natureddit_data::{Dataset, Labels, PostRow};
 use natureddit_model::{
-    Features, ModelBundle, ModelInput, Precision, Prediction, Predictor, PredictorOptions, Runtime,
+    Features, ModelBundle, ModelInput, NotFinite, Precision, Prediction, Predictor, PredictorOptions, Runtime,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -172,7 +172,10 @@ impl BulkInferrer {
             match (&features, reasons.get(&post.img_name)) {
                 // By its title alone a post would be told apart worse than it can be.
                 (Features { image: None, .. }, reason) => skipped.push(skip(post, reason.map_or("unreadable", |r| r))),
-                _ => answered.push((post, Prediction::new(head.probabilities(&features)))),
+                _ => match Prediction::of(&head, &features) {
+                    Ok(answer) => answered.push((post, answer)),
+                    Err(_) => skipped.push(skip(post, NotFinite::CODE)),
+                },
             }
         }
         Ok((answered, skipped))
@@ -198,10 +201,10 @@ impl BulkInferrer {
                 predictor.preprocessor().prepare(&input).map_err(|error| error.code())
             });
             match prepared {
-                Ok(input) => {
-                    let answer = predictor.predict(&[input])?.pop().context("an answer for each input")?;
-                    answered.push((post, answer));
-                }
+                Ok(input) => match predictor.predict_finite(&[input])?.pop().context("an answer for each input")? {
+                    Ok(answer) => answered.push((post, answer)),
+                    Err(_) => skipped.push(skip(post, NotFinite::CODE)),
+                },
                 Err(reason) => skipped.push(skip(post, reason)),
             }
             cx.progress.advance(1);

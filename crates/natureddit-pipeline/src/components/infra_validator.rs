@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use natureddit_core::{Progress, fs};
 use natureddit_model::{
-    EncoderPair, Features, Head, InputLimits, ModelBundle, ModelInput, Predictor, PredictorOptions, Runtime,
+    EncoderPair, Features, Head, InputLimits, ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Runtime,
 };
 use serde_json::{Value, json};
 
@@ -208,7 +208,7 @@ enum Answering {
 impl Answering {
     fn probabilities(&mut self, features: &Features, input: &ModelInput<'_>) -> anyhow::Result<Vec<f32>> {
         match self {
-            Self::Head(head) => Ok(head.probabilities(features)),
+            Self::Head(head) => Ok(Prediction::of(head, features)?.probabilities),
             Self::Whole(predictor) => {
                 let prepared = predictor.preprocessor().prepare(input)?;
                 let answer = predictor.predict(&[prepared])?.pop();

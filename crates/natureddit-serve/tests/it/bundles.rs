@@ -71,7 +71,7 @@ fn batched(batch_size: usize, delay: Duration) -> (LoadedModel, mpsc::Receiver<u
     let (tell, sizes) = mpsc::channel();
     let work = move |batch: Vec<Prepared>, answers: &Answers<Prediction>| {
         tell.send(batch.len()).unwrap();
-        predictor.predict_each(&batch, &|at, prediction| answers.give(at, prediction)).map_err(|e| e.to_string())
+        predictor.predict_each(&batch, &|at, answer| answers.give(at, answer.unwrap())).map_err(|e| e.to_string())
     };
     let limits = BatchLimits { batch_size_max: batch_size, batch_delay_max: delay, queue_len_max: 64 };
     let batcher = Batcher::spawn(limits, "shapes", work).unwrap();

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, anyhow};
 use natureddit_core::fs::FsError;
 use natureddit_core::{ClassNames, fs};
-use natureddit_model::{ModelInput, Prediction, Predictor, Prepared};
+use natureddit_model::{ModelInput, NotFinite, Prediction, Predictor, Prepared};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,8 @@ struct Scored {
 
 impl fmt::Display for Scored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "scored {} posts into {}", self.scored, self.out.display())?;
+        let plural = if self.scored == 1 { "" } else { "s" };
+        write!(f, "scored {} post{plural} into {}", self.scored, self.out.display())?;
         self.skipped.iter().try_for_each(|(reason, ids)| {
             let more = if ids.len() > IDS_SHOWN { ", ..." } else { "" };
             let shown = ids[..ids.len().min(IDS_SHOWN)].join(", ");
@@ -105,9 +106,14 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Exit, CliError> {
                 Err(reason) => skipped.entry(reason).or_default().push(row.id.clone()),
             }
         }
-        for (row, answer) in answerable.into_iter().zip(predictor.predict(&inputs)?) {
-            writer.write_record(record(row, &answer, predictor.classes()))?;
-            scored += 1;
+        for (row, answer) in answerable.into_iter().zip(predictor.predict_finite(&inputs)?) {
+            match answer {
+                Ok(answer) => {
+                    writer.write_record(record(row, &answer, predictor.classes()))?;
+                    scored += 1;
+                }
+                Err(_) => skipped.entry(NotFinite::CODE).or_default().push(row.id.clone()),
+            }
         }
         progress.advance(chunk.len() as u64);
     }
@@ -200,6 +206,7 @@ fn hints(reasons: impl Iterator<Item = &'static str>, images: &Path) -> Vec<Stri
         "text_too_long" => "shorten the titles, or raise model.title_bytes_max".to_owned(),
         "too_many_bytes" => "use smaller photos, or raise model.image_bytes_max".to_owned(),
         "too_many_pixels" | "decoded_too_large" => "use smaller photos, or raise model.image_pixels_max".to_owned(),
+        NotFinite::CODE => "the image encoder or the text encoder is not fit for such posts: name others in [model]".to_owned(),
         _ => format!("`natureddit predict --image {images}/...` says what is wrong with one of the photos"),
     });
     hints.collect::<BTreeSet<_>>().into_iter().collect()

@@ -1,5 +1,6 @@
 //! What a bundle answers to the test posts: from the features where its encoders are theirs, else from photos and titles.
 
+use anyhow::Context as _;
 use natureddit_core::ClassNames;
 use natureddit_model::{ModelBundle, ModelInput, Prediction, Predictor, PredictorOptions, Prepared, Runtime};
 
@@ -23,7 +24,11 @@ impl Evaluator {
         anyhow::ensure!(same_names(classes, &self.classes), "the model tells {classes} apart, not {}", self.classes);
         let answers = if EncoderHashes::of_model(&bundle.manifest) == *made_by {
             let head = bundle.head()?;
-            posts.iter().map(|(_, features)| Some(Prediction::new(head.probabilities(features)))).collect()
+            let answer = |(example, features): &Post| -> anyhow::Result<_> {
+                let answer = Prediction::of(&head, features);
+                Ok(Some(answer.with_context(|| format!("the model cannot be judged by post {}", example.id))?))
+            };
+            posts.iter().map(answer).collect::<Result<_, _>>()?
         } else {
             self.predict(bundle, posts, cx)?
         };
@@ -45,7 +50,8 @@ impl Evaluator {
         let mut answers = Vec::with_capacity(posts.len());
         for (example, _) in posts {
             let prepared = self.prepare(&predictor, example);
-            answers.push(prepared.map(|input| predictor.predict(&[input])).transpose()?.and_then(|mut a| a.pop()));
+            let answer = prepared.map(|input| predictor.predict_finite(&[input])).transpose()?;
+            answers.push(answer.and_then(|mut answers| answers.pop()?.ok()));
             cx.progress.advance(1);
         }
         cx.progress.finish();

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use natureddit_core::{ClassNames, ContentHash, ContentHasher, Progress};
 use natureddit_model::metrics::{Judged, PairedTest, macro_f1, paired_test};
 use natureddit_model::train::{Control, TrainError, train_head};
-use natureddit_model::{Features, ModelBundle, Precision, Prediction};
+use natureddit_model::{Features, ModelBundle, NotFinite, Precision, Prediction};
 use serde::{Deserialize, Serialize};
 
 use super::verdict::{Rule, Ruling};
@@ -158,12 +158,17 @@ impl Evaluator {
         let silent = Progress::silent();
         let control = Control::new(&silent);
         let trained = train_head(&train, &eval, &self.classes, &self.encoders, &training.config, &control)?;
-        let judge = |(example, features): &Post| {
+        let judge = |(row, (example, features)): (usize, &Post)| {
             let truth = self.classes.class(&example.choice)?;
-            let prediction = Prediction::new(trained.head.probabilities(features));
-            Some(Judged { truth, prediction, group: example.group.clone() })
+            let prediction = Prediction::of(&trained.head, features);
+            let broken = |NotFinite(part)| TrainError::NotFinite { split: "test", row, part };
+            Some(prediction.map_err(broken).map(|prediction| Judged {
+                truth,
+                prediction,
+                group: example.group.clone(),
+            }))
         };
-        Ok(test.iter().filter_map(judge).collect())
+        test.iter().enumerate().filter_map(judge).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use natureddit_model::NotFinite;
 use natureddit_model::train::TrainError;
 use natureddit_pipeline::RunError;
 use natureddit_pipeline::components::evaluator::UnreadableChampion;
@@ -61,6 +62,9 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<String> {
         return Some(format!(
             "label posts of {class:?} (`natureddit label queue` says which to look at), or take it out of project.classes"
         ));
+    }
+    if cause.is::<NotFinite>() || matches!(cause.downcast_ref(), Some(TrainError::NotFinite { .. })) {
+        return Some("name encoders in [model] that give numbers for such posts".into());
     }
     if cause.is::<InvalidExamples>() {
         return Some("[validator] in natureddit.toml says what stops a run; with `columns`, `values` or `leakage` = \"warn\" it goes on".into());

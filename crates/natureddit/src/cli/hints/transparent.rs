@@ -68,6 +68,7 @@ fn of_a_model<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + '
         Some(ModelError::Tokenizer(inner)) => return Some(inner),
         Some(ModelError::Runtime(inner)) => return Some(inner),
         Some(ModelError::Quantize(inner)) => return Some(inner),
+        Some(ModelError::NotFinite(inner)) => return Some(inner),
         None => {}
     }
     match error.downcast_ref::<QuantizeError>() {
