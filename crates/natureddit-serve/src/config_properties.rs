@@ -220,7 +220,9 @@ fn origin(property: &Property) -> Result<String, PropertiesError> {
 }
 
 fn allowed_urls(property: &Property, notes: &mut Vec<String>) -> Result<AllowedUrls, PropertiesError> {
-    let (files, addresses): (Vec<_>, _) = property.list().into_iter().partition(|word| word.starts_with("file:"));
+    // An expression may allow both, as TorchServe's own default does.
+    let is_of_files = |word: &String| word.starts_with("file:") && !word.contains("http");
+    let (files, addresses): (Vec<_>, _) = property.list().into_iter().partition(is_of_files);
     let Property { place, .. } = property;
     let no_effect = |word| format!("{place}: allowed_urls: {word} has no effect: files are taken from the model store");
     notes.extend(files.into_iter().map(no_effect));

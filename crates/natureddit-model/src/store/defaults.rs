@@ -256,13 +256,13 @@ impl LockedModel {
         at: Timestamp,
     ) -> Result<DefaultChange, ChangeError> {
         let before = self.versions.default_version().map(|(version, _)| version);
-        if before == Some(version) {
-            return Ok(DefaultChange { before, version });
-        }
         if let Some(folder) = self.versions.get(version) {
             let whole = ModelBundle::read(folder).and_then(|bundle| bundle.head().map(|_| ()));
             let model = self.versions.name();
             whole.map_err(|source| ChangeError::Damaged { model, version, source })?;
+        }
+        if before == Some(version) {
+            return Ok(DefaultChange { before, version });
         }
         let none = BTreeMap::new();
         self.record(VersionChange { at, change, version, before, manifest: None, metrics: none, reason })?;
@@ -404,6 +404,9 @@ mod tests {
         for refused in [roll_back(folder.path(), None), promote(folder.path(), 1)] {
             assert!(matches!(refused, Err(ChangeError::Damaged { version: 1, .. })));
         }
+        // The one that answers is not said to be in order, either.
+        fs::write_atomic(&folder.path().join("2/head.safetensors"), "half a head").unwrap();
+        assert!(matches!(promote(folder.path(), 2), Err(ChangeError::Damaged { version: 2, .. })));
         // Whole by its hashes, and yet no head.
         tiny_bundle(&folder.path().join("1"), "m", 1);
         let head = fs::read(&folder.path().join("1/head.safetensors")).unwrap();

@@ -197,6 +197,11 @@ fn an_allowed_address_is_an_expression_or_a_start_and_files_are_left_out() {
     assert_eq!(found.allowed_urls.unwrap().words(), ["https://a.example/"]);
     let note = "allowed_urls: file:///models/.* has no effect: files are taken from the model store";
     assert_eq!(found.notes, [format!("config.properties line 1: {note}")]);
+    let both = parse("allowed_urls=file://.*|http(s)?://.*");
+    assert_eq!(
+        (both.allowed_urls.unwrap().words(), both.notes.len()),
+        (&["file://.*|http(s)?://.*".to_owned()][..], 0)
+    );
     let error = refused("allowed_urls=https://a.example/.*,(");
     assert!(
         error.starts_with("config.properties line 1: allowed_urls is ") && error.contains("\"(\" is neither"),
