@@ -160,6 +160,7 @@ mod tests {
     use natureddit_testkit::trainer;
     use serde_json::Value;
 
+    use super::super::Learnt;
     use super::*;
     use crate::artifact::ArtifactType;
     use crate::component::{ComponentSpec, Port};
@@ -220,6 +221,27 @@ mod tests {
         let mut of_before = serde_json::to_value(fine_tuning().record(&tuned(&trained, 2, None))).unwrap();
         of_before["best_epoch"] = Value::Null;
         assert_eq!(serde_json::from_value::<TuningRecord>(of_before).unwrap().best_epoch, 0);
+    }
+
+    #[test]
+    fn the_lineage_tells_what_was_stopped_the_head_or_the_tuning_also_before_its_first_epoch_ended() {
+        let whole = trained();
+        let head_stopped = Trained { stopped: true, ..whole.clone() };
+        let of = |trained: &Trained, tuned| {
+            let learnt = Learnt { trained: trained.clone(), tuned };
+            learnt.lineage(Some(&fine_tuning().config)).unwrap().into_iter().collect::<Vec<_>>()
+        };
+        let told = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(of(&whole, None), []);
+        assert_eq!(of(&head_stopped, None), [told("stopped_after_epochs", "2")]);
+        // All of a tuning was run and nothing was better: nothing of it is in the model.
+        assert_eq!(of(&whole, Some(tuned(&whole, 5, None))), []);
+        for (epochs, best) in [(0, None), (5, Some(3))] {
+            let stopped = Tuned { stopped: true, ..tuned(&whole, epochs, best) };
+            let tune = serde_json::to_string(&fine_tuning().config).unwrap();
+            let expected = [told("stopped_after_tune_epochs", &epochs.to_string()), told("tune", &tune)];
+            assert_eq!(of(&whole, Some(stopped)), expected);
+        }
     }
 
     #[test]
