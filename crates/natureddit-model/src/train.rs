@@ -285,7 +285,7 @@ impl State {
         kept: Kept<'_>,
     ) -> Result<bool, L::Error> {
         let (before, began) = (self.epoch_ends.last().copied().unwrap_or_default(), Instant::now());
-        let mut stopped = false;
+        let (mut stopped, mut reason) = (false, checkpoint::Reason::default());
         while !stopped && !self.is_over(course) {
             let whole = self.epoch(learner, course)?;
             if whole {
@@ -295,14 +295,16 @@ impl State {
             if let Some((checkpoints, training)) = kept.filter(|_| whole)
                 && (stopped || self.epochs.len().is_multiple_of(checkpoints.every_epochs.max(1)))
                 && let Err(error) = checkpoints.write(training, self)
+                && let Some(error) = reason.news(&error)
             {
-                tracing::warn!(%error, "the training is not kept, and would begin anew if it were interrupted");
+                tracing::warn!(error, "the training is not kept, and would begin anew if it were interrupted");
             }
         }
         if let Some((checkpoints, _)) = kept.filter(|_| !stopped)
             && let Err(error) = checkpoints.remove()
         {
-            tracing::warn!(%error, "the checkpoint of a training that has ended stays");
+            let error = checkpoint::with_causes(&error);
+            tracing::warn!(error, "the checkpoint of a training that has ended stays");
         }
         Ok(stopped)
     }

@@ -74,7 +74,9 @@ impl Checkpoints {
         match self.read(training, state) {
             Ok(true) => tracing::info!(epochs = state.epochs.len(), "the training goes on from its checkpoint"),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "the checkpoint is not used, and training begins anew"),
+            Err(error) => {
+                tracing::warn!(error = %with_causes(&error), "the checkpoint is not used, and training begins anew");
+            }
         }
     }
 
@@ -117,6 +119,24 @@ impl Checkpoints {
     fn unusable(&self, reason: String) -> WeightsError {
         WeightsError::Format { path: self.path.clone(), reason }
     }
+}
+
+/// Why a training is not kept, as it was told last.
+#[derive(Default)]
+pub(super) struct Reason(Option<String>);
+
+impl Reason {
+    /// The error with its causes; `None` where it was told, for a full disk is full after every epoch.
+    pub(super) fn news(&mut self, error: &WeightsError) -> Option<String> {
+        let told = with_causes(error);
+        (self.0.as_ref() != Some(&told)).then(|| self.0.insert(told).clone())
+    }
+}
+
+/// An error and all that led to it, on one line.
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What a checkpoint says of its own content, for numbers that a disk has changed are numbers still.

@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use rand::Rng;
 
 use super::network::Mean;
@@ -213,6 +215,81 @@ fn a_checkpoint_with_a_flipped_bit_or_other_content_of_its_length_is_not_gone_on
     assert_eq!(epochs(), 1);
     natureddit_core::fs::write_atomic(&checkpoints.path, &good).unwrap();
     assert_eq!(epochs(), 2);
+}
+
+/// Keeps every warning as its fields are shown.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Those of what is done.
+    fn of(what: impl FnOnce()) -> Vec<String> {
+        let warnings = Self::default();
+        tracing::subscriber::with_default(warnings.clone(), what);
+        warnings.0.lock().unwrap().clone()
+    }
+}
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            line += &format!("{field}={value:?} ");
+        });
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn record(&self, _span: &tracing::span::Id, _values: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &tracing::span::Id, _follows: &tracing::span::Id) {}
+
+    fn enter(&self, _span: &tracing::span::Id) {}
+
+    fn exit(&self, _span: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_or_read_is_told_with_the_cause_and_the_same_only_once() {
+    let (known, folder) = (rows(120, 6), tempfile::tempdir().unwrap());
+    let progress = Progress::silent();
+    // A folder can be neither read as a file nor written over by one, and below a file there is no place.
+    let (taken, file) = (folder.path().join("training"), folder.path().join("file"));
+    natureddit_core::fs::create_dir_all(&taken.join("below")).unwrap();
+    natureddit_core::fs::write_atomic(&file, b"").unwrap();
+    for (path, cause) in [(taken, "Is a directory"), (file.join("training"), "Not a directory")] {
+        let checkpoints = Checkpoints { path, every_epochs: 2 };
+        let control = Control { checkpoints: Some(&checkpoints), ..Control::new(&progress) };
+        let warnings = Warnings::of(|| {
+            assert_eq!(train_watched(&known, 30, &config(), &control).unwrap().epochs.len(), 12);
+        });
+        let [not_used, not_kept, stays] = ["not used", "the training is not kept", "has ended stays"]
+            .map(|what| warnings.iter().filter(|line| line.contains(what)).collect::<Vec<_>>());
+        assert_eq!((not_used.len(), not_kept.len(), stays.len()), (1, 1, 1), "{warnings:?}");
+        assert!(warnings.iter().all(|line| line.contains(cause)), "{warnings:?}");
+    }
+}
+
+#[test]
+fn another_reason_why_a_training_is_not_kept_is_told_again() {
+    let mut reason = checkpoint::Reason::default();
+    let mut news = |kind: std::io::ErrorKind| {
+        let (operation, path) = ("write", "training".into());
+        reason.news(&natureddit_core::fs::FsError { operation, path, source: kind.into() }.into())
+    };
+    let (full, denied) = (std::io::ErrorKind::StorageFull, std::io::ErrorKind::PermissionDenied);
+    assert_eq!(news(full).as_deref(), Some("could not write training: no storage space"));
+    assert_eq!(news(full), None);
+    assert_eq!(news(denied).as_deref(), Some("could not write training: permission denied"));
+    assert_eq!(news(denied), None);
+    assert!(news(full).is_some());
 }
 
 #[test]

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use natureddit_core::{Class, ClassNames, fs};
 use natureddit_model::search::HyperParameters;
 use natureddit_model::train::{
-    Calibration, Checkpoints, Control, Epoch, Sample, TrainError, Trained, TrainerConfig, Tuned, TunedEncoders,
-    train_head,
+    Calibration, Checkpoints, Control, Epoch, Sample, TrainError, Trained, TrainerConfig, TuneConfig, Tuned,
+    TunedEncoders, train_head,
 };
 use natureddit_model::{BundleParts, EncoderPair, Features, Head, ModelBundle};
 use serde::{Deserialize, Serialize};
@@ -219,13 +219,20 @@ impl Learnt {
         self.tuned.as_ref().map_or(self.trained.stopped, |tuned| tuned.stopped)
     }
 
-    /// The epochs after which a training was stopped that would have gone on, where the model is another for it. Of a tuning
-    /// that was stopped before it made anything better nothing is in the model.
-    fn stopped_after(&self) -> Option<usize> {
-        match (&self.tuned, self.encoders()) {
-            (Some(tuned), Some(_)) => tuned.stopped.then_some(tuned.epochs.len()),
-            _ => self.trained.stopped.then_some(self.trained.epochs.len()),
+    /// What the bundle's lineage says of the tuning, also of one that was stopped before it made anything better, and of the
+    /// epochs after which the head's training or the tuning was stopped.
+    fn lineage(&self, tune: Option<&TuneConfig>) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut lineage = BTreeMap::new();
+        let of_tuning = self.tuned.as_ref().filter(|tuned| tuned.stopped);
+        if let Some(tune) = tune.filter(|_| of_tuning.is_some() || self.encoders().is_some()) {
+            lineage.insert("tune".to_owned(), serde_json::to_string(tune)?);
         }
+        if let Some(tuned) = of_tuning {
+            lineage.insert("stopped_after_tune_epochs".to_owned(), tuned.epochs.len().to_string());
+        } else if self.stopped() {
+            lineage.insert("stopped_after_epochs".to_owned(), self.trained.epochs.len().to_string());
+        }
+        Ok(lineage)
     }
 
     /// What the run's report says of it.
@@ -270,12 +277,7 @@ impl Trainer {
         learnt: &Learnt,
     ) -> anyhow::Result<BTreeMap<String, String>> {
         let mut lineage = BTreeMap::from([("trainer".to_owned(), serde_json::to_string(config)?)]);
-        if let Some(fine_tuning) = self.fine_tuning.as_ref().filter(|_| learnt.encoders().is_some()) {
-            lineage.insert("tune".to_owned(), serde_json::to_string(&fine_tuning.config)?);
-        }
-        if let Some(epochs) = learnt.stopped_after() {
-            lineage.insert("stopped_after_epochs".to_owned(), epochs.to_string());
-        }
+        lineage.extend(learnt.lineage(self.fine_tuning.as_ref().map(|fine_tuning| &fine_tuning.config))?);
         for key in ["examples", "transformed_examples", "transform_graph", "hyperparameters"] {
             lineage.extend(io.input_hash(key).map(|hash| (key.to_owned(), hash.to_string())));
         }

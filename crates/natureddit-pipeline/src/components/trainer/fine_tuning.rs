@@ -9,7 +9,7 @@ use natureddit_model::train::{
     tune_encoders,
 };
 use natureddit_model::{InputLimits, ModelInput, Prepared, Preprocessor, Runtime};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Row, Trainer};
 use crate::component::ExecutionContext;
@@ -38,10 +38,21 @@ pub struct TuningRecord {
     pub config: TuneConfig,
     /// The eval loss before it.
     pub eval_loss_before: Option<f64>,
-    /// The epoch the encoders are from, counted from 0; `None` where none was better than the encoders as they were.
-    pub best_epoch: Option<usize>,
+    /// The epoch the encoders are from, counted from 1; 0 where none was better than the encoders as they were.
+    #[serde(deserialize_with = "epoch_or_none")]
+    pub best_epoch: usize,
     /// Every epoch, in order.
     pub epochs: Vec<Epoch>,
+}
+
+/// Records of before have `null` where no epoch was better.
+fn epoch_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The epoch that was taken, counted from 1 as the head's is; 0 where none was.
+fn epoch_taken(tuned: &Tuned) -> usize {
+    tuned.best_epoch.map_or(0, |best| best + 1)
 }
 
 /// Some samples and the rows that they are of, among others.
@@ -88,7 +99,7 @@ impl FineTuning {
         TuningRecord {
             config: self.config.clone(),
             eval_loss_before: tuned.eval_loss_before,
-            best_epoch: tuned.best_epoch,
+            best_epoch: epoch_taken(tuned),
             epochs: tuned.epochs.clone(),
         }
     }
@@ -130,9 +141,7 @@ fn post_of(error: &TuneError, [train, eval]: &[Vec<&Example>; 2]) -> Option<Stri
 /// What the run's report says of it.
 pub(super) fn tell(tuned: &Tuned, cx: &mut ExecutionContext) {
     cx.set_detail("tune_epochs", tuned.epochs.len());
-    if let Some(best) = tuned.best_epoch {
-        cx.set_detail("tune_best_epoch", best);
-    }
+    cx.set_detail("tune_best_epoch", epoch_taken(tuned));
     let after = tuned.best_epoch.and_then(|best| tuned.epochs.get(best)?.eval_loss);
     for (name, loss) in [("tune_eval_loss_before", tuned.eval_loss_before), ("tune_eval_loss", after)] {
         if let Some(loss) = loss {
@@ -143,10 +152,97 @@ pub(super) fn tell(tuned: &Tuned, cx: &mut ExecutionContext) {
 
 #[cfg(test)]
 mod tests {
-    use natureddit_core::Class;
-    use natureddit_model::Features;
+    use std::sync::Arc;
 
+    use natureddit_core::{Class, ClassNames};
+    use natureddit_model::train::{TunedLayers, train_head};
+    use natureddit_model::{EncoderPair, Features, image_encoder_from_config, text_encoder_from_config};
+    use natureddit_testkit::trainer;
+    use serde_json::Value;
+
+    use super::super::Learnt;
     use super::*;
+    use crate::artifact::ArtifactType;
+    use crate::component::{ComponentSpec, Port};
+
+    const SPEC: ComponentSpec =
+        ComponentSpec { id: "T", version: 1, inputs: &[], outputs: &[Port::new("model", ArtifactType::Model)] };
+
+    /// A head that was trained for two epochs.
+    fn trained() -> Trained {
+        let image = image_encoder_from_config("efficientnet_lite0").unwrap();
+        let text = text_encoder_from_config("all-MiniLM-L6-v2").unwrap();
+        let encoders = EncoderPair { image: Arc::new(image), text: Arc::new(text), title_tokens_max: 64 };
+        let classes = ClassNames::new(["fauna", "flora"].map(str::to_owned).to_vec()).unwrap();
+        let rows = [-1.0, 1.0].map(|value| Features { image: None, text: Some(vec![value; 384]) });
+        let sample = |at: usize| Sample { features: &rows[at], class: Class(at), weight: 1.0 };
+        let config = TrainerConfig { epochs_max: 2, ..trainer() };
+        let (samples, progress) = ([sample(0), sample(1)], Progress::silent());
+        train_head(&samples, &[], &classes, &encoders, &config, &Control::new(&progress)).unwrap()
+    }
+
+    /// What comes of a tuning of so many epochs.
+    fn tuned(trained: &Trained, epochs: usize, best_epoch: Option<usize>) -> Tuned {
+        Tuned {
+            head: trained.head.clone(),
+            encoders: None,
+            calibration: None,
+            stopped: false,
+            eval_loss_before: Some(0.9),
+            epochs: vec![Epoch { eval_loss: Some(0.5), ..trained.epochs[0] }; epochs],
+            best_epoch,
+            difference_before: 0.0,
+            difference_after: 0.0,
+        }
+    }
+
+    fn fine_tuning() -> FineTuning {
+        FineTuning {
+            config: TuneConfig { layers: TunedLayers::All, learning_rate: 1e-4, epochs_max: 12, batch_size: 8 },
+            images_dir: PathBuf::new(),
+            limits: natureddit_testkit::LIMITS,
+            threads: 1,
+            checkpoints: None,
+        }
+    }
+
+    #[test]
+    fn the_epoch_taken_is_counted_from_1_and_is_0_where_none_was_better() {
+        let trained = trained();
+        for (best, told) in [(None, 0), (Some(0), 1), (Some(1), 2)] {
+            let tuned = tuned(&trained, 2, best);
+            let mut cx = ExecutionContext::new(&SPEC, Progress::silent());
+            tell(&tuned, &mut cx);
+            assert_eq!(cx.details["tune_best_epoch"].to_string(), told.to_string());
+            assert_eq!(cx.details.contains_key("tune_eval_loss"), best.is_some());
+            let written = serde_json::to_value(fine_tuning().record(&tuned)).unwrap();
+            assert_eq!(written["best_epoch"], told);
+        }
+        let mut of_before = serde_json::to_value(fine_tuning().record(&tuned(&trained, 2, None))).unwrap();
+        of_before["best_epoch"] = Value::Null;
+        assert_eq!(serde_json::from_value::<TuningRecord>(of_before).unwrap().best_epoch, 0);
+    }
+
+    #[test]
+    fn the_lineage_tells_what_was_stopped_the_head_or_the_tuning_also_before_its_first_epoch_ended() {
+        let whole = trained();
+        let head_stopped = Trained { stopped: true, ..whole.clone() };
+        let of = |trained: &Trained, tuned| {
+            let learnt = Learnt { trained: trained.clone(), tuned };
+            learnt.lineage(Some(&fine_tuning().config)).unwrap().into_iter().collect::<Vec<_>>()
+        };
+        let told = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(of(&whole, None), []);
+        assert_eq!(of(&head_stopped, None), [told("stopped_after_epochs", "2")]);
+        // All of a tuning was run and nothing was better: nothing of it is in the model.
+        assert_eq!(of(&whole, Some(tuned(&whole, 5, None))), []);
+        for (epochs, best) in [(0, None), (5, Some(3))] {
+            let stopped = Tuned { stopped: true, ..tuned(&whole, epochs, best) };
+            let tune = serde_json::to_string(&fine_tuning().config).unwrap();
+            let expected = [told("stopped_after_tune_epochs", &epochs.to_string()), told("tune", &tune)];
+            assert_eq!(of(&whole, Some(stopped)), expected);
+        }
+    }
 
     #[test]
     fn samples_find_their_examples_although_others_are_left_out() {

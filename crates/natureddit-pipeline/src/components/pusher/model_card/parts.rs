@@ -79,6 +79,9 @@ impl ModelCard<'_> {
             facts.push(format!("rows learnt from: {}", training.train_rows));
             facts.push(format!("rows that decided when to stop: {}", training.eval_rows));
             facts.push(format!("epoch taken: {} of {}", training.best_epoch, training.epochs.len()));
+            if let Some(tuning) = &training.tuning {
+                facts.push(format!("tuning epoch taken: {} of {}", tuning.best_epoch, tuning.epochs.len()));
+            }
             facts.push(format!("weight of a title without a photo: {}", training.extra_title_weight));
         }
         let settings = self.manifest.lineage.get("trainer").and_then(|text| serde_json::from_str(text).ok());

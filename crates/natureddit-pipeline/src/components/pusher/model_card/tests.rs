@@ -2,6 +2,7 @@ use natureddit_core::{Class, ClassNames, fs};
 use natureddit_model::metrics::{Bootstrap, Judged, evaluate, evaluate_part};
 use natureddit_model::{Manifest, ModelBundle, Prediction};
 use natureddit_testkit::tiny_bundle;
+use serde_json::json;
 
 use super::*;
 use crate::components::evaluator::{Slice, SliceKind};
@@ -115,6 +116,27 @@ fn bare(manifest: &Manifest) -> ModelCard<'_> {
 fn the_card_says_what_it_said() {
     let [markdown, _] = card();
     insta::assert_snapshot!(markdown);
+}
+
+#[test]
+fn of_a_tuning_that_was_stopped_it_tells_which_epochs_are_whose() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_bundle(folder.path(), "shapes", 1);
+    let mut manifest = ModelBundle::read(folder.path()).unwrap().manifest;
+    manifest.lineage.insert("stopped_after_tune_epochs".to_owned(), "3".to_owned());
+    let epoch = json!({"train_loss": 0.5, "train_accuracy": 0.5, "eval_loss": 0.5, "eval_accuracy": 0.5});
+    let tune = json!({"layers": "all", "learning_rate": 1e-4, "epochs_max": 12, "batch_size": 8});
+    let tuning = json!({"config": tune, "eval_loss_before": 0.6, "best_epoch": 2, "epochs": [epoch, epoch, epoch]});
+    let training = json!({
+        "config": natureddit_testkit::trainer(), "extra_title_weight": 0.1, "train_rows": 8, "eval_rows": 2,
+        "best_epoch": 5, "epochs": [epoch, epoch, epoch, epoch, epoch], "tuning": tuning, "stopped": true,
+    });
+    let training = Some(serde_json::from_value(training).unwrap());
+    ModelCard { training, ..bare(&manifest) }.write(folder.path()).unwrap();
+    let card = fs::read_to_string(&folder.path().join(MODEL_CARD_FILE)).unwrap();
+    for told in ["epoch taken: 5 of 5\n", "tuning epoch taken: 2 of 3\n", "stopped after tune epochs: 3\n"] {
+        assert!(card.contains(told), "{told} in {card}");
+    }
 }
 
 #[test]
