@@ -143,7 +143,9 @@ pub fn run() -> ExitCode {
     };
     let session = Session::new(cli.global);
     let done = session.start_logging().and_then(|()| cli.command.run(&session));
-    done.unwrap_or_else(|error| session.output.error(&error)).into()
+    let exit = done.unwrap_or_else(|error| session.output.error(&error));
+    session.output.finish();
+    exit.into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The log: on the standard error, above the progress bars.
 
 use anyhow::{Context, anyhow};
+use natureddit_core::Clock;
+use serde_json::json;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -41,11 +43,49 @@ fn json(
     log.json().flatten_event(true).with_current_span(false).with_span_list(false).finish()
 }
 
+/// Makes the line that tells how many lines were lost, as the log would write it. It is told whatever is logged: notes are lost too.
+pub(super) fn lost(environment: &Environment, clock: Clock) -> impl Fn(u64) -> String + Send + 'static {
+    lost_as(environment.log_format.as_deref() == Some("json"), clock)
+}
+
+fn lost_as(is_json: bool, clock: Clock) -> impl Fn(u64) -> String + Send + 'static {
+    const MESSAGE: &str = "lines were lost: the standard error did not take them";
+    const TARGET: &str = "natureddit::log";
+    move |lines| {
+        let time = format!("{:.6}", clock.now());
+        if is_json {
+            format!(
+                "{}\n",
+                json!({"timestamp": time, "level": "WARN", "message": MESSAGE, "lines": lines, "target": TARGET})
+            )
+        } else {
+            format!("{time}  WARN {TARGET}: {MESSAGE} lines={lines}\n")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Seek};
 
     use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn lost_lines_are_told_in_the_format_of_the_log() {
+        let line = |is_json| lost_as(is_json, Clock::fixed(0))(3);
+        let message = "lines were lost: the standard error did not take them";
+        assert_eq!(line(false), format!("1970-01-01T00:00:00.000000Z  WARN natureddit::log: {message} lines=3\n"));
+        let object: Value = serde_json::from_str(&line(true)).unwrap();
+        assert_eq!(
+            object,
+            json!({
+                "timestamp": "1970-01-01T00:00:00.000000Z", "level": "WARN", "message": message, "lines": 3,
+                "target": "natureddit::log"
+            })
+        );
+    }
 
     #[test]
     fn a_line_of_json_has_the_fields_beside_its_message() {

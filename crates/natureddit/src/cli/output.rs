@@ -1,7 +1,10 @@
 //! What a command says: results on the standard output, for people or as JSON; the rest on the standard error.
 
+mod queue;
+
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use console::style;
@@ -12,6 +15,7 @@ use serde::Serialize;
 use super::error::{CliError, Exit};
 use super::progress;
 use super::words::printable;
+use queue::LineQueue;
 
 /// Where a command's words go.
 pub(crate) struct Output {
@@ -22,6 +26,8 @@ pub(crate) struct Output {
     without_progress: bool,
     /// The progress bars; every other line for the standard error is printed above them.
     bars: MultiProgress,
+    /// Where those lines wait while the program serves.
+    queue: Arc<OnceLock<LineQueue>>,
 }
 
 impl Output {
@@ -33,7 +39,24 @@ impl Output {
         if quiet || !io::stderr().is_terminal() {
             bars.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Self { json, quiet, without_progress, bars }
+        Self { json, quiet, without_progress, bars, queue: Arc::default() }
+    }
+
+    /// From now on nobody waits for the standard error, which may be full, or a pipe that nobody reads: lines are lost before a
+    /// request is. `lost` makes the line that tells how many were.
+    pub(super) fn queue_lines(&self, lost: impl Fn(u64) -> String + Send + 'static) -> anyhow::Result<()> {
+        let bars = self.bars.clone();
+        let queue = LineQueue::start(move |line| write_above(&bars, line), lost);
+        // A second one would have nobody to write into it.
+        let _ = self.queue.set(queue.context("could not start a thread for the log")?);
+        Ok(())
+    }
+
+    /// Writes the lines that wait, before the program ends.
+    pub(super) fn finish(&self) {
+        if let Some(queue) = self.queue.get() {
+            queue.finish();
+        }
     }
 
     /// Prints a command's result: its `Display` form, or with `--json` its JSON.
@@ -78,11 +101,10 @@ impl Output {
 
     /// As [`Output::note`], for whoever outlives this.
     pub(crate) fn notes(&self) -> impl Fn(&str) + Send + 'static {
-        let (bars, quiet) = (self.bars.clone(), self.quiet);
+        let (above_bars, quiet) = (self.above_bars(), self.quiet);
         move |text| {
             if !quiet {
-                // As for a note.
-                let _ = bars.suspend(|| writeln!(io::stderr(), "      {text}"));
+                above_bars.line(&format!("      {text}"));
             }
         }
     }
@@ -95,8 +117,7 @@ impl Output {
     /// Tells a program what happened: with `--json` an object on a line of the standard error.
     pub(crate) fn event(&self, event: &serde_json::Value) {
         if self.json && !self.without_progress {
-            // That a closed standard error shows nothing is no reason to stop the work.
-            let _ = writeln!(io::stderr(), "{event}");
+            self.above_bars().line(&event.to_string());
         }
     }
 
@@ -119,16 +140,14 @@ impl Output {
 
     fn tell(&self, line: &str) {
         if !self.quiet {
-            // That a closed standard error shows nothing is no reason to stop the work.
-            let _ = self.bars.suspend(|| writeln!(io::stderr(), "{line}"));
+            self.above_bars().line(line);
         }
     }
 
     /// Prints an error with its causes and hints, with `--json` also as JSON on the standard output; gives the exit.
     pub(super) fn error(&self, error: &CliError) -> Exit {
         let (messages, hints) = (error.messages(), error.hints());
-        // Nobody is left to tell when the standard error or output cannot be written.
-        let _ = self.above_bars().write_all(error_text(&messages, &hints).as_bytes());
+        self.above_bars().line(&error_text(&messages, &hints));
         if self.json {
             print_error(&messages, &hints);
         }
@@ -137,7 +156,7 @@ impl Output {
 
     /// A writer for lines that must not be drawn over by the bars.
     pub(super) fn above_bars(&self) -> AboveBars {
-        AboveBars(self.bars.clone())
+        AboveBars { bars: self.bars.clone(), queue: self.queue.clone() }
     }
 }
 
@@ -165,19 +184,46 @@ fn error_text(messages: &[String], hints: &[String]) -> String {
     let mut lines = vec![format!("{error} {}", printable(&messages[0]))];
     lines.extend(messages[1..].iter().map(|cause| format!("  caused by: {}", printable(cause))));
     lines.extend(hints.iter().map(|text| format!("{hint} {}", printable(text))));
-    lines.join("\n") + "\n"
+    lines.join("\n")
 }
 
 /// The standard error, written above the progress bars.
 #[derive(Clone)]
-pub(super) struct AboveBars(MultiProgress);
+pub(super) struct AboveBars {
+    bars: MultiProgress,
+    queue: Arc<OnceLock<LineQueue>>,
+}
 
+impl AboveBars {
+    fn line(&self, line: &str) {
+        self.take(format!("{line}\n").as_bytes());
+    }
+
+    fn take(&self, lines: &[u8]) {
+        match self.queue.get() {
+            Some(queue) => queue.push(lines),
+            None => write_above(&self.bars, lines),
+        }
+    }
+}
+
+/// It never fails, or the log would panic where it cannot tell the error on the standard error either.
 impl Write for AboveBars {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
+        self.take(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
+}
+
+fn write_above(bars: &MultiProgress, lines: &[u8]) {
+    let write = || {
+        // That a closed standard error shows nothing is no reason to stop the work.
+        let _ = io::stderr().write_all(lines);
+    };
+    // Where none is drawn they are not to be held, or all who ask for them would wait for the standard error.
+    if bars.is_hidden() { write() } else { bars.suspend(write) }
 }

@@ -234,6 +234,7 @@ pub(super) fn start(
     let models = loaded.names();
     let settings = serve_config(config, session, addresses)?;
     let key_file = settings.control.key_file.clone().filter(|_| settings.control.management_key);
+    session.queue_lines()?;
     let server = hinted(runtime.block_on(Server::start(settings, loaded)), &config.serve.tls, addresses)?;
     let scheme = if config.serve.is_plain_http { "http" } else { "https" };
     let url = format!("{scheme}://{}", server.address());
@@ -384,7 +385,10 @@ pub(super) async fn stop_at_signal(server: Server, mut signals: StopSignals, ses
     tokio::select! {
         stopped = server.shutdown() => Ok(stopped?),
         // Leaving in good order would wait for the batch that the user has no more patience for.
-        () = signals.next() => process::exit(signals::INTERRUPTED),
+        () = signals.next() => {
+            session.output.finish();
+            process::exit(signals::INTERRUPTED)
+        }
     }
 }
 

@@ -70,6 +70,11 @@ impl Session {
         logging::start(&self.environment, self.global.verbose, self.output.above_bars())
     }
 
+    /// To be called before the program answers others, who must not wait for who reads its log.
+    pub(super) fn queue_lines(&self) -> anyhow::Result<()> {
+        self.output.queue_lines(logging::lost(&self.environment, self.clock.clone()))
+    }
+
     /// The settings of the project the command is about; an error outside of one.
     pub(crate) fn config(&self) -> Result<Config, CliError> {
         Ok(Config::read(&self.location()?, &self.environment)?)

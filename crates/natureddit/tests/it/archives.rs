@@ -128,3 +128,41 @@ fn a_server_without_a_model_speaks_http_where_the_file_of_torchserve_says_so() {
         assert!(told.contains(note), "{told}");
     }
 }
+
+/// Serves no model, logs more than a pipe holds, and is stopped.
+fn answers_all_and_stops(stderr: Stdio) {
+    let properties = "inference_address=http://127.0.0.1:0\nload_models=none\n";
+    let natureddit = with_properties(properties).env("NATUREDDIT_LOG", "natureddit_serve=info").args([
+        "serve",
+        "--ts-config",
+        "ts/config.properties",
+        "--management-address",
+        "off",
+        "--metrics-address",
+        "off",
+    ]);
+    let mut serving = natureddit.spawn_with(Stdio::piped(), stderr);
+    let ready = BufReader::new(serving.child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    let url = ready.strip_prefix("serving on ").and_then(|rest| rest.split_once("  (")).unwrap().0;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    // A line has 256 bytes of a path, and a pipe takes 64 kB.
+    let long = "x".repeat(300);
+    for _ in 0..400 {
+        assert_eq!(client.get(format!("{url}/{long}")).send().unwrap().status(), 404);
+    }
+    serving.interrupt();
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_whose_log_is_on_a_full_disk_answers() {
+    answers_all_and_stops(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into());
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_answers_and_stops() {
+    let (_unread, stderr) = std::io::pipe().unwrap();
+    answers_all_and_stops(stderr.into());
+}

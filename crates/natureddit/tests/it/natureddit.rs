@@ -120,8 +120,13 @@ impl Natureddit {
     }
 
     /// Starts it and leaves it running.
-    pub(crate) fn spawn(mut self, stdout: Stdio) -> Running {
-        let child = self.command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    pub(crate) fn spawn(self, stdout: Stdio) -> Running {
+        self.spawn_with(stdout, Stdio::piped())
+    }
+
+    /// As [`Natureddit::spawn`], with a standard error of its own.
+    pub(crate) fn spawn_with(mut self, stdout: Stdio, stderr: Stdio) -> Running {
+        let child = self.command.stdout(stdout).stderr(stderr).spawn().unwrap();
         Running { child, folder: self.folder }
     }
 
