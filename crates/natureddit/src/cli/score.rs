@@ -16,6 +16,7 @@ use super::error::{CliError, Exit, HintExt};
 use super::model::{Answering, pushed_bundle};
 use super::out_file::{Kept, OutFile};
 use super::session::Session;
+use super::words::counted;
 use crate::config::Config;
 use crate::wiring;
 
@@ -66,8 +67,7 @@ struct Scored {
 
 impl fmt::Display for Scored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.scored == 1 { "" } else { "s" };
-        write!(f, "scored {} post{plural} into {}", self.scored, self.out.display())?;
+        write!(f, "scored {} into {}", counted(self.scored as u64, "post"), self.out.display())?;
         self.skipped.iter().try_for_each(|(reason, ids)| {
             let more = if ids.len() > IDS_SHOWN { ", ..." } else { "" };
             let shown = ids[..ids.len().min(IDS_SHOWN)].join(", ");
